@@ -1,0 +1,77 @@
+"""Adapt a pre-trained speech encoder to the audio of one domain, and use the result.
+
+Names are resolved when they are first used, so that importing the package costs no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from speechxfer.config import FinetuneConfig as FinetuneConfig
+    from speechxfer.data.manifest import Manifest as Manifest
+    from speechxfer.data.manifest import Utterance as Utterance
+    from speechxfer.data.text import TextNormalizer as TextNormalizer
+    from speechxfer.errors import SpeechxferError as SpeechxferError
+    from speechxfer.evaluation.evaluate import evaluate as evaluate
+    from speechxfer.evaluation.metrics import error_rates as error_rates
+    from speechxfer.model import SpeechModel as SpeechModel
+    from speechxfer.progress import Progress as Progress
+    from speechxfer.training.finetune import finetune as finetune
+    from speechxfer.transcription import Transcript as Transcript
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "FinetuneConfig",
+    "Manifest",
+    "Progress",
+    "SpeechModel",
+    "SpeechxferError",
+    "TextNormalizer",
+    "Transcript",
+    "Utterance",
+    "error_rates",
+    "evaluate",
+    "finetune",
+    "load",
+]
+
+_HOMES = {
+    "FinetuneConfig": "config",
+    "Manifest": "data.manifest",
+    "Progress": "progress",
+    "SpeechModel": "model",
+    "SpeechxferError": "errors",
+    "TextNormalizer": "data.text",
+    "Transcript": "transcription",
+    "Utterance": "data.manifest",
+    "error_rates": "evaluation.metrics",
+    "evaluate": "evaluation.evaluate",
+    "finetune": "training.finetune",
+}
+
+
+def load(name: str, *, device: str = "auto") -> SpeechModel:
+    """Open an adapted model's folder, or an untouched Whisper by folder, package or hub id.
+
+    Raises:
+        CheckpointError: not found, damaged, or nothing that can transcribe.
+        ConfigError: the device does not exist.
+    """
+    from speechxfer.model import SpeechModel
+
+    return SpeechModel.load(name, device=device)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'speechxfer' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"speechxfer.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

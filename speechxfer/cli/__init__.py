@@ -1,0 +1,37 @@
+"""The `speechxfer` command: options and printing, no logic; a command's module is imported when it is named."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from speechxfer import __version__
+from speechxfer.errors import SpeechxferError
+
+_COMMANDS = ("doctor", "evaluate", "finetune", "manifest", "models", "transcribe")
+
+
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"speechxfer.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SpeechxferError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(error.exit_status)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="speechxfer")
+def main() -> None:
+    """Adapt a pre-trained speech encoder to the audio of one domain, measure it, and use it."""

@@ -1,0 +1,118 @@
+"""What `speechxfer doctor` looks at."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+
+_PACKAGES = ("transformers", "tokenizers", "safetensors", "librosa", "jiwer", "rich", "click", "numpy")
+_REINSTALL = 'python -m pip install "torch>=2.11,<2.12" "torchaudio>=2.11,<2.12"'
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at; `remedy` says what to do about it, if anything."""
+
+    name: str
+    good: bool
+    found: str
+    remedy: str = ""
+
+
+def examine() -> list[Check]:
+    """All checks, in the order a missing piece would be noticed."""
+    return [
+        _python(),
+        *_torch(),
+        *(_package(name) for name in _PACKAGES),
+        *_decoders(),
+        _gpu(),
+        _memory(),
+        _disk(),
+    ]
+
+
+def _python() -> Check:
+    version = platform.python_version()
+    good = tuple(map(int, platform.python_version_tuple()[:2])) >= (3, 11)
+    return Check("python", good, version, "" if good else "wanted 3.11 or newer")
+
+
+def _torch() -> list[Check]:
+    found = {name: _version(name) for name in ("torch", "torchaudio")}
+    missing = [name for name, version in found.items() if version is None]
+    if missing:
+        return [Check(name, False, "not installed", _REINSTALL) for name in missing]
+    torch, torchaudio = (str(version) for version in found.values())
+    same = torch.split("+")[0].split(".")[:2] == torchaudio.split("+")[0].split(".")[:2]
+    checks = [Check("torch", True, torch)]
+    try:
+        importlib.import_module("torchaudio")
+    except Exception as error:  # a mismatch shows as OSError, ImportError or RuntimeError
+        reason = str(error).splitlines()[0]
+        checks.append(Check("torchaudio", False, f"{torchaudio} does not import: {reason}", _REINSTALL))
+    else:
+        remedy = "" if same else f"torch is {torch}; both have to be of one release: {_REINSTALL}"
+        checks.append(Check("torchaudio", same, torchaudio, remedy))
+    return checks
+
+
+def _package(name: str) -> Check:
+    version = _version(name)
+    remedy = "" if version else f"python -m pip install {name}"
+    return Check(name, version is not None, version or "not installed", remedy)
+
+
+def _decoders() -> list[Check]:
+    checks = []
+    try:
+        import soundfile
+
+        checks.append(Check("soundfile", True, f"{soundfile.__version__}, {soundfile.__libsndfile_version__}"))
+    except (ImportError, OSError) as error:
+        checks.append(Check("soundfile", False, str(error), "python -m pip install --force-reinstall soundfile"))
+    try:
+        import av
+
+        libraries = av.library_versions
+        version = ".".join(map(str, libraries["libavcodec"]))
+        checks.append(Check("av", True, f"{av.__version__}, libavcodec {version}"))
+    except (ImportError, OSError) as error:
+        checks.append(Check("av", False, str(error), "python -m pip install --force-reinstall av"))
+    program = shutil.which("ffmpeg")
+    checks.append(Check("ffmpeg", True, program or "no program of that name; not needed, av brings its own"))
+    return checks
+
+
+def _gpu() -> Check:
+    if _version("torch") is None:
+        return Check("gpu", True, "unknown without torch")
+    import torch
+
+    if not torch.cuda.is_available():
+        return Check("gpu", True, f"none that torch can use; {torch.get_num_threads()} CPU threads")
+    names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    return Check("gpu", True, f"{', '.join(names)}; CUDA {torch.version.cuda}")
+
+
+def _memory() -> Check:
+    size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    remedy = "" if size >= 4 else "4 GB or more are needed to train, 2 GB to transcribe"
+    return Check("memory", size >= 2, f"{size:.1f} GB", remedy)
+
+
+def _disk() -> Check:
+    free = shutil.disk_usage(".").free / 2**30
+    remedy = "" if free >= 1 else "a run keeps about 200 MB for a small model; free some space"
+    return Check("disk", free >= 1, f"{free:.1f} GB free here", remedy)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

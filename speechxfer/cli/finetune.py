@@ -1,0 +1,96 @@
+"""`speechxfer finetune`: options on top of a configuration file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from speechxfer.config import FinetuneConfig, build, merge, parse_assignment, read_toml
+
+if TYPE_CHECKING:
+    from speechxfer.progress import Progress
+    from speechxfer.training.finetune import Run
+
+#: Option -> the setting it stands for.
+_SETTINGS = {
+    "model": "model", "train": "train", "dev": "dev", "test": "test", "output": "output", "device": "device",
+    "freeze_below": "plan.freeze_below", "train_top": "plan.train_top",
+    "freeze_frontend": "plan.freeze_frontend", "encoder_lr": "plan.encoder_lr", "head_lr": "plan.head_lr",
+    "epochs": "training.epochs", "batch_s": "training.batch_s", "patience": "training.patience",
+    "speed_copies": "training.speed_copies", "seed": "training.seed",
+    "pad_to_30s": "encoder.pad_to_30s", "normalizer": "text.normalizer", "ignore_unknown": "text.ignore_unknown",
+}  # fmt: skip
+
+
+@click.command()
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file with settings, for instance a run's config.toml.")  # fmt: skip  # noqa: E501
+@click.option("--model", help="Pre-trained model: a folder, an installed package, or a hub id.")
+@click.option("--train", help="Manifest to learn from (.jsonl, .csv, .tsv).")
+@click.option("--dev", help="Manifest that decides which epoch is best.")
+@click.option("--test", help="Manifest measured before and after.")
+@click.option("--output", help="Folder for the run.")
+@click.option("--freeze-below", type=int, metavar="N", help="Keep layers below the Nth as they are.")
+@click.option("--train-top", type=int, metavar="N", help="Train only the top N layers (and the head).")
+@click.option("--freeze-frontend/--train-frontend", default=None, help="Keep the convolutions below the layers as they are (default: keep).")  # fmt: skip  # noqa: E501
+@click.option("--encoder-lr", type=float, help="Peak learning rate of the encoder.")
+@click.option("--head-lr", type=float, help="Peak learning rate of the head.")
+@click.option("--epochs", type=int)
+@click.option("--batch-s", type=float, help="Seconds of audio in one step.")
+@click.option("--patience", type=int, metavar="EPOCHS", help="Stop after so many epochs without a better dev WER (0: never).")  # fmt: skip  # noqa: E501
+@click.option("--speed-copies", type=int, help="Copies of the training audio at other speeds (0 to 4).")
+@click.option("--seed", type=int)
+@click.option("--pad-to-30s", is_flag=True, default=None, help="Extend every utterance to 30 s, as Whisper was trained.")  # fmt: skip  # noqa: E501
+@click.option("--normalizer", help="How transcripts are written: basic or none.")
+@click.option("--ignore-unknown", is_flag=True, default=None, help="Let dev and test hold characters the training text lacks.")  # fmt: skip  # noqa: E501
+@click.option("--device", help="auto, cpu, cuda or cuda:N.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting, for instance augment.time_share=0.1.")  # fmt: skip  # noqa: E501
+@click.option("--resume", is_flag=True, help="Go on with the run in --output.")
+@click.option("--overwrite", is_flag=True, help="Replace the run in --output.")
+def finetune(
+    config_file: Path | None, assignments: tuple[str, ...], resume: bool, overwrite: bool, **options: Any
+) -> None:
+    """Adapt a pre-trained encoder to your audio, and measure it before and after."""
+    given = [
+        parse_assignment(f"{_SETTINGS[name]}={_toml(value)}") for name, value in options.items() if value is not None
+    ]
+    file = [read_toml(config_file)] if config_file else []
+    config = build(FinetuneConfig, merge([*file, *given, *map(parse_assignment, assignments)]))
+
+    # Only now torch: a wrong option is told at once.
+    from speechxfer.cli.terminal import TerminalProgress
+    from speechxfer.training.finetune import finetune as run_finetune
+
+    progress = TerminalProgress()
+    try:
+        run = run_finetune(config, resume=resume, overwrite=overwrite, progress=progress)
+    except KeyboardInterrupt:
+        progress.say(f"interrupted; {config.output}/model is usable as it is, and --resume goes on from here")
+        sys.exit(130)
+    show(run, progress)
+
+
+def show(run: Run, progress: Progress, *, num_rows: int = 6) -> None:
+    """Before and after, with a few transcripts side by side."""
+    if run.after is not None:
+        before = {result.utterance.id: result.hypothesis for result in run.before.results} if run.before else {}
+        rows = [
+            (result.utterance.text or "", before.get(result.utterance.id, "-"), result.hypothesis)
+            for result in run.after.results[:: max(1, len(run.after.results) // num_rows)]
+        ]
+        progress.table("some of the test utterances", ("said", "before", "after"), rows)
+        if run.before:
+            progress.say(f"before  {run.before.rates}")
+        progress.say(f"after   {run.after.rates}")
+    progress.say(f"model: {run.folder / 'model'}")
+
+
+def _toml(value: object) -> str:
+    """A value as TOML writes it; strings literally, whatever they hold."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return repr(value)

@@ -1,0 +1,217 @@
+"""Everything a run can be told, as dataclasses: read from TOML, set one by one, validated in one place."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from speechxfer.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class PlanConfig:
+    """How much of the encoder moves, and how fast."""
+
+    #: Layers below this one stay as they are; None means none of them.
+    freeze_below: int | None = None
+    #: Train only this many layers from the top; the other way to say `freeze_below`.
+    train_top: int | None = None
+    #: Keep what stands below the first layer (convolutions) as it is.
+    freeze_frontend: bool = True
+    encoder_lr: float = 3e-4
+    head_lr: float = 1e-3
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The loop."""
+
+    epochs: int = 20
+    #: Seconds of audio in one optimiser step, padding included.
+    batch_s: float = 45.0
+    #: Share of all steps in which the learning rate rises.
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    #: Largest norm of the gradient.
+    clip_norm: float = 1.0
+    #: Dropout inside the trained layers.
+    dropout: float = 0.1
+    #: Stop after this many epochs without a better dev WER; 0 means never.
+    patience: int = 0
+    #: Copies of the training audio at other speeds (0.9 and 1.1, then 0.95 and 1.05); each costs as much
+    #: as the original.
+    speed_copies: int = 0
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """SpecAugment on frames."""
+
+    time_share: float = 0.05
+    time_frames: int = 10
+    channel_share: float = 0.05
+    channel_span_percent: int = 5
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Options of the encoder itself."""
+
+    #: Extend every utterance with silence to 30 s, as Whisper was trained.
+    pad_to_30s: bool = False
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """From transcripts to symbols."""
+
+    normalizer: str = "basic"
+    #: Let dev and test hold characters that the training text lacks; they count as errors.
+    ignore_unknown: bool = False
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """A whole run: `speechxfer finetune --config` reads it, every run folder holds it."""
+
+    model: str
+    train: str
+    dev: str
+    output: str
+    test: str | None = None
+    head: str = "ctc"
+    device: str = "auto"
+    plan: PlanConfig = field(default_factory=PlanConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+
+    def __post_init__(self) -> None:
+        plan, training, augment = self.plan, self.training, self.augment
+        if plan.freeze_below is not None and plan.train_top is not None:
+            raise ConfigError("plan.freeze_below and plan.train_top say the same thing twice; give one of them")
+        if self.head != "ctc":
+            raise ConfigError(f"head is {self.head!r}; wanted 'ctc'")
+        _require("plan.freeze_below", plan.freeze_below or 0, "at least 0", (plan.freeze_below or 0) >= 0)
+        _require("plan.train_top", plan.train_top or 0, "at least 0", (plan.train_top or 0) >= 0)
+        for name, value in {"encoder_lr": plan.encoder_lr, "head_lr": plan.head_lr}.items():
+            _require(f"plan.{name}", value, "more than 0 and less than 1", 0 < value < 1)
+        _require("training.epochs", training.epochs, "at least 1", training.epochs >= 1)
+        _require("training.batch_s", training.batch_s, "more than 0", training.batch_s > 0)
+        _require("training.clip_norm", training.clip_norm, "more than 0", training.clip_norm > 0)
+        _require("training.speed_copies", training.speed_copies, "0 to 4", 0 <= training.speed_copies <= 4)
+        shares = {
+            "training.warmup": training.warmup, "training.dropout": training.dropout,
+            "augment.time_share": augment.time_share, "augment.channel_share": augment.channel_share,
+        }  # fmt: skip
+        for name, value in shares.items():
+            _require(name, value, "at least 0 and less than 1", 0 <= value < 1)
+        _require("augment.time_frames", augment.time_frames, "at least 1", augment.time_frames >= 1)
+
+
+def _require(name: str, value: object, wanted: str, holds: bool) -> None:
+    if not holds:
+        raise ConfigError(f"{name} is {value}; wanted {wanted}")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The values of a TOML file as nested dictionaries.
+
+    Raises:
+        ConfigError: missing or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); wanted a TOML file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not TOML ({error})") from error
+
+
+def parse_assignment(text: str) -> dict[str, Any]:
+    """`training.epochs=5` -> {"training": {"epochs": 5}}; values as in TOML, bare words are strings.
+
+    Raises:
+        ConfigError: there is no `=` or no key.
+    """
+    key, equals, raw = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {text!r}: wanted key=value, for instance training.epochs=5")
+    try:
+        value: Any = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw.strip()
+    for part in reversed(key.strip().split(".")):
+        value = {part: value}
+    return typing.cast(dict[str, Any], value)
+
+
+def merge(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Nested dictionaries laid over one another, the last on top."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            below = merged.get(key)
+            both = isinstance(value, Mapping) and isinstance(below, Mapping)
+            merged[key] = merge([below, value]) if both else value  # type: ignore[list-item]
+    return merged
+
+
+T = typing.TypeVar("T")
+
+
+def build(kind: type[T], values: Mapping[str, Any], where: str = "") -> T:
+    """A configuration dataclass from nested values.
+
+    Raises:
+        ConfigError: an unknown key (with the closest known one), a value of the wrong type, a missing key.
+    """
+    hints = typing.get_type_hints(kind)
+    fields = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    arguments: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{where}{key}"
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=1)
+            hint = f"did you mean {where}{near[0]}?" if near else f"known: {', '.join(fields)}"
+            raise ConfigError(f"{name} is not a setting; {hint}")
+        arguments[key] = _convert(hints[key], value, name)
+    required = (name for name, item in fields.items() if item.default is item.default_factory is dataclasses.MISSING)
+    missing = [f"{where}{name}" for name in required if name not in arguments]
+    if missing:
+        raise ConfigError(f"{', '.join(missing)} must be given, on the command line or in the configuration file")
+    return kind(**arguments)
+
+
+def _convert(hint: Any, value: Any, name: str) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{name} is a group of settings; wanted {name}.KEY, found {value!r}")
+        return build(hint, value, f"{name}.")
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if float in options and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) in options:
+        return value
+    wanted = " or ".join(option.__name__ for option in options if option is not types.NoneType)
+    raise ConfigError(f"{name} is {value!r}, a {type(value).__name__}; wanted {wanted}")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Nested plain values; what is None is left out, since TOML has no such thing."""
+
+    def strip(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: strip(item) for key, item in value.items() if item is not None}
+        return value
+
+    return typing.cast(dict[str, Any], strip(dataclasses.asdict(config)))

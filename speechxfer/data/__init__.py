@@ -1,0 +1,1 @@
+"""What goes in: manifests, texts, batches."""

@@ -1,0 +1,50 @@
+"""What a manifest's lines stand for: waveforms, lengths and transcripts, with the line in every error."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from speechxfer import audio
+from speechxfer.data.manifest import Manifest, Utterance
+from speechxfer.errors import AudioError, DataError
+
+
+def texts(manifest: Manifest) -> list[str]:
+    """The transcripts of a manifest.
+
+    Raises:
+        DataError: an utterance has none.
+    """
+    for utterance in manifest:
+        if utterance.text is None:
+            raise DataError(f"{utterance.origin}: has no text; wanted the transcript of {utterance.audio}")
+    return [utterance.text or "" for utterance in manifest]
+
+
+def durations_s(manifest: Manifest, longest_s: float | None) -> list[float]:
+    """Seconds of each utterance, from the manifest or the file's header.
+
+    Raises:
+        DataError: one is longer than `longest_s`.
+    """
+    known = manifest.with_durations()
+    durations = [utterance.duration or 0.0 for utterance in known]
+    for utterance, duration in zip(manifest, durations, strict=True):
+        if longest_s is not None and duration > longest_s:
+            raise DataError(
+                f"{utterance.origin}: {utterance.audio} is {duration:.1f} s long, but the model takes at most "
+                f"{longest_s:g} s at once; cut it with its words, or leave it out"
+            )
+    return durations
+
+
+def read(utterance: Utterance) -> np.ndarray:
+    """The utterance's waveform, float32 mono at 16 kHz.
+
+    Raises:
+        DataError: it cannot be read; the message starts with the manifest's line.
+    """
+    try:
+        return audio.load(utterance.path, start=utterance.start, duration=utterance.duration)
+    except AudioError as error:
+        raise AudioError(f"{utterance.origin}: {error}") from error

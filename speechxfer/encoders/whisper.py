@@ -1,0 +1,147 @@
+"""Whisper's encoder at the length of the utterance instead of 30 s; the modules are those of `transformers`.
+
+An untouched Whisper decoder only works on audio padded to 30 s, so that is an option (`pad_to_30s`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+import torchaudio.functional
+from torch import Tensor, nn
+from transformers import WhisperConfig
+from transformers.models.whisper.modeling_whisper import WhisperEncoder as Modules
+
+from speechxfer.encoders.base import Encoder, LayerGroup, valid_positions
+
+_WINDOW = 400  # samples of one Fourier transform, 25 ms
+_HOP = 160  # samples between mel frames, 10 ms
+_CHUNK_SAMPLES = 480_000  # the 30 s Whisper was trained on
+_DYNAMIC_RANGE = 8.0  # powers of ten kept below the loudest bin
+
+
+class LogMel(nn.Module):
+    """Whisper's log-mel spectrogram, each utterance normalised by its own maximum.
+
+    An utterance is taken to be followed by silence, as it is when padded to 30 s, so its bins are those of
+    the padded original whatever stands beside it in a batch.
+    """
+
+    def __init__(self, num_mel_bins: int) -> None:
+        super().__init__()
+        filters = torchaudio.functional.melscale_fbanks(
+            n_freqs=1 + _WINDOW // 2, f_min=0.0, f_max=8000.0, n_mels=num_mel_bins, sample_rate=16_000,
+            norm="slaney", mel_scale="slaney",
+        )  # fmt: skip
+        self.filters: Tensor
+        self.window: Tensor
+        self.register_buffer("filters", filters.T.contiguous(), persistent=False)
+        self.register_buffer("window", torch.hann_window(_WINDOW), persistent=False)
+
+    @torch.no_grad()
+    def forward(self, waveforms: Tensor, num_samples: Tensor) -> Tensor:
+        """[batch, samples], [batch] -> [batch, mel bins, samples // 160], zero beyond each length.
+
+        Fewer than 400 samples are extended to 400, so that there always is a bin.
+        """
+        waveforms = F.pad(waveforms, (0, max(_WINDOW - waveforms.shape[1], 0)))
+        # Reflection on the left, as in the original; on the right the silence that follows.
+        padded = F.pad(waveforms, (0, _WINDOW // 2))
+        padded = torch.cat([padded[:, 1 : _WINDOW // 2 + 1].flip(1), padded], dim=1)
+        spectrum = torch.stft(padded, _WINDOW, _HOP, window=self.window, center=False, return_complex=True)
+        size = waveforms.shape[1] // _HOP
+        power = (spectrum.real**2 + spectrum.imag**2)[..., :size]
+        log_mel = (self.filters @ power).clamp_(min=1e-10).log10_()
+        valid = valid_positions(num_samples // _HOP, size)[:, None]
+        loudest = log_mel.masked_fill(~valid, -10.0).amax(dim=(1, 2), keepdim=True)
+        log_mel = torch.maximum(log_mel, loudest - _DYNAMIC_RANGE)
+        return ((log_mel + 4.0) / 4.0).masked_fill_(~valid, 0.0)
+
+
+class WhisperEncoder(Encoder):
+    """The encoder half of Whisper.
+
+    Args:
+        config: the model's configuration, as `transformers` writes it.
+        pad_to_30s: extend every waveform with silence to 30 s and let it be attended to, as Whisper was trained.
+    """
+
+    family = "whisper"
+    frame_rate = 50.0
+    lora_targets = ("q_proj", "v_proj")
+
+    def __init__(self, config: WhisperConfig, *, pad_to_30s: bool = False) -> None:
+        super().__init__()
+        self.config = config
+        self.fixed_length = pad_to_30s
+        self.width = config.d_model
+        self.depth = config.encoder_layers
+        self.max_duration_s = config.max_source_positions / self.frame_rate
+        self.log_mel = LogMel(config.num_mel_bins)
+        self.modules_ = Modules(config)
+
+    def num_frames(self, num_samples: Any) -> Any:
+        """One frame for every started pair of whole 10 ms hops."""
+        return (num_samples // _HOP + 1) // 2
+
+    def computed_s(self, duration_s: float) -> float:
+        """The utterance, or 30 s."""
+        return _CHUNK_SAMPLES / self.sample_rate if self.fixed_length else duration_s
+
+    def frontend(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-mel, the two convolutions and the positions."""
+        if self.fixed_length:
+            waveforms = F.pad(waveforms, (0, _CHUNK_SAMPLES - waveforms.shape[1]))
+            heard = torch.full_like(num_samples, _CHUNK_SAMPLES)
+        else:
+            heard = num_samples
+        features = self.log_mel(waveforms, heard)
+        # Convolutions read a frame beyond the end, where an utterance on its own has zeros.
+        outside = ~valid_positions(heard // _HOP, features.shape[2])[:, None]
+        hidden = F.gelu(self.modules_.conv1(features)).masked_fill(outside, 0.0)
+        hidden = F.gelu(self.modules_.conv2(hidden)).transpose(1, 2)
+        return hidden + self.modules_.embed_positions.weight[: hidden.shape[1]], self.num_frames(num_samples)
+
+    def run(self, hidden_states: Tensor, num_frames: Tensor, start: int, stop: int) -> Tensor:
+        """Layers `start` to `stop`, with the final norm where the stack ends."""
+        mask = self._attention_mask(hidden_states, num_frames)
+        for layer in self.modules_.layers[start:stop]:
+            hidden_states = layer(hidden_states, mask)
+        if start < stop == self.depth:
+            hidden_states = self.modules_.layer_norm(hidden_states)
+        return hidden_states
+
+    def _attention_mask(self, hidden_states: Tensor, num_frames: Tensor) -> Tensor | None:
+        if self.fixed_length:
+            return None
+        valid = valid_positions(num_frames, hidden_states.shape[1])
+        # A row without a single frame would attend to nothing and come out as NaN.
+        valid[:, 0] = True
+        return valid[:, None, None, :]
+
+    def layer_groups(self) -> list[LayerGroup]:
+        """The convolutions, then each layer; the final norm moves with the top layer."""
+        layers = list(self.modules_.layers)
+        groups = [LayerGroup("convolutions", 0, (self.modules_.conv1, self.modules_.conv2))]
+        for index, layer in enumerate(layers):
+            top = (self.modules_.layer_norm,) if index == self.depth - 1 else ()
+            groups.append(LayerGroup(f"layer {index}", index + 1, (layer, *top)))
+        return groups
+
+    def set_dropout(self, probability: float) -> None:
+        """On what each layer adds; not inside attention, whose fast kernels have none on a CPU."""
+        for layer in self.modules_.layers:
+            layer.dropout = layer.activation_dropout = probability
+
+    def describe(self) -> dict[str, Any]:
+        """Family, `transformers` configuration and options."""
+        options = {"pad_to_30s": self.fixed_length}
+        return {"family": self.family, "config": self.config.to_diff_dict(), "options": options}
+
+    def load_source(self, state: dict[str, Tensor]) -> None:
+        """Take the encoder's weights out of a whole Whisper's state dict."""
+        prefix = "model.encoder."
+        own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        cast(nn.Module, self.modules_).load_state_dict(own)

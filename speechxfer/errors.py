@@ -1,0 +1,40 @@
+"""What can go wrong, in words for the person who has to mend it.
+
+Every error a user can cause derives from `SpeechxferError`; the command line prints its message as one
+line and exits with its `exit_status`. A message names the file and line, what was found, what was wanted
+and what to do.
+"""
+
+from __future__ import annotations
+
+
+class SpeechxferError(Exception):
+    """Base of all errors that have a cause outside this package."""
+
+    exit_status = 1
+
+
+class ConfigError(SpeechxferError):
+    """Options that are wrong by themselves or do not fit together."""
+
+    exit_status = 2
+
+
+class DataError(SpeechxferError):
+    """A manifest, a transcript or a label that cannot be used."""
+
+
+class AudioError(DataError):
+    """A file or array that does not hold usable sound."""
+
+
+class CheckpointError(SpeechxferError):
+    """A model folder, hub id or training checkpoint that cannot be found or read."""
+
+
+class StorageError(SpeechxferError):
+    """Something could not be written: a full disk, a read-only folder."""
+
+
+class TrainingError(SpeechxferError):
+    """A run that cannot go on by itself."""

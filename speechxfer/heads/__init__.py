@@ -1,0 +1,1 @@
+"""What an encoder learns to say."""

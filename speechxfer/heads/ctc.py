@@ -1,0 +1,81 @@
+"""Connectionist temporal classification over characters (Graves et al., 2006)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from speechxfer.data.manifest import Utterance
+from speechxfer.data.text import CTCVocabulary, TextNormalizer, frames_needed
+from speechxfer.decoding.greedy import collapse, hypothesis
+from speechxfer.decoding.hypothesis import Hypothesis
+from speechxfer.errors import ConfigError
+from speechxfer.heads.base import Head
+
+
+class CTCHead(Head):
+    """One linear layer to the vocabulary and the blank.
+
+    Args:
+        width: size of a hidden state.
+        frame_rate: hidden states a second, for the times of words.
+        vocabulary: the symbols.
+        normalizer: how a transcript is written before it is spelled.
+    """
+
+    kind = "ctc"
+
+    def __init__(self, width: int, frame_rate: float, vocabulary: CTCVocabulary, normalizer: TextNormalizer) -> None:
+        super().__init__()
+        self.frame_rate = frame_rate
+        self.vocabulary = vocabulary
+        self.normalizer = normalizer
+        self.projection = nn.Linear(width, len(vocabulary))
+
+    def targets(self, utterance: Utterance) -> list[int]:
+        """Numbers of the normalised transcript's characters; unknown ones are left out."""
+        return self.vocabulary.encode(self.normalizer(utterance.text or ""))
+
+    def frames_needed(self, targets: Sequence[int]) -> int:
+        """The least number of frames that can spell the targets."""
+        return frames_needed(targets)
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """[batch, frames, width] -> log-probabilities [batch, frames, symbols + 1], always in float32."""
+        return F.log_softmax(self.projection(hidden_states).float(), dim=-1)
+
+    def loss(self, hidden_states: Tensor, num_frames: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
+        """Summed negative log-likelihood; an utterance with too few frames adds nothing (`zero_infinity`)."""
+        device = hidden_states.device
+        flat = torch.tensor([number for row in targets for number in row], dtype=torch.int64, device=device)
+        lengths = torch.tensor([len(row) for row in targets], dtype=torch.int64, device=device)
+        log_probabilities = self(hidden_states).transpose(0, 1)
+        return F.ctc_loss(
+            log_probabilities, flat, num_frames, lengths,
+            blank=CTCVocabulary.BLANK, reduction="sum", zero_infinity=True,
+        )  # fmt: skip
+
+    def decode(self, hidden_states: Tensor, num_frames: Tensor, *, language: str | None = None) -> list[Hypothesis]:
+        """Greedy: the most likely symbol of every frame."""
+        if language is not None:
+            raise ConfigError(f"language {language!r}: a CTC model writes the one it was trained on; leave it out")
+        best, path = self(hidden_states).max(dim=-1)
+        rows = zip(path.tolist(), best.tolist(), num_frames.tolist(), strict=True)
+        return [self._read(row[:length], scores[:length]) for row, scores, length in rows]
+
+    def _read(self, path: list[int], log_probabilities: list[float]) -> Hypothesis:
+        symbols = collapse(path, log_probabilities, CTCVocabulary.BLANK)
+        characters = [self.vocabulary.decode([symbol.number]) for symbol in symbols]
+        return hypothesis(symbols, characters, 1.0 / self.frame_rate)
+
+    def describe(self) -> dict[str, Any]:
+        """Vocabulary and normaliser."""
+        return {
+            "kind": self.kind,
+            "vocabulary": self.vocabulary.to_dict(),
+            "normalizer": {"name": self.normalizer.name, "version": self.normalizer.version},
+        }

@@ -1,0 +1,1 @@
+"""Moving a model: the job, the loop, what is frozen and what is kept."""

@@ -1,0 +1,49 @@
+"""What was said in a recording, and when; times are seconds from its beginning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from speechxfer.decoding.hypothesis import Word
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of the recording that was recognised as one; `words` is empty where none have times."""
+
+    start: float
+    end: float
+    text: str
+    words: tuple[Word, ...] = ()
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A recording's text, the segments it is made of, its duration in seconds and where it came from."""
+
+    text: str
+    segments: tuple[Segment, ...]
+    duration: float
+    source: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; times rounded to milliseconds, confidences to four digits."""
+        return {
+            "source": self.source,
+            "duration": round(self.duration, 3),
+            "text": self.text,
+            "segments": [
+                {**_spoken(segment), "words": [_spoken(word) for word in segment.words]} for segment in self.segments
+            ],
+        }
+
+
+def _spoken(part: Segment | Word) -> dict[str, Any]:
+    return {
+        "start": round(part.start, 3),
+        "end": round(part.end, 3),
+        "text": part.text,
+        "confidence": None if part.confidence is None else round(part.confidence, 4),
+    }

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from click.testing import CliRunner
+
+from speechxfer.cli.manifest import manifest
+from speechxfer.data.manifest import Manifest
+from speechxfer.errors import ConfigError, DataError
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(manifest, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "set"
+    for name, duration_s in {"no/1": 1.0, "yes/1": 2.0, "yes/2": 3.0}.items():
+        path = folder / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sf.write(path, np.zeros(round(8_000 * duration_s)), 8_000)
+    (folder / "yes/1.txt").write_text("yes yes")
+    return folder
+
+
+def test_from_folder(folder: Path, tmp_path: Path) -> None:
+    output = run("from-folder", folder, tmp_path / "all.jsonl", "--labels")
+    assert output == f"{tmp_path}/all.jsonl: 3 utterances, 7 characters (4 different), 2 without a transcript\n"
+    made = Manifest.read(tmp_path / "all.jsonl")
+    assert [(one.audio, one.label, one.duration) for one in made] == [
+        ("set/no/1.wav", "no", 1.0),
+        ("set/yes/1.wav", "yes", 2.0),
+        ("set/yes/2.wav", "yes", 3.0),
+    ]
+
+
+def test_from_folder_without_durations(folder: Path, tmp_path: Path) -> None:
+    (folder / "no/1.wav").write_bytes(b"no sound")
+    run("from-folder", folder, tmp_path / "all.csv", "--no-durations")
+    assert [one.duration for one in Manifest.read(tmp_path / "all.csv")] == [None] * 3
+    with pytest.raises(DataError, match=r"no/1\.wav"):
+        run("from-folder", folder, tmp_path / "all.tsv")
+    assert not (tmp_path / "all.tsv").exists()
+
+
+def test_convert(folder: Path, tmp_path: Path) -> None:
+    run("from-folder", folder, tmp_path / "all.jsonl")
+    assert run("convert", tmp_path / "all.jsonl", tmp_path / "lists/all.tsv") == (
+        f"{tmp_path}/lists/all.tsv: 3 utterances\n"
+    )
+    converted = Manifest.read(tmp_path / "lists/all.tsv")
+    converted.check_files()
+    assert converted.duration_s == 6.0
+
+
+def test_existing_output_is_kept(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "all.jsonl"
+    output.write_text('{"audio": "a.wav"}\n')
+    for command in (["from-folder", folder, output], ["convert", output, output]):
+        with pytest.raises(ConfigError, match=r"all\.jsonl: exists already; add --overwrite"):
+            run(*command)
+    assert len(Manifest.read(output)) == 1
+    run("from-folder", folder, output, "--overwrite")
+    assert len(Manifest.read(output)) == 3
+
+
+def test_the_suffix_is_checked_before_the_work(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"ends in '\.txt'"):
+        run("from-folder", tmp_path / "nowhere", tmp_path / "all.txt")
+
+
+def test_show(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text(
+        "audio,text,label,duration,speaker\n"
+        "a.wav,abba,yes,3600,ann\nb.wav,,yes,61.4,bob\nc.wav,cab,no,1.25,ann\nd.wav,a,,,\n"
+    )
+    assert run("show", path).splitlines() == [
+        "utterances  4",
+        "text        8 characters (3 different), 1 without a transcript",
+        "no duration 1 of 4",
+        "duration    1:01:03",
+        "shortest    1.25 s",
+        "median      61.40 s",
+        "longest     3600.00 s",
+        "speakers    2",
+        "labels      2: yes (2), no (1)",
+    ]
+
+
+def test_show_a_bare_list_with_many_labels(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text("audio,label\n" + "".join(f"{number}.wav,l{number}\n" for number in range(12)))
+    assert run("show", path).splitlines()[-1].startswith("labels      12: l0 (1), ")
+    assert run("show", path).endswith("l9 (1), …\n")
+
+
+def test_errors_name_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_text('{"audio": "a.wav"}\n{"text": "b"}\n')
+    with pytest.raises(DataError, match=r"m\.jsonl:2: no audio"):
+        run("show", path)
+
+
+def test_nothing_heavy_is_imported_early() -> None:
+    code = (
+        "import sys, speechxfer.cli.manifest, speechxfer.data.manifest\n"
+        "print([name for name in ('torch', 'numpy', 'soundfile', 'rich') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,85 @@
+"""What tests share: no network, tiny models, synthetic sound."""
+
+from __future__ import annotations
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+TONES_HZ = {"a": 300.0, "b": 700.0, "c": 1300.0}
+
+
+def tone(text: str, *, rate: int = 16_000) -> np.ndarray:
+    """A language that a tiny model learns in seconds: each letter a tone of its own, a blank a pause."""
+    pieces = [np.zeros(rate // 20)]
+    for letter in text:
+        size = rate // 8
+        time = np.arange(size) / rate
+        wave = 0.3 * np.sin(2 * np.pi * TONES_HZ[letter] * time) if letter != " " else np.zeros(size)
+        pieces += [wave * np.hanning(size), np.zeros(rate // 40)]
+    return np.concatenate(pieces).astype(np.float32)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Tiny tensors are faster without a team of threads, and bit for bit the same everywhere."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a manifest of tones with the given texts, and the audio it names."""
+
+    def write(name: str, texts: list[str]) -> Path:
+        folder = tmp_path / "corpus"
+        folder.mkdir(exist_ok=True)
+        lines = []
+        for number, text in enumerate(texts):
+            audio = f"{name}{number}.wav"
+            soundfile.write(folder / audio, tone(text), 16_000)
+            lines.append(json.dumps({"audio": audio, "text": text}))
+        path = folder / f"{name}.jsonl"
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def whisper_config() -> dict[str, object]:
+    """Whisper in 30,000 parameters."""
+    return {
+        "model_type": "whisper", "vocab_size": 100, "d_model": 32, "num_mel_bins": 80,
+        "encoder_layers": 2, "decoder_layers": 1, "encoder_attention_heads": 2, "decoder_attention_heads": 2,
+        "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "max_source_positions": 1500, "max_target_positions": 32,
+        "bos_token_id": 98, "eos_token_id": 98, "pad_token_id": 98, "decoder_start_token_id": 99,
+        "suppress_tokens": [], "begin_suppress_tokens": [],
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def whisper_folder(tmp_path_factory: pytest.TempPathFactory, whisper_config: dict[str, object]) -> Path:
+    """A tiny random Whisper as `transformers` saves it, without a tokenizer."""
+    import torch
+    from transformers import WhisperConfig, WhisperForConditionalGeneration
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("whisper")
+    model = WhisperForConditionalGeneration(WhisperConfig(**whisper_config))
+    # At the library's initial scale a tiny stack hardly tells inputs apart; make differences visible.
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(3.0)
+    model.save_pretrained(folder)
+    return folder

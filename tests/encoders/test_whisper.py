@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
+
+from speechxfer.encoders import load_encoder
+from speechxfer.encoders.base import Encoder
+from speechxfer.encoders.checkpoints import find
+from speechxfer.encoders.whisper import LogMel
+
+TOLERANCE = 1e-4
+
+
+def noise(num_samples: int, seed: int = 0) -> np.ndarray:
+    chance = np.random.default_rng(seed)
+    loudness = 0.05 + 0.3 * np.sin(np.arange(num_samples) / 5000) ** 2
+    return (chance.standard_normal(num_samples) * loudness).astype(np.float32)
+
+
+def encoder(folder: Path, *, pad_to_30s: bool = False) -> Encoder:
+    config, state = find(str(folder)).read()
+    return load_encoder("tiny", config, state, pad_to_30s=pad_to_30s).eval()
+
+
+def test_padded_to_30_s_it_is_the_original(whisper_folder: Path) -> None:
+    waveforms = [noise(40_000, 1), noise(7_000, 2)]
+    features = WhisperFeatureExtractor()(waveforms, sampling_rate=16_000, return_tensors="pt").input_features
+    reference = WhisperForConditionalGeneration.from_pretrained(whisper_folder).eval()
+    ours = encoder(whisper_folder, pad_to_30s=True)
+    with torch.no_grad():
+        expected = reference.model.encoder(features).last_hidden_state
+        hidden, num_frames = ours(*ours.collate(waveforms))
+    assert (hidden - expected).abs().max() < TOLERANCE
+    assert num_frames.tolist() == [125, 22]
+
+
+def test_unpadded_it_is_the_originals_modules_called_one_by_one(whisper_folder: Path) -> None:
+    waveform = noise(33_333)
+    features = WhisperFeatureExtractor()(waveform, sampling_rate=16_000, return_tensors="pt").input_features
+    modules = WhisperForConditionalGeneration.from_pretrained(whisper_folder).eval().model.encoder
+    ours = encoder(whisper_folder)
+    with torch.no_grad():
+        cut = features[:, :, : 33_333 // 160]
+        hidden = torch.nn.functional.gelu(modules.conv1(cut))
+        hidden = torch.nn.functional.gelu(modules.conv2(hidden)).transpose(1, 2)
+        hidden = hidden + modules.embed_positions.weight[: hidden.shape[1]]
+        for layer in modules.layers:
+            hidden = layer(hidden, None)
+        expected = modules.layer_norm(hidden)
+        found, num_frames = ours(*ours.collate([waveform]))
+    assert num_frames.tolist() == [expected.shape[1]]
+    assert (found - expected).abs().max() < TOLERANCE
+
+
+@pytest.mark.parametrize("quiet", [1.0, 1e-3])
+def test_neighbours_and_padding_change_nothing(whisper_folder: Path, quiet: float) -> None:
+    lengths = [400, 5_000, 16_000, 24_001, 47_999, 161, 30_000, 48_000]
+    waveforms = [noise(length, length) for length in lengths]
+    waveforms[2] = waveforms[2] * quiet  # a shared maximum would change most of a quiet clip's bins
+    ours = encoder(whisper_folder)
+    with torch.no_grad():
+        together, num_frames = ours(*ours.collate(waveforms))
+        for row, waveform, count in zip(together, waveforms, num_frames.tolist(), strict=True):
+            alone, own_count = ours(*ours.collate([waveform]))
+            assert own_count.item() == count
+            assert (row[:count] - alone[0]).abs().max() < TOLERANCE
+
+
+@given(st.integers(1, 20_000))
+@settings(max_examples=40, deadline=None)
+def test_the_number_of_frames_is_exact(num_samples: int) -> None:
+    log_mel = LogMel(80)(torch.zeros(1, num_samples), torch.tensor([num_samples]))
+    assert log_mel.shape[2] == max(num_samples, 400) // 160
+    mel_frames = num_samples // 160
+    conv = (mel_frames - 1) // 2 + 1 if mel_frames else 0  # kernel 3, stride 2, padding 1
+    from speechxfer.encoders.whisper import WhisperEncoder
+
+    assert WhisperEncoder.num_frames(None, num_samples) == conv  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 2])
+def test_the_stack_can_be_cut_anywhere(whisper_folder: Path, cut: int) -> None:
+    ours = encoder(whisper_folder)
+    with torch.no_grad():
+        hidden, num_frames = ours.frontend(*ours.collate([noise(20_000), noise(9_000)]))
+        whole = ours.run(hidden, num_frames, 0, ours.depth)
+        in_two = ours.run(ours.run(hidden, num_frames, 0, cut), num_frames, cut, ours.depth)
+    assert torch.equal(whole, in_two)
+
+
+def test_every_parameter_that_can_be_trained_belongs_to_one_group(whisper_folder: Path) -> None:
+    ours = encoder(whisper_folder)
+    grouped = [id(parameter) for group in ours.layer_groups() for parameter in group.parameters()]
+    trainable = [id(parameter) for parameter in ours.parameters() if parameter.requires_grad]
+    assert sorted(grouped) == sorted(trainable)
+
+
+def test_frozen_parts_stay_in_eval_mode_and_without_gradient(whisper_folder: Path) -> None:
+    ours = encoder(whisper_folder)
+    ours.set_dropout(0.5)
+    ours.freeze(ours.layer_groups()[:2])
+    torch.nn.Sequential(ours).train()
+    hidden, num_frames = ours.frontend(*ours.collate([noise(20_000)]))
+    first, second = (ours.run(hidden, num_frames, 0, 1) for _ in range(2))
+    assert torch.equal(first, second)
+    assert not first.requires_grad
+    top = [ours.run(first, num_frames, 1, 2) for _ in range(2)]
+    assert not torch.equal(*top)
+    assert top[0].requires_grad
+
+
+def test_a_waveform_shorter_than_a_frame_is_no_frame(whisper_folder: Path) -> None:
+    ours = encoder(whisper_folder)
+    for lengths, counts in (([100, 3_200], [0, 10]), ([1, 100], [0, 0])):
+        hidden, num_frames = ours(*ours.collate([noise(length) for length in lengths]))
+        assert num_frames.tolist() == counts
+        assert torch.isfinite(hidden).all()

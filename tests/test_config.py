@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import tomli_w
+
+from speechxfer.config import FinetuneConfig, build, merge, parse_assignment, read_toml, to_dict
+from speechxfer.errors import ConfigError
+
+LEAST = {"model": "m", "train": "t.jsonl", "dev": "d.jsonl", "output": "o"}
+
+
+def config(*assignments: str) -> FinetuneConfig:
+    return build(FinetuneConfig, merge([LEAST, *map(parse_assignment, assignments)]))
+
+
+def test_it_survives_being_written_and_read(tmp_path: Path) -> None:
+    first = config("training.epochs=3", "plan.train_top=2", "test=x.csv", "plan.encoder_lr=1e-4")
+    path = tmp_path / "config.toml"
+    path.write_text(tomli_w.dumps(to_dict(first)))
+    assert build(FinetuneConfig, read_toml(path)) == first
+    assert (first.training.epochs, first.plan.train_top, first.plan.encoder_lr) == (3, 2, 1e-4)
+
+
+def test_later_layers_win_key_by_key() -> None:
+    merged = merge([{"training": {"epochs": 1, "seed": 2}}, {"training": {"epochs": 5}}])
+    assert merged == {"training": {"epochs": 5, "seed": 2}}
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("training.epoch=3", "training.epoch is not a setting; did you mean training.epochs?"),
+        ("training.epochs=three", "training.epochs is 'three', a str; wanted int"),
+        ("training.epochs=0", "training.epochs is 0; wanted at least 1"),
+        ("training.epochs=true", "wanted int"),
+        ("training=3", "training is a group of settings"),
+        ("plan.encoder_lr=-1", "plan.encoder_lr is -1"),
+        ("head=attention", "wanted 'ctc'"),
+        ("augment.time_share=1.5", "augment.time_share is 1.5; wanted at least 0 and less than 1"),
+        ("training.epochs", "wanted key=value"),
+    ],
+)
+def test_a_wrong_setting_is_named(assignment: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config(assignment)
+    assert message in str(caught.value)
+
+
+def test_saying_the_same_twice_is_refused() -> None:
+    with pytest.raises(ConfigError, match="same thing twice"):
+        config("plan.train_top=1", "plan.freeze_below=1")
+
+
+def test_missing_settings_are_all_named() -> None:
+    with pytest.raises(ConfigError, match="train, dev must be given"):
+        build(FinetuneConfig, {"model": "m", "output": "o"})
+
+
+def test_a_file_that_is_not_toml_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text("a = = b")
+    with pytest.raises(ConfigError, match=r"x\.toml: is not TOML"):
+        read_toml(path)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_toml(tmp_path / "none.toml")

@@ -1,0 +1,183 @@
+"""The whole job on a language of tones that a tiny random encoder learns in seconds."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tomli_w
+import torch
+
+import speechxfer as sx
+from speechxfer.config import build, merge, read_toml, to_dict
+from speechxfer.encoders.checkpoints import find
+from speechxfer.errors import CheckpointError, ConfigError, DataError, TrainingError
+from speechxfer.training import fit as fit_module
+from tests.conftest import tone
+
+SETTINGS: dict[str, Any] = {
+    # Random convolutions tell tones apart only once they are trained.
+    "plan": {"freeze_frontend": False, "encoder_lr": 1e-2, "head_lr": 1e-2},
+    "training": {"epochs": 25, "batch_s": 2.0, "dropout": 0.0, "warmup": 0.1},
+    "augment": {"time_share": 0.0, "channel_share": 0.0},
+}
+FROZEN = {"plan": {"freeze_frontend": True}}
+SHORT = {**FROZEN, "training": {"epochs": 2, "batch_s": 8.0}}
+
+
+def texts(count: int, seed: int) -> list[str]:
+    chance = random.Random(seed)
+    return ["".join(chance.choices("abc", k=chance.randint(1, 3))) + " a" for _ in range(count)]
+
+
+@pytest.fixture
+def settings(corpus: Callable[..., Path], whisper_folder: Path, tmp_path: Path) -> dict[str, Any]:
+    data = {"train": str(corpus("train", texts(60, 1))), "dev": str(corpus("dev", texts(8, 2)))}
+    return merge([SETTINGS, data, {"model": str(whisper_folder), "output": str(tmp_path / "run")}])
+
+
+def config(settings: dict[str, Any], *layers: dict[str, Any]) -> sx.FinetuneConfig:
+    return build(sx.FinetuneConfig, merge([settings, *layers]))
+
+
+def metrics(settings: dict[str, Any]) -> list[dict[str, Any]]:
+    lines = (Path(settings["output"]) / "metrics.jsonl").read_text().splitlines()
+    return [{key: value for key, value in json.loads(line).items() if key != "seconds"} for line in lines]
+
+
+def test_it_learns_and_the_saved_model_writes_what_was_said(settings: dict[str, Any]) -> None:
+    run = sx.finetune(config(settings))
+    assert json.loads((run.folder / "metrics.json").read_text())["dev"]["wer"] == 0
+    model = sx.load(str(run.folder / "model"))
+    for text in ("abc a", "cb a", "aabb a"):  # no two equal neighbours may melt into one
+        assert model.transcribe(tone(text), sample_rate=16_000).text == text
+        assert model.transcribe(tone(text, rate=8_000), sample_rate=8_000).text == text
+
+
+def test_what_is_frozen_does_not_move(settings: dict[str, Any], whisper_folder: Path) -> None:
+    run = sx.finetune(config(settings, SHORT, {"plan": {"train_top": 1}}))
+    before = find(str(whisper_folder)).read()[1]
+    after = run.model.encoder.state_dict()
+    moved = {
+        name
+        for name, value in after.items()
+        if not torch.equal(before[name.replace("modules_", "model.encoder")], value)
+    }
+    assert moved
+    assert all(name.startswith(("modules_.layers.1.", "modules_.layer_norm.")) for name in moved)
+
+
+def test_the_run_can_be_replayed_from_its_folder(settings: dict[str, Any], tmp_path: Path) -> None:
+    run = sx.finetune(config(settings, SHORT))
+    again = build(
+        sx.FinetuneConfig, merge([read_toml(run.folder / "config.toml"), {"output": str(tmp_path / "again")}])
+    )
+    sx.finetune(again)
+    assert metrics(settings) == metrics({"output": str(tmp_path / "again")})
+
+
+@pytest.mark.parametrize("stop_at", [1, 3, 11])
+def test_interrupted_and_resumed_it_ends_where_it_would_have(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
+) -> None:
+    noisy = {
+        **FROZEN,
+        "training": {"epochs": 3, "batch_s": 8.0, "dropout": 0.1, "speed_copies": 1},
+        "augment": {"time_share": 0.1},
+    }
+    sx.finetune(config(settings, noisy, {"output": str(tmp_path / "whole")}))
+    real, calls = fit_module._loss, iter(range(100))
+
+    def interrupting(*arguments: Any) -> Any:
+        if next(calls) == stop_at:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(fit_module, "_loss", interrupting)
+    with pytest.raises(KeyboardInterrupt):
+        sx.finetune(config(settings, noisy))
+    assert sx.load(str(Path(settings["output"]) / "model")).transcribe(tone("a"), sample_rate=16_000) is not None
+    sx.finetune(config(settings, noisy), resume=True)
+    assert metrics(settings) == metrics({"output": str(tmp_path / "whole")})
+    weights = [sx.load(str(folder / "model")).state_dict() for folder in (Path(settings["output"]), tmp_path / "whole")]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+
+
+def test_padded_to_30_s_works_as_well(settings: dict[str, Any]) -> None:
+    small = {"training": {"epochs": 1, "batch_s": 300.0}, "encoder": {"pad_to_30s": True}}
+    run = sx.finetune(config(settings, small))
+    assert run.model.encoder.fixed_length
+
+
+def test_another_run_is_not_written_over(settings: dict[str, Any]) -> None:
+    sx.finetune(config(settings, SHORT))
+    with pytest.raises(ConfigError, match="holds another run; go on with --resume, replace it with --overwrite"):
+        sx.finetune(config(settings, SHORT))
+    sx.finetune(config(settings, SHORT), overwrite=True)
+
+
+def test_a_folder_that_is_no_run_is_never_emptied(settings: dict[str, Any], tmp_path: Path) -> None:
+    precious = tmp_path / "thesis" / "model"
+    precious.mkdir(parents=True)
+    with pytest.raises(ConfigError, match="is not a run"):
+        sx.finetune(config(settings, {"output": str(tmp_path / "thesis")}), overwrite=True)
+    assert precious.is_dir()
+
+
+def test_resuming_with_other_settings_names_them(settings: dict[str, Any]) -> None:
+    sx.finetune(config(settings, SHORT))
+    with pytest.raises(ConfigError, match=r"training\.epochs was 2, now 3"):
+        sx.finetune(config(settings, SHORT, {"training": {"epochs": 3}}), resume=True)
+    with pytest.raises(ConfigError, match="no run to resume"):
+        sx.finetune(config(settings, {"output": settings["output"] + "x"}), resume=True)
+
+
+def test_dev_text_that_cannot_be_written_is_told(settings: dict[str, Any], corpus: Callable[..., Path]) -> None:
+    dev = corpus("odd", ["a", "b"])
+    dev.write_text(dev.read_text().replace('"b"', '"bé"'))
+    with pytest.raises(DataError, match=r"odd\.jsonl:2: 'é' does not occur in the training text, .*1 of 2"):
+        sx.finetune(config(settings, {"dev": str(dev)}))
+    run = sx.finetune(config(settings, SHORT, {"dev": str(dev), "text": {"ignore_unknown": True}}))
+    assert (run.folder / "model").is_dir()
+
+
+class Heard(sx.Progress):
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.messages.append(message)
+
+
+def test_too_few_frames_are_reported(settings: dict[str, Any], corpus: Callable[..., Path]) -> None:
+    train = corpus("crowded", ["a b c"] * 4)
+    lines = train.read_text().splitlines()
+    lines[2] = json.dumps({"audio": "crowded0.wav", "text": "abc " * 100})
+    train.write_text("\n".join(lines))
+    heard = Heard()
+    sx.finetune(config(settings, SHORT, {"train": str(train)}), progress=heard)
+    assert any("1 of 4 training utterances are too short" in line and "jsonl:3" in line for line in heard.messages)
+
+
+def test_an_adapted_model_is_not_adapted_again_by_mistake(settings: dict[str, Any], tmp_path: Path) -> None:
+    run = sx.finetune(config(settings, SHORT))
+    with pytest.raises(CheckpointError, match="is an adapted model already"):
+        sx.finetune(config(settings, {"model": str(run.folder / "model"), "output": str(tmp_path / "second")}))
+
+
+def test_a_loss_that_is_no_number_stops_with_advice(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    real = fit_module._loss
+    monkeypatch.setattr(fit_module, "_loss", lambda *arguments: (real(*arguments)[0] * np.nan, 1))
+    with pytest.raises(TrainingError, match="half the learning rates"):
+        sx.finetune(config(settings, SHORT))
+
+
+def test_the_resolved_configuration_is_written(settings: dict[str, Any]) -> None:
+    wanted = config(settings, SHORT)
+    sx.finetune(wanted)
+    assert (Path(settings["output"]) / "config.toml").read_text() == tomli_w.dumps(to_dict(wanted))

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from speechxfer.audio import SAMPLE_RATE, Waveform
+from speechxfer.errors import ConfigError
+from speechxfer.transcription.segmenting import INAUDIBLE, segments
+
+MAX_S = 1.5
+
+# (seconds, amplitude): digital silence, noise below hearing, room noise, speech
+stretches = st.lists(
+    st.tuples(st.floats(0.001, 2.5), st.sampled_from([0.0, INAUDIBLE / 2, 0.003, 0.3])),
+    min_size=1,
+    max_size=6,
+)
+
+
+def sound(*parts: tuple[float, float], seed: int = 0) -> Waveform:
+    """Noise, each part of so many seconds at such an amplitude."""
+    random = np.random.default_rng(seed)
+    pieces = [random.uniform(-level, level, int(seconds * SAMPLE_RATE)) for seconds, level in parts]
+    return np.concatenate(pieces).astype(np.float32)
+
+
+def chopped(waveform: Waveform, size: int) -> Iterator[Waveform]:
+    for at in range(0, len(waveform), size):
+        yield waveform[at : at + size]
+
+
+def spans(waveform: Waveform, max_segment_s: float = MAX_S, block: int = SAMPLE_RATE) -> list[tuple[int, int]]:
+    found = []
+    for start_s, piece in segments(chopped(waveform, block), max_segment_s=max_segment_s):
+        start = round(start_s * SAMPLE_RATE)
+        assert np.array_equal(piece, waveform[start : start + len(piece)])
+        found.append((start, start + len(piece)))
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(stretches)
+def test_everything_audible_is_in_exactly_one_segment(parts: list[tuple[float, float]]) -> None:
+    waveform = sound(*parts)
+    covered = np.zeros(len(waveform), int)
+    for start, stop in spans(waveform):
+        covered[start:stop] += 1
+    assert covered.max(initial=0) <= 1
+    assert (covered[np.abs(waveform) >= INAUDIBLE] == 1).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(stretches)
+def test_segments_are_in_order_not_empty_and_not_too_long(parts: list[tuple[float, float]]) -> None:
+    found = spans(sound(*parts))
+    assert all(0 < stop - start <= MAX_S * SAMPLE_RATE for start, stop in found)
+    assert all(before[1] <= after[0] for before, after in itertools.pairwise(found))
+
+
+@settings(max_examples=60, deadline=None)
+@given(stretches, st.integers(50, 5 * SAMPLE_RATE))
+def test_the_lengths_of_the_blocks_do_not_matter(parts: list[tuple[float, float]], block: int) -> None:
+    waveform = sound(*parts)
+    assert spans(waveform, block=block) == spans(waveform, block=len(waveform) + 1)
+
+
+@pytest.mark.parametrize("level", [0.3, 0.0])
+def test_what_fits_is_passed_on_untouched(level: float) -> None:
+    waveform = sound((MAX_S, level))
+    assert spans(waveform) == [(0, len(waveform))]
+
+
+def test_nothing_gives_nothing() -> None:
+    assert list(segments([], max_segment_s=MAX_S)) == []
+    assert list(segments([np.empty(0, np.float32)], max_segment_s=MAX_S)) == []
+
+
+def test_cuts_in_the_middle_of_the_longest_pause_of_the_second_half() -> None:
+    quiet, speech = 0.003, 0.3
+    parts = [(6, speech), (0.2, quiet), (1, speech), (0.6, quiet), (1, speech), (0.2, quiet), (5, speech)]
+    (_, cut), _ = spans(sound((0.3, quiet), *parts), max_segment_s=10)
+    assert cut / SAMPLE_RATE == pytest.approx(7.8, abs=0.02)
+
+
+def test_prefers_the_deeper_of_two_pauses() -> None:
+    speech = sound((6, 0.3), (0.5, 0.05), (1, 0.3), (0.5, 0.003), (2, 0.3), (2, 0.3))
+    (_, cut), _ = spans(speech, max_segment_s=10)
+    assert cut / SAMPLE_RATE == pytest.approx(7.75, abs=0.02)
+
+
+@pytest.mark.parametrize("room", [0.0, 0.001, 0.03])
+def test_finds_pauses_whatever_the_noise_in_the_room(room: float) -> None:
+    waveform = sound(*[(1.7, 0.3), (0.4, room)] * 20)
+    for _, stop in spans(waveform, max_segment_s=6)[:-1]:
+        assert stop / SAMPLE_RATE % 2.1 >= 1.7
+
+
+def test_without_a_pause_cuts_in_the_quietest_frame() -> None:
+    waveform = sound((12, 0.3))
+    dip = round(7.3 * SAMPLE_RATE)
+    waveform[dip : dip + SAMPLE_RATE // 50] *= 0.5
+    (_, cut), _ = spans(waveform, max_segment_s=10)
+    assert cut / SAMPLE_RATE == pytest.approx(7.31, abs=0.011)
+
+
+def test_long_silence_is_left_out() -> None:
+    found = spans(sound((60, 0.0), (3, 0.3), (100, INAUDIBLE / 2), (2, 0.3), (60, 0.0)), max_segment_s=20)
+    assert np.divide(found, SAMPLE_RATE) == pytest.approx(np.array([(59.75, 63.25), (162.75, 165.25)]), abs=0.001)
+
+
+def test_a_long_file_of_silence_has_no_segments() -> None:
+    assert spans(sound((60, 0.0))) == []
+
+
+def test_an_hour_is_cut_while_it_is_read() -> None:
+    second = sound((0.8, 0.3), (0.2, 0.0))
+    read = 0
+
+    def hour() -> Iterator[Waveform]:
+        nonlocal read
+        for _ in range(3600):
+            read += 1
+            yield second
+
+    seen_s = 0.0
+    for start_s, piece in segments(hour(), max_segment_s=28):
+        assert read - seen_s <= 28 + 1.001
+        seen_s = start_s + len(piece) / SAMPLE_RATE
+    assert seen_s == read == 3600
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, 0.99, float("inf"), float("nan")])
+def test_refuses_a_limit_that_is_no_length(seconds: float) -> None:
+    with pytest.raises(ConfigError, match="max_segment_s"):
+        segments([], max_segment_s=seconds)

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+
+from speechxfer.audio import SAMPLE_RATE, Waveform
+from speechxfer.decoding.hypothesis import Hypothesis, Word
+from speechxfer.transcription import Segment, Transcript, transcribe
+
+
+def noise(seconds: float, level: float = 0.3) -> Waveform:
+    return np.random.default_rng(0).uniform(-level, level, int(seconds * SAMPLE_RATE)).astype(np.float32)
+
+
+def lengths(waveforms: Sequence[Waveform]) -> list[Hypothesis]:
+    """Says how many whole seconds it heard, from the half second on."""
+    return [
+        Hypothesis(f" {len(w) // SAMPLE_RATE} ", (Word(f"{len(w) // SAMPLE_RATE}", 0.5, 1.0, 0.9),), 0.8)
+        for w in waveforms
+    ]
+
+
+def test_a_short_recording_is_one_segment() -> None:
+    transcript = transcribe([noise(3)], lengths, source="a.wav")
+    segment = Segment(0.0, 3.0, "3", (Word("3", 0.5, 1.0, 0.9),), 0.8)
+    assert transcript == Transcript("3", (segment,), 3.0, "a.wav")
+
+
+def test_times_count_from_the_beginning_of_the_recording() -> None:
+    transcript = transcribe([noise(3), noise(60, 0.0), noise(4)], lengths, max_segment_s=10)
+    assert transcript.text == "3 4"
+    assert transcript.duration == 67.0
+    second = transcript.segments[1]
+    assert (second.start, second.end) == pytest.approx((62.75, 67.0))
+    assert (second.words[0].start, second.words[0].end) == pytest.approx((63.25, 63.75))
+
+
+def test_where_nothing_was_understood_there_is_no_segment() -> None:
+    answers = iter(["first", " ", "last"])
+    transcript = transcribe(
+        [noise(8), noise(30, 0.0), noise(8), noise(30, 0.0), noise(8)],
+        lambda waveforms: [Hypothesis(next(answers)) for _ in waveforms],
+        max_segment_s=10,
+    )
+    assert transcript.text == "first last"
+    assert [segment.text for segment in transcript.segments] == ["first", "last"]
+
+
+def test_no_sound_is_an_empty_transcript() -> None:
+    assert transcribe([], lengths) == Transcript("", (), 0.0)
+    assert transcribe([noise(60, 0.0)], lengths) == Transcript("", (), 60.0)
+
+
+def test_batches_stay_below_their_padded_seconds_and_use_them() -> None:
+    batches: list[list[int]] = []
+
+    def recognise(waveforms: Sequence[Waveform]) -> list[Hypothesis]:
+        batches.append([len(waveform) for waveform in waveforms])
+        return lengths(waveforms)
+
+    transcribe([noise(200)], recognise, max_segment_s=10, batch_s=30)
+    padded = [max(batch) * len(batch) / SAMPLE_RATE for batch in batches]
+    assert max(padded) <= 30
+    assert min(len(batch) for batch in batches[:-1]) >= 3
+
+
+def test_a_segment_longer_than_a_batch_goes_alone() -> None:
+    transcript = transcribe([noise(50)], lengths, max_segment_s=10, batch_s=1)
+    assert transcript.segments[-1].end == 50.0
+
+
+def test_progress_rises_to_the_duration() -> None:
+    heard: list[float] = []
+    transcribe([noise(100), noise(20, 0.0)], lengths, max_segment_s=10, batch_s=20, progress=heard.append)
+    assert len(heard) > 5
+    assert heard == sorted(heard)
+    assert heard[-1] == 120.0
+
+
+def test_an_hour_is_recognised_while_it_is_read() -> None:
+    read = recognised_s = largest_lag_s = 0.0
+    second = noise(1)
+
+    def hour() -> Iterator[Waveform]:
+        nonlocal read
+        for _ in range(3600):
+            read += 1
+            yield second
+
+    def recognise(waveforms: Sequence[Waveform]) -> list[Hypothesis]:
+        nonlocal recognised_s, largest_lag_s
+        largest_lag_s = max(largest_lag_s, read - recognised_s)
+        recognised_s += sum(map(len, waveforms)) / SAMPLE_RATE
+        return lengths(waveforms)
+
+    transcript = transcribe(hour(), recognise, max_segment_s=28, batch_s=60)
+    assert transcript.duration == 3600
+    assert recognised_s == pytest.approx(3600)
+    assert largest_lag_s <= 60 + 2 * 28 + 1
