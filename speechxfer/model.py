@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
 from speechxfer.audio import Source, blocks, from_array
@@ -20,7 +19,7 @@ from speechxfer.encoders.checkpoints import MODEL_FILE, Checkpoint, find, read_j
 from speechxfer.errors import CheckpointError, ConfigError
 from speechxfer.heads.base import Head
 from speechxfer.heads.ctc import CTCHead
-from speechxfer.storage import replacing_folder, write_json
+from speechxfer.storage import replacing_folder, write_json, write_tensors
 from speechxfer.transcription import Transcript, transcribe
 
 _FORMAT = 1
@@ -96,7 +95,7 @@ class SpeechModel(nn.Module):
         encoder, head = self.encoder.describe(), self.head.describe()
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
         with replacing_folder(Path(folder)) as temporary:
-            save_file(state, temporary / "model.safetensors", metadata={"format": "pt"})
+            write_tensors(temporary / "model.safetensors", state)
             write_json(temporary / "config.json", encoder["config"])
             description = {"format": _FORMAT, "source": self.source, "encoder": encoder, "head": head}
             write_json(temporary / MODEL_FILE, description)

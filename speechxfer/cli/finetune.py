@@ -57,7 +57,11 @@ def finetune(
         parse_assignment(f"{_SETTINGS[name]}={_toml(value)}") for name, value in options.items() if value is not None
     ]
     file = [read_toml(config_file)] if config_file else []
-    config = build(FinetuneConfig, merge([*file, *given, *map(parse_assignment, assignments)]))
+    values = merge([*file, *given, *map(parse_assignment, assignments)])
+    # Absolute, so that the run's configuration can be replayed from any folder.
+    splits = {name: values[name] for name in ("train", "dev", "test") if isinstance(values.get(name), str)}
+    values |= {name: str(Path(path).absolute()) for name, path in splits.items()}
+    config = build(FinetuneConfig, values)
 
     # Only now torch: a wrong option is told at once.
     from speechxfer.cli.terminal import TerminalProgress

@@ -25,13 +25,15 @@ class TerminalProgress(Listener):
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """The first column to the left, short ones to the right."""
-        table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+        table = Table(box=None, pad_edge=False, expand=False)
         for number, column in enumerate(columns):
             values = [row[number] for row in rows]
             narrow = number > 0 and all(len(value) < 16 for value in values)
             table.add_column(column, justify="right" if narrow else "left", overflow="fold")
         for row in rows:
             table.add_row(*(Text(value) for value in row))
+        if title:
+            self.console.print(Text(title, style="bold"), soft_wrap=True)
         self.console.print(table)
 
     @contextlib.contextmanager

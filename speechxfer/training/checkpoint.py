@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from speechxfer.errors import CheckpointError
 from speechxfer.model import SpeechModel
-from speechxfer.storage import replacing_folder, write_json
+from speechxfer.storage import replacing_folder, write_json, write_tensors
 
 _WEIGHT, _MOMENT = "weight/", "moment/"
 
@@ -43,7 +43,7 @@ def save(folder: Path, model: SpeechModel, optimizer: torch.optim.Optimizer, pos
         for key, value in optimizer.state[parameter].items():
             tensors[f"{_MOMENT}{key}/{name}"] = value.detach().cpu().contiguous()
     with replacing_folder(folder) as temporary:
-        save_file(tensors, temporary / "state.safetensors")
+        write_tensors(temporary / "state.safetensors", tensors)
         write_json(temporary / "position.json", asdict(position))
 
 

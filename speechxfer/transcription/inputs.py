@@ -38,7 +38,7 @@ def expand(inputs: Sequence[str]) -> list[Input]:
     """Files, folders (to any depth, sorted, without hidden files), patterns and `-`; each file once.
 
     Raises:
-        ConfigError: one of them matches nothing.
+        ConfigError: a folder or pattern matches nothing.
     """
     found: dict[Path | None, Input] = {}
     for name in inputs:
@@ -72,6 +72,8 @@ def _matches(name: str) -> list[Input]:
     named = glob.glob(glob.escape(name))  # noqa: PTH207
     paths = [Path(path) for path in named or sorted(glob.glob(name, recursive=True))]  # noqa: PTH207
     files = [file for path in paths for file in (_recordings(path) if path.is_dir() else [path])]
+    if not paths and name and not glob.has_magic(name):
+        return [Input(Path(name), Path(Path(name).stem))]  # missing; told when its turn comes, as other bad files
     if not files and paths:
         raise ConfigError(f"{name}: holds no recordings; name a folder with files such as .wav or .mp3")
     if not files:

@@ -109,7 +109,7 @@ def test_a_bad_file_does_not_stop_the_others() -> None:
 
 
 def test_errors_of_no_single_file_stop_everything() -> None:
-    assert isinstance(run("gone.wav").exception, ConfigError)
+    assert isinstance(run("gone/*.wav").exception, ConfigError)
     result = CliRunner().invoke(transcribe, ["missing", "calls"])
     assert isinstance(result.exception, ConfigError)
 

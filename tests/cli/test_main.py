@@ -1,0 +1,101 @@
+"""The command as a user meets it, in a process of its own where that matters."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from speechxfer.cli import main
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    result = CliRunner().invoke(main, list(arguments))
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        *([name, "--help"] for name in ("doctor", "evaluate", "finetune", "manifest", "models", "transcribe")),
+    ],
+)
+def test_help_needs_no_torch(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom speechxfer.cli import main\n"
+        f"try: main({arguments!r})\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'transformers', 'librosa', 'av', 'huggingface_hub'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Usage:" in done.stdout
+
+
+def test_import_speechxfer_needs_no_torch_and_offers_what_it_promises() -> None:
+    code = (
+        "import sys, speechxfer as sx\nassert 'torch' not in sys.modules and 'numpy' not in sys.modules\n"
+        "assert sorted(sx.__all__) == sx.__all__\nfor name in sx.__all__: assert getattr(sx, name) is not None\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_wrong_use_is_2_and_failure_is_1(tmp_path: Path) -> None:
+    assert run("finetune", "--modle", "x")[0] == 2
+    assert run("finetune", "--model", "x")[0] == 2
+    assert run("finetune", "--config", str(tmp_path / "none.toml"))[0] == 2
+    status, out, error = run("evaluate", "./nothing", str(tmp_path / "none.jsonl"))
+    assert (status, out, error.count("\n")) == (1, "", 1)
+    assert error.startswith("Error: ")
+
+
+def test_the_whole_way_on_the_command_line(
+    corpus: Callable[..., Path], whisper_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, dev = corpus("train", ["ab c", "ca b", "bb a"] * 3), corpus("dev", ["ab a", "c a"])
+    monkeypatch.chdir(train.parent)
+    options = ["--model", str(whisper_folder), "--train", "train.jsonl", "--dev", "dev.jsonl", "--epochs", "1"]
+    status, out, error = run("finetune", *options, "--output", "../run", "--train-top", "1", "--seed", "3")
+    assert (status, out) == (0, "")
+    assert "layer 0" in error
+    assert "frozen" in error
+    assert "dev WER" in error
+    monkeypatch.chdir(tmp_path)
+    assert run("finetune", "--config", "run/config.toml", "--output", "again")[0] == 0
+    first, again = ((tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("run", "again"))
+    assert first == again
+    status, out, error = run("evaluate", "run/model", str(dev), "--output", "wer.json")
+    assert (status, out) == (0, "")
+    result = json.loads((tmp_path / "wer.json").read_text())
+    assert {"wer", "cer", "words", "utterances", "worst"} <= result.keys()
+    assert (result["words"], result["utterances"]) == (4, 2)
+    status, out, _ = run("transcribe", "run/model", str(train.parent / "dev0.wav"), "--format", "json")
+    assert status == 0
+    assert json.loads(out)["duration"] > 0.5
+    status, out, error = run("models", "show", "run/model", "--train-top", "1")
+    assert "2 layers of width 32" in out
+    assert error.count("frozen") == 2
+
+
+def test_doctor_finds_this_machine_fit() -> None:
+    status, out, _ = run("doctor")
+    assert status == 0, out
+    for name in ("python", "torch", "torchaudio", "soundfile", "av", "gpu"):
+        assert f"ok   {name} " in out
+
+
+def test_doctor_tells_a_mismatched_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+    from speechxfer.cli import diagnosis
+
+    real = diagnosis._version
+    monkeypatch.setattr(diagnosis, "_version", lambda name: "2.15.0" if name == "torch" else real(name))
+    status, out, _ = run("doctor")
+    assert status == 1
+    assert "both have to be of one release" in out
