@@ -71,7 +71,8 @@ def finetune(
     try:
         run = run_finetune(config, resume=resume, overwrite=overwrite, progress=progress)
     except KeyboardInterrupt:
-        progress.say(f"interrupted; {config.output}/model is usable as it is, and --resume goes on from here")
+        usable = f"{config.output}/model is usable as it is, and " if Path(config.output, "model").is_dir() else ""
+        progress.say(f"interrupted; {usable}--resume goes on from here")
         sys.exit(130)
     show(run, progress)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
-from speechxfer.config import FinetuneConfig, to_dict
+from speechxfer.config import FinetuneConfig, TrainingConfig, to_dict
 from speechxfer.data.loading import durations_s, texts
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import CTCVocabulary, TextNormalizer, frames_needed
@@ -64,26 +64,16 @@ def finetune(
     plan = TransferPlan.for_encoder(config.plan, model.encoder)
     plan.apply(model)
     _show_plan(plan, model, progress)
-    folder.mkdir(parents=True, exist_ok=True)
+    if overwrite:
+        _clear(folder)
     write_text(folder / CONFIG_FILE, tomli_w.dumps(to_dict(config)))
     before = _zero_shot(config, checkpoint, manifests.get("test"), progress)
     model.to(device)
-    training, normalizer = config.training, TextNormalizer(config.text.normalizer)
-    examples = {}
-    for name, copies in (("train", training.speed_copies), ("dev", 0)):
-        inputs = prepare(
-            model.encoder,
-            plan.seam,
-            manifests[name],
-            copies=copies,
-            seed=training.seed,
-            progress=progress,
-            name=name,
-        )
-        targets = [model.head.targets(utterance) for utterance in manifests[name]]
-        examples[name] = Examples(inputs, manifests[name], targets)
+    normalizer = TextNormalizer(config.text.normalizer)
+    train = _examples(model, plan, manifests["train"], config.training, "train", progress)
+    dev = _examples(model, plan, manifests["dev"], replace(config.training, speed_copies=0), "dev", progress)
     position = fit(
-        model, plan, examples["train"], examples["dev"], training, config.augment, folder,
+        model, plan, train, dev, config.training, config.augment, folder,
         normalizer=normalizer, resume=resume, progress=progress,
     )  # fmt: skip
     best = SpeechModel.load(str(folder / "model"), device=config.device)
@@ -95,13 +85,21 @@ def finetune(
     return Run(folder, best, before, after)
 
 
+def _examples(
+    model: SpeechModel, plan: TransferPlan, manifest: Manifest, training: TrainingConfig, name: str, progress: Progress
+) -> Examples:
+    copies, seed = training.speed_copies, training.seed
+    inputs = prepare(model.encoder, plan.seam, manifest, copies=copies, seed=seed, progress=progress, name=name)
+    return Examples(inputs, manifest, [model.head.targets(utterance) for utterance in manifest])
+
+
 def _splits(config: FinetuneConfig) -> dict[str, str]:
     splits = {"train": config.train, "dev": config.dev, "test": config.test}
     return {name: path for name, path in splits.items() if path is not None}
 
 
 def _claim(folder: Path, config: FinetuneConfig, *, resume: bool, overwrite: bool) -> None:
-    """Make sure that nobody's run is written over."""
+    """Make sure that nobody's run is written over; nothing is removed yet."""
     if resume and overwrite:
         raise ConfigError("--resume goes on with a run and --overwrite throws it away; give one of them")
     if folder.exists() and not folder.is_dir():
@@ -113,10 +111,14 @@ def _claim(folder: Path, config: FinetuneConfig, *, resume: bool, overwrite: boo
             raise ConfigError(f"{folder}: holds another run; go on with --resume, replace it with --overwrite, or choose another --output")  # fmt: skip  # noqa: E501
         if not (folder / CONFIG_FILE).is_file():
             raise ConfigError(f"{folder}: is not a run (no {CONFIG_FILE}), so --overwrite leaves it alone; choose another --output")  # fmt: skip  # noqa: E501
-        for name in ("checkpoints", "model"):
-            shutil.rmtree(folder / name, ignore_errors=True)
-        for name in ("metrics.jsonl", "metrics.json"):
-            (folder / name).unlink(missing_ok=True)
+
+
+def _clear(folder: Path) -> None:
+    """Remove what the run that stood here had written, now that the new one is known to be sound."""
+    for name in ("checkpoints", "model"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in ("metrics.jsonl", "metrics.json"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _check_same(folder: Path, config: FinetuneConfig) -> None:

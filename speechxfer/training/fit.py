@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import signal
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
@@ -63,44 +67,41 @@ def fit(
     last = folder / "checkpoints" / "last"
     optimizer = torch.optim.AdamW(plan.parameter_groups(model, training.weight_decay), betas=(0.9, 0.98))
     peaks = [group["lr"] for group in optimizer.param_groups]
-    at = checkpoint.load(last, model, optimizer) if resume else checkpoint.Position()
+    at = checkpoint.load(last, model, optimizer) if resume and last.is_dir() else checkpoint.Position()
     model.encoder.set_dropout(training.dropout)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    with progress.task("training", training.epochs) as advance:
+    with progress.task("training", training.epochs) as advance, _interrupted_between_steps() as pause:
         advance(at.epoch)
         try:
             while at.epoch < training.epochs and not _stuck(at, training.patience):
                 started = time.monotonic()
-                model.train()
-                batches = shuffled(
-                    train.inputs.durations_s(at.epoch), training.batch_s, seed=training.seed, epoch=at.epoch
-                )
+                durations = train.inputs.durations_s(at.epoch)
+                batches = shuffled(durations, training.batch_s, seed=training.seed, epoch=at.epoch)
                 advance(at.batch / len(batches))
+                model.train()
                 while at.batch < len(batches):
-                    indices = batches[at.batch]
                     share_done = (at.epoch + at.batch / len(batches)) / training.epochs
                     factor = rate_factor(share_done, training.warmup)
                     for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                         group["lr"] = peak * factor
-                    loss, labels = _loss(model, train, indices, at, training.seed, augment)
+                    loss, labels = _loss(model, train, batches[at.batch], at, training.seed, augment)
+                    at.loss += _finite(loss.item(), at)
                     torch.autograd.backward(loss / max(labels, 1))
                     torch.nn.utils.clip_grad_norm_(trained, training.clip_norm)
                     optimizer.step()
                     optimizer.zero_grad(set_to_none=True)
-                    at.loss += _finite(loss.item(), at)
-                    at.labels += labels
-                    at.batch += 1
-                    at.step += 1
+                    at.labels, at.batch, at.step = at.labels + labels, at.batch + 1, at.step + 1
                     advance(1 / len(batches))
+                    pause()
                 rates = dev_rates(model, dev, normalizer)
-                _record(folder, at, rates, factor * plan.encoder_lr, time.monotonic() - started)
-                if at.best is None or (rates.wer, rates.cer) < at.best:
+                _record(folder, at, rates, time.monotonic() - started)
+                is_best = at.best is None or (rates.wer, rates.cer) < at.best
+                if is_best:
                     at.best, at.best_epoch = (rates.wer, rates.cer), at.epoch + 1
                     model.save(folder / "model")
-                progress.say(
-                    f"epoch {at.epoch + 1:3}  loss {at.loss / max(at.labels, 1):7.4f}  dev {rates}"
-                    + ("  best so far" if at.best_epoch == at.epoch + 1 else "")
-                )
+                mean = at.loss / max(at.labels, 1)
+                news = "  best so far" if is_best else ""
+                progress.say(f"epoch {at.epoch + 1:3}  loss {mean:7.4f}  dev {rates}{news}")
                 at.epoch, at.batch, at.loss, at.labels = at.epoch + 1, 0, 0.0, 0
                 checkpoint.save(last, model, optimizer, at)
         except KeyboardInterrupt:
@@ -109,6 +110,31 @@ def fit(
                 model.save(folder / "model")
             raise
     return at
+
+
+@contextlib.contextmanager
+def _interrupted_between_steps() -> Iterator[Callable[[], None]]:
+    """Hold Ctrl-C back until the yielded function is called, so that no step is cut in two; a second is not held."""
+    held = False
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        nonlocal held
+        if held:
+            signal.default_int_handler(number, frame)
+        held = True
+
+    def pause() -> None:
+        if held:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield pause
+        return
+    before = signal.signal(signal.SIGINT, hold)
+    try:
+        yield pause
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _loss(
@@ -157,7 +183,7 @@ def _stuck(at: checkpoint.Position, patience: int) -> bool:
     return bool(patience) and at.best is not None and at.epoch - at.best_epoch >= patience
 
 
-def _record(folder: Path, at: checkpoint.Position, rates: ErrorRates, rate: float, seconds: float) -> None:
+def _record(folder: Path, at: checkpoint.Position, rates: ErrorRates, seconds: float) -> None:
     """One line of `metrics.jsonl`; a line of this epoch from an earlier try is replaced."""
     path = folder / "metrics.jsonl"
     lines = path.read_text().splitlines()[: at.epoch] if path.exists() else []
@@ -167,7 +193,6 @@ def _record(folder: Path, at: checkpoint.Position, rates: ErrorRates, rate: floa
         "loss": at.loss / max(at.labels, 1),
         "dev_wer": rates.wer,
         "dev_cer": rates.cer,
-        "encoder_lr": rate,
         "seconds": round(seconds, 2),
     }
     write_text(path, "".join(f"{item}\n" for item in [*lines, json.dumps(line)]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,32 @@ def test_another_run_is_not_written_over(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="holds another run; go on with --resume, replace it with --overwrite"):
         sx.finetune(config(settings, SHORT))
     sx.finetune(config(settings, SHORT), overwrite=True)
+
+
+def test_a_mistake_with_overwrite_loses_nothing(settings: dict[str, Any]) -> None:
+    run = sx.finetune(config(settings, SHORT))
+    with pytest.raises(CheckpointError):
+        sx.finetune(config(settings, SHORT, {"model": "./misspelt"}), overwrite=True)
+    with pytest.raises(DataError):
+        sx.finetune(config(settings, SHORT, {"dev": "./misspelt.jsonl"}), overwrite=True)
+    assert (run.folder / "model" / "model.safetensors").is_file()
+    assert (run.folder / "metrics.json").is_file()
+
+
+def test_ctrl_c_waits_for_the_step_to_end(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    real = fit_module._loss
+
+    def interrupted(*arguments: Any) -> Any:
+        if arguments[3].step == 4:
+            signal.raise_signal(signal.SIGINT)  # in the middle of a step
+        return real(*arguments)
+
+    monkeypatch.setattr(fit_module, "_loss", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sx.finetune(config(settings, SHORT))
+    position = json.loads((Path(settings["output"]) / "checkpoints" / "last" / "position.json").read_text())
+    assert position["step"] == 5
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_folder_that_is_no_run_is_never_emptied(settings: dict[str, Any], tmp_path: Path) -> None:

@@ -1,0 +1,34 @@
+"""The result table of this recipe's README, from the runs of train.py."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+NAMES = {"en": "English", "es": "Spanish", "fr": "French", "it": "Italian", "ru": "Russian"}
+
+
+def row(language: str, run: Path) -> str:
+    metrics = json.loads((run / "metrics.json").read_text())
+    epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    minutes = sum(epoch["seconds"] for epoch in epochs) / 60
+    before, after = metrics["before"], metrics["after"]
+    rates = " | ".join(f"{side[rate]:.3f}" for rate in ("wer", "cer") for side in (before, after))
+    return f"| {NAMES[language]} | {rates} | {after['words']} | {after['utterances']} | {minutes:.1f} |"
+
+
+@click.command()
+@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
+def table(runs: Path) -> None:
+    """Print the table as Markdown; languages without a finished run are left out."""
+    click.echo("| language | WER before | after | CER before | after | test words | utterances | training, minutes |")
+    click.echo("|---|---|---|---|---|---|---|---|")
+    for language in NAMES:
+        if (runs / f"ivr-{language}" / "metrics.json").is_file():
+            click.echo(row(language, runs / f"ivr-{language}"))
+
+
+if __name__ == "__main__":
+    table()
