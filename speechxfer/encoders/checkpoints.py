@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 #: Written into every folder `SpeechModel.save` makes.
 MODEL_FILE = "speechxfer.json"
 _HUB_PATIENCE_S = 1.5
+_UNWANTED_TOKENS = ("suppress_tokens", "begin_suppress_tokens")
 _WANTED_FROM_HUB = ("*.json", "*.safetensors", "*.txt")
 
 
@@ -51,6 +52,11 @@ class Checkpoint:
             from speechxfer.encoders.ctranslate2 import read_whisper
 
             return read_whisper(self.folder)
+        generation = self.folder / "generation_config.json"
+        if generation.is_file():  # newer versions of `transformers` keep these tokens there only
+            values = read_json(generation)
+            unwanted = {name: values[name] for name in _UNWANTED_TOKENS if values.get(name)}
+            config = {**config, **unwanted}
         return config, read_weights(self.folder)
 
 

@@ -101,6 +101,13 @@ def test_something_else_called_model_bin_is_told(ctranslate2_folder: Path) -> No
         find(str(ctranslate2_folder)).read()
 
 
+def test_tokens_never_written_may_stand_in_the_generation_config(tmp_path: Path, whisper_folder: Path) -> None:
+    folder = shutil.copytree(whisper_folder, tmp_path / "copy")
+    (folder / "generation_config.json").write_text('{"suppress_tokens": [3], "begin_suppress_tokens": [4]}')
+    config, _ = find(str(folder)).read()
+    assert (config["suppress_tokens"], config["begin_suppress_tokens"]) == ([3], [4])
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
