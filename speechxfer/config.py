@@ -26,7 +26,7 @@ class PlanConfig:
     #: Keep what stands below the first layer (convolutions) as it is.
     freeze_frontend: bool = True
     encoder_lr: float = 3e-4
-    head_lr: float = 1e-3
+    head_lr: float = 3e-3
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class TrainingConfig:
 
     epochs: int = 20
     #: Seconds of audio in one optimiser step, padding included.
-    batch_s: float = 45.0
+    batch_s: float = 20.0
     #: Share of all steps in which the learning rate rises.
     warmup: float = 0.1
     weight_decay: float = 0.01
