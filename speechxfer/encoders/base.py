@@ -6,6 +6,7 @@ never asks which family it has.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from speechxfer.audio import SAMPLE_RATE
+
+# On a CPU oneDNN compiles kernels for every new length and keeps 1,024 of them, at about 10 MB each: memory would
+# grow with every utterance. Few are needed again; fewer cost no time. Read by the library when it is first used.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
 
 
 @dataclass(frozen=True)
