@@ -13,6 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import settings
+
+# A shared machine may be slow at any moment; that is no failure.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 TONES_HZ = {"a": 300.0, "b": 700.0, "c": 1300.0}
 

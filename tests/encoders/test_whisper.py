@@ -73,7 +73,7 @@ def test_neighbours_and_padding_change_nothing(whisper_folder: Path, quiet: floa
 
 
 @given(st.integers(1, 20_000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_the_number_of_frames_is_exact(num_samples: int) -> None:
     log_mel = LogMel(80)(torch.zeros(1, num_samples), torch.tensor([num_samples]))
     assert log_mel.shape[2] == max(num_samples, 400) // 160
