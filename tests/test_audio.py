@@ -266,7 +266,7 @@ RAMP = (np.arange(16_000 * 3) / 2**16).astype(np.float32)
 RAMP_WAV = wav_bytes(RAMP, subtype="FLOAT")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(start=st.floats(0, 2.99), duration=st.floats(0.001, 3.0))
 def test_an_excerpt_is_a_slice(start: float, duration: float) -> None:
     if start + duration > 3.1:

@@ -62,19 +62,19 @@ def round_trip(given_: list[Utterance], suffix: str) -> None:
     assert [one.path for one in read] == [folder / one.audio for one in given_]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(utterances(texts, json_values))
 def test_jsonl_round_trip(given_: list[Utterance]) -> None:
     round_trip(given_, ".jsonl")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(utterances(cells, cells))
 def test_csv_round_trip(given_: list[Utterance]) -> None:
     round_trip(given_, ".csv")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(utterances(cells.filter(lambda text: not set(text) & set("\t\r\n")), st.just("v")))
 def test_tsv_round_trip(given_: list[Utterance]) -> None:
     round_trip(given_, ".tsv")

@@ -43,7 +43,7 @@ def spans(waveform: Waveform, max_segment_s: float = MAX_S, block: int = SAMPLE_
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(stretches)
 def test_everything_audible_is_in_exactly_one_segment(parts: list[tuple[float, float]]) -> None:
     waveform = sound(*parts)
@@ -54,7 +54,7 @@ def test_everything_audible_is_in_exactly_one_segment(parts: list[tuple[float, f
     assert (covered[np.abs(waveform) >= INAUDIBLE] == 1).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(stretches)
 def test_segments_are_in_order_not_empty_and_not_too_long(parts: list[tuple[float, float]]) -> None:
     found = spans(sound(*parts))
@@ -62,7 +62,7 @@ def test_segments_are_in_order_not_empty_and_not_too_long(parts: list[tuple[floa
     assert all(before[1] <= after[0] for before, after in itertools.pairwise(found))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(stretches, st.integers(50, 5 * SAMPLE_RATE))
 def test_the_lengths_of_the_blocks_do_not_matter(parts: list[tuple[float, float]], block: int) -> None:
     waveform = sound(*parts)
