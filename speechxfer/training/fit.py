@@ -127,14 +127,18 @@ def _interrupted_between_steps() -> Iterator[Callable[[], None]]:
         if held:
             raise KeyboardInterrupt
 
-    if threading.current_thread() is not threading.main_thread():
-        yield pause
-        return
-    before = signal.signal(signal.SIGINT, hold)
+    # Only in place of Python's own handler: a job in the background ignores Ctrl-C, an application may have its own.
+    ours = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+    if ours:
+        signal.signal(signal.SIGINT, hold)
     try:
         yield pause
     finally:
-        signal.signal(signal.SIGINT, before)
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _loss(

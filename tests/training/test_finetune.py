@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +132,15 @@ def test_a_mistake_with_overwrite_loses_nothing(settings: dict[str, Any]) -> Non
     assert (run.folder / "metrics.json").is_file()
 
 
+@pytest.fixture
+def _ctrl_c() -> Iterator[None]:
+    """As in the foreground of a terminal; jobs in the background are started with Ctrl-C ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_ctrl_c")
 def test_ctrl_c_waits_for_the_step_to_end(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     real = fit_module._loss
 
