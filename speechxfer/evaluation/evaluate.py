@@ -16,7 +16,7 @@ from speechxfer.model import SpeechModel
 from speechxfer.progress import Progress
 
 #: Seconds of audio decoded together.
-_BATCH_S = 120.0
+_BATCH_S = 30.0
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from speechxfer.training.frozen_prefix import Inputs
 from speechxfer.training.optimizer import rate_factor
 from speechxfer.transfer.plan import TransferPlan
 
-_DECODE_S = 120.0
+_DECODE_S = 30.0
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from speechxfer.encoders.base import Encoder
 from speechxfer.progress import Progress
 
 #: Seconds of audio computed together where nothing is remembered for a gradient.
-_BATCH_S = 120.0
+_BATCH_S = 30.0
 #: Speeds of the copies of the training audio, in the order they are added.
 SPEEDS = (1.0, 0.9, 1.1, 0.95, 1.05)
 
