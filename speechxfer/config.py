@@ -25,6 +25,9 @@ class PlanConfig:
     train_top: int | None = None
     #: Keep what stands below the first layer (convolutions) as it is.
     freeze_frontend: bool = True
+    #: Gradual unfreezing (Howard and Ruder, 2018): begin with the head alone and wake one more layer, from the
+    #: top down, every so many epochs; 0 trains all that is trained from the start.
+    unfreeze_every: int = 0
     encoder_lr: float = 3e-4
     head_lr: float = 3e-3
 
@@ -34,8 +37,11 @@ class TrainingConfig:
     """The loop."""
 
     epochs: int = 20
-    #: Seconds of audio in one optimiser step, padding included.
+    #: Seconds of audio in one optimiser step, over all processes, padding included.
     batch_s: float = 20.0
+    #: Most seconds a device computes at once; a step is cut into such pieces, which changes nothing but memory and
+    #: speed. 0 finds it for the device.
+    device_batch_s: float = 0.0
     #: Share of all steps in which the learning rate rises.
     warmup: float = 0.1
     weight_decay: float = 0.01
@@ -48,6 +54,25 @@ class TrainingConfig:
     #: Copies of the training audio at other speeds (0.9 and 1.1, then 0.95 and 1.05); each costs as much
     #: as the original.
     speed_copies: int = 0
+    #: Where the frozen layers' output is kept: "memory", "disk" (found again by later runs), "off" (computed in
+    #: every epoch), or "auto": the first of these that has room and saves time.
+    cache: str = "auto"
+    #: Precision it is kept in: "half" or "float32".
+    cache_dtype: str = "half"
+    #: Folder for the cache on disk; empty means $SPEECHXFER_CACHE, or ~/.cache/speechxfer.
+    cache_dir: str = ""
+    #: What to do about a run that goes wrong: "warn" says so, "rollback" returns to the last good state with half
+    #: the learning rate, "off" only stops where the loss is no number any more.
+    guard: str = "warn"
+    #: "float32", "bfloat16" (autocast), or "auto": bfloat16 on a GPU.
+    precision: str = "auto"
+    #: Minutes between checkpoints inside an epoch; every epoch ends with one.
+    checkpoint_minutes: float = 5.0
+    #: Compile the trained layers (torch.compile): pays on a GPU in long runs only.
+    compile: bool = False
+    #: Compute the trained layers' activations again in the backward pass instead of keeping them: less memory, a
+    #: third more time.
+    recompute: bool = False
     seed: int = 1
 
 
@@ -67,6 +92,16 @@ class EncoderConfig:
 
     #: Extend every utterance with silence to 30 s, as Whisper was trained.
     pad_to_30s: bool = False
+
+
+@dataclass(frozen=True)
+class PoolingConfig:
+    """Fewer frames for what is trained."""
+
+    #: Frames that become one at the seam; 1 leaves the frame rate as it is.
+    stride: int = 1
+    #: How: "mean", or "learned", which begins as the mean.
+    kind: str = "mean"
 
 
 @dataclass(frozen=True)
@@ -93,6 +128,7 @@ class FinetuneConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    pooling: PoolingConfig = field(default_factory=PoolingConfig)
     text: TextConfig = field(default_factory=TextConfig)
 
     def __post_init__(self) -> None:
@@ -116,6 +152,20 @@ class FinetuneConfig:
         for name, value in shares.items():
             _require(name, value, "at least 0 and less than 1", 0 <= value < 1)
         _require("augment.time_frames", augment.time_frames, "at least 1", augment.time_frames >= 1)
+        _require("plan.unfreeze_every", plan.unfreeze_every, "at least 0", plan.unfreeze_every >= 0)
+        _require("training.device_batch_s", training.device_batch_s, "at least 0", training.device_batch_s >= 0)
+        minutes = training.checkpoint_minutes
+        _require("training.checkpoint_minutes", minutes, "more than 0", minutes > 0)
+        _require("pooling.stride", self.pooling.stride, "1 to 8", 1 <= self.pooling.stride <= 8)
+        choices = {
+            "training.cache": (training.cache, ("auto", "memory", "disk", "off")),
+            "training.cache_dtype": (training.cache_dtype, ("half", "float32")),
+            "training.guard": (training.guard, ("off", "warn", "rollback")),
+            "training.precision": (training.precision, ("auto", "float32", "bfloat16")),
+            "pooling.kind": (self.pooling.kind, ("mean", "learned")),
+        }
+        for name, (choice, known) in choices.items():
+            _require(name, repr(choice), f"one of {', '.join(known)}", choice in known)
 
 
 def _require(name: str, value: object, wanted: str, holds: bool) -> None:

@@ -166,7 +166,7 @@ def restore_head(description: dict[str, Any], encoder: Encoder) -> Head:
             f"but this version has {normalizer}; install the version it was trained with"
         )
     vocabulary = CTCVocabulary(cast(list[str], description["vocabulary"]["symbols"]))
-    return CTCHead(encoder.width, encoder.frame_rate, vocabulary, normalizer)
+    return CTCHead(encoder.width, encoder.output_frame_rate, vocabulary, normalizer)
 
 
 def choose_device(name: str) -> torch.device:

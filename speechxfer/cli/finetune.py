@@ -20,7 +20,9 @@ _SETTINGS = {
     "freeze_below": "plan.freeze_below", "train_top": "plan.train_top",
     "freeze_frontend": "plan.freeze_frontend", "encoder_lr": "plan.encoder_lr", "head_lr": "plan.head_lr",
     "epochs": "training.epochs", "batch_s": "training.batch_s", "patience": "training.patience",
-    "speed_copies": "training.speed_copies", "seed": "training.seed",
+    "speed_copies": "training.speed_copies", "seed": "training.seed", "cache": "training.cache",
+    "cache_dir": "training.cache_dir", "guard": "training.guard", "unfreeze_every": "plan.unfreeze_every",
+    "frame_stride": "pooling.stride",
     "pad_to_30s": "encoder.pad_to_30s", "normalizer": "text.normalizer", "ignore_unknown": "text.ignore_unknown",
 }  # fmt: skip
 
@@ -41,13 +43,18 @@ _SETTINGS = {
 @click.option("--batch-s", type=float, help="Seconds of audio in one step.")
 @click.option("--patience", type=int, metavar="EPOCHS", help="Stop after so many epochs without a better dev WER (0: never).")  # fmt: skip  # noqa: E501
 @click.option("--speed-copies", type=int, help="Copies of the training audio at other speeds (0 to 4).")
+@click.option("--unfreeze-every", type=int, metavar="EPOCHS", help="Begin with the head alone and wake one more layer every so many epochs.")  # fmt: skip  # noqa: E501
+@click.option("--frame-stride", type=int, metavar="N", help="Let N frames become one where training begins: faster, and coarser.")  # fmt: skip  # noqa: E501
+@click.option("--cache", type=click.Choice(["auto", "memory", "disk", "off"]), help="Where the frozen layers' output is kept (default: auto).")  # fmt: skip  # noqa: E501
+@click.option("--cache-dir", help="Folder for --cache disk (default: $SPEECHXFER_CACHE, or ~/.cache/speechxfer).")
+@click.option("--guard", type=click.Choice(["off", "warn", "rollback"]), help="What to do about a run that goes wrong (default: warn).")  # fmt: skip  # noqa: E501
 @click.option("--seed", type=int)
 @click.option("--pad-to-30s", is_flag=True, default=None, help="Extend every utterance to 30 s, as Whisper was trained.")  # fmt: skip  # noqa: E501
 @click.option("--normalizer", help="How transcripts are written: basic or none.")
 @click.option("--ignore-unknown", is_flag=True, default=None, help="Let dev and test hold characters the training text lacks.")  # fmt: skip  # noqa: E501
 @click.option("--device", help="auto, cpu, cuda or cuda:N.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting, for instance augment.time_share=0.1.")  # fmt: skip  # noqa: E501
-@click.option("--resume", is_flag=True, help="Go on with the run in --output.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --output, or begin it where there is none.")  # fmt: skip  # noqa: E501
 @click.option("--overwrite", is_flag=True, help="Replace the run in --output.")
 def finetune(
     config_file: Path | None, assignments: tuple[str, ...], resume: bool, overwrite: bool, **options: Any
@@ -59,6 +66,8 @@ def finetune(
     file = [read_toml(config_file)] if config_file else []
     values = merge([*file, *given, *map(parse_assignment, assignments)])
     # Absolute, so that the run's configuration can be replayed from any folder.
+    if isinstance(folder := values.get("training", {}).get("cache_dir"), str) and folder:
+        values["training"]["cache_dir"] = str(Path(folder).absolute())
     splits = {name: values[name] for name in ("train", "dev", "test") if isinstance(values.get(name), str)}
     values |= {name: str(Path(path).absolute()) for name, path in splits.items()}
     config = build(FinetuneConfig, values)

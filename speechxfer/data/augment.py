@@ -2,32 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from speechxfer.config import AugmentConfig
 
 
-def mask_frames(hidden_states: Tensor, num_frames: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """SpecAugment (Park et al., 2019) on hidden states [batch, frames, width]: spans of frames and of
-    channels are set to zero.
+@dataclass(frozen=True)
+class FrameMask:
+    """What SpecAugment hides in a batch: frames [batch, frames] and channels [batch, width], true where hidden."""
+
+    frames: Tensor
+    channels: Tensor
+
+    def __call__(self, hidden_states: Tensor) -> Tensor:
+        """Hidden states [batch, frames, width] with the hidden positions set to zero."""
+        device = hidden_states.device
+        frames = self.frames.to(device, non_blocking=True)
+        channels = self.channels.to(device, non_blocking=True)
+        # Where an encoder computes beyond the utterance (silence up to 30 s), nothing is hidden.
+        frames = torch.nn.functional.pad(frames, (0, hidden_states.shape[1] - frames.shape[1]))
+        return hidden_states.masked_fill(frames[:, :, None] | channels[:, None, :], 0.0)
+
+
+def frame_mask(
+    seeds: Sequence[Sequence[int]], num_frames: Tensor, width: int, config: AugmentConfig
+) -> FrameMask | None:
+    """SpecAugment (Park et al., 2019) on hidden states: spans of frames and of channels to be set to zero.
 
     A span of frames starts at any frame with probability `time_share / time_frames`, so about `time_share`
-    of all frames vanish, however long the utterance; likewise for channels.
+    of all frames vanish, however long the utterance; likewise for channels. Each utterance has its own chance,
+    a function of its seed alone, so what is hidden does not depend on its neighbours.
+
+    Args:
+        seeds: non-negative integers for each utterance.
+        num_frames: [batch], on the CPU.
+        width: of a hidden state.
+        config: how much to hide; None is returned where that is nothing.
     """
-    batch, size, width = hidden_states.shape
-    time = _spans((batch, size), config.time_share, config.time_frames, generator)
-    channels = _spans(
-        (batch, width), config.channel_share, max(1, width * config.channel_span_percent // 100), generator
-    )
-    # An utterance must keep something to be recognised by.
-    time &= time.sum(1, keepdim=True) < 0.6 * num_frames.cpu()[:, None]
-    hidden = (time[:, :, None] | channels[:, None, :]).to(hidden_states.device)
-    return hidden_states.masked_fill(hidden, 0.0)
+    if config.time_share == config.channel_share == 0:
+        return None
+    span = max(1, width * config.channel_span_percent // 100)
+    frames = np.zeros((len(seeds), int(num_frames.max())), dtype=bool)
+    channels = np.zeros((len(seeds), width), dtype=bool)
+    for row, (seed, size) in enumerate(zip(seeds, num_frames.tolist(), strict=True)):
+        chance = np.random.Generator(np.random.SFC64(seed))
+        hidden = _spans(size, config.time_share, config.time_frames, chance)
+        # An utterance must keep something to be recognised by.
+        if hidden.sum() < 0.6 * size:
+            frames[row, :size] = hidden
+        channels[row] = _spans(width, config.channel_share, span, chance)
+    return FrameMask(torch.from_numpy(frames), torch.from_numpy(channels))
 
 
-def _spans(shape: tuple[int, int], share: float, span: int, generator: torch.Generator) -> Tensor:
-    starts = torch.rand(shape, generator=generator) < share / span
+def _spans(size: int, share: float, span: int, chance: np.random.Generator) -> np.ndarray:
+    starts = chance.random(size) < share / span
     # A position is covered when a span began at most `span - 1` before it.
-    begun = torch.nn.functional.pad(starts.cumsum(1), (span, 0))
-    return begun[:, span:] > begun[:, :-span]
+    begun = np.concatenate([np.zeros(span, dtype=int), starts.cumsum()])
+    covered: np.ndarray = begun[span:] > begun[:-span]
+    return covered

@@ -25,7 +25,10 @@ def restore_encoder(description: dict[str, Any]) -> Encoder:
 
     from speechxfer.encoders.whisper import WhisperEncoder
 
-    return WhisperEncoder(WhisperConfig(**description["config"]), **description["options"])
+    encoder = WhisperEncoder(WhisperConfig(**description["config"]), **description["options"])
+    if pooling := description.get("pooling"):
+        encoder.set_pooling(**pooling)
+    return encoder
 
 
 def load_encoder(name: str, config: dict[str, Any], state: dict[str, Tensor], **options: Any) -> Encoder:

@@ -15,8 +15,11 @@ from typing import Any, Self
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from speechxfer.audio import SAMPLE_RATE
+from speechxfer.encoders.pooling import FramePooling
+from speechxfer.errors import ConfigError
 
 # On a CPU oneDNN compiles kernels for every new length and keeps 1,024 of them, at about 10 MB each: memory would
 # grow with every utterance. Few are needed again; fewer cost no time. Read by the library when it is first used.
@@ -45,16 +48,22 @@ class Encoder(nn.Module, ABC):
     `frontend` turns waveforms into the hidden states at cut 0; `run(hidden_states, num_frames, start, stop)`
     takes the hidden states at cut `start` to cut `stop`, so that running 0 to k and then k to `depth` is
     running 0 to `depth`. Hidden states are [batch, frames, width]; lengths are absolute integer counts
-    [batch]. What stands in padded positions is undefined and never influences a valid one.
+    [batch], on any device. What stands in padded positions is undefined and never influences a valid one.
+
+    With `set_pooling` there are fewer frames above one cut. Lengths that are passed in always count frames at cut 0;
+    `output_frames` says how many leave the top.
+
+    A family implements `frontend`, `_run_layers` and, where it has something below the first layer that is not
+    part of the front end or something above the last, `_enter` and `_leave`.
     """
 
     sample_rate: int = SAMPLE_RATE
     family: str
-    #: Size of a hidden state.
+    #: Size of a hidden state; below the first layer it may be another (`width_at`).
     width: int
     #: Number of layers, and so the last cut.
     depth: int
-    #: Hidden states a second.
+    #: Hidden states a second at cut 0; heads need `output_frame_rate`.
     frame_rate: float
     #: Longest waveform it can take, in seconds; None where there is no limit.
     max_duration_s: float | None
@@ -62,7 +71,16 @@ class Encoder(nn.Module, ABC):
     fixed_length: bool = False
     #: Names of the projections LoRA attaches to.
     lora_targets: tuple[str, ...]
+    #: Whether the family's checkpoints hold a decoder, so that they can transcribe before they are adapted.
+    has_decoder: bool = False
+    #: Compute what is inside a layer again in the backward pass instead of keeping it.
+    recompute: bool = False
+    pooling: FramePooling | None
     _frozen: tuple[nn.Module, ...] = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pooling = None
 
     @abstractmethod
     def num_frames(self, num_samples: Any) -> Any:
@@ -73,20 +91,106 @@ class Encoder(nn.Module, ABC):
         """Waveforms [batch, samples], lengths [batch] -> hidden states at cut 0, number of frames [batch]."""
 
     @abstractmethod
-    def run(self, hidden_states: Tensor, num_frames: Tensor, start: int, stop: int) -> Tensor:
-        """Hidden states at cut `start` -> hidden states at cut `stop`."""
+    def _run_layers(self, hidden_states: Tensor, valid: Tensor | None, start: int, stop: int) -> Tensor:
+        """Layers `start` to `stop`, at least one, each called through `_call`.
+
+        `valid` [batch, frames] is true where a position belongs to the utterance, and in at least one position of
+        each row; None where all do.
+        """
 
     @abstractmethod
-    def layer_groups(self) -> list[LayerGroup]:
-        """All parts from the bottom up; every trainable parameter belongs to exactly one."""
+    def _layer_groups(self) -> list[LayerGroup]:
+        """The family's own parts, from the bottom up."""
+
+    @abstractmethod
+    def _describe(self) -> dict[str, Any]:
+        """The family's own share of `describe`: "config" and "options"."""
 
     @abstractmethod
     def set_dropout(self, probability: float) -> None:
         """Share of activations set to zero in layers that are trained."""
 
-    @abstractmethod
+    def _enter(self, hidden_states: Tensor, valid: Tensor | None) -> Tensor:
+        """Hidden states at cut 0 -> what the first layer takes."""
+        return hidden_states
+
+    def _leave(self, hidden_states: Tensor) -> Tensor:
+        """What the last layer gives -> hidden states at cut `depth`."""
+        return hidden_states
+
+    def run(self, hidden_states: Tensor, num_frames: Tensor, start: int, stop: int) -> Tensor:
+        """Hidden states at cut `start` -> hidden states at cut `stop`; `num_frames` [batch] at cut 0."""
+        if start >= stop:
+            return hidden_states
+        valid = self._valid(hidden_states, self.frames_at(num_frames, start))
+        if start == 0:
+            hidden_states = self._enter(hidden_states, valid)
+        if self.pooling is not None and start <= self.pooling.at < stop:
+            if start < self.pooling.at:
+                hidden_states = self._run_layers(hidden_states, valid, start, self.pooling.at)
+            hidden_states, start = self.pooling(hidden_states, valid), self.pooling.at
+            valid = self._valid(hidden_states, self.frames_at(num_frames, stop))
+        hidden_states = self._run_layers(hidden_states, valid, start, stop)
+        return self._leave(hidden_states) if stop == self.depth else hidden_states
+
+    def _valid(self, hidden_states: Tensor, num_frames: Tensor) -> Tensor | None:
+        """Which positions are valid [batch, frames]; None where all are, as far as that is known without waiting."""
+        size = hidden_states.shape[1]
+        if self.fixed_length or (num_frames.device.type == "cpu" and bool((num_frames >= size).all())):
+            return None
+        # A row without a single frame would attend to nothing and come out as NaN.
+        return valid_positions(num_frames.to(hidden_states.device, non_blocking=True).clamp(min=1), size)
+
+    def _call(self, layer: nn.Module, *inputs: Any) -> Any:
+        """A layer's output; what it remembers for the backward pass is only its inputs if `recompute` is set."""
+        if self.recompute and torch.is_grad_enabled():
+            return checkpoint(layer, *inputs, use_reentrant=False)
+        return layer(*inputs)
+
+    def layer_groups(self) -> list[LayerGroup]:
+        """All parts from the bottom up; every trainable parameter belongs to exactly one."""
+        groups = self._layer_groups()
+        if self.pooling is None:
+            return groups
+        # Frames are pooled on the way up from the cut, so a seam at the cut leaves the pooling to be trained.
+        seam = self.pooling.at + 1
+        below = sum(group.seam < seam for group in groups)
+        return [*groups[:below], LayerGroup("pooling", seam, (self.pooling,)), *groups[below:]]
+
     def describe(self) -> dict[str, Any]:
         """What `restore_encoder` needs to build the same encoder again: plain JSON values."""
+        pooling = self.pooling.describe() if self.pooling is not None else None
+        return {"family": self.family, **self._describe(), "pooling": pooling}
+
+    def set_pooling(self, at: int, stride: int, kind: str = "mean") -> None:
+        """Above cut `at`, let every `stride` frames be one; a stride of 1 takes the pooling away again.
+
+        Hidden states at cut `at` itself are not pooled yet. To be called before `freeze`.
+
+        Raises:
+            ConfigError: there is no layer above the cut, or no such kind of pooling.
+        """
+        if not 0 <= at < self.depth:
+            raise ConfigError(f"pooling at cut {at}: wanted 0 to {self.depth - 1}, a cut with a layer above it")
+        device = next(self.parameters()).device
+        self.pooling = None if stride == 1 else FramePooling(at, stride, kind, self.width).to(device)
+
+    def frames_at(self, num_frames: Any, cut: int) -> Any:
+        """How many of `num_frames` frames at cut 0 there are at another cut; takes an int or an integer tensor."""
+        return num_frames if self.pooling is None or cut <= self.pooling.at else self.pooling.num_frames(num_frames)
+
+    def output_frames(self, num_frames: Any) -> Any:
+        """How many of `num_frames` frames at cut 0 leave the top; takes an int or an integer tensor."""
+        return self.frames_at(num_frames, self.depth)
+
+    @property
+    def output_frame_rate(self) -> float:
+        """Hidden states a second at the top."""
+        return self.frame_rate if self.pooling is None else self.frame_rate / self.pooling.stride
+
+    def width_at(self, cut: int) -> int:
+        """Size of a hidden state at a cut."""
+        return self.width
 
     def computed_s(self, duration_s: float) -> float:
         """Seconds of audio that are computed for a waveform on its own."""
@@ -118,9 +222,9 @@ class Encoder(nn.Module, ABC):
         return self
 
     def forward(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
-        """The whole stack: waveforms -> hidden states at cut `depth`, number of frames."""
+        """The whole stack: waveforms -> hidden states at cut `depth`, number of frames there."""
         hidden_states, num_frames = self.frontend(waveforms, num_samples)
-        return self.run(hidden_states, num_frames, 0, self.depth), num_frames
+        return self.run(hidden_states, num_frames, 0, self.depth), self.output_frames(num_frames)
 
 
 def valid_positions(lengths: Tensor, size: int) -> Tensor:

@@ -69,6 +69,7 @@ class WhisperEncoder(Encoder):
     """
 
     family = "whisper"
+    has_decoder = True
     frame_rate = 50.0
     lora_targets = ("q_proj", "v_proj")
 
@@ -104,24 +105,17 @@ class WhisperEncoder(Encoder):
         hidden = F.gelu(self.modules_.conv2(hidden)).transpose(1, 2)
         return hidden + self.modules_.embed_positions.weight[: hidden.shape[1]], self.num_frames(num_samples)
 
-    def run(self, hidden_states: Tensor, num_frames: Tensor, start: int, stop: int) -> Tensor:
-        """Layers `start` to `stop`, with the final norm where the stack ends."""
-        mask = self._attention_mask(hidden_states, num_frames)
+    def _run_layers(self, hidden_states: Tensor, valid: Tensor | None, start: int, stop: int) -> Tensor:
+        mask = None if valid is None else valid[:, None, None, :]
         for layer in self.modules_.layers[start:stop]:
-            hidden_states = layer(hidden_states, mask)
-        if start < stop == self.depth:
-            hidden_states = self.modules_.layer_norm(hidden_states)
+            hidden_states = self._call(layer, hidden_states, mask)
         return hidden_states
 
-    def _attention_mask(self, hidden_states: Tensor, num_frames: Tensor) -> Tensor | None:
-        if self.fixed_length:
-            return None
-        valid = valid_positions(num_frames, hidden_states.shape[1])
-        # A row without a single frame would attend to nothing and come out as NaN.
-        valid[:, 0] = True
-        return valid[:, None, None, :]
+    def _leave(self, hidden_states: Tensor) -> Tensor:
+        """The final norm."""
+        return cast(Tensor, self.modules_.layer_norm(hidden_states))
 
-    def layer_groups(self) -> list[LayerGroup]:
+    def _layer_groups(self) -> list[LayerGroup]:
         """The convolutions, then each layer; the final norm moves with the top layer."""
         layers = list(self.modules_.layers)
         groups = [LayerGroup("convolutions", 0, (self.modules_.conv1, self.modules_.conv2))]
@@ -135,10 +129,8 @@ class WhisperEncoder(Encoder):
         for layer in self.modules_.layers:
             layer.dropout = layer.activation_dropout = probability
 
-    def describe(self) -> dict[str, Any]:
-        """Family, `transformers` configuration and options."""
-        options = {"pad_to_30s": self.fixed_length}
-        return {"family": self.family, "config": self.config.to_diff_dict(), "options": options}
+    def _describe(self) -> dict[str, Any]:
+        return {"config": self.config.to_diff_dict(), "options": {"pad_to_30s": self.fixed_length}}
 
     def load_source(self, state: dict[str, Tensor]) -> None:
         """Take the encoder's weights out of a whole Whisper's state dict."""

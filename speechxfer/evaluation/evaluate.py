@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from speechxfer.data.batching import by_length
+from speechxfer.data.batching import batches
 from speechxfer.data.loading import durations_s, read, texts
 from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.data.text import TextNormalizer
@@ -64,8 +64,18 @@ def evaluate(
     Raises:
         DataError: an utterance without text, or unreadable audio.
     """
+    texts(manifest)  # before the work
+    hypotheses = recognise_all(model, manifest, language=language, progress=progress)
+    return compare(manifest, [item.text for item in hypotheses], normalizer)
+
+
+def compare(manifest: Manifest, hypotheses: Sequence[str], normalizer: TextNormalizer) -> Evaluation:
+    """Transcripts against the manifest's texts.
+
+    Raises:
+        DataError: an utterance without text.
+    """
     references = texts(manifest)
-    hypotheses = [item.text for item in recognise_all(model, manifest, language=language, progress=progress)]
     results = [
         Result(utterance, text, wrong_words(reference, text, normalizer))
         for utterance, reference, text in zip(manifest, references, hypotheses, strict=True)
@@ -86,7 +96,7 @@ def recognise_all(
     costs = [model.encoder.computed_s(duration) for duration in durations]
     found: dict[int, Hypothesis] = {}
     with (progress or Progress()).task("transcribing", sum(durations)) as advance:
-        for batch in by_length(costs, _BATCH_S):
+        for batch in batches(range(len(manifest)), costs, _BATCH_S):
             hypotheses = model.recognise([read(manifest[index]) for index in batch], language=language)
             found.update(zip(batch, hypotheses, strict=True))
             advance(sum(durations[index] for index in batch))

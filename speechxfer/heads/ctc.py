@@ -50,12 +50,12 @@ class CTCHead(Head):
 
     def loss(self, hidden_states: Tensor, num_frames: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
         """Summed negative log-likelihood; an utterance with too few frames adds nothing (`zero_infinity`)."""
-        device = hidden_states.device
-        flat = torch.tensor([number for row in targets for number in row], dtype=torch.int64, device=device)
-        lengths = torch.tensor([len(row) for row in targets], dtype=torch.int64, device=device)
+        # All on the CPU, where the kernel reads lengths; it moves the targets to the device by itself.
+        flat = torch.tensor([number for row in targets for number in row], dtype=torch.int64)
+        lengths = torch.tensor([len(row) for row in targets], dtype=torch.int64)
         log_probabilities = self(hidden_states).transpose(0, 1)
         return F.ctc_loss(
-            log_probabilities, flat, num_frames, lengths,
+            log_probabilities, flat, num_frames.cpu(), lengths,
             blank=CTCVocabulary.BLANK, reduction="sum", zero_infinity=True,
         )  # fmt: skip
 

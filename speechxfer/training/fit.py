@@ -1,202 +1,351 @@
-"""The training loop: one function, read in one sitting."""
+"""The training loop: epochs, steps and what happens between them."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from speechxfer.config import AugmentConfig, TrainingConfig
-from speechxfer.data.augment import mask_frames
-from speechxfer.data.batching import by_length, shuffled
-from speechxfer.data.manifest import Manifest
+from speechxfer.data import batching
 from speechxfer.data.text import TextNormalizer
-from speechxfer.errors import TrainingError
+from speechxfer.errors import CheckpointError, TrainingError
 from speechxfer.evaluation.metrics import ErrorRates, error_rates
 from speechxfer.model import SpeechModel
-from speechxfer.progress import Progress
 from speechxfer.storage import write_text
 from speechxfer.training import checkpoint
-from speechxfer.training.frozen_prefix import Inputs
-from speechxfer.training.optimizer import rate_factor
+from speechxfer.training.batch_budget import Budget, is_out_of_memory
+from speechxfer.training.checkpoint import Position
+from speechxfer.training.feeding import Batch, Examples, Waited, ahead, load, moved
+from speechxfer.training.guard import Alarm, Guard
+from speechxfer.training.interruption import between_steps
+from speechxfer.training.optimizer import adamw, rate_factor
+from speechxfer.training.preparation import Preparation
 from speechxfer.transfer.plan import TransferPlan
 
+#: Seconds of audio decoded together.
 _DECODE_S = 30.0
+#: Steps after which a GPU is asked for losses; asking makes it wait, a CPU has them at hand.
+_LOOK_EVERY = {"cpu": 1, "cuda": 20}
+_MOST_ROLLBACKS = 3
+#: What going back with a lower rate can mend.
+_MENDABLE = ("not a number", "exploding gradients", "divergence")
 
 
 @dataclass(frozen=True)
-class Examples:
-    """What is trained or measured on: inputs at the seam, the lines they came from, and their labels."""
+class Task:
+    """What is to be learned, how, and where it is written."""
 
-    inputs: Inputs
-    manifest: Manifest
-    targets: list[list[int]]
+    model: SpeechModel
+    plan: TransferPlan
+    train: Examples
+    dev: Examples
+    training: TrainingConfig
+    augment: AugmentConfig
+    normalizer: TextNormalizer
+    folder: Path
+    #: A name for the training data, so that resuming on other data is noticed.
+    data: str
 
 
-def fit(
-    model: SpeechModel,
-    plan: TransferPlan,
-    train: Examples,
-    dev: Examples,
-    training: TrainingConfig,
-    augment: AugmentConfig,
-    folder: Path,
-    *,
-    normalizer: TextNormalizer,
-    resume: bool,
-    progress: Progress,
-) -> checkpoint.Position:
-    """Train the plan's suffix; the best model by dev WER is in `folder/model`, the last state in `checkpoints`.
+class _DerailedError(Exception):
+    """An alarm after which the run returns to an earlier state."""
+
+    def __init__(self, alarm: Alarm) -> None:
+        super().__init__(str(alarm))
+
+
+def fit(task: Task, preparation: Preparation, *, resume: bool) -> Position:
+    """Train the plan's suffix; the best model by dev WER is in `folder/model`, the last states in `checkpoints`.
 
     Interrupted (Ctrl-C), it writes the state it has and passes the interruption on.
 
     Raises:
         TrainingError: the loss is not a number any more.
+        CheckpointError: the state to resume from is damaged, or of another plan or other data.
         StorageError: the disk is full; what was written before stays good.
     """
-    last = folder / "checkpoints" / "last"
-    optimizer = torch.optim.AdamW(plan.parameter_groups(model, training.weight_decay), betas=(0.9, 0.98))
-    peaks = [group["lr"] for group in optimizer.param_groups]
-    at = checkpoint.load(last, model, optimizer) if resume and last.is_dir() else checkpoint.Position()
-    model.encoder.set_dropout(training.dropout)
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    with progress.task("training", training.epochs) as advance, _interrupted_between_steps() as pause:
+    loop = _Loop(task, preparation)
+    at = loop.begin(resume=resume)
+    with preparation.progress.task("training", task.training.epochs) as advance, between_steps() as pause:
         advance(at.epoch)
         try:
-            while at.epoch < training.epochs and not _stuck(at, training.patience):
-                started = time.monotonic()
-                durations = train.inputs.durations_s(at.epoch)
-                batches = shuffled(durations, training.batch_s, seed=training.seed, epoch=at.epoch)
-                advance(at.batch / len(batches))
-                model.train()
-                while at.batch < len(batches):
-                    share_done = (at.epoch + at.batch / len(batches)) / training.epochs
-                    factor = rate_factor(share_done, training.warmup)
-                    for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                        group["lr"] = peak * factor
-                    loss, labels = _loss(model, train, batches[at.batch], at, training.seed, augment)
-                    at.loss += _finite(loss.item(), at)
-                    torch.autograd.backward(loss / max(labels, 1))
-                    torch.nn.utils.clip_grad_norm_(trained, training.clip_norm)
-                    optimizer.step()
-                    optimizer.zero_grad(set_to_none=True)
-                    at.labels, at.batch, at.step = at.labels + labels, at.batch + 1, at.step + 1
-                    advance(1 / len(batches))
-                    pause()
-                rates = dev_rates(model, dev, normalizer)
-                _record(folder, at, rates, time.monotonic() - started)
-                is_best = at.best is None or (rates.wer, rates.cer) < at.best
-                if is_best:
-                    at.best, at.best_epoch = (rates.wer, rates.cer), at.epoch + 1
-                    model.save(folder / "model")
-                mean = at.loss / max(at.labels, 1)
-                news = "  best so far" if is_best else ""
-                progress.say(f"epoch {at.epoch + 1:3}  loss {mean:7.4f}  dev {rates}{news}")
-                at.epoch, at.batch, at.loss, at.labels = at.epoch + 1, 0, 0.0, 0
-                checkpoint.save(last, model, optimizer, at)
+            while at.epoch < task.training.epochs and not _stuck(at, task.training.patience):
+                try:
+                    loop.epoch(at, advance, pause)
+                except _DerailedError as derailed:
+                    at = loop.roll_back(at, str(derailed))
         except KeyboardInterrupt:
-            checkpoint.save(last, model, optimizer, at)
-            if at.best is None:
-                model.save(folder / "model")
+            loop.save(at)
+            if at.best is None and loop.world.is_main:
+                task.model.save(task.folder / "model")
             raise
     return at
 
 
-@contextlib.contextmanager
-def _interrupted_between_steps() -> Iterator[Callable[[], None]]:
-    """Hold Ctrl-C back until the yielded function is called, so that no step is cut in two; a second is not held."""
-    held = False
+class _Loop:
+    """The state that lives between steps: optimiser, guard, inputs at the present seam."""
 
-    def hold(number: int, frame: FrameType | None) -> None:
-        nonlocal held
-        if held:
-            signal.default_int_handler(number, frame)
-        held = True
+    def __init__(self, task: Task, preparation: Preparation) -> None:
+        self.task = task
+        self.model, self.training = task.model, task.training
+        self.preparation, self.progress, self.world = preparation, preparation.progress, preparation.world
+        self.device = task.model.device
+        self.parameters = task.plan.trained(task.model)
+        self.optimizer = adamw(task.plan.parameter_groups(task.model, task.training.weight_decay))
+        self.peaks = [group["lr"] for group in self.optimizer.param_groups]
+        self.budget = Budget(self.device, task.training.device_batch_s)
+        self.guard = Guard()
+        self.train, self.dev, self.seam = task.train, task.dev, task.plan.lowest_seam
+        self.checkpoints = task.folder / "checkpoints"
+        self.saved = time.monotonic()
+        self.pending: list[tuple[Tensor, Tensor, Sequence[int]]] = []
+        task.model.encoder.set_dropout(task.training.dropout)
+        task.model.encoder.recompute = task.training.recompute
+        aside = self.budget.set_aside(list(map(task.train.inputs.copies.computed_s, self._heard(0))))
+        if aside:
+            first = task.train.manifest[aside[0]].origin
+            self.progress.say(
+                f"{len(aside)} of {len(task.train.manifest)} training utterances exceed training.device_batch_s="
+                f"{task.training.device_batch_s:g} on their own and are set aside; the first is {first}"
+            )
 
-    def pause() -> None:
-        if held:
-            raise KeyboardInterrupt
+    def begin(self, *, resume: bool) -> Position:
+        """Where the run stands: at its start, or where it was left."""
+        at = None
+        if resume:
+            at = checkpoint.load(self.checkpoints, self.parameters, self.optimizer, self.progress)
+        if at is None:
+            at = Position(data=self.task.data)
+            if self.training.guard == "rollback":
+                self.save(at)  # somewhere to return to
+            return at
+        if at.data != self.task.data:
+            raise CheckpointError(
+                f"{self.checkpoints}: the training or dev manifest has changed since the run began; put the old one "
+                "back, or start again with --overwrite"
+            )
+        self.guard = Guard(**at.guard)
+        return at
 
-    # Only in place of Python's own handler: a job in the background ignores Ctrl-C, an application may have its own.
-    ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
-    if ours:
-        signal.signal(signal.SIGINT, hold)
-    try:
-        yield pause
-    finally:
-        if ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+    def save(self, at: Position) -> None:
+        """Write a checkpoint."""
+        at.guard = self.guard.state()
+        if self.world.is_main:
+            checkpoint.save(self.checkpoints, self.parameters, self.optimizer, at)
+        self.saved = time.monotonic()
 
+    def roll_back(self, at: Position, alarm: str) -> Position:
+        """Return to the last good state with half the learning rate; that decision is kept at once."""
+        if at.rollbacks == _MOST_ROLLBACKS:
+            raise TrainingError(f"{alarm}. After {_MOST_ROLLBACKS} returns with lower learning rates this run is given up; the best model so far is kept")  # fmt: skip  # noqa: E501
+        self.optimizer.zero_grad(set_to_none=True)
+        self.pending.clear()
+        scale, rollbacks = at.rate_scale / 2, at.rollbacks + 1
+        earlier = checkpoint.load(self.checkpoints, self.parameters, self.optimizer, self.progress)
+        if earlier is None:
+            raise TrainingError(f"{alarm}. There is no earlier state to return to")
+        earlier.rate_scale, earlier.rollbacks = scale, rollbacks
+        self.guard = Guard(**earlier.guard)
+        self.progress.say(f"{alarm}. Back to epoch {earlier.epoch + 1} with {scale:g} of the learning rates")
+        self.save(earlier)
+        return earlier
 
-def _loss(
-    model: SpeechModel,
-    train: Examples,
-    indices: Sequence[int],
-    at: checkpoint.Position,
-    seed: int,
-    augment: AugmentConfig,
-) -> tuple[torch.Tensor, int]:
-    """The summed loss of a batch and its number of labels. Chance depends on seed and step alone."""
-    torch.manual_seed(seed * 1_000_003 + at.step)
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + at.step)
-    inputs, encoder = train.inputs, model.encoder
-    hidden_states, num_frames = inputs.batch(indices, at.epoch)
-    hidden_states = mask_frames(hidden_states, num_frames, augment, generator)
-    hidden_states = encoder.run(hidden_states, num_frames, inputs.cut, encoder.depth)
-    targets = [train.targets[index] for index in indices]
-    return model.head.loss(hidden_states, num_frames, targets), sum(len(target) for target in targets)
+    def epoch(self, at: Position, advance: Callable[[float], None], pause: Callable[[], None]) -> None:
+        """One epoch from wherever it stands, dev decoding and a checkpoint at its end."""
+        self._wake(at.epoch)
+        started = time.monotonic()
+        steps = self._steps(at.epoch)
+        advance(at.batch / len(steps))
+        self.model.train()
+        waited = Waited()
+        for indices, batches in waited.count(self._fed(steps[at.batch :], at.epoch)):
+            self._step(at, indices, batches, (at.epoch + at.batch / len(steps)) / self.training.epochs)
+            at.labels += sum(len(self.train.targets[index]) for index in indices)
+            at.batch, at.step = at.batch + 1, at.step + 1
+            due = time.monotonic() - self.saved > 60 * self.training.checkpoint_minutes
+            if len(self.pending) >= _LOOK_EVERY[self.device.type] or due or at.batch == len(steps):
+                self._look(at)
+            if self.world.from_main(due):
+                at.training_s, started = at.training_s + time.monotonic() - started, time.monotonic()
+                self.save(at)
+            advance(1 / len(steps))
+            pause()
+        seconds = time.monotonic() - started
+        at.training_s += seconds
+        self._close(at, waited.seconds / max(seconds, 1e-9), self._padding(steps, at.epoch))
 
-
-@torch.inference_mode()
-def dev_rates(model: SpeechModel, dev: Examples, normalizer: TextNormalizer) -> ErrorRates:
-    """Error rates of real decoding, from the hidden states at the seam."""
-    model.eval()
-    found: dict[int, str] = {}
-    for indices in by_length(dev.inputs.durations_s(0), _DECODE_S):
-        hidden_states, num_frames = dev.inputs.batch(indices, 0)
-        hidden_states = model.encoder.run(hidden_states, num_frames, dev.inputs.cut, model.encoder.depth)
-        hypotheses = model.head.decode(hidden_states, num_frames)
-        found.update((index, item.text) for index, item in zip(indices, hypotheses, strict=True))
-    references = [utterance.text or "" for utterance in dev.manifest]
-    return error_rates(references, [found[index] for index in range(len(references))], normalizer)
-
-
-def _finite(loss: float, at: checkpoint.Position) -> float:
-    if not math.isfinite(loss):
-        raise TrainingError(
-            f"the loss is {loss} in epoch {at.epoch + 1}, step {at.step + 1}; the best model so far is kept. "
-            "Try half the learning rates (--encoder-lr, --head-lr)"
+    def _wake(self, epoch: int) -> None:
+        """Free what is trained from this epoch on, and move the inputs to the cut below it."""
+        plan, task = self.task.plan, self.task
+        plan.apply(self.model, epoch)
+        if (seam := plan.seam_at(epoch)) == self.seam:
+            return
+        self.seam = seam
+        self.train, self.dev = (
+            replace(split, inputs=self.preparation.recut(split.inputs, seam, name))
+            for name, split in (("train", task.train), ("dev", task.dev))
         )
-    return loss
+
+    def _heard(self, epoch: int) -> list[tuple[int, float]]:
+        copies = self.task.train.inputs.copies
+        return [copies.heard(index, epoch) for index in range(len(self.task.train.manifest))]
+
+    def _steps(self, epoch: int) -> list[list[int]]:
+        lengths = list(map(self.train.inputs.copies.duration_s, self._heard(epoch)))
+        return batching.steps(lengths, self.training.batch_s, seed=self.training.seed, epoch=epoch)
+
+    def _cut(self, indices: Sequence[int], epoch: int) -> list[list[int]]:
+        """This process's share of a step, in batches that fit its device."""
+        copies = self.train.inputs.copies
+        lengths = {index: copies.computed_s(copies.heard(index, epoch)) for index in indices}
+        return self.budget.cut(batching.share(indices, lengths, self.world.rank, self.world.size), lengths)
+
+    def _load(self, indices: Sequence[int], epoch: int) -> Batch:
+        width = self.model.encoder.width_at(self.train.inputs.cut)
+        batch = load(self.train, indices, epoch, width, self.task.augment, self.training.seed)
+        return moved(batch, self.device)
+
+    def _fed(self, steps: Sequence[Sequence[int]], epoch: int) -> Iterator[tuple[Sequence[int], list[Batch]]]:
+        made = ((indices, [self._load(cut, epoch) for cut in self._cut(indices, epoch)]) for indices in steps)
+        # A CPU has no core to spare for it.
+        return made if self.device.type == "cpu" else ahead(made)
+
+    def _step(self, at: Position, indices: Sequence[int], batches: list[Batch], share_done: float) -> None:
+        factor = rate_factor(share_done, self.training.warmup) * at.rate_scale
+        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * factor
+        loss = self._gradients(at, indices, batches)
+        trained = [parameter for parameter in self.parameters.values() if parameter.requires_grad]
+        loss = self.world.sum_gradients(trained, loss)
+        norm = nn.utils.clip_grad_norm_(trained, self.training.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.pending.append((loss, norm, indices))
+
+    def _gradients(self, at: Position, indices: Sequence[int], batches: list[Batch]) -> Tensor:
+        """Add up a step's gradients; its summed loss a label. Where memory runs out, in smaller pieces."""
+        labels = max(1, sum(len(self.train.targets[index]) for index in indices))
+        while True:
+            torch.manual_seed((self.training.seed * 1_000_003 + at.step) * self.world.size + self.world.rank)
+            total = torch.zeros((), device=self.device)
+            batch = None
+            try:
+                for batch in batches:
+                    loss = self._loss(batch) / labels
+                    torch.autograd.backward(loss)
+                    total += loss.detach()
+            except (RuntimeError, MemoryError) as error:
+                if batch is None or not is_out_of_memory(error):
+                    raise
+            else:
+                return total
+            self._shrink(batch)
+            batches = [self._load(cut, at.epoch) for cut in self._cut(indices, at.epoch)]
+
+    def _shrink(self, batch: Batch) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        if self.budget.back_off(batch.indices):
+            origin = self.train.manifest[batch.indices[0]].origin
+            self.progress.say(f"{origin}: does not fit the device's memory even alone; set aside")
+        else:
+            self.progress.say(f"out of memory; computing at most {self.budget.seconds:.0f} s of audio at once")
+
+    def _loss(self, batch: Batch) -> Tensor:
+        inputs, encoder = self.train.inputs, self.model.encoder
+        with self._autocast():
+            hidden_states = inputs.at_seam(batch.loaded)
+            if batch.mask is not None:
+                hidden_states = batch.mask(hidden_states)
+            frames = batch.loaded.num_frames
+            hidden_states = encoder.run(hidden_states, frames, inputs.cut, encoder.depth)
+            return self.model.head.loss(hidden_states, encoder.output_frames(frames), batch.targets)
+
+    def _autocast(self) -> torch.autocast:
+        precision = self.preparation.precision
+        return torch.autocast(self.device.type, precision, enabled=precision != torch.float32)
+
+    def _look(self, at: Position) -> None:
+        """Ask the device for losses and norms, and have the guard judge them."""
+        if not self.pending:
+            return
+        values = torch.stack([torch.stack([loss, norm.to(loss)]) for loss, norm, _ in self.pending]).tolist()
+        first = at.step - len(self.pending) + 1
+        for number, ((loss, norm), (_, _, indices)) in enumerate(zip(values, self.pending, strict=True)):
+            lines = ", ".join(self.train.manifest[index].origin for index in indices[:3])
+            at.loss += loss * sum(len(self.train.targets[index]) for index in indices)
+            self._heed(self.guard.step(first + number, loss, norm, lines))
+        self.pending.clear()
+
+    def _heed(self, alarm: Alarm | None) -> None:
+        if alarm is None or (self.training.guard == "off" and not alarm.fatal):
+            return
+        if self.training.guard == "rollback" and alarm.kind in _MENDABLE:
+            raise _DerailedError(alarm)
+        if alarm.fatal:
+            raise TrainingError(f"{alarm}. The best model so far is kept; --guard rollback would go on by itself")
+        self.progress.say(f"warning: {alarm}")
+
+    def _padding(self, steps: Sequence[Sequence[int]], epoch: int) -> float:
+        copies = self.train.inputs.copies
+        lengths = list(map(copies.duration_s, self._heard(epoch)))
+        return batching.padding_share(lengths, [cut for indices in steps for cut in self._cut(indices, epoch)])
+
+    def _close(self, at: Position, waited: float, padding: float) -> None:
+        """Measure dev, keep the best model, record the epoch, write a checkpoint."""
+        started = time.monotonic()
+        rates, silent = self._dev_rates()
+        at.dev_s += time.monotonic() - started
+        mean = at.loss / max(at.labels, 1)
+        self._heed(self.guard.epoch(at.epoch + 1, mean, rates.wer, silent))
+        is_best = at.best is None or (rates.wer, rates.cer) < at.best
+        if is_best:
+            at.best, at.best_epoch = (rates.wer, rates.cer), at.epoch + 1
+        if self.world.is_main:
+            line = {"epoch": at.epoch + 1, "step": at.step, "loss": mean, "dev_wer": rates.wer, "dev_cer": rates.cer}
+            line |= {"padding": round(padding, 4), "waited": round(waited, 4)}
+            line |= {"training_s": round(at.training_s, 2), "dev_s": round(at.dev_s, 2)}
+            _record(self.task.folder / "metrics.jsonl", at.epoch, line)
+            if is_best:
+                self.model.save(self.task.folder / "model")
+        news = "  best so far" if is_best else ""
+        self.progress.say(f"epoch {at.epoch + 1:3}  loss {mean:7.4f}  dev {rates}{news}")
+        at.epoch, at.batch, at.loss, at.labels = at.epoch + 1, 0, 0.0, 0
+        self.save(at)
+
+    @torch.inference_mode()
+    def _dev_rates(self) -> tuple[ErrorRates, float]:
+        """Error rates of real decoding from the hidden states at the seam, and the share of empty transcripts."""
+        self.model.eval()
+        inputs, encoder, manifest = self.dev.inputs, self.model.encoder, self.dev.manifest
+        lengths = [inputs.copies.computed_s((index, 1.0)) for index in range(len(manifest))]
+        mine = batching.share(range(len(manifest)), lengths, self.world.rank, self.world.size)
+        found: dict[int, str] = {}
+        for indices in batching.batches(mine, lengths, _DECODE_S):
+            loaded = inputs.load(indices, 0).to(self.device)
+            with self._autocast():
+                hidden_states = inputs.at_seam(loaded)
+                hidden_states = encoder.run(hidden_states, loaded.num_frames, inputs.cut, encoder.depth)
+                hypotheses = self.model.head.decode(hidden_states, encoder.output_frames(loaded.num_frames))
+            found.update((index, item.text) for index, item in zip(indices, hypotheses, strict=True))
+        found = self.world.gather(found)
+        texts = [found[index] for index in range(len(manifest))]
+        silent = sum(not text for text in texts) / len(texts)
+        return error_rates([utterance.text or "" for utterance in manifest], texts, self.task.normalizer), silent
 
 
-def _stuck(at: checkpoint.Position, patience: int) -> bool:
+def _stuck(at: Position, patience: int) -> bool:
     return bool(patience) and at.best is not None and at.epoch - at.best_epoch >= patience
 
 
-def _record(folder: Path, at: checkpoint.Position, rates: ErrorRates, seconds: float) -> None:
+def _record(path: Path, epoch: int, line: dict[str, float]) -> None:
     """One line of `metrics.jsonl`; a line of this epoch from an earlier try is replaced."""
-    path = folder / "metrics.jsonl"
-    lines = path.read_text().splitlines()[: at.epoch] if path.exists() else []
-    line: dict[str, Any] = {
-        "epoch": at.epoch + 1,
-        "step": at.step,
-        "loss": at.loss / max(at.labels, 1),
-        "dev_wer": rates.wer,
-        "dev_cer": rates.cer,
-        "seconds": round(seconds, 2),
-    }
+    lines = path.read_text().splitlines()[:epoch] if path.exists() else []
     write_text(path, "".join(f"{item}\n" for item in [*lines, json.dumps(line)]))

@@ -17,13 +17,15 @@ from speechxfer.model import SpeechModel
 class TransferPlan:
     """A configuration fitted to one encoder.
 
-    `seam` is the cut below which everything is frozen, so that it can be computed once; None when even the
-    front end is trained.
+    `seam` is the cut below which everything stays frozen, so that it can be computed once; None when even the
+    front end is trained. With gradual unfreezing the cut begins at the top and comes down to it.
     """
 
     seam: int | None
     encoder_lr: float
     head_lr: float
+    depth: int
+    unfreeze_every: int = 0
 
     @classmethod
     def for_encoder(cls, config: PlanConfig, encoder: Encoder) -> TransferPlan:
@@ -38,23 +40,49 @@ class TransferPlan:
         top = config.train_top
         frozen_layers = (config.freeze_below or 0) if top is None else encoder.depth - top
         nothing_frozen = frozen_layers == 0 and not config.freeze_frontend
-        return cls(None if nothing_frozen else frozen_layers, config.encoder_lr, config.head_lr)
+        seam = None if nothing_frozen else frozen_layers
+        return cls(seam, config.encoder_lr, config.head_lr, encoder.depth, config.unfreeze_every)
+
+    @property
+    def lowest_seam(self) -> int | None:
+        """The lowest cut below which everything is frozen in some epoch; None where there never is one."""
+        return 0 if self.seam is None and self.unfreeze_every else self.seam
+
+    def seam_at(self, epoch: int) -> int | None:
+        """The cut below which everything is frozen in this epoch (counted from 0)."""
+        if not self.unfreeze_every:
+            return self.seam
+        awake = epoch // self.unfreeze_every
+        return max(self.depth - awake, self.seam or 0) if awake <= self.depth else self.seam
 
     def is_frozen(self, group: LayerGroup) -> bool:
-        """Whether a part of the encoder stays as it is."""
+        """Whether a part of the encoder stays as it is to the end."""
         return self.seam is not None and group.seam <= self.seam
 
-    def apply(self, model: SpeechModel) -> None:
-        """Freeze what is to be frozen: no gradient, and eval mode that survives `model.train()`."""
-        groups = model.encoder.layer_groups()
-        model.encoder.freeze([group for group in groups if self.is_frozen(group)])
+    def wakes(self, group: LayerGroup) -> int:
+        """The epoch (counted from 0) from which a part that is not frozen is trained."""
+        layer = self.depth + 1 - group.seam
+        return self.unfreeze_every * (layer if group.seam > 0 else self.depth + 1)
+
+    def apply(self, model: SpeechModel, epoch: int) -> None:
+        """Freeze what is frozen in this epoch: no gradient, and eval mode that survives `model.train()`."""
+        seam = self.seam_at(epoch)
+        frozen = [group for group in model.encoder.layer_groups() if seam is not None and group.seam <= seam]
+        model.encoder.freeze(frozen)
+
+    def trained(self, model: SpeechModel) -> dict[str, nn.Parameter]:
+        """All parameters that are trained in some epoch, by name."""
+        groups = [group.parameters() for group in model.encoder.layer_groups() if not self.is_frozen(group)]
+        chosen = {id(parameter) for group in [*groups, model.head.parameters()] for parameter in group}
+        return {name: parameter for name, parameter in model.named_parameters() if id(parameter) in chosen}
 
     def parameter_groups(self, model: SpeechModel, weight_decay: float) -> list[dict[str, object]]:
         """For an optimiser: encoder and head at their own rates, matrices with decay, vectors without."""
         groups: list[dict[str, object]] = []
+        moving = set(self.trained(model).values())
         parts: list[tuple[nn.Module, float]] = [(model.encoder, self.encoder_lr), (model.head, self.head_lr)]
         for module, rate in parts:
-            trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+            trained = [parameter for parameter in module.parameters() if parameter in moving]
             for decay, chosen in (
                 (weight_decay, [parameter for parameter in trained if parameter.ndim > 1]),
                 (0.0, [parameter for parameter in trained if parameter.ndim <= 1]),
@@ -68,15 +96,15 @@ class TransferPlan:
         rows = []
         for group in model.encoder.layer_groups():
             frozen = self.is_frozen(group)
-            state, rate = ("frozen", "") if frozen else ("trained", f"{self.encoder_lr:g}")
+            since = f" from epoch {wakes + 1}" if (wakes := self.wakes(group)) else ""
+            state, rate = ("frozen", "") if frozen else (f"trained{since}", f"{self.encoder_lr:g}")
             rows.append((group.name, state, rate, f"{_size(group.parameters()):,}"))
         head = model.head
         return [*rows, (f"{head.kind} head", "trained", f"{self.head_lr:g}", f"{_size(head.parameters()):,}")]
 
     def num_trained(self, model: SpeechModel) -> int:
         """Parameters that move."""
-        parts = [group.parameters() for group in model.encoder.layer_groups() if not self.is_frozen(group)]
-        return sum(map(_size, [*parts, model.head.parameters()]))
+        return _size(self.trained(model).values())
 
 
 def _size(parameters: Iterable[nn.Parameter]) -> int:

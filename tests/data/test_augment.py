@@ -3,12 +3,13 @@ from __future__ import annotations
 import torch
 
 from speechxfer.config import AugmentConfig
-from speechxfer.data.augment import mask_frames
+from speechxfer.data.augment import frame_mask
 
 
-def masked(config: AugmentConfig, seed: int = 1) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return mask_frames(torch.ones(50, 400, 64), torch.full((50,), 400), config, generator)
+def masked(config: AugmentConfig, seed: int = 1, size: int = 400) -> torch.Tensor:
+    mask = frame_mask([(seed, row) for row in range(50)], torch.full((50,), size), 64, config)
+    states = torch.ones(50, size, 64)
+    return states if mask is None else mask(states)
 
 
 def test_about_the_wanted_share_vanishes_in_spans() -> None:
@@ -29,6 +30,22 @@ def test_the_seed_decides() -> None:
     config = AugmentConfig(time_share=0.3)
     assert torch.equal(masked(config), masked(config))
     assert not torch.equal(masked(config), masked(config, seed=2))
+
+
+def test_what_is_hidden_does_not_depend_on_neighbours() -> None:
+    config = AugmentConfig(time_share=0.2, channel_share=0.1)
+    seeds, frames = [(1, 0, index) for index in range(3)], torch.tensor([50, 90, 70])
+    together = frame_mask(seeds, frames, 16, config)
+    alone = frame_mask(seeds[:1], frames[:1], 16, config)
+    assert together is not None
+    assert alone is not None
+    assert torch.equal(together.frames[:1, :50], alone.frames)
+    assert torch.equal(together.channels[:1], alone.channels)
+    assert not together.frames[0, 50:].any()
+
+
+def test_an_utterance_keeps_something_to_be_recognised_by() -> None:
+    assert masked(AugmentConfig(time_share=0.9, time_frames=30, channel_share=0.0), size=20).any(dim=1).all()
 
 
 def test_nothing_asked_nothing_done() -> None:

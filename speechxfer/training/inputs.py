@@ -1,0 +1,154 @@
+"""What stands below the seam: computed once and kept, or computed for every batch.
+
+Both kinds answer in the same two steps, `load` (on the CPU, perhaps ahead of time) and `at_seam` (on the device), so
+the loop does not ask which it has. What each keeps or computes is the same to the precision it is stored in.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from soxr import resample
+from torch import Tensor
+
+from speechxfer.audio import SAMPLE_RATE
+from speechxfer.data.loading import durations_s, read
+from speechxfer.data.manifest import Manifest
+from speechxfer.encoders.base import Encoder
+from speechxfer.training.frozen_cache import States
+
+#: Speeds of the copies of the training audio, in the order they are added.
+SPEEDS = (1.0, 0.9, 1.1, 0.95, 1.05)
+
+#: A copy of an utterance: its index and speed.
+Key = tuple[int, float]
+
+
+class Copies:
+    """An utterance at several speeds, and which of them is heard in which epoch: a chance that can be repeated."""
+
+    def __init__(self, manifest: Manifest, encoder: Encoder, speed_copies: int, seed: int) -> None:
+        self.manifest = manifest
+        self._seed = seed
+        self._encoder = encoder
+        self._durations = durations_s(manifest, encoder.max_duration_s)
+        longest = encoder.max_duration_s or math.inf
+        # Slowed down, a long one may be more than the encoder takes.
+        self._speeds = [
+            [speed for speed in SPEEDS[: speed_copies + 1] if duration / speed <= longest or speed == 1.0]
+            for duration in self._durations
+        ]
+
+    @property
+    def keys(self) -> list[Key]:
+        """All copies, as (index, speed)."""
+        return [(index, speed) for index, speeds in enumerate(self._speeds) for speed in speeds]
+
+    def heard(self, index: int, epoch: int) -> Key:
+        """The copy of an utterance that is heard in an epoch."""
+        speeds = self._speeds[index]
+        chance = random.Random(f"{self._seed}/{epoch}/{index}") if len(speeds) > 1 else None
+        return index, chance.choice(speeds) if chance else speeds[0]
+
+    def duration_s(self, key: Key) -> float:
+        """Seconds of a copy."""
+        return self._durations[key[0]] / key[1]
+
+    def computed_s(self, key: Key) -> float:
+        """Seconds that an encoder computes for a copy."""
+        return self._encoder.computed_s(self.duration_s(key))
+
+    def waveform(self, key: Key) -> np.ndarray:
+        """Samples of a copy."""
+        waveform = read(self.manifest[key[0]])
+        return waveform if key[1] == 1.0 else resample(waveform, SAMPLE_RATE * key[1], SAMPLE_RATE)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Utterances on their way to the seam: waveforms [batch, samples] or hidden states [batch, frames, width]."""
+
+    values: Tensor
+    #: Samples or frames of each [batch], on the device.
+    lengths: Tensor
+    #: Frames of each at cut 0 [batch]; stays on the CPU, where reading it stops nobody.
+    num_frames: Tensor
+
+    def to(self, device: torch.device) -> Loaded:
+        """On the device, copied beside the computation where that is possible."""
+        if device.type == "cpu":
+            return self
+        values, lengths = (tensor.pin_memory().to(device, non_blocking=True) for tensor in (self.values, self.lengths))
+        return replace(self, values=values, lengths=lengths)
+
+
+class Inputs(Protocol):
+    """Utterances as hidden states at a cut of the encoder."""
+
+    copies: Copies
+    cut: int
+
+    def load(self, indices: Sequence[int], epoch: int) -> Loaded:
+        """What `at_seam` takes, on the CPU."""
+
+    def at_seam(self, loaded: Loaded) -> Tensor:
+        """Hidden states [batch, frames, width] at the cut, in float32 unless autocast, on `loaded`'s device."""
+
+
+class LiveInputs:
+    """Computed for every batch; with a gradient where even the front end is trained (`seam` None)."""
+
+    def __init__(self, encoder: Encoder, seam: int | None, copies: Copies) -> None:
+        self._encoder = encoder
+        self._frozen = seam is not None
+        self.copies = copies
+        self.cut = seam or 0
+
+    def load(self, indices: Sequence[int], epoch: int) -> Loaded:
+        """Decoded waveforms."""
+        waveforms = [self.copies.waveform(self.copies.heard(index, epoch)) for index in indices]
+        values, num_samples = self._encoder.collate(waveforms)
+        return Loaded(values, num_samples, self._encoder.num_frames(num_samples))
+
+    def at_seam(self, loaded: Loaded) -> Tensor:
+        """Through the front end and the frozen layers."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self._frozen):
+            hidden_states, num_frames = self._encoder.frontend(loaded.values, loaded.lengths)
+            return self._encoder.run(hidden_states, num_frames, 0, self.cut)
+
+
+class CachedInputs:
+    """Read from memory or from mapped files."""
+
+    def __init__(self, copies: Copies, cut: int, kept: dict[Key, States], *, on_disk: bool) -> None:
+        self.copies = copies
+        self.cut = cut
+        self.on_disk = on_disk
+        #: What is kept of every copy.
+        self.kept = kept
+
+    def load(self, indices: Sequence[int], epoch: int) -> Loaded:
+        """The copies heard in this epoch."""
+        return collate([self.kept[self.copies.heard(index, epoch)] for index in indices])
+
+    def at_seam(self, loaded: Loaded) -> Tensor:
+        """As they are, but in float32."""
+        return loaded.values.float()
+
+
+def collate(states: Sequence[States]) -> Loaded:
+    """Hidden states of several utterances, zero-padded; in the precision they have in common, or float32."""
+    dtypes = {item.hidden_states.dtype for item in states}
+    size = max(len(item.hidden_states) for item in states)
+    width = states[0].hidden_states.shape[1]
+    values = torch.zeros(len(states), size, width, dtype=dtypes.pop() if len(dtypes) == 1 else torch.float32)
+    for row, item in zip(values, states, strict=True):
+        row[: len(item.hidden_states)] = item.hidden_states
+    num_frames = torch.tensor([item.num_frames for item in states], dtype=torch.int64)
+    return Loaded(values, num_frames, num_frames)

@@ -1,0 +1,237 @@
+"""Computing what stands below the seam: where it is kept, what of it is already there, and what is missing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from speechxfer.config import TrainingConfig
+from speechxfer.data.batching import batches
+from speechxfer.data.manifest import Manifest
+from speechxfer.encoders.base import Encoder
+from speechxfer.errors import StorageError
+from speechxfer.progress import Progress
+from speechxfer.training.distributed import World
+from speechxfer.training.frozen_cache import FrozenCache, Sounds, States, default_folder, prefix_digest
+from speechxfer.training.inputs import CachedInputs, Copies, Inputs, Key, LiveInputs, collate
+
+#: Seconds of audio computed together where nothing is remembered for a gradient.
+_BATCH_S = {"cpu": 30.0, "cuda": 600.0}
+#: Bytes of hidden states in one file of the cache, which is also what waits in memory to be written.
+_FILE_SIZE = 256 * 2**20
+#: The largest number of half precision; what exceeds it is kept in bfloat16, which has float32's range.
+_LARGEST_HALF = 65504.0
+#: What any disk reads in a second; where computing is as fast as this, keeping on disk saves nothing.
+_DISK_BYTES_PER_S = 100e6
+#: Seconds of audio whose computation is timed before a place is chosen.
+_TRIAL_S = 10.0
+
+
+#: Hidden states [batch, frames, width] on the device, and frames of each on the CPU, of some copies.
+_Compute = Callable[[Sequence[Key]], tuple[Tensor, Tensor]]
+
+
+@dataclass
+class Preparation:
+    """Makes the inputs of a run, and knows how long that took."""
+
+    encoder: Encoder
+    training: TrainingConfig
+    precision: torch.dtype
+    world: World
+    progress: Progress
+    #: Spent on frozen layers so far.
+    seconds: float = 0.0
+    _sounds: Sounds = field(default_factory=Sounds)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.encoder.parameters()).device
+
+    def inputs(self, manifest: Manifest, seam: int | None, name: str, *, speed_copies: int = 0) -> Inputs:
+        """Keep what is frozen where there is something frozen and room for it, else compute it every time.
+
+        Raises:
+            DataError: unreadable audio, or longer than the encoder takes.
+            StorageError: a cache on disk was asked for and cannot be written.
+        """
+        copies = Copies(manifest, self.encoder, speed_copies, self.training.seed)
+        if seam is None:
+            return LiveInputs(self.encoder, None, copies)
+
+        def from_sound(keys: Sequence[Key]) -> tuple[Tensor, Tensor]:
+            waveforms, num_samples = self.encoder.collate([copies.waveform(key) for key in keys])
+            states, frames = self.encoder.frontend(waveforms.to(self._device), num_samples.to(self._device))
+            return self.encoder.run(states, frames, 0, seam), self.encoder.num_frames(num_samples)
+
+        place = self.training.cache
+        if place == "auto":
+            place, reason = self._best_place(copies, seam, from_sound)
+            self.progress.say(f"frozen layers, {name}: {reason}")
+        if place == "off":
+            return LiveInputs(self.encoder, seam, copies)
+        return self._cached(copies, seam, name, on_disk=place == "disk", compute=from_sound)
+
+    def recut(self, inputs: Inputs, cut: int | None, name: str) -> Inputs:
+        """The same utterances at a cut that is not lower, computed from where they stand now and kept likewise.
+
+        No cut means that nothing is frozen any more.
+        """
+        if cut == inputs.cut:
+            return inputs
+        if cut is None or not isinstance(inputs, CachedInputs):
+            return LiveInputs(self.encoder, cut, inputs.copies)
+        below = inputs
+
+        def from_below(keys: Sequence[Key]) -> tuple[Tensor, Tensor]:
+            loaded = collate([below.kept[key] for key in keys]).to(self._device)
+            frames = loaded.num_frames
+            return self.encoder.run(loaded.values.float(), frames, below.cut, cut), frames
+
+        return self._cached(below.copies, cut, name, on_disk=below.on_disk, compute=from_below)
+
+    def _best_place(self, copies: Copies, seam: int, compute: _Compute) -> tuple[str, str]:
+        """Memory, disk or neither, and why: from the room there is and what computing was measured to cost."""
+        size, most_memory, most_disk = self._size(copies, copies.keys, seam), _free_memory() / 2, self._free_disk() / 2
+        heard = self.training.epochs * len(copies.manifest)
+        if heard <= len(copies.keys):
+            return "off", "heard once each, so computed when they are needed"
+        if self.world.size == 1 and size <= most_memory:
+            return "memory", f"computed once, {_amount(size)} of hidden states kept in memory"
+        if size > most_disk:
+            return "off", f"{_amount(size)} is more than half of the free disk; computed in every epoch"
+        seconds = self._measured_s(copies, compute)
+        if size / _DISK_BYTES_PER_S > seconds:
+            return "off", f"computing them takes {seconds:.0f} s, reading {_amount(size)} from disk longer"
+        return "disk", f"computed once in about {seconds:.0f} s, {_amount(size)} of hidden states kept on disk"
+
+    def _measured_s(self, copies: Copies, compute: _Compute) -> float:
+        """Seconds that computing all copies takes, judged by some of them."""
+        some: list[Key] = []
+        for key in copies.keys:
+            some.append(key)
+            if sum(map(copies.computed_s, some)) > _TRIAL_S:
+                break
+        started = time.monotonic()
+        with self._frozen():
+            compute(some)[0].sum().item()
+        share = sum(map(copies.computed_s, some)) / sum(map(copies.computed_s, copies.keys))
+        return (time.monotonic() - started) / share
+
+    def _cached(self, copies: Copies, cut: int, name: str, *, on_disk: bool, compute: _Compute) -> Inputs:
+        started = time.monotonic()
+        keep = self._keep_on_disk if on_disk else self._keep_in_memory
+        try:
+            kept = keep(copies, cut, name, compute)
+        except StorageError as error:
+            if self.training.cache == "disk":
+                raise StorageError(f"{error} Or take --cache memory or --cache off.") from error
+            self.progress.say(f"{error} The frozen layers are computed in every epoch.")
+            return LiveInputs(self.encoder, cut, copies)
+        finally:
+            self.seconds += time.monotonic() - started
+        return CachedInputs(copies, cut, kept, on_disk=on_disk)
+
+    def _keep_in_memory(self, copies: Copies, cut: int, name: str, compute: _Compute) -> dict[Key, States]:
+        return dict(self._computed(copies, copies.keys, name, compute))
+
+    def _keep_on_disk(self, copies: Copies, cut: int, name: str, compute: _Compute) -> dict[Key, States]:
+        """Find what is there, compute and write what is missing (each process its share), map it all."""
+        settings = {"dtype": self.training.cache_dtype, "precision": str(self.precision)}
+        cache = FrozenCache(self._folder, prefix_digest(self.encoder, cut, **settings))
+        names = {key: self._sounds.digest(copies.manifest[key[0]], key[1]) for key in copies.keys}
+        found, spoilt = cache.read(names.values())
+        for path in spoilt:
+            self.progress.say(f"{path}: damaged or written by another version; computed again")
+            path.unlink(missing_ok=True)
+        missing = list({names[key]: key for key in copies.keys if names[key] not in found}.values())
+        if missing:
+            size, free = self._size(copies, missing, cut), self._free_disk()
+            if size > 0.9 * free:
+                raise StorageError(f"{cache.folder}: needs {_amount(size)}, but only {_amount(free)} are free.")
+            self.progress.say(f"frozen layers, {name}: writing {_amount(size)} to {cache.folder}")
+            self._write(cache, copies, names, missing[self.world.rank :: self.world.size], name, compute)
+            self.world.barrier()
+            found, _ = cache.read(names.values())
+        else:
+            self.progress.say(f"frozen layers, {name}: all {len(names):,} found in {cache.folder}")
+        return {key: found[name] for key, name in names.items()}
+
+    def _write(
+        self, cache: FrozenCache, copies: Copies, names: dict[Key, str], keys: list[Key], name: str, compute: _Compute
+    ) -> None:
+        waiting: dict[str, States] = {}
+        size = 0
+        for key, states in self._computed(copies, keys, name, compute):
+            waiting[names[key]] = states
+            size += states.hidden_states.nbytes
+            if size >= _FILE_SIZE:
+                cache.write(waiting)
+                waiting, size = {}, 0
+        if waiting:
+            cache.write(waiting)
+
+    def _computed(
+        self, copies: Copies, keys: Sequence[Key], name: str, compute: _Compute
+    ) -> Iterator[tuple[Key, States]]:
+        """States of the copies, computed in batches of like length."""
+        lengths = list(map(copies.computed_s, keys))
+        budget_s = self.training.device_batch_s or _BATCH_S[self._device.type]
+        with self.progress.task(f"frozen layers, {name}", sum(lengths)) as advance:
+            for batch in batches(range(len(keys)), lengths, budget_s):
+                chosen = [keys[number] for number in batch]
+                with self._frozen():
+                    hidden_states, num_frames = compute(chosen)
+                rows = hidden_states.float().cpu()
+                for key, states, count in zip(chosen, rows, num_frames.tolist(), strict=True):
+                    # What an encoder computes beyond the utterance (silence up to 30 s) belongs to its input.
+                    size = states.shape[0] if self.encoder.fixed_length else count
+                    yield key, States(self._stored(states[:size]), count)
+                advance(sum(lengths[number] for number in batch))
+
+    @contextlib.contextmanager
+    def _frozen(self) -> Iterator[None]:
+        """Nothing is trained: no gradient, no dropout."""
+        training = self.encoder.training
+        self.encoder.eval()
+        low = self.precision != torch.float32
+        with torch.no_grad(), torch.autocast(self._device.type, self.precision, enabled=low):
+            yield
+        self.encoder.train(training)
+
+    def _stored(self, states: Tensor) -> Tensor:
+        if self.training.cache_dtype == "float32":
+            return states.clone()
+        return states.half() if float(states.abs().max()) <= _LARGEST_HALF else states.bfloat16()
+
+    def _size(self, copies: Copies, keys: Sequence[Key], cut: int) -> float:
+        """Bytes that these copies take."""
+        frames = sum(map(copies.computed_s, keys)) * self.encoder.frame_rate
+        return frames * self.encoder.width_at(cut) * (4 if self.training.cache_dtype == "float32" else 2)
+
+    @property
+    def _folder(self) -> Path:
+        return Path(self.training.cache_dir) if self.training.cache_dir else default_folder()
+
+    def _free_disk(self) -> float:
+        folder = self._folder.absolute()
+        while not folder.exists():
+            folder = folder.parent
+        return shutil.disk_usage(folder).free
+
+
+def _free_memory() -> float:
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _amount(size: float) -> str:
+    """Bytes for reading: "110 MB"."""
+    return f"{size / 2**30:.1f} GB" if size >= 2**30 else f"{size / 2**20:.0f} MB"

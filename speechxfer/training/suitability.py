@@ -1,0 +1,51 @@
+"""Whether texts and audio suit each other: characters that cannot be written, utterances too short for their text."""
+
+from __future__ import annotations
+
+from speechxfer.data.loading import durations_s, texts
+from speechxfer.data.manifest import Manifest
+from speechxfer.data.text import frames_needed
+from speechxfer.encoders.base import Encoder
+from speechxfer.errors import DataError
+from speechxfer.heads.ctc import CTCHead
+from speechxfer.progress import Progress
+
+
+def check_characters(head: CTCHead, manifests: dict[str, Manifest], *, ignore: bool, progress: Progress) -> None:
+    """Look for characters outside the head's vocabulary.
+
+    Raises:
+        DataError: there are some, and they are not to be ignored.
+    """
+    for name, manifest in manifests.items():
+        missing = {}
+        for utterance, text in zip(manifest, texts(manifest), strict=True):
+            if unknown := head.vocabulary.unknown(head.normalizer(text)):
+                missing[utterance.origin] = "".join(unknown)
+        if missing:
+            line, characters = next(iter(missing.items()))
+            message = (
+                f"{line}: {characters!r} does not occur in the training text, so it cannot be written "
+                f"({len(missing)} of {len(manifest)} utterances of {name} hold such characters)"
+            )
+            if not ignore:
+                raise DataError(f"{message}; add training text with it, or pass --ignore-unknown to count it as wrong")
+            progress.say(f"{message}; they count as wrong")
+
+
+def report_short(encoder: Encoder, head: CTCHead, train: Manifest, progress: Progress) -> None:
+    """Say how many utterances have fewer frames than their text needs; pooled frames are counted."""
+    durations = durations_s(train, encoder.max_duration_s)
+    short = [
+        (utterance, frames, needed)
+        for utterance, duration in zip(train, durations, strict=True)
+        if (needed := frames_needed(head.targets(utterance)))
+        > (frames := encoder.output_frames(encoder.num_frames(int(duration * encoder.sample_rate))))
+    ]
+    if short:
+        utterance, frames, needed = short[0]
+        remedy = "A smaller --frame-stride gives more." if encoder.pooling is not None else "Does it belong there?"
+        progress.say(
+            f"{len(short)} of {len(train)} training utterances are too short for their text and teach nothing; the "
+            f"first is {utterance.origin}: {frames} frames, but {needed} are needed to spell it. {remedy}"
+        )
