@@ -83,7 +83,8 @@ def finetune(
         usable = f"{config.output}/model is usable as it is, and " if Path(config.output, "model").is_dir() else ""
         progress.say(f"interrupted; {usable}--resume goes on from here")
         sys.exit(130)
-    show(run, progress)
+    if run.is_main:
+        show(run, progress)
 
 
 def show(run: Run, progress: Progress, *, num_rows: int = 6) -> None:

@@ -88,14 +88,6 @@ class World:
         torch.distributed.all_gather_object(parts, items)
         return {key: value for part in parts for key, value in part.items()}
 
-    def from_main(self, value: _T) -> _T:
-        """What the main process has."""
-        if self.size == 1:
-            return value
-        values = [value]
-        torch.distributed.broadcast_object_list(values)
-        return values[0]
-
     def barrier(self) -> None:
         """Wait until every process is here."""
         if self.size > 1:

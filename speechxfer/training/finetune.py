@@ -39,6 +39,8 @@ class Run:
     model: SpeechModel
     before: Evaluation | None
     after: Evaluation | None
+    #: Whether this process is the one that speaks, where there are several.
+    is_main: bool = True
 
 
 def finetune(
@@ -89,7 +91,7 @@ def finetune(
         after = evaluate(best, manifests["test"], normalizer, progress=progress) if "test" in manifests else None
         write_json(folder / "metrics.json", _metrics(position, preparation, before, after))
     world.leave()
-    return Run(folder, best, before, after)
+    return Run(folder, best, before, after, world.is_main)
 
 
 def _metrics(

@@ -102,6 +102,11 @@ class _Loop:
         self.budget = Budget(self.device, task.training.device_batch_s)
         self.guard = Guard()
         self.train, self.dev, self.seam = task.train, task.dev, task.plan.lowest_seam
+        # `torch.manual_seed` does it for every kind of device and notes who asked, in memory that grows with each step.
+        on_gpu = self.device.type == "cuda"
+        self._dropout_chance = (
+            torch.cuda.default_generators[self.device.index or 0] if on_gpu else torch.default_generator
+        )
         self.checkpoints = task.folder / "checkpoints"
         self.saved = time.monotonic()
         self.pending: list[tuple[Tensor, Tensor, Sequence[int]]] = []
@@ -152,6 +157,7 @@ class _Loop:
             raise TrainingError(f"{alarm}. There is no earlier state to return to")
         earlier.rate_scale, earlier.rollbacks = scale, rollbacks
         self.guard = Guard(**earlier.guard)
+        self.world.barrier()  # every process has read it
         self.progress.say(f"{alarm}. Back to epoch {earlier.epoch + 1} with {scale:g} of the learning rates")
         self.save(earlier)
         return earlier
@@ -171,7 +177,7 @@ class _Loop:
             due = time.monotonic() - self.saved > 60 * self.training.checkpoint_minutes
             if len(self.pending) >= _LOOK_EVERY[self.device.type] or due or at.batch == len(steps):
                 self._look(at)
-            if self.world.from_main(due):
+            if due:
                 at.training_s, started = at.training_s + time.monotonic() - started, time.monotonic()
                 self.save(at)
             advance(1 / len(steps))
@@ -232,7 +238,9 @@ class _Loop:
         """Add up a step's gradients; its summed loss a label. Where memory runs out, in smaller pieces."""
         labels = max(1, sum(len(self.train.targets[index]) for index in indices))
         while True:
-            torch.manual_seed((self.training.seed * 1_000_003 + at.step) * self.world.size + self.world.rank)
+            self._dropout_chance.manual_seed(
+                (self.training.seed * 1_000_003 + at.step) * self.world.size + self.world.rank
+            )
             total = torch.zeros((), device=self.device)
             batch = None
             try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import uuid
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -117,7 +116,8 @@ class FrozenCache:
             "frames": json.dumps({name: states.num_frames for name, states in entries.items()}),
             "checksum": _checksum(tensors),
         }
-        with replacing(self.folder / f"{uuid.uuid4().hex}.safetensors") as temporary:
+        name = hashlib.blake2b("".join(tensors).encode(), digest_size=16).hexdigest()
+        with replacing(self.folder / f"{name}.safetensors") as temporary:
             write_tensors(temporary, tensors, metadata)
 
     def _entries(self, path: Path, wanted: set[str]) -> dict[str, States] | None:

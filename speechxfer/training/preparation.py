@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -141,7 +141,7 @@ class Preparation:
         return CachedInputs(copies, cut, kept, on_disk=on_disk)
 
     def _keep_in_memory(self, copies: Copies, cut: int, name: str, compute: _Compute) -> dict[Key, States]:
-        return dict(self._computed(copies, copies.keys, name, compute))
+        return dict(self._computed(copies, set(copies.keys), name, compute, alone=True))
 
     def _keep_on_disk(self, copies: Copies, cut: int, name: str, compute: _Compute) -> dict[Key, States]:
         """Find what is there, compute and write what is missing (each process its share), map it all."""
@@ -152,25 +152,29 @@ class Preparation:
         for path in spoilt:
             self.progress.say(f"{path}: damaged or written by another version; computed again")
             path.unlink(missing_ok=True)
-        missing = list({names[key]: key for key in copies.keys if names[key] not in found}.values())
+        missing = {key for key, entry in names.items() if entry not in found}
         if missing:
             size, free = self._size(copies, missing, cut), self._free_disk()
             if size > 0.9 * free:
                 raise StorageError(f"{cache.folder}: needs {_amount(size)}, but only {_amount(free)} are free.")
             self.progress.say(f"frozen layers, {name}: writing {_amount(size)} to {cache.folder}")
-            self._write(cache, copies, names, missing[self.world.rank :: self.world.size], name, compute)
+            known = set(found)
+            self._write(cache, known, names, self._computed(copies, missing, name, compute))
             self.world.barrier()
             found, _ = cache.read(names.values())
         else:
             self.progress.say(f"frozen layers, {name}: all {len(names):,} found in {cache.folder}")
-        return {key: found[name] for key, name in names.items()}
+        return {key: found[entry] for key, entry in names.items()}
 
     def _write(
-        self, cache: FrozenCache, copies: Copies, names: dict[Key, str], keys: list[Key], name: str, compute: _Compute
+        self, cache: FrozenCache, known: set[str], names: dict[Key, str], computed: Iterable[tuple[Key, States]]
     ) -> None:
         waiting: dict[str, States] = {}
         size = 0
-        for key, states in self._computed(copies, keys, name, compute):
+        for key, states in computed:
+            if names[key] in known:  # the same sound again, or computed only for the company of what is missing
+                continue
+            known.add(names[key])
             waiting[names[key]] = states
             size += states.hidden_states.nbytes
             if size >= _FILE_SIZE:
@@ -180,13 +184,21 @@ class Preparation:
             cache.write(waiting)
 
     def _computed(
-        self, copies: Copies, keys: Sequence[Key], name: str, compute: _Compute
+        self, copies: Copies, missing: set[Key], name: str, compute: _Compute, *, alone: bool = False
     ) -> Iterator[tuple[Key, States]]:
-        """States of the copies, computed in batches of like length."""
+        """This process's share of the missing states, or `alone` all of them.
+
+        The batches are those of the whole manifest whatever is missing: rounding depends on what is computed together,
+        and a run that was killed over this has to find the same states again.
+        """
+        keys = copies.keys
         lengths = list(map(copies.computed_s, keys))
-        budget_s = self.training.device_batch_s or _BATCH_S[self._device.type]
-        with self.progress.task(f"frozen layers, {name}", sum(lengths)) as advance:
-            for batch in batches(range(len(keys)), lengths, budget_s):
+        cut = batches(range(len(keys)), lengths, self.training.device_batch_s or _BATCH_S[self._device.type])
+        cut = [batch for batch in cut if any(keys[number] in missing for number in batch)]
+        if not alone:
+            cut = cut[self.world.rank :: self.world.size]
+        with self.progress.task(f"frozen layers, {name}", sum(lengths[n] for batch in cut for n in batch)) as advance:
+            for batch in cut:
                 chosen = [keys[number] for number in batch]
                 with self._frozen():
                     hidden_states, num_frames = compute(chosen)
@@ -212,7 +224,7 @@ class Preparation:
             return states.clone()
         return states.half() if float(states.abs().max()) <= _LARGEST_HALF else states.bfloat16()
 
-    def _size(self, copies: Copies, keys: Sequence[Key], cut: int) -> float:
+    def _size(self, copies: Copies, keys: Iterable[Key], cut: int) -> float:
         """Bytes that these copies take."""
         frames = sum(map(copies.computed_s, keys)) * self.encoder.frame_rate
         return frames * self.encoder.width_at(cut) * (4 if self.training.cache_dtype == "float32" else 2)

@@ -1,0 +1,211 @@
+"""The loop: pieces that fit, states to return to, several processes, fewer frames."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+import torch
+
+import speechxfer as sx
+from speechxfer.config import to_dict
+from speechxfer.errors import CheckpointError, ConfigError, TrainingError
+from speechxfer.training import fit as fit_module
+from speechxfer.training.fit import _Loop
+from tests.conftest import tone
+from tests.training.conftest import Runs
+
+PLAIN = {"training": {"dropout": 0.0}}
+
+
+def test_pieces_that_fit_a_device_change_nothing(runs: Runs) -> None:
+    runs.run("whole", PLAIN)
+    runs.run("pieces", PLAIN, {"training": {"device_batch_s": 1.5}})
+    assert runs.losses("pieces") == pytest.approx(runs.losses("whole"), abs=1e-4)
+
+
+def test_out_of_memory_means_smaller_pieces_and_the_same_result(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs.run("whole", PLAIN)
+    real = _Loop._loss
+
+    def short_of_memory(loop: Any, batch: Any) -> torch.Tensor:
+        if batch.loaded.values.shape[0] > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(loop, batch)
+
+    monkeypatch.setattr(_Loop, "_loss", short_of_memory)
+    heard = runs.run("pieces", PLAIN)
+    assert "out of memory; computing at most" in heard
+    assert runs.losses("pieces") == pytest.approx(runs.losses("whole"), abs=1e-4)
+
+
+def test_what_does_not_fit_alone_is_set_aside_and_told_once(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = _Loop._loss
+
+    def refusing(loop: Any, batch: Any) -> torch.Tensor:
+        if 7 in batch.indices:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+        return real(loop, batch)
+
+    monkeypatch.setattr(_Loop, "_loss", refusing)
+    heard = runs.run("run", PLAIN)
+    assert sum("train.jsonl:8: does not fit the device's memory even alone" in line for line in heard.messages) == 1
+    assert all(math.isfinite(loss) for loss in runs.losses("run"))
+
+
+def test_an_utterance_longer_than_the_whole_budget_is_set_aside_and_told(runs: Runs) -> None:
+    heard = runs.run("run", {"training": {"device_batch_s": 0.6}})
+    assert "training utterances exceed training.device_batch_s=0.6 on their own and are set aside" in heard
+
+
+def interrupted(runs: Runs, monkeypatch: pytest.MonkeyPatch, name: str, at_step: int, *layers: dict[str, Any]) -> None:
+    """Stop a run at a step as Ctrl-C does."""
+    real = _Loop._step
+
+    def stopping(loop: Any, at: Any, *arguments: Any) -> None:
+        if at.step == at_step:
+            raise KeyboardInterrupt
+        real(loop, at, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Loop, "_step", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            runs.run(name, *layers)
+
+
+OFTEN = {"training": {"checkpoint_minutes": 1e-9, "epochs": 3}}
+
+
+def test_a_torn_checkpoint_falls_back_to_the_one_before(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs.run("whole", OFTEN)
+    interrupted(runs, monkeypatch, "torn", 11, OFTEN)
+    checkpoints = sorted((runs.folder / "torn" / "checkpoints").iterdir())
+    assert len(checkpoints) == 2
+    state = checkpoints[-1] / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:-8] + bytes(8))
+    heard = runs.run("torn", OFTEN, resume=True)
+    assert "the checkpoint is damaged (state.safetensors is not what was written); going on from step-" in heard
+    assert runs.metrics("torn") == runs.metrics("whole")
+
+
+def test_without_a_sound_checkpoint_it_says_so(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(runs, monkeypatch, "torn", 11, OFTEN)
+    for path in (runs.folder / "torn" / "checkpoints").iterdir():
+        (path / "position.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"damaged .* and there is no other; start again with --overwrite"):
+        runs.run("torn", OFTEN, resume=True)
+
+
+def test_resuming_begins_a_run_where_there_is_none(runs: Runs) -> None:
+    runs.run("first")
+    runs.run("second", resume=True)
+    runs.run("second", resume=True)  # and changes nothing about a finished one
+    assert runs.metrics("first") == runs.metrics("second")
+
+
+def test_resuming_on_other_data_is_refused(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted(runs, monkeypatch, "run", 5)
+    train = Path(runs.base["train"])
+    train.write_text("\n".join(train.read_text().splitlines()[:-1]) + "\n")
+    with pytest.raises(CheckpointError, match="manifest has changed since the run began"):
+        runs.run("run", resume=True)
+
+
+def poison(monkeypatch: pytest.MonkeyPatch, steps: set[int]) -> None:
+    """Make the loss of these steps no number; of each once."""
+    real = _Loop._gradients
+
+    def poisoned(loop: Any, at: Any, *arguments: Any) -> torch.Tensor:
+        total = real(loop, at, *arguments)
+        if at.step in steps:
+            steps.remove(at.step)
+            return total * math.nan
+        return total
+
+    monkeypatch.setattr(_Loop, "_gradients", poisoned)
+
+
+def test_rollback_returns_to_the_last_good_state_with_half_the_rate(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = len(runs.run("count", {"training": {"epochs": 1}}).messages) and runs.metrics("count")[0]["step"]
+    poison(monkeypatch, {steps + 2})
+    heard = runs.run("run", {"training": {"guard": "rollback"}})
+    assert "Back to epoch 2 with 0.5 of the learning rates" in heard
+    assert len(runs.losses("run")) == 3
+    assert all(math.isfinite(loss) for loss in runs.losses("run"))
+
+
+def test_rollback_works_in_the_first_epoch_and_gives_up_in_the_end(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Loop, "_gradients", lambda *_arguments: torch.tensor(math.inf))
+    with pytest.raises(TrainingError, match="After 3 returns with lower learning rates this run is given up"):
+        runs.run("run", {"training": {"guard": "rollback"}})
+
+
+def test_a_collapse_to_blanks_is_told(runs: Runs) -> None:
+    hopeless = {"plan": {"train_top": 0, "head_lr": 1e-9}, "training": {"epochs": 6}}
+    heard = runs.run("run", hopeless)
+    # A head that hardly moves writes nothing or nonsense; either way its loss stands still, and that is told.
+    assert "for 4 epochs" in heard
+    assert "--head-lr" in heard or "learning rates" in heard
+    assert "warning" not in runs.run("quiet", hopeless, {"training": {"guard": "off"}})
+
+
+@pytest.mark.parametrize("kind", ["mean", "learned"])
+def test_fewer_frames_are_saved_with_the_model(runs: Runs, kind: str) -> None:
+    runs.run("run", {"pooling": {"stride": 2, "kind": kind}})
+    model = sx.load(str(runs.folder / "run" / "model"))
+    assert model.encoder.output_frames(101) == 51
+    assert model.transcribe(tone("abc"), sample_rate=16_000) is not None
+    with pytest.raises(ConfigError, match="layer above"):
+        runs.run("head", {"plan": {"train_top": 0}, "pooling": {"stride": 2}})
+
+
+def test_recomputing_activations_changes_nothing(runs: Runs) -> None:
+    runs.run("kept")
+    runs.run("recomputed", {"training": {"recompute": True}})
+    assert runs.losses("recomputed") == pytest.approx(runs.losses("kept"), abs=1e-5)
+
+
+def test_two_processes_train_what_one_does(runs: Runs) -> None:
+    """Each computes half of every step; what one process computes at once is twice that."""
+    one = runs.config("one", PLAIN)
+    runs.run("one", PLAIN)
+    settings = tomllib.loads(tomli_w.dumps(to_dict(one)))
+    settings["output"] = str(runs.folder / "two")
+    (runs.folder / "two.toml").write_text(tomli_w.dumps(settings))
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "speechxfer", "finetune", "--config", str(runs.folder / "two.toml")]  # fmt: skip  # noqa: E501
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert runs.losses("two") == pytest.approx(runs.losses("one"), abs=1e-4)
+    metrics = [json.loads((runs.folder / name / "metrics.json").read_text())["dev"] for name in ("one", "two")]
+    assert metrics[0] == metrics[1]
+
+
+def test_padding_is_recorded_and_small(runs: Runs) -> None:
+    runs.run("run", {"training": {"batch_s": 30.0}})
+    assert all(0 <= line["padding"] <= 0.05 for line in runs.metrics("run"))
+
+
+def test_bfloat16_learns_the_same_to_its_precision(runs: Runs) -> None:
+    runs.run("full", PLAIN)
+    runs.run("half", PLAIN, {"training": {"precision": "bfloat16"}})
+    assert runs.losses("half") == pytest.approx(runs.losses("full"), rel=0.05)
+
+
+def test_a_run_without_room_for_two_checkpoints_keeps_the_newest(runs: Runs) -> None:
+    runs.run("run", OFTEN)
+    kept = sorted(path.name for path in (runs.folder / "run" / "checkpoints").iterdir())
+    assert len(kept) == 2
+    assert kept[-1] == f"step-{runs.metrics('run')[-1]['step']:08d}"
+    shutil.rmtree(runs.folder / "run" / "checkpoints" / kept[0])
+    assert fit_module.checkpoint.load  # the newest alone is enough to go on from
+    runs.run("run", OFTEN, resume=True)
