@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +18,11 @@ from speechxfer.errors import StorageError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+#: The names under which files and folders are written here: `.NAME.RANDOM.tmp`, and `.old` for what is replaced.
+_LEFTOVER = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.(?:tmp|old)")
+#: Of Linux: paths are relative to the working folder; exchange two names.
+_HERE, _EXCHANGE = -100, 2
 
 
 @contextlib.contextmanager
@@ -30,8 +37,9 @@ def _reporting(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _flush(path: Path) -> None:
+    """Have a file's content, or a folder's list of names, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -52,12 +60,11 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary = Path(name)
         try:
             yield temporary
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
+            _flush(temporary)
             # mkstemp makes files private; a model or a manifest is as readable as any other file.
             temporary.chmod(0o666 & ~_umask())
             temporary.replace(path)
-            _flush_folder(path.parent)
+            _flush(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -74,26 +81,72 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
         try:
             yield temporary
-            for file in temporary.rglob("*"):
-                if file.is_file():
-                    file.chmod(0o666 & ~_umask())
-                    with file.open("rb+") as handle:
-                        os.fsync(handle.fileno())
+            for item in temporary.rglob("*"):
+                if item.is_file():
+                    item.chmod(0o666 & ~_umask())
+                _flush(item)
             temporary.chmod(0o777 & ~_umask())
-            if path.exists():
-                old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".old"))
-                path.replace(old / path.name)
-                temporary.replace(path)
-                shutil.rmtree(old)
-            else:
-                temporary.replace(path)
-            _flush_folder(path.parent)
+            _flush(temporary)
+            _take_place(temporary, path)
+            _flush(path.parent)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            _remove(temporary)
+
+
+def _take_place(temporary: Path, path: Path) -> None:
+    """Give a finished folder its name; what stood there is removed, or left under the temporary name."""
+    if not os.path.lexists(path):
+        temporary.replace(path)
+    elif not _exchanged(temporary, path):
+        old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".old"))
+        try:
+            path.replace(old / path.name)
+            temporary.replace(path)
+        finally:
+            if not os.path.lexists(path):
+                (old / path.name).replace(path)
+            _remove(old)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Swap two names in one stroke, so that neither is ever missing; False where the system cannot."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    return rename is not None and rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0
 
 
 def recover(path: Path) -> None:
-    """Bring back what a killed writer left under a temporary name, and remove the rest it left."""
+    """Bring back what a killed writer left under a temporary name, and remove the rest it left.
+
+    Nobody may be writing to `path` at this moment.
+
+    Raises:
+        StorageError: the folder cannot be written to.
+    """
+    for leftover in _leftovers(path.parent):
+        if _LEFTOVER.sub(r"\1", leftover.name) == path.name:
+            with _reporting(path):
+                if leftover.suffix == ".old" and not os.path.lexists(path) and os.path.lexists(leftover / path.name):
+                    (leftover / path.name).replace(path)
+                _remove(leftover)
+
+
+def recover_all(folder: Path) -> None:
+    """`recover` for everything killed writers left in a folder, whatever its name was to be; not in its subfolders."""
+    for name in {_LEFTOVER.sub(r"\1", leftover.name) for leftover in _leftovers(folder)}:
+        recover(folder / name)
+
+
+def _leftovers(folder: Path) -> list[Path]:
+    """Temporary files and folders, the newest first: of several old versions it is the one that stood last."""
+    found = [item for item in folder.iterdir() if _LEFTOVER.fullmatch(item.name)] if folder.is_dir() else []
+    return sorted(found, key=lambda item: -item.lstat().st_mtime_ns)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

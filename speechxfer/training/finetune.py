@@ -97,7 +97,7 @@ def finetune(
 def _metrics(
     position: Position, preparation: Preparation, before: Evaluation | None, after: Evaluation | None
 ) -> dict[str, Any]:
-    seconds = {"prefix": preparation.seconds, "training": position.training_s, "dev": position.dev_s}
+    seconds = {"prefix": preparation.seconds.get("train", 0.0), "training": position.training_s, "dev": position.dev_s}
     metrics: dict[str, Any] = {"dev": dict(zip(("wer", "cer"), position.best or (), strict=False))}
     metrics |= {"best_epoch": position.best_epoch, "epochs": position.epoch, "steps": position.step}
     metrics["seconds"] = {name: round(value, 2) for name, value in seconds.items()}

@@ -48,8 +48,8 @@ class Preparation:
     precision: torch.dtype
     world: World
     progress: Progress
-    #: Spent on frozen layers so far.
-    seconds: float = 0.0
+    #: Spent on the frozen layers of each split so far.
+    seconds: dict[str, float] = field(default_factory=dict)
     _sounds: Sounds = field(default_factory=Sounds)
 
     @property
@@ -137,7 +137,7 @@ class Preparation:
             self.progress.say(f"{error} The frozen layers are computed in every epoch.")
             return LiveInputs(self.encoder, cut, copies)
         finally:
-            self.seconds += time.monotonic() - started
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
         return CachedInputs(copies, cut, kept, on_disk=on_disk)
 
     def _keep_in_memory(self, copies: Copies, cut: int, name: str, compute: _Compute) -> dict[Key, States]:

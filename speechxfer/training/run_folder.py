@@ -14,7 +14,7 @@ import tomli_w
 from speechxfer.config import FinetuneConfig, to_dict
 from speechxfer.data.manifest import Manifest
 from speechxfer.errors import ConfigError
-from speechxfer.storage import recover, write_text
+from speechxfer.storage import recover_all, write_text
 
 CONFIG_FILE = "config.toml"
 #: Settings that change where and how fast something is computed, but not what; a run may be resumed with others.
@@ -52,10 +52,8 @@ def clear(folder: Path) -> None:
 
 def mend(folder: Path) -> None:
     """Put right what a killed run left: half-replaced folders, temporary files."""
-    for name in (CONFIG_FILE, "metrics.jsonl", "metrics.json", "before.json", "model"):
-        recover(folder / name)
-    for path in (folder / "checkpoints").glob("step-*"):
-        recover(path)
+    recover_all(folder)
+    recover_all(folder / "checkpoints")
 
 
 def write_config(folder: Path, config: FinetuneConfig) -> None:
