@@ -82,6 +82,11 @@ class SpeechModel(nn.Module):
         from speechxfer.heads.seq2seq import load_whisper_head
 
         config, state = checkpoint.read()
+        if config.get("model_type") != "whisper":
+            raise CheckpointError(
+                f"{checkpoint.name}: is an encoder ({config.get('model_type')}) that writes nothing by itself; adapt it "
+                "first with speechxfer finetune"
+            )
         # Its decoder only works on what it was trained with: 30 s, whatever was said.
         encoder = load_encoder(checkpoint.name, config, state, pad_to_30s=True)
         return cls(encoder, load_whisper_head(checkpoint.folder, config, state), checkpoint.name)

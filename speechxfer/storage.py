@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 #: The names under which files and folders are written here: `.NAME.RANDOM.tmp`, and `.old` for what is replaced.
-_LEFTOVER = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.(?:tmp|old)")
+_LEFTOVER = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.(?:tmp|old)", re.DOTALL)
 #: Of Linux: paths are relative to the working folder; exchange two names.
 _HERE, _EXCHANGE = -100, 2
 
@@ -114,26 +114,20 @@ def _exchanged(one: Path, other: Path) -> bool:
     return rename is not None and rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0
 
 
-def recover(path: Path) -> None:
-    """Bring back what a killed writer left under a temporary name, and remove the rest it left.
+def recover_all(folder: Path) -> None:
+    """Bring back what killed writers left under temporary names in a folder, and remove the rest they left.
 
-    Nobody may be writing to `path` at this moment.
+    Nobody may be writing there at this moment; subfolders are not looked at.
 
     Raises:
         StorageError: the folder cannot be written to.
     """
-    for leftover in _leftovers(path.parent):
-        if _LEFTOVER.sub(r"\1", leftover.name) == path.name:
-            with _reporting(path):
-                if leftover.suffix == ".old" and not os.path.lexists(path) and os.path.lexists(leftover / path.name):
-                    (leftover / path.name).replace(path)
-                _remove(leftover)
-
-
-def recover_all(folder: Path) -> None:
-    """`recover` for everything killed writers left in a folder, whatever its name was to be; not in its subfolders."""
-    for name in {_LEFTOVER.sub(r"\1", leftover.name) for leftover in _leftovers(folder)}:
-        recover(folder / name)
+    for leftover in _leftovers(folder):
+        path = folder / _LEFTOVER.sub(r"\1", leftover.name)
+        with _reporting(path):
+            if leftover.suffix == ".old" and not os.path.lexists(path) and os.path.lexists(leftover / path.name):
+                (leftover / path.name).replace(path)
+            _remove(leftover)
 
 
 def _leftovers(folder: Path) -> list[Path]:
@@ -147,6 +141,13 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def cache_folder() -> Path:
+    """Where what can be computed again is kept: `$SPEECHXFER_CACHE`, or `speechxfer` in the system's own place."""
+    if chosen := os.environ.get("SPEECHXFER_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "speechxfer"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -21,7 +21,7 @@ import torch
 import transformers
 
 import speechxfer as sx
-from speechxfer.data.batching import by_length
+from speechxfer.data.batching import batches
 from speechxfer.data.loading import durations_s, read
 from speechxfer.encoders import load_encoder
 from speechxfer.encoders.base import Encoder
@@ -34,7 +34,7 @@ def seconds_for(encoder: Encoder, waveforms: Sequence[np.ndarray], batch_s: floa
     """Seconds to take all waveforms through the whole encoder."""
     costs = [encoder.computed_s(len(waveform) / encoder.sample_rate) for waveform in waveforms]
     started = time.perf_counter()
-    for batch in by_length(costs, batch_s):
+    for batch in batches(range(len(costs)), costs, batch_s):
         encoder(*encoder.collate([waveforms[index] for index in batch]))
     return time.perf_counter() - started
 

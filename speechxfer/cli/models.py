@@ -23,17 +23,19 @@ def show(model: str, freeze_below: int | None, train_top: int | None, freeze_fro
     checkpoint = find(model)
 
     from speechxfer.cli.terminal import TerminalProgress
+    from speechxfer.encoders import load_encoder
     from speechxfer.model import SpeechModel
     from speechxfer.transfer.plan import TransferPlan
 
-    loaded = SpeechModel.load(model, device="cpu")
-    encoder = loaded.encoder
+    adapted = SpeechModel.load(model, device="cpu") if checkpoint.is_ours else None
+    encoder = adapted.encoder if adapted else load_encoder(model, *checkpoint.read())
     wanted = PlanConfig(freeze_below=freeze_below, train_top=train_top, freeze_frontend=freeze_frontend)
     plan = TransferPlan.for_encoder(wanted, encoder)
-    origin = f", adapted from {loaded.source}" if loaded.source != model else ""
+    origin = f", adapted from {adapted.source}" if adapted else ""
     click.echo(f"{checkpoint.folder}{origin}")
     click.echo(
         f"{encoder.family} encoder: {encoder.depth} layers of width {encoder.width}, "
-        f"{encoder.frame_rate:g} frames/s, {loaded.head.kind} head"
+        f"{encoder.frame_rate:g} frames/s{f', {adapted.head.kind} head' if adapted else ''}"
     )
-    TerminalProgress().table("", ("part", "", "rate", "parameters"), plan.rows(loaded))
+    head = adapted.head if adapted else None
+    TerminalProgress().table("", ("part", "", "rate", "parameters"), plan.rows(encoder, head))

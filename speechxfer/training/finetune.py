@@ -167,7 +167,7 @@ def _fresh_model(
 def _show_plan(plan: TransferPlan, model: SpeechModel, progress: Progress) -> None:
     total = sum(parameter.numel() for parameter in model.parameters())
     title = f"{plan.num_trained(model):,} of {total:,} parameters are trained"
-    progress.table(title, ("part", "", "rate", "parameters"), plan.rows(model))
+    progress.table(title, ("part", "", "rate", "parameters"), plan.rows(model.encoder, model.head))
 
 
 def _zero_shot(

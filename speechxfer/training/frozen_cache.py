@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -33,13 +32,6 @@ class States(NamedTuple):
 
     hidden_states: Tensor
     num_frames: int
-
-
-def default_folder() -> Path:
-    """`$SPEECHXFER_CACHE`, or `speechxfer` where this system keeps what can be computed again."""
-    if chosen := os.environ.get("SPEECHXFER_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "speechxfer"
 
 
 def prefix_digest(encoder: Encoder, cut: int, **settings: object) -> str:

@@ -19,8 +19,9 @@ from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.base import Encoder
 from speechxfer.errors import StorageError
 from speechxfer.progress import Progress
+from speechxfer.storage import cache_folder
 from speechxfer.training.distributed import World
-from speechxfer.training.frozen_cache import FrozenCache, Sounds, States, default_folder, prefix_digest
+from speechxfer.training.frozen_cache import FrozenCache, Sounds, States, prefix_digest
 from speechxfer.training.inputs import CachedInputs, Copies, Inputs, Key, LiveInputs, collate
 
 #: Seconds of audio computed together where nothing is remembered for a gradient.
@@ -231,7 +232,7 @@ class Preparation:
 
     @property
     def _folder(self) -> Path:
-        return Path(self.training.cache_dir) if self.training.cache_dir else default_folder()
+        return Path(self.training.cache_dir) if self.training.cache_dir else cache_folder()
 
     def _free_disk(self) -> float:
         folder = self._folder.absolute()

@@ -10,6 +10,7 @@ from torch import nn
 from speechxfer.config import PlanConfig
 from speechxfer.encoders.base import Encoder, LayerGroup
 from speechxfer.errors import ConfigError
+from speechxfer.heads.base import Head
 from speechxfer.model import SpeechModel
 
 
@@ -91,15 +92,16 @@ class TransferPlan:
                     groups.append({"params": chosen, "lr": rate, "weight_decay": decay})
         return groups
 
-    def rows(self, model: SpeechModel) -> list[tuple[str, str, str, str]]:
+    def rows(self, encoder: Encoder, head: Head | None) -> list[tuple[str, str, str, str]]:
         """For a table: (part, 'frozen' or 'trained', rate, number of parameters), from the bottom up."""
         rows = []
-        for group in model.encoder.layer_groups():
+        for group in encoder.layer_groups():
             frozen = self.is_frozen(group)
             since = f" from epoch {wakes + 1}" if (wakes := self.wakes(group)) else ""
             state, rate = ("frozen", "") if frozen else (f"trained{since}", f"{self.encoder_lr:g}")
             rows.append((group.name, state, rate, f"{_size(group.parameters()):,}"))
-        head = model.head
+        if head is None:
+            return rows
         return [*rows, (f"{head.kind} head", "trained", f"{self.head_lr:g}", f"{_size(head.parameters()):,}")]
 
     def num_trained(self, model: SpeechModel) -> int:
