@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -69,6 +69,8 @@ class Encoder(nn.Module, ABC):
     max_duration_s: float | None
     #: Whether hidden states have one size for every utterance, all of it attended to.
     fixed_length: bool = False
+    #: Options of `build` that a user may set.
+    options: tuple[str, ...] = ()
     #: Names of the projections LoRA attaches to.
     lora_targets: tuple[str, ...]
     #: Whether the family's checkpoints hold a decoder, so that they can transcribe before they are adapted.
@@ -81,6 +83,19 @@ class Encoder(nn.Module, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.pooling = None
+
+    @classmethod
+    @abstractmethod
+    def build(cls, config: Mapping[str, Any], options: Mapping[str, Any]) -> Self:
+        """An encoder with random weights, from its configuration as `transformers` writes it."""
+
+    @abstractmethod
+    def load_source(self, state: Mapping[str, Tensor]) -> None:
+        """Take the encoder's weights out of a whole model's state dict, as `transformers` names them.
+
+        Raises:
+            RuntimeError: weights are missing or do not fit.
+        """
 
     @abstractmethod
     def num_frames(self, num_samples: Any) -> Any:
@@ -141,7 +156,7 @@ class Encoder(nn.Module, ABC):
         # A row without a single frame would attend to nothing and come out as NaN.
         return valid_positions(num_frames.to(hidden_states.device, non_blocking=True).clamp(min=1), size)
 
-    def _call(self, layer: nn.Module, *inputs: Any) -> Any:
+    def _call(self, layer: Callable[..., Any], *inputs: Any) -> Any:
         """A layer's output; what it remembers for the backward pass is only its inputs if `recompute` is set."""
         if self.recompute and torch.is_grad_enabled():
             return checkpoint(layer, *inputs, use_reentrant=False)

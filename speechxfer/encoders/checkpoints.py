@@ -12,6 +12,7 @@ import os
 import re
 import socket
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,13 @@ if TYPE_CHECKING:
 #: Written into every folder `SpeechModel.save` makes.
 MODEL_FILE = "speechxfer.json"
 _HUB_PATIENCE_S = 1.5
-_UNWANTED_TOKENS = ("suppress_tokens", "begin_suppress_tokens")
+#: What belongs to a model's configuration but is kept in other files: tokens never written (newer versions of
+#: `transformers` keep them there only), and whether waveforms are normalised.
+_SETTINGS_ELSEWHERE = {
+    "generation_config.json": ("suppress_tokens", "begin_suppress_tokens"),
+    "preprocessor_config.json": ("do_normalize",),
+    "processor_config.json": ("do_normalize",),
+}
 _WANTED_FROM_HUB = ("*.json", "*.safetensors", "*.txt")
 
 
@@ -52,12 +59,18 @@ class Checkpoint:
             from speechxfer.encoders.ctranslate2 import read_whisper
 
             return read_whisper(self.folder)
-        generation = self.folder / "generation_config.json"
-        if generation.is_file():  # newer versions of `transformers` keep these tokens there only
-            values = read_json(generation)
-            unwanted = {name: values[name] for name in _UNWANTED_TOKENS if values.get(name)}
-            config = {**config, **unwanted}
+        for file, names in _SETTINGS_ELSEWHERE.items():
+            config = {**config, **_settings(self.folder / file, names)}
         return config, read_weights(self.folder)
+
+
+def _settings(path: Path, names: Sequence[str]) -> dict[str, Any]:
+    """Those of the settings that a file, which may be missing, has a value for."""
+    if not path.is_file():
+        return {}
+    values = read_json(path)
+    values = values.get("feature_extractor", values)
+    return {name: values[name] for name in names if values.get(name) not in (None, [])}
 
 
 def read_json(path: Path) -> Any:

@@ -5,7 +5,8 @@ An untouched Whisper decoder only works on audio padded to 30 s, so that is an o
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -70,6 +71,7 @@ class WhisperEncoder(Encoder):
 
     family = "whisper"
     has_decoder = True
+    options = ("pad_to_30s",)
     frame_rate = 50.0
     lora_targets = ("q_proj", "v_proj")
 
@@ -82,6 +84,11 @@ class WhisperEncoder(Encoder):
         self.max_duration_s = config.max_source_positions / self.frame_rate
         self.log_mel = LogMel(config.num_mel_bins)
         self.modules_ = Modules(config)
+
+    @classmethod
+    def build(cls, config: Mapping[str, Any], options: Mapping[str, Any]) -> Self:
+        """With random weights."""
+        return cls(WhisperConfig(**config), **options)
 
     def num_frames(self, num_samples: Any) -> Any:
         """One frame for every started pair of whole 10 ms hops."""
@@ -132,7 +139,7 @@ class WhisperEncoder(Encoder):
     def _describe(self) -> dict[str, Any]:
         return {"config": self.config.to_diff_dict(), "options": {"pad_to_30s": self.fixed_length}}
 
-    def load_source(self, state: dict[str, Tensor]) -> None:
+    def load_source(self, state: Mapping[str, Tensor]) -> None:
         """Take the encoder's weights out of a whole Whisper's state dict."""
         prefix = "model.encoder."
         own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

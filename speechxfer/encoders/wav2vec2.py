@@ -1,0 +1,304 @@
+"""wav2vec2, HuBERT, WavLM and data2vec-audio; the modules are those of `transformers`.
+
+They share one shape: convolutions over the waveform, a projection with convolutional positions, layers. Cut 0 is
+what the convolutions give, so that keeping them as they are (the usual practice) can be computed once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import Data2VecAudioConfig, HubertConfig, Wav2Vec2Config, WavLMConfig
+from transformers.models.data2vec.modeling_data2vec_audio import Data2VecAudioModel
+from transformers.models.hubert.modeling_hubert import HubertModel
+from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2Model
+from transformers.models.wavlm.modeling_wavlm import WavLMAttention, WavLMModel
+
+from speechxfer.encoders.base import Encoder, LayerGroup, valid_positions
+from speechxfer.errors import CheckpointError
+
+#: Seconds of audio in the convolutions at once. On a CPU utterances go one by one, each at its own length: twice as
+#: fast as together, for what a whole batch gives to 512 channels at 3,200 frames a second fits no cache.
+_AT_ONCE_S = {"cpu": 0.0}
+_AT_ONCE_ELSEWHERE_S = 100.0
+#: Names of the positions' weight norm before and after `torch.nn.utils.parametrizations`.
+_RENAMED = {"conv.weight_g": "conv.parametrizations.weight.original0", "conv.weight_v": "conv.parametrizations.weight.original1"}  # fmt: skip  # noqa: E501
+
+
+class Wav2Vec2Encoder(Encoder):
+    """wav2vec2 in all its sizes, and what its relatives share.
+
+    An utterance too short for a single frame is extended with silence to one, so that something can be computed;
+    its number of frames is still 0.
+
+    Args:
+        config: the model's configuration, as `transformers` writes it; with `do_normalize` false, which is the
+            preprocessor's, utterances are not brought to zero mean and unit variance first.
+
+    Raises:
+        CheckpointError: a variant that cannot be made independent of padding.
+    """
+
+    family = "wav2vec2"
+    max_duration_s = None
+    lora_targets = ("q_proj", "v_proj")
+    #: The configuration and the model in `transformers`, and what its checkpoints put before the names of weights.
+    _config: ClassVar[Any] = Wav2Vec2Config
+    _model: ClassVar[Any] = Wav2Vec2Model
+    _prefix: ClassVar[str] = "wav2vec2."
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        if getattr(config, "conv_pos_batch_norm", False):
+            raise CheckpointError(f"{self.family}: batch norm over positions (conv_pos_batch_norm) is not supported")
+        config.add_adapter = False  # a stage for other tasks above the encoder
+        self.config = config
+        self._normalize = getattr(config, "do_normalize", True)
+        self.width = config.hidden_size
+        self.depth = config.num_hidden_layers
+        self.frame_rate = self.sample_rate / math.prod(config.conv_stride)
+        self._norm_first = getattr(config, "do_stable_layer_norm", False)
+        self.modules_ = self._model(config)
+        if hasattr(self.modules_, "masked_spec_embed"):  # pre-training's; kept so that the weights stay complete
+            self.modules_.masked_spec_embed.requires_grad_(False)
+        self.set_dropout(0.0)
+
+    @classmethod
+    def build(cls, config: Mapping[str, Any], options: Mapping[str, Any]) -> Self:
+        """With random weights."""
+        return cls(cls._config(**config), **options)
+
+    def num_frames(self, num_samples: Any) -> Any:
+        """As the convolutions give, which pad nothing: 49 for 16,000 samples, 1 for 400, 0 for 399."""
+        return self._num_frames(num_samples, len(self.config.conv_stride))
+
+    def _num_frames(self, num_samples: Any, layers: int) -> Any:
+        for kernel, stride in zip(self.config.conv_kernel[:layers], self.config.conv_stride[:layers], strict=True):
+            num_samples = (num_samples - kernel) // stride + 1
+            num_samples = num_samples * (num_samples > 0)
+        return num_samples
+
+    @property
+    def _samples_of_a_frame(self) -> int:
+        size = 1
+        for kernel, stride in zip(reversed(self.config.conv_kernel), reversed(self.config.conv_stride), strict=True):
+            size = (size - 1) * stride + kernel
+        return size
+
+    def frontend(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
+        """The normalisation and the convolutions."""
+        if self._normalize:
+            waveforms = _normalized(waveforms, num_samples)
+        waveforms = F.pad(waveforms, (0, max(self._samples_of_a_frame - waveforms.shape[1], 0)))
+        at_once_s = _AT_ONCE_S.get(waveforms.device.type, _AT_ONCE_ELSEWHERE_S)
+        rows = max(1, int(at_once_s * self.sample_rate) // waveforms.shape[1])
+        pieces = [
+            self._call(self._convolved, *piece)
+            for piece in zip(torch.split(waveforms, rows), torch.split(num_samples, rows), strict=True)
+        ]
+        size = max(piece.shape[1] for piece in pieces)
+        padded = [F.pad(piece, (0, 0, 0, size - piece.shape[1])) for piece in pieces]
+        return torch.cat(padded), self.num_frames(num_samples)
+
+    def _convolved(self, waveforms: Tensor, num_samples: Tensor) -> Tensor:
+        """[batch, samples], [batch] -> [batch, frames, channels].
+
+        Nothing is padded in here, so a valid frame sees valid frames only; but a norm over time sees everything.
+        """
+        is_padded = True
+        if num_samples.device.type == "cpu":
+            waveforms = waveforms[:, : max(int(num_samples.max()), self._samples_of_a_frame)]
+            is_padded = bool((num_samples < waveforms.shape[1]).any())
+        first, *others = self.modules_.feature_extractor.conv_layers
+        hidden = waveforms[:, None]
+        if is_padded and isinstance(getattr(first, "layer_norm", None), nn.GroupNorm):
+            normed = _norm_over_time(first.conv(hidden), self._num_frames(num_samples, 1), first.layer_norm)
+            hidden = first.activation(normed)
+        else:
+            hidden = first(hidden)
+        for layer in others:
+            hidden = layer(hidden)
+        return cast(Tensor, hidden.transpose(1, 2))
+
+    def width_at(self, cut: int) -> int:
+        """At cut 0 the number of channels of the last convolution."""
+        return cast(int, self.config.conv_dim[-1]) if cut == 0 else self.width
+
+    def _enter(self, hidden_states: Tensor, valid: Tensor | None) -> Tensor:
+        """The projection and the positions."""
+        projected = self.modules_.feature_projection(hidden_states)
+        if isinstance(projected, tuple):
+            projected = projected[0]
+        hidden_states = _silenced(projected, valid)
+        hidden_states = hidden_states + self._positions(hidden_states, valid)
+        encoder = self.modules_.encoder
+        if not self._norm_first:
+            hidden_states = encoder.layer_norm(hidden_states)
+        return cast(Tensor, encoder.dropout(hidden_states))
+
+    def _positions(self, hidden_states: Tensor, valid: Tensor | None) -> Tensor:
+        """What the convolution over neighbours gives for hidden states that are zero where not valid."""
+        return cast(Tensor, self.modules_.encoder.pos_conv_embed(hidden_states))
+
+    def _run_layers(self, hidden_states: Tensor, valid: Tensor | None, start: int, stop: int) -> Tensor:
+        mask = None if valid is None else valid[:, None, None, :]
+        for layer in self.modules_.encoder.layers[start:stop]:
+            hidden_states = self._call(layer, hidden_states, mask)
+        return hidden_states
+
+    def _leave(self, hidden_states: Tensor) -> Tensor:
+        """The final norm, where layers begin with theirs."""
+        return cast(Tensor, self.modules_.encoder.layer_norm(hidden_states)) if self._norm_first else hidden_states
+
+    def _layer_groups(self) -> list[LayerGroup]:
+        """The convolutions, the projection with the positions, then each layer; the norm goes where it stands."""
+        modules, encoder = self.modules_, self.modules_.encoder
+        norm = (encoder.layer_norm,)
+        entry = (modules.feature_projection, encoder.pos_conv_embed, encoder.dropout)
+        groups = [
+            LayerGroup("convolutions", 0, (modules.feature_extractor,)),
+            LayerGroup("projection", 1, entry if self._norm_first else entry + norm),
+        ]
+        for index, layer in enumerate(encoder.layers):
+            top = norm if self._norm_first and index == self.depth - 1 else ()
+            groups.append(LayerGroup(f"layer {index}", index + 1, (layer, *top)))
+        return groups
+
+    def set_dropout(self, probability: float) -> None:
+        """On the projection and what each layer adds; not inside attention, whose fast kernels have none on a CPU."""
+        for module in self.modules_.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = probability
+        for layer in self.modules_.encoder.layers:
+            layer.attention.dropout = 0.0
+
+    def _describe(self) -> dict[str, Any]:
+        return {"config": self.config.to_diff_dict(), "options": {}}
+
+    def load_source(self, state: Mapping[str, Tensor]) -> None:
+        """Take the encoder's weights out of the state dict of a model with any head, or with none."""
+        own = {name.removeprefix(self._prefix): value for name, value in state.items() if name.startswith(self._prefix)}
+        own = {name: value for name, value in (own or state).items() if not name.startswith("adapter.")}
+        for old, new in _RENAMED.items():
+            own = {name.replace(old, new): value for name, value in own.items()}
+        own.pop("masked_spec_embed", None)
+        modules = cast(nn.Module, self.modules_)
+        if isinstance(embedding := getattr(modules, "masked_spec_embed", None), nn.Parameter):
+            own["masked_spec_embed"] = state.get(f"{self._prefix}masked_spec_embed", torch.zeros_like(embedding))
+        modules.load_state_dict(own)
+
+
+class HubertEncoder(Wav2Vec2Encoder):
+    """HuBERT."""
+
+    family = "hubert"
+    _config = HubertConfig
+    _model = HubertModel
+    _prefix = "hubert."
+
+
+class Data2VecAudioEncoder(Wav2Vec2Encoder):
+    """data2vec-audio, whose positions are several convolutions deep."""
+
+    family = "data2vec-audio"
+    _config = Data2VecAudioConfig
+    _model = Data2VecAudioModel
+    _prefix = "data2vec_audio."
+
+    def _positions(self, hidden_states: Tensor, valid: Tensor | None) -> Tensor:
+        for layer in self.modules_.encoder.pos_conv_embed.layers:
+            # Each reads beyond the end, where an utterance on its own has zeros.
+            hidden_states = layer(_silenced(hidden_states, valid).transpose(1, 2)).transpose(1, 2)
+        return hidden_states
+
+
+class WavLMEncoder(Wav2Vec2Encoder):
+    """WavLM, whose attention is biased by relative positions."""
+
+    family = "wavlm"
+    _config = WavLMConfig
+    _model = WavLMModel
+    _prefix = "wavlm."
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        for layer in self.modules_.encoder.layers:
+            layer.attention.__class__ = GatedAttention  # the same weights, put to use by a faster way
+
+    def _run_layers(self, hidden_states: Tensor, valid: Tensor | None, start: int, stop: int) -> Tensor:
+        mask = None
+        if valid is not None:
+            mask = torch.zeros(valid.shape, device=valid.device).masked_fill_(~valid, -torch.inf)[:, None, None, :]
+        layers = self.modules_.encoder.layers
+        is_pooled = self.pooling is not None and start >= self.pooling.at
+        step = self.pooling.stride if self.pooling is not None and is_pooled else 1
+        # The first layer owns the table that all layers read, wherever a run starts.
+        bias = layers[0].attention.relative_bias(hidden_states.shape[1], step)
+        for layer in layers[start:stop]:
+            hidden_states, _ = self._call(layer, hidden_states, mask, bias)
+        return hidden_states
+
+
+class GatedAttention(WavLMAttention):  # type: ignore[misc]
+    """WavLM's attention by the fused kernel, which takes the gated bias as its mask; never an average of weights."""
+
+    def relative_bias(self, size: int, step: int) -> Tensor:
+        """[1, heads, size, size] for all pairs of `size` frames, neighbours being `step` original frames apart."""
+        distances = torch.arange(1 - size, size, device=self.rel_attn_embed.weight.device) * step
+        table = self.rel_attn_embed(self._relative_positions_bucket(distances)).T
+        # Row i of the square looks from -i to size - 1 - i.
+        return cast(Tensor, table.unfold(1, size, 1).flip(1)[None])
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        attention_mask: Tensor | None = None,
+        position_bias: Tensor | None = None,
+        index: int = 0,
+        **_: Any,
+    ) -> tuple[Tensor, None, Tensor | None]:
+        """As the original's, but masks are added [batch, 1, 1, frames] and biases are `relative_bias`."""
+        split = (*hidden_states.shape[:2], self.num_heads, self.head_dim)
+        gates = self.gru_rel_pos_linear(hidden_states.view(split).transpose(1, 2))
+        first, second = torch.sigmoid(gates.unflatten(-1, (2, 4)).sum(-1)).chunk(2, dim=-1)
+        gate = first * (second * self.gru_rel_pos_const - 1.0) + 2.0
+        assert position_bias is not None
+        bias = gate * position_bias if attention_mask is None else torch.addcmul(attention_mask, gate, position_bias)
+        query, key, value = (
+            projection(hidden_states).view(split).transpose(1, 2)
+            for projection in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype))
+        return self.out_proj(attended.transpose(1, 2).flatten(2)), None, position_bias
+
+
+def _silenced(hidden_states: Tensor, valid: Tensor | None) -> Tensor:
+    """Zero where not valid."""
+    return hidden_states if valid is None else hidden_states.masked_fill(~valid[:, :, None], 0.0)
+
+
+def _normalized(waveforms: Tensor, num_samples: Tensor) -> Tensor:
+    """Each row [samples] to zero mean and unit variance over its own length, zero beyond."""
+    valid = valid_positions(num_samples, waveforms.shape[1])
+    count = num_samples.clamp(min=1)[:, None]
+    mean = waveforms.masked_fill(~valid, 0.0).sum(1, keepdim=True) / count
+    centred = (waveforms - mean).masked_fill(~valid, 0.0)
+    variance = centred.square().sum(1, keepdim=True) / count
+    return centred * torch.rsqrt(variance + 1e-7)
+
+
+def _norm_over_time(hidden_states: Tensor, num_frames: Tensor, norm: nn.GroupNorm) -> Tensor:
+    """Group norm with a group for each channel of [batch, channels, frames], over each row's own frames only."""
+    hidden_states = hidden_states.float()
+    valid = valid_positions(num_frames, hidden_states.shape[2])[:, None]
+    count = num_frames.clamp(min=1)[:, None, None]
+    mean = hidden_states.masked_fill(~valid, 0.0).sum(2, keepdim=True) / count
+    centred = hidden_states - mean
+    variance = centred.masked_fill(~valid, 0.0).square().sum(2, keepdim=True) / count
+    scale = norm.weight[:, None] * torch.rsqrt(variance + norm.eps)
+    return torch.addcmul(norm.bias[:, None], centred, scale)
