@@ -84,8 +84,8 @@ class SpeechModel(nn.Module):
         config, state = checkpoint.read()
         if config.get("model_type") != "whisper":
             raise CheckpointError(
-                f"{checkpoint.name}: is an encoder ({config.get('model_type')}) that writes nothing by itself; adapt it "
-                "first with speechxfer finetune"
+                f"{checkpoint.name}: is an encoder ({config.get('model_type')}) that writes nothing by itself; "
+                "adapt it first with speechxfer finetune"
             )
         # Its decoder only works on what it was trained with: 30 s, whatever was said.
         encoder = load_encoder(checkpoint.name, config, state, pad_to_30s=True)

@@ -46,15 +46,15 @@ _WHISPER, _ENGLISH, _HOURS = (
     "wav2vec2-base, 2.9 h",
 )
 ENTRIES = (
-    Entry(f"{_WHISPER}: head only", "Trainer, padded to 30 s", "train_whisper-head-padded"),
-    Entry(f"{_WHISPER}: top two layers", "Trainer, padded to 30 s", "train_whisper-top2-padded"),
-    Entry(f"{_WHISPER}: head only", "Trainer, unpadded", "train_whisper-head-unpadded"),
-    Entry(f"{_ENGLISH}: head only", "Trainer", "train_w2v2-head"),
-    Entry(f"{_ENGLISH}: top two layers", "Trainer", "train_w2v2-top2"),
-    Entry(f"{_ENGLISH}: all but convolutions", "Trainer", "train_w2v2-all"),
-    Entry(f"{_HOURS}: head only", "Trainer, bf16", "gpu_w2v2-head", on_gpu=True),
-    Entry(f"{_HOURS}: top two layers", "Trainer, bf16", "gpu_w2v2-top2", on_gpu=True),
-    Entry(f"{_HOURS}: all but convolutions", "Trainer, bf16", "gpu_w2v2-all", on_gpu=True),
+    Entry(f"{_WHISPER}: head only", "Trainer, padded to 30 s", "train_whisper-head-padded", asked=100),
+    Entry(f"{_WHISPER}: top two layers", "Trainer, padded to 30 s", "train_whisper-top2-padded", asked=12),
+    Entry(f"{_WHISPER}: head only", "Trainer, unpadded", "train_whisper-head-unpadded", asked=10),
+    Entry(f"{_ENGLISH}: head only", "Trainer", "train_w2v2-head", asked=9),
+    Entry(f"{_ENGLISH}: top two layers", "Trainer", "train_w2v2-top2", asked=3),
+    Entry(f"{_ENGLISH}: all but convolutions", "Trainer", "train_w2v2-all", asked=1.3),
+    Entry(f"{_HOURS}: head only", "Trainer, bf16", "gpu_w2v2-head", asked=20, on_gpu=True),
+    Entry(f"{_HOURS}: top two layers", "Trainer, bf16", "gpu_w2v2-top2", asked=6, on_gpu=True),
+    Entry(f"{_HOURS}: all but convolutions", "Trainer, bf16", "gpu_w2v2-all", asked=1.5, on_gpu=True),
 )
 
 

@@ -44,7 +44,10 @@ def prefix_digest(encoder: Encoder, cut: int, **settings: object) -> str:
         for tensor in module.state_dict(keep_vars=True).values()
     }
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(json.dumps([_FORMAT, encoder.describe(), cut, settings], sort_keys=True, default=str).encode())
+    shape = encoder.describe()
+    if encoder.pooling is None or cut <= encoder.pooling.at:
+        shape.pop("pooling", None)  # what is above the cut decides nothing
+    digest.update(json.dumps([_FORMAT, shape, cut, settings], sort_keys=True, default=str).encode())
     for name, tensor in encoder.state_dict(keep_vars=True).items():
         if id(tensor) not in above:
             digest.update(name.encode())

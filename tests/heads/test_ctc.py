@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from speechxfer.data.text import CTCVocabulary, TextNormalizer
 from speechxfer.errors import ConfigError
 from speechxfer.heads.ctc import CTCHead
+from speechxfer.heads.ctc_loss import ctc_loss
 
 
 def head() -> CTCHead:
@@ -40,3 +43,35 @@ def test_frames_beyond_the_end_are_not_read() -> None:
 def test_a_language_has_no_meaning_here() -> None:
     with pytest.raises(ConfigError, match="leave it out"):
         head().decode(torch.randn(1, 3, 8), torch.tensor([3]), language="it")
+
+
+UTTERANCES = st.lists(
+    st.tuples(st.integers(0, 40), st.lists(st.integers(1, 5), max_size=30)), min_size=1, max_size=4
+)  # frames, labels
+
+
+@given(UTTERANCES, st.integers(0, 1000), st.sampled_from([1.0, 10.0, 80.0]), st.sampled_from([0.0, 60.0]))
+def test_the_loss_and_its_gradient_are_torchs(
+    utterances: list[tuple[int, list[int]]], seed: int, scale: float, blank: float
+) -> None:
+    """Too few frames, no text, certainty beyond float32, all but blank excluded: as the reference in float64."""
+    generator = torch.Generator().manual_seed(seed)
+    num_frames = torch.tensor([max(1, frames) for frames, _ in utterances])
+    targets = [labels for _, labels in utterances]
+    logits = torch.randn(len(targets), int(num_frames.max()), 6, generator=generator) * scale
+    logits[..., 0] += blank
+    ours, reference = logits.clone().requires_grad_(), logits.double().requires_grad_()
+    loss = ctc_loss(ours, num_frames, targets)
+    expected = torch.nn.functional.ctc_loss(
+        reference.log_softmax(-1).transpose(0, 1),
+        torch.tensor([label for labels in targets for label in labels], dtype=torch.int64),
+        num_frames,
+        torch.tensor([len(labels) for labels in targets]),
+        reduction="sum",
+        zero_infinity=True,
+    )
+    torch.autograd.backward([3 * loss, 3 * expected])
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5, abs=1e-5)
+    assert ours.grad is not None
+    assert reference.grad is not None
+    assert torch.allclose(ours.grad.double(), reference.grad, atol=1e-5)
