@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from speechxfer import storage
 from speechxfer.errors import StorageError
-from speechxfer.storage import replacing, replacing_folder, write_json, write_text
+from speechxfer.storage import recover_all, replacing, replacing_folder, write_json, write_text
 
 
 def test_a_file_appears_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
@@ -47,3 +52,142 @@ def test_a_folder_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path, error: Ba
         fail()
     assert (folder / "weights").read_text() == "second"
     assert [item.name for item in tmp_path.iterdir()] == ["model"]
+
+
+def write_folder(path: Path, content: str) -> None:
+    with replacing_folder(path) as temporary:
+        (temporary / "deep").mkdir()
+        (temporary / "deep" / "weights").write_text(content)
+
+
+def content(path: Path) -> str | None:
+    """What stands in a folder that `write_folder` wrote; whatever is there is whole."""
+    return (path / "deep" / "weights").read_text() if path.exists() else None
+
+
+#: A writer that is killed just before or after the nth call of something, with or without the exchange of names.
+WRITER = """
+import os, shutil, signal, sys
+from pathlib import Path
+from speechxfer import storage
+from tests.test_storage import write_folder
+
+target, exchange, moment, what, count = Path(sys.argv[1]), *sys.argv[2:5], int(sys.argv[5])
+owner, name = {"_flush": (storage, "_flush"), "_remove": (storage, "_remove"), "replace": (Path, "replace"),
+               "_exchanged": (storage, "_exchanged")}[what]
+real = getattr(owner, name)
+
+def dying(*arguments):
+    global count
+    count -= 1
+    if count == 0 and moment == "before":
+        os.kill(os.getpid(), signal.SIGKILL)
+    answer = real(*arguments)
+    if count == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return answer
+
+if exchange == "no":
+    storage._exchanged = lambda *_: False
+setattr(owner, name, dying)
+write_folder(target, "new")
+"""
+
+
+def killed_writer(folder: Path, *, exchange: bool, moment: str, what: str, count: int) -> None:
+    arguments = [str(folder), "yes" if exchange else "no", moment, what, str(count)]
+    done = subprocess.run([sys.executable, "-c", WRITER, *arguments], check=False)
+    assert done.returncode == -signal.SIGKILL
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are exchanged on Linux only")
+@pytest.mark.parametrize(
+    ("moment", "what", "kept"),
+    [
+        ("before", "_flush", "old"),
+        ("before", "_exchanged", "old"),
+        ("after", "_exchanged", "new"),
+        ("before", "_remove", "new"),
+    ],
+)
+def test_at_no_moment_is_a_folder_without_its_name(tmp_path: Path, moment: str, what: str, kept: str) -> None:
+    write_folder(tmp_path / "model", "old")
+    killed_writer(tmp_path / "model", exchange=True, moment=moment, what=what, count=1)
+    assert content(tmp_path / "model") == kept
+    recover_all(tmp_path)
+    assert [item.name for item in tmp_path.iterdir()] == ["model"]
+    assert content(tmp_path / "model") == kept
+
+
+@pytest.mark.parametrize(
+    ("moment", "what", "count", "kept"),
+    [
+        ("before", "replace", 1, "old"),
+        ("after", "replace", 1, "old"),  # the old folder is under its temporary name only
+        ("after", "replace", 2, "new"),
+        ("before", "_remove", 1, "new"),
+        ("after", "_remove", 1, "new"),
+    ],
+)
+def test_where_names_cannot_be_exchanged_a_killed_writer_is_put_right(
+    tmp_path: Path, moment: str, what: str, count: int, kept: str
+) -> None:
+    write_folder(tmp_path / "model", "old")
+    killed_writer(tmp_path / "model", exchange=False, moment=moment, what=what, count=count)
+    recover_all(tmp_path)
+    assert [item.name for item in tmp_path.iterdir()] == ["model"]
+    assert content(tmp_path / "model") == kept
+
+
+def test_killed_before_there_was_anything_nothing_is_left(tmp_path: Path) -> None:
+    killed_writer(tmp_path / "model", exchange=True, moment="before", what="replace", count=1)
+    assert list(tmp_path.iterdir())
+    recover_all(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_exchange_a_failing_rename_puts_the_old_folder_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_folder(tmp_path / "model", "old")
+    real = Path.replace
+
+    def failing(path: Path, target: Path) -> Path:
+        if path.suffix == ".tmp":
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path, target)
+
+    monkeypatch.setattr(storage, "_exchanged", lambda *_: False)
+    monkeypatch.setattr(Path, "replace", failing)
+    with pytest.raises(StorageError, match="untouched"):
+        write_folder(tmp_path / "model", "new")
+    assert content(tmp_path / "model") == "old"
+    assert [item.name for item in tmp_path.iterdir()] == ["model"]
+
+
+def test_of_several_old_versions_the_last_one_comes_back(tmp_path: Path) -> None:
+    for number, name in enumerate((".model.aaaaaaaa.old", ".model.bbbbbbbb.old")):
+        write_folder(tmp_path / name / "model", f"version {number}")
+        os.utime(tmp_path / name, (number, number))
+    recover_all(tmp_path)
+    assert [item.name for item in tmp_path.iterdir()] == ["model"]
+    assert content(tmp_path / "model") == "version 1"
+
+
+def test_recovering_touches_nothing_else(tmp_path: Path) -> None:
+    names = [".hidden", "notes.tmp", ".notes.tmp", ".model.old", "model.aaaaaaaa.tmp", ".model.AAAAAAAA.tmp"]
+    for name in names:
+        (tmp_path / name).write_text("mine")
+    for name in (".a[1].json.aaaaaaaa.tmp", ".odd\nname.aaaaaaaa.tmp"):
+        (tmp_path / name).write_text("half of it")
+    recover_all(tmp_path)
+    assert sorted(item.name for item in tmp_path.iterdir()) == sorted(names)
+    recover_all(tmp_path / "missing")
+
+
+def test_a_link_to_a_folder_is_replaced_and_what_it_names_is_kept(tmp_path: Path) -> None:
+    write_folder(tmp_path / "elsewhere", "old")
+    (tmp_path / "model").symlink_to(tmp_path / "elsewhere")
+    write_folder(tmp_path / "model", "new")
+    assert (content(tmp_path / "model"), content(tmp_path / "elsewhere")) == ("new", "old")
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["elsewhere", "model"]

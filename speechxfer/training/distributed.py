@@ -6,6 +6,7 @@ every step, and gradients are summed before the step is taken.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,13 +16,19 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from speechxfer.errors import ConfigError
 
 _T = TypeVar("_T")
+#: Processes are started together, so they meet soon or never.
+_ARRIVAL = timedelta(minutes=10)
 #: One process may evaluate or write while the others wait for it.
 _PATIENCE = timedelta(hours=2)
-_NEEDED = ("WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+#: Numbers them, so that a second run in the same processes does not meet the traces of the first.
+_meetings = itertools.count()
+_NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
 @dataclass(frozen=True)
@@ -38,21 +45,19 @@ class World:
         Raises:
             ConfigError: the environment is incomplete, or the others do not come.
         """
-        if "RANK" not in os.environ or os.environ.get("WORLD_SIZE") == "1":
+        if not {"RANK", "WORLD_SIZE"} & os.environ.keys() or os.environ.get("WORLD_SIZE") == "1":
             return cls()
         if missing := [name for name in _NEEDED if name not in os.environ]:
-            raise ConfigError(f"RANK is set but {', '.join(missing)} is not; start with torchrun or accelerate launch")
-        rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+            found = "RANK" if "RANK" in os.environ else "WORLD_SIZE"
+            raise ConfigError(
+                f"{found} is set but {', '.join(missing)} is not; start with torchrun or accelerate launch, or unset "
+                f"{found} to train in one process"
+            )
+        rank, size = _number("RANK"), _number("WORLD_SIZE")
+        if rank >= size:
+            raise ConfigError(f"RANK is {rank}; wanted less than WORLD_SIZE, which is {size}")
         if not torch.distributed.is_initialized():
-            on_gpu = device != "cpu" and torch.cuda.is_available()
-            if on_gpu:
-                torch.cuda.set_device(local_rank())
-            else:
-                torch.set_num_threads(_threads())
-            try:
-                torch.distributed.init_process_group("nccl" if on_gpu else "gloo", timeout=_PATIENCE)
-            except (RuntimeError, ValueError) as error:
-                raise ConfigError(f"process {rank} of {size} cannot reach the others: {error}") from error
+            _meet(rank, size, device)
         return cls(rank, size)
 
     @property
@@ -78,7 +83,7 @@ class World:
         for gradient in gradients:
             gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
             start += gradient.numel()
-        return flat[-1]
+        return flat[-1].clone()  # not a view, which would keep all of `flat` in memory
 
     def gather(self, items: dict[int, _T]) -> dict[int, _T]:
         """The items of all processes together."""
@@ -99,11 +104,54 @@ class World:
             torch.distributed.destroy_process_group()
 
 
-def local_rank() -> int:
-    """Which of the processes of this machine this is."""
-    return int(os.environ.get("LOCAL_RANK", "0"))
+def _meet(rank: int, size: int, device: str) -> None:
+    """Found the group that all operations are of, on this process's GPU or share of the cores."""
+    on_gpu = device != "cpu" and torch.cuda.is_available()
+    if on_gpu:
+        _take_gpu(device)
+    elif (threads := _threads()) is not None:
+        torch.set_num_threads(threads)
+    try:
+        store, _, _ = next(rendezvous("env://", rank, size, timeout=_ARRIVAL))
+        torch.distributed.init_process_group(
+            "nccl" if on_gpu else "gloo",
+            store=PrefixStore(f"meeting {next(_meetings)}", store),
+            rank=rank,
+            world_size=size,
+            timeout=_PATIENCE,
+            device_id=torch.device("cuda", torch.cuda.current_device()) if on_gpu else None,
+        )
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]  # what follows is C++
+        address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        raise ConfigError(
+            f"process {rank} of {size} cannot reach the others at {address} ({reason}); start all of them with "
+            "torchrun or accelerate launch"
+        ) from error
 
 
-def _threads() -> int:
-    """Cores a process: all busy, none shared. (Launchers set one thread each, whatever there is.)"""
-    return max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+def _take_gpu(device: str) -> None:
+    here, count = _number("LOCAL_RANK", "0"), torch.cuda.device_count()
+    if ":" in device:
+        raise ConfigError(f"device is {device!r}, but each of several processes has its own; wanted --device cuda")
+    if here >= count:
+        raise ConfigError(f"there are more processes than the {count} GPUs of this machine; start one for each GPU")
+    torch.cuda.set_device(here)
+
+
+def _threads() -> int | None:
+    """Cores a process: all busy, none shared. None where the user has decided.
+
+    Launchers set one thread for each process, whatever cores there are, so that one is taken for nobody's decision.
+    """
+    if os.environ.get("OMP_NUM_THREADS", "1") != "1":
+        return None
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // _number("LOCAL_WORLD_SIZE", "1"))
+
+
+def _number(name: str, default: str | None = None) -> int:
+    value = os.environ.get(name, default)
+    if value is None or not value.isdecimal():
+        raise ConfigError(f"{name} is {value!r}; wanted a whole number, as torchrun and accelerate launch set it")
+    return int(value)

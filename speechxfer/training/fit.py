@@ -101,7 +101,9 @@ class _Loop:
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
         self.budget = Budget(self.device, task.training.device_batch_s)
         self.guard = Guard()
-        self.train, self.dev, self.seam = task.train, task.dev, task.plan.lowest_seam
+        self.train, self.dev = task.train, task.dev
+        #: What `_wake` last moved the inputs to; no cut at first.
+        self.seam: int | None = -1
         # `torch.manual_seed` does it for every kind of device and notes who asked, in memory that grows with each step.
         on_gpu = self.device.type == "cuda"
         self._dropout_chance = (
@@ -140,6 +142,7 @@ class _Loop:
 
     def save(self, at: Position) -> None:
         """Write a checkpoint."""
+        self._collect(at)
         at.guard = self.guard.state()
         if self.world.is_main:
             checkpoint.save(self.checkpoints, self.parameters, self.optimizer, at)
@@ -165,7 +168,7 @@ class _Loop:
     def epoch(self, at: Position, advance: Callable[[float], None], pause: Callable[[], None]) -> None:
         """One epoch from wherever it stands, dev decoding and a checkpoint at its end."""
         self._wake(at.epoch)
-        started = time.monotonic()
+        begun = started = time.monotonic()
         steps = self._steps(at.epoch)
         advance(at.batch / len(steps))
         self.model.train()
@@ -175,16 +178,16 @@ class _Loop:
             at.labels += sum(len(self.train.targets[index]) for index in indices)
             at.batch, at.step = at.batch + 1, at.step + 1
             due = time.monotonic() - self.saved > 60 * self.training.checkpoint_minutes
-            if len(self.pending) >= _LOOK_EVERY[self.device.type] or due or at.batch == len(steps):
+            if len(self.pending) >= _LOOK_EVERY.get(self.device.type, 20) or due or at.batch == len(steps):
                 self._look(at)
             if due:
-                at.training_s, started = at.training_s + time.monotonic() - started, time.monotonic()
+                at.training_s += time.monotonic() - started
                 self.save(at)
+                started = time.monotonic()
             advance(1 / len(steps))
             pause()
-        seconds = time.monotonic() - started
-        at.training_s += seconds
-        self._close(at, waited.seconds / max(seconds, 1e-9), self._padding(steps, at.epoch))
+        at.training_s += time.monotonic() - started
+        self._close(at, waited.seconds / (time.monotonic() - begun), self._padding(steps, at.epoch))
 
     def _wake(self, epoch: int) -> None:
         """Free what is trained from this epoch on, and move the inputs to the cut below it."""
@@ -197,6 +200,31 @@ class _Loop:
             replace(split, inputs=self.preparation.recut(split.inputs, seam, name))
             for name, split in (("train", task.train), ("dev", task.dev))
         )
+        if self.training.compile:
+            for group in self.model.encoder.layer_groups():
+                if any(parameter.requires_grad for parameter in group.parameters()):
+                    for module in group.modules:
+                        module.compile(dynamic=True)  # one kernel for all lengths
+        self._measure_budget(epoch)
+
+    def _measure_budget(self, epoch: int) -> None:
+        """On a GPU, find out how much fits beside the optimiser's two moments; nothing moves."""
+        copies = self.train.inputs.copies
+        costs = [batching.cost_s(copies.computed_s(key)) for key in self._heard(epoch)]
+        longest = max(range(len(costs)), key=costs.__getitem__)
+
+        def compute(seconds: float) -> None:
+            batch = self._load([longest] * max(1, round(seconds / costs[longest])), epoch)
+            try:
+                torch.autograd.backward(self._loss(batch))
+            finally:
+                self.optimizer.zero_grad(set_to_none=True)
+
+        moments = 8 * sum(parameter.numel() for parameter in self.parameters.values() if parameter.requires_grad)
+        self.model.train()
+        if not self.budget.measure(compute, costs[longest], spared_bytes=moments):
+            origin = self.train.manifest[longest].origin
+            self.progress.say(f"{origin}: may not fit the device's memory even alone")
 
     def _heard(self, epoch: int) -> list[tuple[int, float]]:
         copies = self.task.train.inputs.copies
@@ -281,16 +309,22 @@ class _Loop:
         return torch.autocast(self.device.type, precision, enabled=precision != torch.float32)
 
     def _look(self, at: Position) -> None:
-        """Ask the device for losses and norms, and have the guard judge them."""
-        if not self.pending:
-            return
-        values = torch.stack([torch.stack([loss, norm.to(loss)]) for loss, norm, _ in self.pending]).tolist()
-        first = at.step - len(self.pending) + 1
-        for number, ((loss, norm), (_, _, indices)) in enumerate(zip(values, self.pending, strict=True)):
+        """Have the guard judge the steps since the last look."""
+        collected = self._collect(at)
+        for number, (loss, norm, indices) in enumerate(collected, at.step - len(collected) + 1):
             lines = ", ".join(self.train.manifest[index].origin for index in indices[:3])
-            at.loss += loss * sum(len(self.train.targets[index]) for index in indices)
-            self._heed(self.guard.step(first + number, loss, norm, lines))
+            self._heed(self.guard.step(number, loss, norm, lines))
+
+    def _collect(self, at: Position) -> list[tuple[float, float, Sequence[int]]]:
+        """Ask the device for what it still has of losses and norms, and count the losses."""
+        if not self.pending:
+            return []
+        values = torch.stack([torch.stack([loss, norm.to(loss)]) for loss, norm, _ in self.pending]).tolist()
+        collected = [(loss, norm, indices) for (loss, norm), (_, _, indices) in zip(values, self.pending, strict=True)]
         self.pending.clear()
+        for loss, _, indices in collected:
+            at.loss += loss * sum(len(self.train.targets[index]) for index in indices)
+        return collected
 
     def _heed(self, alarm: Alarm | None) -> None:
         if alarm is None or (self.training.guard == "off" and not alarm.fatal):

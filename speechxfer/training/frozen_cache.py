@@ -6,8 +6,10 @@ file, excerpt, weight or setting is another entry and an old one is never mistak
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import time
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -25,6 +27,8 @@ from speechxfer.storage import replacing, write_tensors
 #: To be raised whenever the same sound and weights would give other states: the old entries are then not found.
 _FORMAT = "speechxfer frozen states 1"
 _CHUNK = 1 << 20
+#: Nobody writes one file for so long.
+_ABANDONED_S = 86_400.0
 
 
 class States(NamedTuple):
@@ -97,6 +101,13 @@ class FrozenCache:
             else:
                 found |= entries
         return found, spoilt
+
+    def tidy(self) -> None:
+        """Remove what writers left that were killed; what is younger than a day may still be written."""
+        for path in self.folder.glob(".*.tmp"):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > _ABANDONED_S:
+                    path.unlink()
 
     def write(self, entries: Mapping[str, States]) -> None:
         """Add entries, all of them or none.

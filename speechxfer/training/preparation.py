@@ -20,6 +20,7 @@ from speechxfer.encoders.base import Encoder
 from speechxfer.errors import StorageError
 from speechxfer.progress import Progress
 from speechxfer.storage import cache_folder
+from speechxfer.training.batch_budget import is_out_of_memory
 from speechxfer.training.distributed import World
 from speechxfer.training.frozen_cache import FrozenCache, Sounds, States, prefix_digest
 from speechxfer.training.inputs import CachedInputs, Copies, Inputs, Key, LiveInputs, collate
@@ -32,6 +33,8 @@ _FILE_SIZE = 256 * 2**20
 _LARGEST_HALF = 65504.0
 #: What any disk reads in a second; where computing is as fast as this, keeping on disk saves nothing.
 _DISK_BYTES_PER_S = 100e6
+#: Share of the free disk that is never exceeded.
+_MOST_OF_DISK = 0.9
 #: Seconds of audio whose computation is timed before a place is chosen.
 _TRIAL_S = 10.0
 
@@ -75,7 +78,8 @@ class Preparation:
 
         place = self.training.cache
         if place == "auto":
-            place, reason = self._best_place(copies, seam, from_sound)
+            # One answer for all processes, which measure differently.
+            place, reason = self.world.gather({self.world.rank: self._best_place(copies, seam, from_sound)})[0]
             self.progress.say(f"frozen layers, {name}: {reason}")
         if place == "off":
             return LiveInputs(self.encoder, seam, copies)
@@ -149,23 +153,33 @@ class Preparation:
         settings = {"dtype": self.training.cache_dtype, "precision": str(self.precision)}
         cache = FrozenCache(self._folder, prefix_digest(self.encoder, cut, **settings))
         names = {key: self._sounds.digest(copies.manifest[key[0]], key[1]) for key in copies.keys}
+        cache.tidy()
         found, spoilt = cache.read(names.values())
         for path in spoilt:
             self.progress.say(f"{path}: damaged or written by another version; computed again")
             path.unlink(missing_ok=True)
         missing = {key for key, entry in names.items() if entry not in found}
         if missing:
-            size, free = self._size(copies, missing, cut), self._free_disk()
-            if size > 0.9 * free:
-                raise StorageError(f"{cache.folder}: needs {_amount(size)}, but only {_amount(free)} are free.")
-            self.progress.say(f"frozen layers, {name}: writing {_amount(size)} to {cache.folder}")
-            known = set(found)
-            self._write(cache, known, names, self._computed(copies, missing, name, compute))
-            self.world.barrier()
+            failure = ""
+            try:
+                self._announce(self._size(copies, missing, cut), name, cache)
+                self._write(cache, set(found), names, self._computed(copies, missing, name, compute))
+            except StorageError as error:
+                failure = str(error)
+            # Where one process cannot write, none waits for it.
+            if failures := [text for text in self.world.gather({self.world.rank: failure}).values() if text]:
+                raise StorageError(failures[0])
             found, _ = cache.read(names.values())
         else:
             self.progress.say(f"frozen layers, {name}: all {len(names):,} found in {cache.folder}")
         return {key: found[entry] for key, entry in names.items()}
+
+    def _announce(self, size: float, name: str, cache: FrozenCache) -> None:
+        """Say how much will be written, or that there is no room for it."""
+        free = self._free_disk()
+        if size > _MOST_OF_DISK * free:
+            raise StorageError(f"{cache.folder}: needs {_amount(size)}, but only {_amount(free)} are free.")
+        self.progress.say(f"frozen layers, {name}: writing {_amount(size)} to {cache.folder}")
 
     def _write(
         self, cache: FrozenCache, known: set[str], names: dict[Key, str], computed: Iterable[tuple[Key, States]]
@@ -194,21 +208,34 @@ class Preparation:
         """
         keys = copies.keys
         lengths = list(map(copies.computed_s, keys))
-        cut = batches(range(len(keys)), lengths, self.training.device_batch_s or _BATCH_S[self._device.type])
+        cut = batches(range(len(keys)), lengths, self.training.device_batch_s or _BATCH_S.get(self._device.type, 30.0))
         cut = [batch for batch in cut if any(keys[number] in missing for number in batch)]
         if not alone:
             cut = cut[self.world.rank :: self.world.size]
         with self.progress.task(f"frozen layers, {name}", sum(lengths[n] for batch in cut for n in batch)) as advance:
             for batch in cut:
-                chosen = [keys[number] for number in batch]
-                with self._frozen():
-                    hidden_states, num_frames = compute(chosen)
-                rows = hidden_states.float().cpu()
-                for key, states, count in zip(chosen, rows, num_frames.tolist(), strict=True):
-                    # What an encoder computes beyond the utterance (silence up to 30 s) belongs to its input.
-                    size = states.shape[0] if self.encoder.fixed_length else count
-                    yield key, States(self._stored(states[:size]), count)
+                yield from self._states([keys[number] for number in batch], compute)
                 advance(sum(lengths[number] for number in batch))
+
+    def _states(self, keys: Sequence[Key], compute: _Compute) -> Iterator[tuple[Key, States]]:
+        """States of some copies computed together, or in halves where memory runs out."""
+        try:
+            with self._frozen():
+                hidden_states, num_frames = compute(keys)
+        except (RuntimeError, MemoryError) as error:
+            if len(keys) == 1 or not is_out_of_memory(error):
+                raise
+            hidden_states = None
+        if hidden_states is None:  # here, where the failed try holds no memory any more
+            middle = len(keys) // 2
+            yield from self._states(keys[:middle], compute)
+            yield from self._states(keys[middle:], compute)
+            return
+        for key, states, count in zip(keys, hidden_states.float().cpu(), num_frames.tolist(), strict=True):
+            # What an encoder computes beyond the utterance (silence up to 30 s) belongs to its input; and a click too
+            # short for a frame still has a state.
+            size = states.shape[0] if self.encoder.fixed_length else max(count, 1)
+            yield key, States(self._stored(states[:size]), count)
 
     @contextlib.contextmanager
     def _frozen(self) -> Iterator[None]:
@@ -216,9 +243,11 @@ class Preparation:
         training = self.encoder.training
         self.encoder.eval()
         low = self.precision != torch.float32
-        with torch.no_grad(), torch.autocast(self._device.type, self.precision, enabled=low):
-            yield
-        self.encoder.train(training)
+        try:
+            with torch.no_grad(), torch.autocast(self._device.type, self.precision, enabled=low):
+                yield
+        finally:
+            self.encoder.train(training)
 
     def _stored(self, states: Tensor) -> Tensor:
         if self.training.cache_dtype == "float32":

@@ -19,6 +19,7 @@ import speechxfer as sx
 from speechxfer.config import to_dict
 from speechxfer.errors import CheckpointError, ConfigError, TrainingError
 from speechxfer.training import fit as fit_module
+from speechxfer.training.batch_budget import Budget
 from speechxfer.training.fit import _Loop
 from tests.conftest import tone
 from tests.training.conftest import Runs
@@ -64,6 +65,27 @@ def test_what_does_not_fit_alone_is_set_aside_and_told_once(runs: Runs, monkeypa
 def test_an_utterance_longer_than_the_whole_budget_is_set_aside_and_told(runs: Runs) -> None:
     heard = runs.run("run", {"training": {"device_batch_s": 0.6}})
     assert "training utterances exceed training.device_batch_s=0.6 on their own and are set aside" in heard
+
+
+def test_finding_the_budget_by_trial_changes_nothing(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs.run("plain")
+    trials = []
+
+    def trying(_budget: Budget, compute: Any, longest_s: float, *, spared_bytes: float) -> bool:
+        compute(4 * longest_s)
+        trials.append(spared_bytes)
+        return False
+
+    monkeypatch.setattr(Budget, "measure", trying)
+    heard = runs.run("tried")
+    assert trials == [8 * sum(parameter.numel() for parameter in trained(runs))]
+    assert "may not fit the device's memory even alone" in heard
+    assert runs.metrics("tried") == runs.metrics("plain")
+
+
+def trained(runs: Runs) -> list[torch.nn.Parameter]:
+    model = sx.load(str(runs.folder / "plain" / "model"))
+    return [*model.encoder.layer_groups()[-1].parameters(), *model.head.parameters()]
 
 
 def interrupted(runs: Runs, monkeypatch: pytest.MonkeyPatch, name: str, at_step: int, *layers: dict[str, Any]) -> None:
@@ -182,7 +204,7 @@ def test_two_processes_train_what_one_does(runs: Runs) -> None:
     settings = tomllib.loads(tomli_w.dumps(to_dict(one)))
     settings["output"] = str(runs.folder / "two")
     (runs.folder / "two.toml").write_text(tomli_w.dumps(settings))
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "speechxfer", "finetune", "--config", str(runs.folder / "two.toml")]  # fmt: skip  # noqa: E501
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "speechxfer", "finetune", "--config", str(runs.folder / "two.toml")]  # fmt: skip  # noqa: E501
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     assert runs.losses("two") == pytest.approx(runs.losses("one"), abs=1e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -191,3 +192,31 @@ def test_what_exceeds_half_precision_is_not_lost(runs: Runs, monkeypatch: pytest
     stored = [load_file(path) for path in (runs.folder / "cache").rglob("*.safetensors")]
     assert {tensor.dtype for tensors in stored for tensor in tensors.values()} == {torch.bfloat16}
     assert runs.losses("wide") == pytest.approx(runs.losses("off"), abs=0.1)
+
+
+def test_memory_that_runs_out_over_the_frozen_layers_means_smaller_batches(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.run("whole", cached("memory"))
+    real = Encoder.run
+
+    def short_of_memory(encoder: Encoder, states: torch.Tensor, *arguments: Any) -> torch.Tensor:
+        if not torch.is_grad_enabled() and not torch.is_inference_mode_enabled() and len(states) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(encoder, states, *arguments)
+
+    monkeypatch.setattr(Encoder, "run", short_of_memory)
+    runs.run("pieces", cached("memory"))
+    assert runs.losses("pieces") == pytest.approx(runs.losses("whole"), abs=1e-4)
+
+
+def test_what_killed_writers_left_goes_after_a_day(tmp_path: Path) -> None:
+    cache = FrozenCache(tmp_path, "prefix")
+    cache.folder.mkdir(parents=True)
+    old, new = cache.folder / ".a.abc.tmp", cache.folder / ".b.abc.tmp"
+    for path in (old, new):
+        path.touch()
+    os.utime(old, (0, 0))
+    cache.tidy()
+    assert not old.exists()
+    assert new.exists()
