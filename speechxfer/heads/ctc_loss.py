@@ -20,8 +20,8 @@ from torch import Tensor
 _BASE = 2.0**256
 _INVERSE = 2.0**-256
 _TOO_SMALL, _TOO_LARGE = 2.0**-128, 2.0**128
-#: The least probability of a symbol.
-_LEAST = 1e-300
+#: The least probability of a symbol: times the smallest mantissa it is still a normal float64.
+_LEAST = 1e-260
 #: The power of zero: below all others.
 _NOTHING = -(1 << 40)
 _LOG_BASE = 256 * math.log(2.0)
@@ -45,8 +45,9 @@ def _times(value: float, power: int, factor: float) -> tuple[float, int]:
     value *= factor
     if value == 0.0:
         return 0.0, _NOTHING
-    if value < _TOO_SMALL:
-        return value * _BASE, power - 1
+    while value < _TOO_SMALL:
+        value *= _BASE
+        power -= 1
     if value > _TOO_LARGE:
         return value * _INVERSE, power + 1
     return value, power

@@ -15,7 +15,7 @@ from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import CTCVocabulary, TextNormalizer
 from speechxfer.encoders import load_encoder
 from speechxfer.encoders.checkpoints import Checkpoint, find
-from speechxfer.errors import CheckpointError
+from speechxfer.errors import CheckpointError, ConfigError
 from speechxfer.evaluation.evaluate import Evaluation, compare, evaluate, recognise_all
 from speechxfer.heads.ctc import CTCHead
 from speechxfer.model import SpeechModel, choose_device
@@ -157,6 +157,11 @@ def _fresh_model(
     encoder = load_encoder(checkpoint.name, source, state, **asdict(config.encoder))
     plan = TransferPlan.for_encoder(config.plan, encoder)
     if config.pooling.stride > 1:
+        if plan.seam == encoder.depth:
+            raise ConfigError(
+                f"pooling.stride is {config.pooling.stride}, but only the head is trained and there is no layer above "
+                "the seam to be spared work; train one at least (--train-top 1), or leave --frame-stride out"
+            )
         encoder.set_pooling(plan.seam or 0, config.pooling.stride, config.pooling.kind)
     head = CTCHead(encoder.width, encoder.output_frame_rate, vocabulary, normalizer)
     progress.say(f"{checkpoint.name}: {encoder.family} encoder, {encoder.depth} layers of width {encoder.width}")

@@ -50,7 +50,7 @@ UTTERANCES = st.lists(
 )  # frames, labels
 
 
-@given(UTTERANCES, st.integers(0, 1000), st.sampled_from([1.0, 10.0, 80.0]), st.sampled_from([0.0, 60.0]))
+@given(UTTERANCES, st.integers(0, 1000), st.sampled_from([1.0, 10.0, 100.0]), st.sampled_from([0.0, 60.0]))
 def test_the_loss_and_its_gradient_are_torchs(
     utterances: list[tuple[int, list[int]]], seed: int, scale: float, blank: float
 ) -> None:
@@ -75,3 +75,15 @@ def test_the_loss_and_its_gradient_are_torchs(
     assert ours.grad is not None
     assert reference.grad is not None
     assert torch.allclose(ours.grad.double(), reference.grad, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1e3, 1e6, 1e30])
+def test_a_model_gone_astray_still_has_a_loss(scale: float) -> None:
+    """Beyond float64 the loss is understated, but it is large, and its gradient a number."""
+    torch.manual_seed(1)
+    logits = (torch.randn(2, 60, 20) * scale).requires_grad_()
+    loss = ctc_loss(logits, torch.tensor([60, 33]), [[1, 2, 2, 3] * 5, [4] * 15])
+    torch.autograd.backward(loss)
+    assert 1e4 < loss.item() < 1e6
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()

@@ -187,7 +187,7 @@ def test_fewer_frames_are_saved_with_the_model(runs: Runs, kind: str) -> None:
     model = sx.load(str(runs.folder / "run" / "model"))
     assert model.encoder.output_frames(101) == 51
     assert model.transcribe(tone("abc"), sample_rate=16_000) is not None
-    with pytest.raises(ConfigError, match="layer above"):
+    with pytest.raises(ConfigError, match="no layer above the seam"):
         runs.run("head", {"plan": {"train_top": 0}, "pooling": {"stride": 2}})
 
 
