@@ -28,8 +28,13 @@ class PlanConfig:
     #: Gradual unfreezing (Howard and Ruder, 2018): begin with the head alone and wake one more layer, from the
     #: top down, every so many epochs; 0 trains all that is trained from the start.
     unfreeze_every: int = 0
-    encoder_lr: float = 3e-4
-    head_lr: float = 3e-3
+    #: Of a head with layers of its own (Whisper's decoder), train only this many from the top; None means all.
+    head_top: int | None = None
+    #: Train the token embedding of such a head as well, which is most of its weights.
+    train_embedding: bool = False
+    #: Peak learning rates; None is what suits the head: 3e-4 and 3e-3, or 1e-4 for both with Whisper's decoder.
+    encoder_lr: float | None = None
+    head_lr: float | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,37 @@ class TextConfig:
     normalizer: str = "basic"
     #: Let dev and test hold characters that the training text lacks; they count as errors.
     ignore_unknown: bool = False
+    #: Of a checkpoint that has a CTC head: "keep" its characters, "extend" them by those of the training text, or
+    #: begin with a "new" head. Others get a new one anyway.
+    vocabulary: str = "keep"
+
+
+@dataclass(frozen=True)
+class ClassesConfig:
+    """The classification head."""
+
+    #: Frames to one vector: "mean", "mean-deviation" or "attentive".
+    pooling: str = "mean"
+    #: Weigh rare classes as much as frequent ones.
+    weighted: bool = False
+    #: Share of the target that is spread over all classes.
+    label_smoothing: float = 0.0
+    #: Several classes may hold at once; labels then name them as "a|b".
+    multi_label: bool = False
+
+
+@dataclass(frozen=True)
+class Seq2SeqConfig:
+    """Whisper's own decoder as the head."""
+
+    #: What is spoken, by its code, such as "it"; has to be given for a multilingual model.
+    language: str = ""
+    #: "transcribe", or "translate" where the texts are English translations.
+    task: str = "transcribe"
+    #: Share of the utterances learned with their times, so that the model does not forget how.
+    timestamp_share: float = 0.1
+    #: Share of a target that is spread over all tokens.
+    label_smoothing: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -130,17 +166,18 @@ class FinetuneConfig:
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     pooling: PoolingConfig = field(default_factory=PoolingConfig)
     text: TextConfig = field(default_factory=TextConfig)
+    classes: ClassesConfig = field(default_factory=ClassesConfig)
+    seq2seq: Seq2SeqConfig = field(default_factory=Seq2SeqConfig)
 
     def __post_init__(self) -> None:
         plan, training, augment = self.plan, self.training, self.augment
         if plan.freeze_below is not None and plan.train_top is not None:
             raise ConfigError("plan.freeze_below and plan.train_top say the same thing twice; give one of them")
-        if self.head != "ctc":
-            raise ConfigError(f"head is {self.head!r}; wanted 'ctc'")
         _require("plan.freeze_below", plan.freeze_below or 0, "at least 0", (plan.freeze_below or 0) >= 0)
         _require("plan.train_top", plan.train_top or 0, "at least 0", (plan.train_top or 0) >= 0)
+        _require("plan.head_top", plan.head_top or 0, "at least 0", (plan.head_top or 0) >= 0)
         for name, value in {"encoder_lr": plan.encoder_lr, "head_lr": plan.head_lr}.items():
-            _require(f"plan.{name}", value, "more than 0 and less than 1", 0 < value < 1)
+            _require(f"plan.{name}", value, "more than 0 and less than 1", value is None or 0 < value < 1)
         _require("training.epochs", training.epochs, "at least 1", training.epochs >= 1)
         _require("training.batch_s", training.batch_s, "more than 0", training.batch_s > 0)
         _require("training.clip_norm", training.clip_norm, "more than 0", training.clip_norm > 0)
@@ -148,6 +185,9 @@ class FinetuneConfig:
         shares = {
             "training.warmup": training.warmup, "training.dropout": training.dropout,
             "augment.time_share": augment.time_share, "augment.channel_share": augment.channel_share,
+            "classes.label_smoothing": self.classes.label_smoothing,
+            "seq2seq.timestamp_share": self.seq2seq.timestamp_share,
+            "seq2seq.label_smoothing": self.seq2seq.label_smoothing,
         }  # fmt: skip
         for name, value in shares.items():
             _require(name, value, "at least 0 and less than 1", 0 <= value < 1)
@@ -158,6 +198,10 @@ class FinetuneConfig:
         _require("training.checkpoint_minutes", minutes, "more than 0", minutes > 0)
         _require("pooling.stride", self.pooling.stride, "1 to 8", 1 <= self.pooling.stride <= 8)
         choices = {
+            "head": (self.head, ("ctc", "classification", "seq2seq")),
+            "seq2seq.task": (self.seq2seq.task, ("transcribe", "translate")),
+            "text.vocabulary": (self.text.vocabulary, ("keep", "extend", "new")),
+            "classes.pooling": (self.classes.pooling, ("mean", "mean-deviation", "attentive")),
             "training.cache": (training.cache, ("auto", "memory", "disk", "off")),
             "training.cache_dtype": (training.cache_dtype, ("half", "float32")),
             "training.guard": (training.guard, ("off", "warn", "rollback")),

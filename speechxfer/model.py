@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,17 +13,20 @@ from torch import nn
 
 from speechxfer.audio import Source, blocks, from_array
 from speechxfer.data.text import CTCVocabulary, TextNormalizer
-from speechxfer.decoding.hypothesis import Hypothesis
+from speechxfer.decoding.hypothesis import Hypothesis, Prediction
 from speechxfer.encoders import load_encoder, restore_encoder
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import MODEL_FILE, Checkpoint, find, read_json, read_weights
 from speechxfer.errors import CheckpointError, ConfigError
 from speechxfer.heads.base import Head
+from speechxfer.heads.classification import ClassificationHead
 from speechxfer.heads.ctc import CTCHead
+from speechxfer.interchange import folder_of, options_of, read_head
 from speechxfer.storage import replacing_folder, write_json, write_tensors
 from speechxfer.transcription import Transcript, transcribe
 
-_FORMAT = 1
+#: 1 had names of weights that no other tool knows.
+_FORMAT = 2
 _SEGMENT_S = 28.0
 
 
@@ -48,66 +52,41 @@ class SpeechModel(nn.Module):
 
     @classmethod
     def load(cls, name: str, *, device: str = "auto") -> SpeechModel:
-        """Open an adapted model's folder, or an untouched Whisper with its own decoder.
+        """Open an adapted model, a CTC or classification model of `transformers`, or a Whisper with its own decoder.
 
         Raises:
-            CheckpointError: not found, damaged, or nothing that can transcribe.
+            CheckpointError: not found, damaged, or without a head, so that it says nothing by itself.
             ConfigError: the device does not exist.
         """
         chosen = choose_device(device)
-        checkpoint = find(name)
-        model = cls._load_saved(checkpoint) if checkpoint.is_ours else cls._load_whisper(checkpoint)
-        return model.to(chosen).eval()
-
-    @classmethod
-    def _load_saved(cls, checkpoint: Checkpoint) -> SpeechModel:
-        description = read_json(checkpoint.folder / MODEL_FILE)
-        if description.get("format") != _FORMAT:
+        opened = open_checkpoint(find(name), with_decoder=True)
+        if opened.head is None:
             raise CheckpointError(
-                f"{checkpoint.folder / MODEL_FILE}: format {description.get('format')!r}, but this version reads "
-                f"format {_FORMAT}; upgrade speechxfer or train again"
+                f"{name}: is an encoder ({opened.encoder.family}) that writes nothing by itself; adapt it first with "
+                "speechxfer finetune"
             )
-        encoder = restore_encoder(description["encoder"])
-        head = restore_head(description["head"], encoder)
-        model = cls(encoder, head, description["source"])
-        try:
-            model.load_state_dict(read_weights(checkpoint.folder))
-        except RuntimeError as error:
-            detail = " ".join(str(error).split())
-            raise CheckpointError(f"{checkpoint.folder}: weights do not fit {MODEL_FILE}: {detail:.300}") from error
-        return model
-
-    @classmethod
-    def _load_whisper(cls, checkpoint: Checkpoint) -> SpeechModel:
-        from speechxfer.heads.seq2seq import load_whisper_head
-
-        config, state = checkpoint.read()
-        if config.get("model_type") != "whisper":
-            raise CheckpointError(
-                f"{checkpoint.name}: is an encoder ({config.get('model_type')}) that writes nothing by itself; "
-                "adapt it first with speechxfer finetune"
-            )
-        # Its decoder only works on what it was trained with: 30 s, whatever was said.
-        encoder = load_encoder(checkpoint.name, config, state, pad_to_30s=True)
-        return cls(encoder, load_whisper_head(checkpoint.folder, config, state), checkpoint.name)
+        return cls(opened.encoder, opened.head, opened.source).to(chosen).eval()
 
     def save(self, folder: str | Path) -> None:
-        """Write `model.safetensors`, `config.json` and `speechxfer.json`, all of them or none.
+        """Write weights, `speechxfer.json` and, where `transformers` has a class for such a model, its files.
+
+        All of them or none.
 
         Raises:
             StorageError: it could not be written; a model that stood there before is untouched.
         """
-        encoder, head = self.encoder.describe(), self.head.describe()
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
+        theirs = folder_of(self.encoder, self.head)
+        description = {"source": self.source, "encoder": self.encoder.describe(), "head": self.head.describe()}
         with replacing_folder(Path(folder)) as temporary:
-            write_tensors(temporary / "model.safetensors", state)
-            write_json(temporary / "config.json", encoder["config"])
-            description = {"format": _FORMAT, "source": self.source, "encoder": encoder, "head": head}
-            write_json(temporary / MODEL_FILE, description)
+            write_tensors(temporary / "model.safetensors", theirs.theirs(state) if theirs else state)
+            for name, content in (theirs.files if theirs else {}).items():
+                write_json(temporary / name, content)
+            write_json(temporary / MODEL_FILE, {"format": _FORMAT, **description})
 
     @torch.inference_mode()
-    def recognise(self, waveforms: Sequence[np.ndarray], *, language: str | None = None) -> list[Hypothesis]:
-        """One hypothesis for each float32 mono 16 kHz waveform; together they make one batch.
+    def predict(self, waveforms: Sequence[np.ndarray], *, language: str | None = None) -> Sequence[Prediction]:
+        """What the head says of each float32 mono 16 kHz waveform; together they make one batch.
 
         Raises:
             ConfigError: a language was named that the head does not know.
@@ -117,6 +96,16 @@ class SpeechModel(nn.Module):
         inputs, num_samples = self.encoder.collate(waveforms)
         hidden_states, num_frames = self.encoder(inputs.to(self.device), num_samples.to(self.device))
         return self.head.decode(hidden_states, num_frames, language=language)
+
+    def recognise(self, waveforms: Sequence[np.ndarray], *, language: str | None = None) -> list[Hypothesis]:
+        """One hypothesis for each float32 mono 16 kHz waveform; together they make one batch.
+
+        Raises:
+            ConfigError: a language was named that the head does not know, or the model tells classes.
+        """
+        if self.head.task != "transcription":
+            raise ConfigError("this model tells classes apart and writes no text; use speechxfer classify")
+        return cast(list[Hypothesis], list(self.predict(waveforms, language=language)))
 
     def transcribe(
         self,
@@ -156,20 +145,86 @@ class SpeechModel(nn.Module):
         )
 
 
-def restore_head(description: dict[str, Any], encoder: Encoder) -> Head:
-    """Build the head that `Head.describe` described, with random weights.
+@dataclass(frozen=True)
+class Opened:
+    """What a checkpoint holds, on the CPU."""
+
+    encoder: Encoder
+    #: None where it is an encoder only.
+    head: Head | None
+    #: Where the pre-trained weights came from first.
+    source: str
+
+
+def open_checkpoint(checkpoint: Checkpoint, *, with_decoder: bool = False, **options: Any) -> Opened:
+    """The encoder of a checkpoint and the head on it, if there is one.
+
+    Args:
+        with_decoder: open a Whisper with its own decoder; unless options say otherwise, on what that was trained on:
+            30 s, whatever was said.
+        options: of the encoder; those that are false count as not set.
+
+    Raises:
+        CheckpointError: damaged, or of a kind that is not known.
+        ConfigError: an option is set that the encoder does not have.
+    """
+    if checkpoint.is_ours:
+        return _open_saved(checkpoint, options)
+    config, state = checkpoint.read()
+    if with_decoder and any(name.startswith("model.decoder.") for name in state):
+        from speechxfer.heads.seq2seq import load_whisper_head
+
+        encoder = load_encoder(checkpoint.name, config, state, **({"pad_to_30s": True} | options))
+        head = load_whisper_head(
+            checkpoint.folder, config, state, attend_everything=encoder.fixed_length, untouched=True
+        )
+        return Opened(encoder, head, checkpoint.name)
+    encoder = load_encoder(checkpoint.name, config, state, **(options | options_of(state)))
+    return Opened(encoder, read_head(checkpoint.folder, config, state, encoder), checkpoint.name)
+
+
+def _open_saved(checkpoint: Checkpoint, options: Mapping[str, Any]) -> Opened:
+    description = read_json(checkpoint.folder / MODEL_FILE)
+    if description.get("format") != _FORMAT:
+        raise CheckpointError(
+            f"{checkpoint.folder / MODEL_FILE}: format {description.get('format')!r}, but this version reads "
+            f"format {_FORMAT}; upgrade speechxfer or train again"
+        )
+    described = description["encoder"]
+    wanted = {name: value for name, value in options.items() if value}
+    encoder = restore_encoder({**described, "options": {**described["options"], **wanted}})
+    head = restore_head(description["head"], encoder, checkpoint.folder)
+    model = SpeechModel(encoder, head, description["source"])
+    state, theirs = read_weights(checkpoint.folder), folder_of(restore_encoder(described), head)
+    try:
+        model.load_state_dict(theirs.ours(state) if theirs else state)
+    except RuntimeError as error:
+        detail = " ".join(str(error).split())
+        raise CheckpointError(f"{checkpoint.folder}: weights do not fit {MODEL_FILE}: {detail:.300}") from error
+    return Opened(encoder, head, description["source"])
+
+
+def restore_head(description: dict[str, Any], encoder: Encoder, folder: Path) -> Head:
+    """Build the head that `Head.describe` described, with random weights; `folder` holds what else it needs.
 
     Raises:
         CheckpointError: of a kind or normaliser version that this version does not have.
     """
-    if description.get("kind") != "ctc":
-        raise CheckpointError(f"a head of kind {description.get('kind')!r} is not known to this version (known: ctc)")
+    kind = description.get("kind")
+    if kind == "classification":
+        return ClassificationHead.restore(description, encoder.width)
+    if kind not in ("ctc", "seq2seq"):
+        raise CheckpointError(f"a head of kind {kind!r} is unknown to this version (known: classification, ctc, seq2seq)")  # fmt: skip  # noqa: E501
     normalizer = TextNormalizer(description["normalizer"]["name"])
     if normalizer.version != description["normalizer"]["version"]:
         raise CheckpointError(
             f"the model was trained with text normaliser {normalizer.name}/{description['normalizer']['version']}, "
             f"but this version has {normalizer}; install the version it was trained with"
         )
+    if kind == "seq2seq":
+        from speechxfer.heads.seq2seq import WhisperSeq2SeqHead
+
+        return WhisperSeq2SeqHead.restore(description, encoder.describe()["config"], folder)
     vocabulary = CTCVocabulary(cast(list[str], description["vocabulary"]["symbols"]))
     return CTCHead(encoder.width, encoder.output_frame_rate, vocabulary, normalizer)
 

@@ -106,6 +106,17 @@ def _where(record: Record) -> str:
     return str(machine["gpu"]) if record["device"] != "cpu" else f"{machine['cores']} cores"
 
 
+def errors(records: dict[str, Record]) -> str:
+    header = ("job", "peer", "trained on", "measured on", "seeds", "WER, ours / Trainer", "CER, ours / Trainer")
+    rows = []
+    for entry in ENTRIES:
+        if record := records.get(entry.record.replace("train_", "errors_", 1)):
+            both = [f"{record[rate]['ours']:.3f} / {record[rate]['peer']:.3f}" for rate in ("wer", "cer")]
+            trained, measured = f"{record['utterances']} prompts", f"{record['words']} words"
+            rows.append([entry.job, entry.peer, trained, measured, str(len(record["runs"])), *both])
+    return markdown_table(header, rows)
+
+
 def memory(records: dict[str, Record]) -> str:
     found = [(entry, records[entry.record]) for entry in ENTRIES if entry.on_gpu and entry.record in records]
     peaks = [(entry, [record[side]["peak_memory_gb"] for side in ("ours", "peer")]) for entry, record in found]
@@ -146,7 +157,8 @@ def stride(record: Record | None) -> str:
 
 def page(records: dict[str, Record], picture: str) -> str:
     """The whole page."""
-    names = [*(entry.record for entry in ENTRIES), "gpu_recognition", "padding", "frame_stride"]
+    compared = [entry.record.replace("train_", "errors_", 1) for entry in ENTRIES if not entry.on_gpu]
+    names = [*(entry.record for entry in ENTRIES), *compared, "gpu_recognition", "padding", "frame_stride"]
     measured = [records[name] for name in names if name in records]
     commands = [*dict.fromkeys(record["command"] for record in measured), "python -m scripts.bench.performance_page"]
     machines = dict.fromkeys(f"- {describe_briefly(record['machine'])}" for record in measured)
@@ -155,6 +167,7 @@ def page(records: dict[str, Record], picture: str) -> str:
         picture=picture,
         trainings=trainings(records),
         unpadded=f"{features['ratio']:.1f}" if features else "many",
+        errors=errors(records),
         memory=memory(records),
         recognition=recognition(records.get("gpu_recognition")),
         padding=padding(records.get("padding")),

@@ -25,7 +25,7 @@ def evaluate(
     worst: int,
     device: str,
 ) -> None:
-    """Transcribe MANIFEST with MODEL; WER and CER as JSON, and the worst utterances."""
+    """Transcribe or classify MANIFEST with MODEL; scores as JSON, and the worst utterances."""
     from speechxfer.data.manifest import Manifest
     from speechxfer.data.text import TextNormalizer
 
@@ -45,7 +45,7 @@ def evaluate(
     progress = TerminalProgress()
     result = measure(SpeechModel.load(model, device=device), data, normalize, language=language, progress=progress)
     progress.table("the worst utterances", ("errors", "reference", "hypothesis"), worst_table(result.results, worst))
-    progress.say(str(result.rates))
+    progress.say(str(result.scores))
     if output:
         write_json(output, result.to_dict(worst))
     else:

@@ -23,6 +23,7 @@ _SETTINGS = {
     "speed_copies": "training.speed_copies", "seed": "training.seed", "cache": "training.cache",
     "cache_dir": "training.cache_dir", "guard": "training.guard", "unfreeze_every": "plan.unfreeze_every",
     "frame_stride": "pooling.stride",
+    "head": "head", "language": "seq2seq.language", "vocabulary": "text.vocabulary",
     "pad_to_30s": "encoder.pad_to_30s", "normalizer": "text.normalizer", "ignore_unknown": "text.ignore_unknown",
 }  # fmt: skip
 
@@ -34,6 +35,10 @@ _SETTINGS = {
 @click.option("--dev", help="Manifest that decides which epoch is best.")
 @click.option("--test", help="Manifest measured before and after.")
 @click.option("--output", help="Folder for the run.")
+@click.option("--head", type=click.Choice(["ctc", "classification", "seq2seq"]), help="What it learns with: a CTC head (default), a classification head, or Whisper's own decoder.")  # fmt: skip  # noqa: E501
+@click.option("--language", metavar="LL", help="What is spoken, for the decoder of a multilingual Whisper.")
+@click.option("--extend-vocabulary", "vocabulary", flag_value="extend", help="Add the training text's new characters to the model's own CTC head.")  # fmt: skip  # noqa: E501
+@click.option("--new-vocabulary", "vocabulary", flag_value="new", help="Begin with a new CTC head even if the model has one.")  # fmt: skip  # noqa: E501
 @click.option("--freeze-below", type=int, metavar="N", help="Keep layers below the Nth as they are.")
 @click.option("--train-top", type=int, metavar="N", help="Train only the top N layers (and the head).")
 @click.option("--freeze-frontend/--train-frontend", default=None, help="Keep the convolutions below the layers as they are (default: keep).")  # fmt: skip  # noqa: E501
@@ -92,13 +97,13 @@ def show(run: Run, progress: Progress, *, num_rows: int = 6) -> None:
     if run.after is not None:
         before = {result.utterance.id: result.hypothesis for result in run.before.results} if run.before else {}
         rows = [
-            (result.utterance.text or "", before.get(result.utterance.id, "-"), result.hypothesis)
+            (result.reference, before.get(result.utterance.id, "-"), result.hypothesis)
             for result in run.after.results[:: max(1, len(run.after.results) // num_rows)]
         ]
         progress.table("some of the test utterances", ("said", "before", "after"), rows)
         if run.before:
-            progress.say(f"before  {run.before.rates}")
-        progress.say(f"after   {run.after.rates}")
+            progress.say(f"before  {run.before.scores}")
+        progress.say(f"after   {run.after.scores}")
     progress.say(f"model: {run.folder / 'model'}")
 
 

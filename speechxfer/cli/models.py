@@ -23,19 +23,17 @@ def show(model: str, freeze_below: int | None, train_top: int | None, freeze_fro
     checkpoint = find(model)
 
     from speechxfer.cli.terminal import TerminalProgress
-    from speechxfer.encoders import load_encoder
-    from speechxfer.model import SpeechModel
+    from speechxfer.model import open_checkpoint
     from speechxfer.transfer.plan import TransferPlan
 
-    adapted = SpeechModel.load(model, device="cpu") if checkpoint.is_ours else None
-    encoder = adapted.encoder if adapted else load_encoder(model, *checkpoint.read())
+    opened = open_checkpoint(checkpoint)
+    encoder, head = opened.encoder, opened.head
     wanted = PlanConfig(freeze_below=freeze_below, train_top=train_top, freeze_frontend=freeze_frontend)
-    plan = TransferPlan.for_encoder(wanted, encoder)
-    origin = f", adapted from {adapted.source}" if adapted else ""
+    plan = TransferPlan.for_model(wanted, encoder, head)
+    origin = f", adapted from {opened.source}" if checkpoint.is_ours else ""
     click.echo(f"{checkpoint.folder}{origin}")
     click.echo(
         f"{encoder.family} encoder: {encoder.depth} layers of width {encoder.width}, "
-        f"{encoder.frame_rate:g} frames/s{f', {adapted.head.kind} head' if adapted else ''}"
+        f"{encoder.frame_rate:g} frames/s{f', {head.kind} head' if head else ''}"
     )
-    head = adapted.head if adapted else None
     TerminalProgress().table("", ("part", "", "rate", "parameters"), plan.rows(encoder, head))

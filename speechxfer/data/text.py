@@ -22,7 +22,16 @@ def _basic(text: str) -> str:
     return re.sub(r"(?<!\w)'|'(?!\w)", " ", "".join(kept)).strip()
 
 
-_NORMALIZERS: dict[str, tuple[int, Callable[[str], str]]] = {"none": (1, str), "basic": (1, _basic)}
+def _basic_upper(text: str) -> str:
+    """As `_basic`, in upper case: how many published English models spell."""
+    return _basic(text).upper()
+
+
+_NORMALIZERS: dict[str, tuple[int, Callable[[str], str]]] = {
+    "none": (1, str),
+    "basic": (1, _basic),
+    "basic-upper": (1, _basic_upper),
+}
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,10 @@ class CTCVocabulary:
         if not symbols:
             raise DataError("the training texts hold no characters after normalisation; nothing to learn")
         return cls(symbols)
+
+    def extended(self, characters: Iterable[str]) -> CTCVocabulary:
+        """The same numbers, and new ones after them for the characters that it lacks, in code point order."""
+        return CTCVocabulary([*self.symbols, *sorted(set(characters) - set(self.symbols))])
 
     def __len__(self) -> int:
         return len(self.symbols) + 1

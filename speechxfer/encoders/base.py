@@ -28,9 +28,10 @@ os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
 
 @dataclass(frozen=True)
 class LayerGroup:
-    """A named part of an encoder that is frozen or trained as one.
+    """A named part of an encoder or a head that is frozen or trained as one.
 
-    `seam` is the lowest cut above the group: running from a cut at or above it never touches the group.
+    `seam` is the lowest cut above the group: running an encoder from a cut at or above it never touches the group. In
+    a head it counts layers from 1, with 0 for what stands below them.
     """
 
     name: str
@@ -42,7 +43,34 @@ class LayerGroup:
         return [parameter for module in self.modules for parameter in module.parameters()]
 
 
-class Encoder(nn.Module, ABC):
+class Freezable(nn.Module):
+    """A module of which parts can be fixed."""
+
+    _frozen: tuple[nn.Module, ...] = ()
+
+    def layer_groups(self) -> list[LayerGroup]:
+        """All parts from the bottom up; every trainable parameter belongs to exactly one."""
+        raise NotImplementedError
+
+    def freeze(self, groups: Iterable[LayerGroup]) -> None:
+        """Fix these parts and free all others: no gradient, and eval mode even after `train()`."""
+        for group in self.layer_groups():
+            for parameter in group.parameters():
+                parameter.requires_grad_(True)
+        self._frozen = tuple(module for group in groups for module in group.modules)
+        for module in self._frozen:
+            module.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """As everywhere, but frozen parts stay in eval mode."""
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self
+
+
+class Encoder(Freezable, ABC):
     """Waveforms to hidden states, in steps that can be run apart.
 
     `frontend` turns waveforms into the hidden states at cut 0; `run(hidden_states, num_frames, start, stop)`
@@ -78,7 +106,6 @@ class Encoder(nn.Module, ABC):
     #: Compute what is inside a layer again in the backward pass instead of keeping it.
     recompute: bool = False
     pooling: FramePooling | None
-    _frozen: tuple[nn.Module, ...] = ()
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,6 +123,15 @@ class Encoder(nn.Module, ABC):
         Raises:
             RuntimeError: weights are missing or do not fit.
         """
+
+    @property
+    @abstractmethod
+    def architectures(self) -> Mapping[str, tuple[str, str]]:
+        """By kind of head: the class of `transformers` that has both, and what its weights' names begin with."""
+
+    @abstractmethod
+    def feature_extractor(self) -> dict[str, Any]:
+        """What `transformers` has to do to waveforms first, as its `preprocessor_config.json` says it."""
 
     @abstractmethod
     def num_frames(self, num_samples: Any) -> Any:
@@ -218,23 +254,6 @@ class Encoder(nn.Module, ABC):
         for row, waveform in zip(batch, waveforms, strict=True):
             row[: len(waveform)] = torch.from_numpy(waveform)
         return batch, num_samples
-
-    def freeze(self, groups: Iterable[LayerGroup]) -> None:
-        """Fix these parts and free all others: no gradient, and eval mode even after `train()`."""
-        for group in self.layer_groups():
-            for parameter in group.parameters():
-                parameter.requires_grad_(True)
-        self._frozen = tuple(module for group in groups for module in group.modules)
-        for module in self._frozen:
-            module.requires_grad_(False)
-        self.train(self.training)
-
-    def train(self, mode: bool = True) -> Self:
-        """As everywhere, but frozen parts stay in eval mode."""
-        super().train(mode)
-        for module in self._frozen:
-            module.eval()
-        return self
 
     def forward(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
         """The whole stack: waveforms -> hidden states at cut `depth`, number of frames there."""

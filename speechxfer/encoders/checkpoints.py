@@ -1,4 +1,4 @@
-"""Where weights come from: a folder, an installed package, a CTranslate2 folder or the hub.
+"""Where weights come from: a folder, this package, an installed one, a CTranslate2 folder or the hub.
 
 `find` only decides where the weights are, quickly and without torch; `Checkpoint.read` loads them.
 """
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Written into every folder `SpeechModel.save` makes.
 MODEL_FILE = "speechxfer.json"
+#: Models that come with this package.
+SHIPPED = Path(__file__).parents[1] / "pretrained"
 _HUB_PATIENCE_S = 1.5
 #: What belongs to a model's configuration but is kept in other files: tokens never written (newer versions of
 #: `transformers` keep them there only), and whether waveforms are normalised.
@@ -34,6 +36,8 @@ _SETTINGS_ELSEWHERE = {
     "processor_config.json": ("do_normalize",),
 }
 _WANTED_FROM_HUB = ("*.json", "*.safetensors", "*.txt")
+#: Some published models exist in no other form.
+_PICKLED = "pytorch_model*.bin"
 
 
 @dataclass(frozen=True)
@@ -88,41 +92,62 @@ def read_json(path: Path) -> Any:
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
-    """All tensors of a folder's safetensors files.
+    """All tensors of a folder's safetensors files; where there are none, of its `pytorch_model*.bin`.
+
+    The latter are pickles, of which only tensors are read: whatever else one holds is refused, not run.
 
     Raises:
-        CheckpointError: there are none, or one is damaged.
+        CheckpointError: there are none, or one is damaged or more than tensors.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise CheckpointError(
-            f"{folder}: holds no .safetensors file; pickled weights (.bin, .pt) are not opened, convert them first"
-        )
     state: dict[str, Tensor] = {}
     for file in files:
         try:
             state |= load_file(file)
         except (SafetensorError, OSError) as error:
             raise CheckpointError(f"{file}: cannot be read ({error}); copy or download it again") from error
+    pickled = [] if files else sorted(folder.glob(_PICKLED))
+    for file in pickled:
+        state |= _unpickled(file)
+    if not files and not pickled:
+        raise CheckpointError(f"{folder}: holds no weights; wanted .safetensors (or {_PICKLED}) beside config.json")
     return state
 
 
+def _unpickled(file: Path) -> dict[str, Tensor]:
+    import torch
+
+    try:
+        loaded = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever damaged bytes lead to
+        reason = str(error).strip().partition("\n")[0].partition(". ")[0]
+        raise CheckpointError(
+            f"{file}: is damaged, or a pickle of more than tensors, which could run code and is not opened "
+            f"({reason:.120}); download it again, or save it as .safetensors where you trust it"
+        ) from error
+    if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
+        raise CheckpointError(f"{file}: holds something else than named tensors; wanted a model's state dict")
+    return loaded
+
+
 def find(name: str) -> Checkpoint:
-    """Locate a model by folder, installed package or hub id, in this order.
+    """Locate a model by folder, name of one that comes with this package, installed package or hub id, in this order.
 
     Raises:
         CheckpointError: it is nowhere, or the hub cannot be reached (told within two seconds).
     """
     path = Path(name).expanduser()
     if path.is_dir():
-        if not (path / "config.json").is_file():
+        if not any((path / file).is_file() for file in (MODEL_FILE, "config.json")):
             raise CheckpointError(f"{name}: this folder holds no config.json, so it is not a model")
         return Checkpoint(name, path)
     if path.exists():
         raise CheckpointError(f"{name}: is a file; wanted the folder that holds config.json and the weights")
+    if path.name == name and (SHIPPED / name / "config.json").is_file():
+        return Checkpoint(name, SHIPPED / name)
     if folder := _in_package(name):
         return Checkpoint(name, folder)
     if _looks_like_a_path(name):
@@ -176,10 +201,13 @@ def _from_hub(name: str) -> Path:
             f"and {reason}; check the spelling or the connection"
         )
     try:
-        return Path(huggingface_hub.snapshot_download(name, allow_patterns=list(_WANTED_FROM_HUB)))
+        folder = Path(huggingface_hub.snapshot_download(name, allow_patterns=list(_WANTED_FROM_HUB)))
+        if not any(folder.glob("*.safetensors")):
+            huggingface_hub.snapshot_download(name, allow_patterns=[_PICKLED])
     except (HfHubHTTPError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(f"{name}: could not be fetched from the hub ({reason})") from error
+    return folder
 
 
 def _reachable(endpoint: str) -> bool:

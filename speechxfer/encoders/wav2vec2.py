@@ -73,6 +73,25 @@ class Wav2Vec2Encoder(Encoder):
         """With random weights."""
         return cls(cls._config(**config), **options)
 
+    @property
+    def architectures(self) -> Mapping[str, tuple[str, str]]:
+        """The family's classes for both kinds of head."""
+        name = self._model.__name__.removesuffix("Model")
+        kinds = {"ctc": f"{name}ForCTC", "classification": f"{name}ForSequenceClassification"}
+        return {kind: (architecture, self._prefix) for kind, architecture in kinds.items()}
+
+    def feature_extractor(self) -> dict[str, Any]:
+        """Padding only matters to the reference's group norm, which is why that is given no mask."""
+        return {
+            "feature_extractor_type": "Wav2Vec2FeatureExtractor",
+            "sampling_rate": self.sample_rate,
+            "feature_size": 1,
+            "padding_side": "right",
+            "padding_value": 0.0,
+            "do_normalize": self._normalize,
+            "return_attention_mask": getattr(self.config, "feat_extract_norm", "layer") == "layer",
+        }
+
     def num_frames(self, num_samples: Any) -> Any:
         """As the convolutions give, which pad nothing: 49 for 16,000 samples, 1 for 400, 0 for 399."""
         return self._num_frames(num_samples, len(self.config.conv_stride))

@@ -90,6 +90,26 @@ class WhisperEncoder(Encoder):
         """With random weights."""
         return cls(WhisperConfig(**config), **options)
 
+    @property
+    def architectures(self) -> Mapping[str, tuple[str, str]]:
+        """With its own decoder; and a classifier of what is padded to 30 s, for the reference knows nothing else."""
+        whole = {"seq2seq": ("WhisperForConditionalGeneration", "model.encoder.")}
+        return whole | ({"classification": ("WhisperForAudioClassification", "encoder.")} if self.fixed_length else {})
+
+    def feature_extractor(self) -> dict[str, Any]:
+        """The log-mel spectrogram of 30 s."""
+        return {
+            "feature_extractor_type": "WhisperFeatureExtractor",
+            "sampling_rate": self.sample_rate,
+            "feature_size": self.config.num_mel_bins,
+            "n_fft": _WINDOW,
+            "hop_length": _HOP,
+            "chunk_length": _CHUNK_SAMPLES // self.sample_rate,
+            "padding_side": "right",
+            "padding_value": 0.0,
+            "return_attention_mask": False,
+        }
+
     def num_frames(self, num_samples: Any) -> Any:
         """One frame for every started pair of whole 10 ms hops."""
         return (num_samples // _HOP + 1) // 2
@@ -140,7 +160,7 @@ class WhisperEncoder(Encoder):
         return {"config": self.config.to_diff_dict(), "options": {"pad_to_30s": self.fixed_length}}
 
     def load_source(self, state: Mapping[str, Tensor]) -> None:
-        """Take the encoder's weights out of a whole Whisper's state dict."""
-        prefix = "model.encoder."
+        """Take the encoder's weights out of a whole Whisper's state dict, or a classifier's."""
+        prefix = next((begin for begin in ("model.encoder.", "encoder.") if f"{begin}conv1.weight" in state), "")
         own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
         cast(nn.Module, self.modules_).load_state_dict(own)

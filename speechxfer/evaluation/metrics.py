@@ -26,6 +26,16 @@ class ErrorRates:
     insertions: int
     normalizer: str
 
+    @property
+    def rank(self) -> tuple[float, float]:
+        """What decides between two models; lower is better."""
+        return self.wer, self.cer
+
+    @property
+    def summary(self) -> dict[str, float]:
+        """The rates by name."""
+        return {"wer": self.wer, "cer": self.cer}
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)

@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from speechxfer.data.manifest import Utterance
-from speechxfer.decoding.hypothesis import Hypothesis
+from speechxfer.decoding.hypothesis import Prediction
+from speechxfer.encoders.base import Freezable, LayerGroup
 
 
-class Head(nn.Module, ABC):
+@dataclass(frozen=True)
+class Interchange:
+    """How `transformers` writes a head down."""
+
+    #: Beginnings of the head's weights' names, ours -> theirs.
+    names: Mapping[str, str]
+    #: What it adds to `config.json`.
+    config: Mapping[str, Any]
+    #: Further JSON files of the folder by name.
+    files: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Head(Freezable, ABC):
     """Hidden states at the encoder's last cut to labels."""
 
     kind: str
+    #: What its predictions are: what was said, or which class it is.
+    task: Literal["transcription", "classification"] = "transcription"
+
+    #: Peak learning rates of encoder and head that suit it, unless others are asked for.
+    rates: tuple[float, float] = (3e-4, 3e-3)
 
     @abstractmethod
     def targets(self, utterance: Utterance) -> list[int]:
         """The label sequence of an utterance."""
+
+    def num_labels(self, targets: Sequence[int]) -> int:
+        """How many of an utterance's labels are learned; what losses are divided by."""
+        return len(targets)
 
     @abstractmethod
     def loss(self, hidden_states: Tensor, num_frames: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
@@ -32,12 +55,23 @@ class Head(nn.Module, ABC):
         """
 
     @abstractmethod
-    def decode(self, hidden_states: Tensor, num_frames: Tensor, *, language: str | None = None) -> list[Hypothesis]:
-        """[batch, frames, width], [batch] -> one hypothesis each.
+    def decode(self, hidden_states: Tensor, num_frames: Tensor, *, language: str | None = None) -> Sequence[Prediction]:
+        """[batch, frames, width], [batch] -> one prediction each: hypotheses, or classifications, as `task` says.
 
         Raises:
             ConfigError: a language was named that the head does not know.
         """
+
+    def layer_groups(self) -> list[LayerGroup]:
+        """One part, unless a head has layers of its own."""
+        return [LayerGroup(f"{self.kind} head", 1, (self,))]
+
+    def set_dropout(self, probability: float) -> None:
+        """Share of activations set to zero in layers that are trained; most heads have none."""
+
+    def interchange(self) -> Interchange | None:
+        """How `transformers` writes this head down; None where it has no such head."""
+        return None
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from speechxfer.data.text import CTCVocabulary, TextNormalizer, frames_needed
 from speechxfer.decoding.greedy import collapse, hypothesis
 from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.errors import ConfigError
-from speechxfer.heads.base import Head
+from speechxfer.heads.base import Head, Interchange
 
 
 class CTCHead(Head):
@@ -75,6 +75,39 @@ class CTCHead(Head):
         symbols = collapse(path, log_probabilities, CTCVocabulary.BLANK)
         characters = [self.vocabulary.decode([symbol.number]) for symbol in symbols]
         return hypothesis(symbols, characters, 1.0 / self.frame_rate)
+
+    def extended(self, characters: Sequence[str]) -> CTCHead:
+        """A head that can write further characters; what it knew before, it still knows.
+
+        New rows begin as random as those of a new head, with the mean bias of the old characters.
+        """
+        head = CTCHead(self.projection.in_features, self.frame_rate, self.vocabulary.extended(characters), self.normalizer)  # fmt: skip  # noqa: E501
+        known = len(self.vocabulary)
+        with torch.no_grad():
+            head.projection.weight[:known] = self.projection.weight
+            head.projection.bias[known:] = self.projection.bias[1:].mean()
+            head.projection.bias[:known] = self.projection.bias
+        return head
+
+    def interchange(self) -> Interchange | None:
+        """`lm_head`, and the files of a `Wav2Vec2CTCTokenizer` that spells as the vocabulary does.
+
+        None where "|" is a character, for that is how such a tokenizer spells the space.
+        """
+        symbols = self.vocabulary.symbols
+        if "|" in symbols:
+            return None
+        spelled = {"|" if symbol == " " else symbol: number for number, symbol in enumerate(symbols, start=1)}
+        tokenizer = {
+            "tokenizer_class": "Wav2Vec2CTCTokenizer", "word_delimiter_token": "|", "do_lower_case": False,
+            "pad_token": "<pad>", "unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>",
+        }  # fmt: skip
+        config = {
+            "vocab_size": len(self.vocabulary), "pad_token_id": CTCVocabulary.BLANK,
+            "ctc_loss_reduction": "mean", "ctc_zero_infinity": True,
+        }  # fmt: skip
+        files = {"vocab.json": {"<pad>": CTCVocabulary.BLANK, **spelled}, "tokenizer_config.json": tokenizer}
+        return Interchange({"projection.": "lm_head."}, config, files)
 
     def describe(self) -> dict[str, Any]:
         """Vocabulary and normaliser."""

@@ -1,146 +1,424 @@
-"""Whisper's own decoder, as it was trained: hidden states to text, token by token."""
+"""Whisper's own decoder: hidden states to text, token by token; trained with the transcript so far as its input.
+
+The modules are those of `transformers`; they are called layer by layer, so that what is padded is never attended to.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 from transformers import WhisperConfig
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.models.whisper.modeling_whisper import WhisperDecoder
 
 from speechxfer.data.manifest import Utterance
+from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Hypothesis
+from speechxfer.decoding.sanity import is_doubtful, without_loop
+from speechxfer.decoding.search import Written, beam_search, greedy
+from speechxfer.encoders.base import LayerGroup, valid_positions
 from speechxfer.errors import CheckpointError, ConfigError
-from speechxfer.heads.base import Head
+from speechxfer.heads.base import Head, Interchange
+
+#: Most tokens for an utterance: some, and so many for each of its seconds. Fast speech in a script that is spelled in
+#: bytes stays below; a loop is cut soon.
+_TOKENS, _TOKENS_A_SECOND = 16, 25
+#: The grid of time stamps, in seconds.
+_TICK_S = 0.02
+#: Tokens of context that a prompt may hold; as many as Whisper was trained with.
+_MOST_CONTEXT = 223
+_NOT_LEARNED = -100
+
+
+@dataclass(frozen=True)
+class Search:
+    """How text is looked for."""
+
+    #: Hypotheses followed at once; 1 is greedy.
+    beams: int = 1
+    #: Further tries, by chance, for what looks wrong after the first: what log-probabilities are divided by.
+    temperatures: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8, 1.0)
+    #: Words that are likely to occur: names, terms.
+    context: str = ""
 
 
 class WhisperSeq2SeqHead(Head):
-    """Greedy decoding without timestamps; it cannot be trained or saved yet.
+    """The decoder half of Whisper with its tokenizer.
+
+    Targets are whole token sequences. Those that are given (the prompt) stand there inverted (`~token`, so below
+    zero); the others are learned.
 
     Args:
         config: the whole model's configuration.
-        state: the whole model's weights.
         tokenizer: its tokenizer, special tokens included.
+        normalizer: how a transcript is written before it is learned.
+        language: what is spoken, by its code; of a multilingual model only. None lets it find out.
+        task: "transcribe" or "translate", of a multilingual model.
+        attend_everything: attend to all hidden states, as with audio padded to 30 s, not only an utterance's own.
+        timestamp_share: share of the utterances that are learned with their times.
+        label_smoothing: share of a target that is spread over all tokens.
+        untouched: never write nothing, as the original does; what is trained may.
     """
 
     kind = "seq2seq"
+    rates = (1e-4, 1e-4)
 
-    def __init__(self, config: WhisperConfig, state: dict[str, Tensor], tokenizer: Tokenizer) -> None:
+    def __init__(
+        self, config: WhisperConfig, tokenizer: Tokenizer, normalizer: TextNormalizer | None = None, *,
+        language: str | None = None, task: str = "transcribe", attend_everything: bool = False,
+        timestamp_share: float = 0.0, label_smoothing: float = 0.0, untouched: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.config = config
         self.tokenizer = tokenizer
+        self.normalizer = normalizer or TextNormalizer("none")
+        self.language, self.task_token = language, task
+        self.attend_everything = attend_everything
+        self.timestamp_share, self.label_smoothing = timestamp_share, label_smoothing
+        self.untouched = untouched
+        self.search = Search()
         self.decoder = WhisperDecoder(config)
-        prefix = "model.decoder."
-        self.decoder.load_state_dict(
-            {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-        )
-        self.max_tokens = config.max_target_positions // 2
+        self._end = self._token("<|endoftext|>")
+        self._start = self._token("<|startoftranscript|>")
+        self._plain = self._token("<|notimestamps|>")
+        self.frame_rate = 50.0
+        self._check_language(language)
 
     @property
     def is_multilingual(self) -> bool:
         """Whether prompts name a language and a task."""
         return self._token("<|transcribe|>") > self._token("<|translate|>") and self.config.vocab_size >= 51_865
 
+    @property
+    def max_positions(self) -> int:
+        """Most tokens of a sequence, prompt and end included."""
+        return cast(int, self.config.max_target_positions)
+
+    # Learning
+
+    def learn(
+        self, normalizer: TextNormalizer, *, language: str | None, task: str, timestamp_share: float,
+        label_smoothing: float,
+    ) -> None:  # fmt: skip
+        """What is to be learned from now on; see the arguments of the class.
+
+        Raises:
+            ConfigError: the model lacks the language.
+        """
+        self._check_language(language)
+        self.normalizer, self.language, self.task_token = normalizer, language, task
+        self.timestamp_share, self.label_smoothing, self.untouched = timestamp_share, label_smoothing, False
+
     def targets(self, utterance: Utterance) -> list[int]:
-        """Token numbers of the transcript and the end."""
-        return [*self.tokenizer.encode(utterance.text or "", add_special_tokens=False).ids, self._end]
+        """Prompt, transcript and end; context words are those of the manifest's column `context`."""
+        text = self.normalizer(utterance.text or "")
+        tokens = self._spell(text)
+        stamped = utterance.duration is not None and _chance(utterance.id) < self.timestamp_share
+        if stamped and tokens:
+            last = round(min(utterance.duration or 0.0, 30.0) / _TICK_S)
+            tokens = [self._plain + 1, *tokens, self._plain + 1 + last]
+        prompt = self._prompt(self.language, str(utterance.extra.get("context") or ""), plain=not stamped)
+        return [*(~token for token in prompt), *tokens, self._end]
+
+    def num_labels(self, targets: Sequence[int]) -> int:
+        """Tokens that are learned."""
+        return sum(token >= 0 for token in targets)
 
     def loss(self, hidden_states: Tensor, num_frames: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
-        """Not offered: an untouched Whisper is only decoded from."""
-        raise ConfigError("head seq2seq cannot be trained by this version; wanted head ctc")
+        """Summed cross-entropy of the tokens that are learned, each after those before it."""
+        device = hidden_states.device
+        rows = [torch.tensor([token if token >= 0 else ~token for token in row]) for row in targets]
+        learned = [torch.tensor([token if token >= 0 else _NOT_LEARNED for token in row[1:]]) for row in targets]
+        inputs = pad_sequence([row[:-1] for row in rows], batch_first=True, padding_value=self._end).to(device)
+        labels = pad_sequence(learned, batch_first=True, padding_value=_NOT_LEARNED).to(device)
+        output = self._run(inputs, hidden_states, self._attended(hidden_states, num_frames), None)
+        wanted = labels != _NOT_LEARNED  # only there the vocabulary is worth multiplying by
+        logits = F.linear(output[wanted], self.decoder.embed_tokens.weight).float()
+        return F.cross_entropy(logits, labels[wanted], label_smoothing=self.label_smoothing, reduction="sum")
 
-    def describe(self) -> dict[str, Any]:
-        """Not offered: an untouched Whisper is opened from its own folder."""
-        raise CheckpointError("an untouched Whisper is not saved again; use the folder it came from")
+    def layer_groups(self) -> list[LayerGroup]:
+        """Tokens and positions, then each layer; the final norm moves with the top layer."""
+        decoder = self.decoder
+        groups = [LayerGroup("token embedding", 0, (decoder.embed_tokens, decoder.embed_positions))]
+        for index, layer in enumerate(decoder.layers):
+            top = (decoder.layer_norm,) if index == len(decoder.layers) - 1 else ()
+            groups.append(LayerGroup(f"decoder layer {index}", index + 1, (layer, *top)))
+        return groups
+
+    def set_dropout(self, probability: float) -> None:
+        """On what each layer adds; not inside attention, whose fast kernels have none on a CPU."""
+        for layer in self.decoder.layers:
+            layer.dropout = layer.activation_dropout = probability
+
+    # Writing
 
     @torch.inference_mode()
     def decode(self, hidden_states: Tensor, num_frames: Tensor, *, language: str | None = None) -> list[Hypothesis]:
-        """[batch, frames, width] -> the greedy transcript of each; all frames are attended to.
+        """[batch, frames, width], [batch] -> the transcript of each.
+
+        What looks wrong (a loop, or tokens the model itself doubts) is tried again by chance with higher and higher
+        temperatures, as Whisper does (Radford et al., 2022, section 4.5); the least doubtful try is kept.
 
         Raises:
             ConfigError: a language was asked for that the model lacks.
         """
-        prompt = self._prompt(hidden_states, language)
-        cache = EncoderDecoderCache(DynamicCache(config=self.config), DynamicCache(config=self.config))
-        tokens, written = prompt, prompt[:, :0]
-        finished = torch.zeros(len(prompt), dtype=torch.bool, device=prompt.device)
-        total = torch.zeros(len(prompt), device=prompt.device)
-        for step in range(self.max_tokens):
-            scores = self._scores(tokens, hidden_states, cache, first=step == 0)
-            best, chosen = scores.max(dim=-1)
-            total += best.masked_fill(finished, 0.0)
-            chosen = chosen.masked_fill(finished, self._end)
-            written = torch.cat([written, chosen[:, None]], dim=1)
-            finished |= chosen == self._end
-            if bool(finished.all()):
+        self._check_language(language)
+        mask = self._attended(hidden_states, num_frames)
+        prompt = self._prompts(hidden_states, mask, language or self.language)
+        limits = [
+            min(int(_TOKENS + _TOKENS_A_SECOND * frames / self.frame_rate), self.max_positions - prompt.shape[1])
+            for frames in num_frames.tolist()
+        ]
+        scorer = self._scorer(prompt, hidden_states, mask)
+        if self.search.beams > 1:
+            written = beam_search(scorer, prompt, end=self._end, limits=limits, beams=self.search.beams)
+        else:
+            written = greedy(scorer, prompt, end=self._end, limits=limits)
+        no_speech = scorer.no_speech
+        written = self._tried_again(written, prompt, hidden_states, mask, limits)
+        return [self._read(item, silence) for item, silence in zip(written, no_speech, strict=True)]
+
+    def _tried_again(
+        self, written: list[Written], prompt: Tensor, hidden_states: Tensor, mask: Tensor | None, limits: list[int]
+    ) -> list[Written]:
+        best = list(written)
+        doubtful = [row for row, item in enumerate(best) if is_doubtful(item, self._text(item))]
+        for temperature in self.search.temperatures:
+            if not doubtful:
                 break
-            tokens = chosen[:, None]
-        lengths = (written != self._end).sum(1) + 1
-        confidences = (total / lengths).exp().tolist()
-        texts = self.tokenizer.decode_batch(written.tolist(), skip_special_tokens=True)
-        return [Hypothesis(text.strip(), (), score) for text, score in zip(texts, confidences, strict=True)]
+            rows = torch.tensor(doubtful, device=prompt.device)
+            scorer = self._scorer(prompt[rows], hidden_states[rows], None if mask is None else mask[rows])
+            tries = greedy(
+                scorer, prompt[rows], end=self._end, limits=[limits[row] for row in doubtful],
+                temperature=temperature, chance=torch.Generator(prompt.device).manual_seed(0),
+            )  # fmt: skip
+            for row, item in zip(list(doubtful), tries, strict=True):
+                if not is_doubtful(item, self._text(item)):
+                    best[row] = item
+                    doubtful.remove(row)
+        for row in doubtful:  # nothing better was found
+            best[row] = replace(best[row], tokens=without_loop(best[row].tokens))
+        return best
 
-    def _scores(self, tokens: Tensor, hidden_states: Tensor, cache: EncoderDecoderCache, *, first: bool) -> Tensor:
-        """Log-probabilities [batch, vocabulary] of the next token, unwanted ones at minus infinity."""
-        output = self.decoder(
-            input_ids=tokens, encoder_hidden_states=hidden_states, past_key_values=cache, use_cache=True
-        )
-        logits = F.linear(output.last_hidden_state[:, -1], self.decoder.embed_tokens.weight).float()
-        unwanted = list(self.config.suppress_tokens or [])
-        if first:
-            unwanted += list(self.config.begin_suppress_tokens or [])
-        logits[:, [*unwanted, *range(self._token("<|startoftranscript|>"), logits.shape[1])]] = -torch.inf
-        return F.log_softmax(logits, dim=-1)
+    def _read(self, written: Written, no_speech: float) -> Hypothesis:
+        text = self._text(written)
+        if no_speech > _NO_SPEECH and written.mean_log_probability < _DOUBT:
+            text = ""
+        return Hypothesis(text, (), float(torch.tensor(written.mean_log_probability).exp()) if text else None)
 
-    def _prompt(self, hidden_states: Tensor, language: str | None) -> Tensor:
-        start, device = self._token("<|startoftranscript|>"), hidden_states.device
-        plain = [start, self._token("<|notimestamps|>")]
+    def _text(self, written: Written) -> str:
+        return self.tokenizer.decode(list(written.tokens), skip_special_tokens=True).strip()
+
+    def _scorer(self, prompt: Tensor, hidden_states: Tensor, mask: Tensor | None) -> _Scorer:
+        unwanted = {*(self.config.suppress_tokens or []), *range(self._start, self.config.vocab_size)} - {self._end}
+        first = set(self.config.begin_suppress_tokens or []) - (set() if self.untouched else {self._end})
+        return _Scorer(self, hidden_states, mask, sorted(unwanted), sorted(unwanted | first))
+
+    # Prompts
+
+    def _prompt(self, language: str | None, context: str, *, plain: bool) -> list[int]:
+        """Tokens that are given; `plain` asks for text without times."""
+        words = self._spell(context)[-_MOST_CONTEXT:]
+        before = [self._token("<|startofprev|>"), *words] if words else []
+        spoken = [self._token(f"<|{language}|>"), self._token(f"<|{self.task_token}|>")] if self.is_multilingual else []
+        return [*before, self._start, *spoken, *([self._plain] if plain else [])]
+
+    def _prompts(self, hidden_states: Tensor, mask: Tensor | None, language: str | None) -> Tensor:
+        """The prompt of each row [batch, count], its language the one asked for or the most likely one."""
+        device = hidden_states.device
+        known = language or ("en" if not self.is_multilingual else None)
+        prompt = self._prompt(known or "en", self.search.context, plain=True)
+        prompts = torch.tensor([prompt], device=device).repeat(len(hidden_states), 1)
+        if known is None:
+            prompts[:, prompt.index(self._start) + 1] = self._spoken(hidden_states, mask)
+        return prompts
+
+    def _spoken(self, hidden_states: Tensor, mask: Tensor | None) -> Tensor:
+        """The token of the most likely language of each row [batch]."""
+        tokens = torch.full((len(hidden_states), 1), self._start, device=hidden_states.device)
+        logits = self._logits(self._run(tokens, hidden_states, mask, None)[:, -1])
+        first, last = self._start + 1, self._token("<|translate|>")
+        return logits[:, first:last].argmax(dim=-1) + first
+
+    def _check_language(self, language: str | None) -> None:
+        if language is None:
+            return
         if not self.is_multilingual:
-            if language not in (None, "en"):
+            if language != "en":
                 raise ConfigError(f"language {language!r}: this Whisper knows English only; leave --language out")
-            return torch.tensor([plain], device=device).expand(len(hidden_states), -1)
-        spoken = self._language(hidden_states, language)
-        task = torch.tensor([self._token("<|transcribe|>"), plain[1]], device=device)
-        first = torch.full_like(spoken, start)
-        return torch.cat([first, spoken, task.expand(len(spoken), -1)], dim=1)
+        elif self.tokenizer.token_to_id(f"<|{language}|>") is None:
+            raise ConfigError(f"language {language!r} is not one this Whisper knows; wanted a code such as 'it'")
 
-    def _language(self, hidden_states: Tensor, language: str | None) -> Tensor:
-        """Token of the language of each row [batch, 1]: the one asked for, or the most likely one."""
-        start, device = self._token("<|startoftranscript|>"), hidden_states.device
-        if language is not None:
-            number = self.tokenizer.token_to_id(f"<|{language}|>")
-            if number is None:
-                raise ConfigError(f"language {language!r} is not one this Whisper knows; wanted a code such as 'it'")
-            return torch.full((len(hidden_states), 1), number, device=device)
-        tokens = torch.full((len(hidden_states), 1), start, device=device)
-        output = self.decoder(input_ids=tokens, encoder_hidden_states=hidden_states)
-        logits = F.linear(output.last_hidden_state[:, -1], self.decoder.embed_tokens.weight)
-        first, last = start + 1, self._token("<|translate|>")
-        return logits[:, first:last].argmax(dim=-1, keepdim=True) + first
-
-    @property
-    def _end(self) -> int:
-        return self._token("<|endoftext|>")
+    def _spell(self, text: str) -> list[int]:
+        return self.tokenizer.encode(f" {text}", add_special_tokens=False).ids if text else []
 
     def _token(self, name: str) -> int:
         number = self.tokenizer.token_to_id(name)
         assert isinstance(number, int), f"a Whisper tokenizer without {name}"
         return number
 
+    # The decoder
 
-def load_whisper_head(folder: Path, config: dict[str, Any], state: dict[str, Tensor]) -> WhisperSeq2SeqHead:
+    def _attended(self, hidden_states: Tensor, num_frames: Tensor) -> Tensor | None:
+        """Which frames are attended to [batch, 1, 1, frames]; None where all are."""
+        if self.attend_everything or bool((num_frames.cpu() >= hidden_states.shape[1]).all()):
+            return None
+        lengths = num_frames.to(hidden_states.device).clamp(min=1)
+        return valid_positions(lengths, hidden_states.shape[1])[:, None, None]
+
+    def _run(
+        self, tokens: Tensor, hidden_states: Tensor, mask: Tensor | None, cache: EncoderDecoderCache | None
+    ) -> Tensor:
+        """Tokens [batch, count] after those in the cache -> what stands before the vocabulary [batch, count, width]."""
+        decoder = self.decoder
+        past = cache.get_seq_length() if cache is not None else 0
+        positions = decoder.embed_positions.weight[past : past + tokens.shape[1]]
+        output = decoder.embed_tokens(tokens) + positions
+        for layer in decoder.layers:
+            output = layer(output, None, hidden_states, mask, past_key_values=cache, use_cache=cache is not None)
+        return cast(Tensor, decoder.layer_norm(output))
+
+    def _no_speech(self, tokens: Tensor, output: Tensor) -> list[float]:
+        """Probability that nothing is said, read where the transcript starts, of each row of a prompt."""
+        token = self.tokenizer.token_to_id("<|nospeech|>") or self.tokenizer.token_to_id("<|nocaptions|>")
+        if token is None:
+            return [0.0] * len(tokens)
+        start = tokens[0].tolist().index(self._start)
+        return self._logits(output[:, start]).softmax(-1)[:, token].tolist()
+
+    def _logits(self, output: Tensor) -> Tensor:
+        return F.linear(output, self.decoder.embed_tokens.weight).float()
+
+    # Folders
+
+    def interchange(self) -> Interchange:
+        """The decoder, the tokenizer's file, and what `generate` has to know."""
+        known = ("suppress_tokens", "begin_suppress_tokens")
+        generation: dict[str, Any] = {name: list(getattr(self.config, name) or []) for name in known}
+        generation |= {
+            "decoder_start_token_id": self._start, "bos_token_id": self._end, "eos_token_id": self._end,
+            "pad_token_id": self._end, "no_timestamps_token_id": self._plain, "max_length": self.max_positions,
+            "is_multilingual": self.is_multilingual, "prev_sot_token_id": self._token("<|startofprev|>"),
+            "return_timestamps": False,
+        }  # fmt: skip
+        if not self.untouched:
+            generation["begin_suppress_tokens"] = [
+                token for token in generation["begin_suppress_tokens"] if token != self._end
+            ]
+        if self.is_multilingual:
+            languages = range(self._start + 1, self._token("<|translate|>"))
+            generation["lang_to_id"] = {self.tokenizer.id_to_token(token): token for token in languages}
+            generation["task_to_id"] = {task: self._token(f"<|{task}|>") for task in ("transcribe", "translate")}
+            generation |= {"task": self.task_token} | ({"language": self.language} if self.language else {})
+        files = {
+            "generation_config.json": generation,
+            "tokenizer.json": json.loads(self.tokenizer.to_str()),
+            "tokenizer_config.json": {
+                "tokenizer_class": "WhisperTokenizer", "unk_token": "<|endoftext|>", "bos_token": "<|endoftext|>",
+                "eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>", "model_max_length": 1024,
+            },
+        }  # fmt: skip
+        return Interchange({"decoder.": "model.decoder."}, {}, files)
+
+    def describe(self) -> dict[str, Any]:
+        """Everything but the tokenizer, which has a file of its own."""
+        return {
+            "kind": self.kind,
+            "normalizer": {"name": self.normalizer.name, "version": self.normalizer.version},
+            "language": self.language, "task": self.task_token, "attend_everything": self.attend_everything,
+            "timestamp_share": self.timestamp_share, "label_smoothing": self.label_smoothing,
+            "untouched": self.untouched,
+        }  # fmt: skip
+
+    @classmethod
+    def restore(cls, description: Mapping[str, Any], config: Mapping[str, Any], folder: Path) -> WhisperSeq2SeqHead:
+        """The inverse of `describe`, with random weights.
+
+        Raises:
+            CheckpointError: there is no tokenizer.
+        """
+        options = {name: value for name, value in description.items() if name not in ("kind", "normalizer")}
+        normalizer = TextNormalizer(description["normalizer"]["name"])
+        return cls(WhisperConfig(**config), read_tokenizer(folder), normalizer, **options)
+
+
+#: Above this probability of the token that says so, and with less than this a token for what was written, nothing was
+#: said (Radford et al., 2022).
+_NO_SPEECH, _DOUBT = 0.6, -1.0
+
+
+class _Scorer:
+    """The decoder with what it remembers of a batch."""
+
+    def __init__(
+        self, head: WhisperSeq2SeqHead, hidden_states: Tensor, mask: Tensor | None,
+        unwanted: list[int], unwanted_first: list[int],
+    ) -> None:  # fmt: skip
+        self._head, self._hidden_states, self._mask = head, hidden_states, mask
+        self._unwanted, self._unwanted_first = unwanted, unwanted_first
+        config = head.config
+        self._cache = EncoderDecoderCache(DynamicCache(config=config), DynamicCache(config=config))
+        #: Probability of each row that nothing is said, known after the first call.
+        self.no_speech: list[float] = []
+
+    def __call__(self, tokens: Tensor) -> Tensor:
+        head, is_first = self._head, self._cache.get_seq_length() == 0
+        output = head._run(tokens, self._hidden_states, self._mask, self._cache)
+        if is_first:
+            self.no_speech = head._no_speech(tokens, output)
+        logits = head._logits(output[:, -1])
+        logits[:, self._unwanted_first if is_first else self._unwanted] = -torch.inf
+        return F.log_softmax(logits, dim=-1)
+
+    def keep(self, rows: Tensor) -> None:
+        """Reorder what is remembered."""
+        if len(rows):
+            self._cache.reorder_cache(rows)
+            self._hidden_states = self._hidden_states[rows]
+            self._mask = None if self._mask is None else self._mask[rows]
+
+
+def load_whisper_head(
+    folder: Path, config: dict[str, Any], state: Mapping[str, Tensor], **options: Any
+) -> WhisperSeq2SeqHead:
     """The decoder half of a Whisper checkpoint with the tokenizer in its folder.
 
     Raises:
-        CheckpointError: there is no tokenizer.
+        CheckpointError: there is no tokenizer, or weights are missing.
+    """
+    head = WhisperSeq2SeqHead(WhisperConfig(**config), read_tokenizer(folder), **options)
+    prefix = "model.decoder."
+    own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    try:
+        cast(nn.Module, head.decoder).load_state_dict(own)
+    except RuntimeError as error:
+        detail = " ".join(str(error).split())
+        raise CheckpointError(f"{folder}: the decoder's weights do not fit config.json: {detail:.300}") from error
+    return head
+
+
+def read_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a Whisper's folder.
+
+    Raises:
+        CheckpointError: there is none.
     """
     path = folder / "tokenizer.json"
     if not path.is_file():
         raise CheckpointError(f"{folder}: lacks tokenizer.json, so its decoder's output cannot be read")
-    return WhisperSeq2SeqHead(WhisperConfig(**config), state, Tokenizer.from_file(str(path)))
+    return Tokenizer.from_file(str(path))
+
+
+def _chance(name: str) -> float:
+    """A number in [0, 1) that belongs to a name."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=6).digest(), "big") / 2**48

@@ -38,8 +38,9 @@ class Position:
     #: Sums over the epoch so far.
     loss: float = 0.0
     labels: int = 0
-    #: Dev WER and CER.
-    best: tuple[float, float] | None = None
+    #: The best epoch so far: what it was chosen by (lower is better), and its dev scores by name.
+    best: tuple[float, ...] | None = None
+    best_scores: dict[str, float] = field(default_factory=dict)
     best_epoch: int = 0
     #: What the learning rates are multiplied by after a return to an earlier state, and how many there were.
     rate_scale: float = 1.0

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from speechxfer.config import FinetuneConfig
-from speechxfer.data.loading import texts
 from speechxfer.data.manifest import Manifest
-from speechxfer.data.text import CTCVocabulary, TextNormalizer
-from speechxfer.encoders import load_encoder
+from speechxfer.data.text import TextNormalizer
+from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.encoders.checkpoints import Checkpoint, find
-from speechxfer.errors import CheckpointError, ConfigError
-from speechxfer.evaluation.evaluate import Evaluation, compare, evaluate, recognise_all
-from speechxfer.heads.ctc import CTCHead
+from speechxfer.evaluation.evaluate import Evaluation, compare, evaluate, predict_all
 from speechxfer.model import SpeechModel, choose_device
 from speechxfer.progress import Progress
 from speechxfer.storage import write_json
@@ -27,7 +24,8 @@ from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
 from speechxfer.training.fit import Task, fit
 from speechxfer.training.preparation import Preparation
-from speechxfer.training.suitability import check_characters, report_short
+from speechxfer.training.starting_point import starting_point
+from speechxfer.training.suitability import check
 from speechxfer.transfer.plan import TransferPlan
 
 
@@ -66,11 +64,10 @@ def finetune(
     run_folder.claim(folder, config, resume=resume, overwrite=overwrite)
     checkpoint = find(config.model)
     manifests = {name: _open(path) for name, path in _splits(config).items()}
-    model, plan = _fresh_model(config, checkpoint, manifests["train"], progress)
+    start = starting_point(config, checkpoint, manifests["train"], progress)
+    model, plan = start.model, start.plan
     device = choose_device(config.device)
-    assert isinstance(model.head, CTCHead)
-    check_characters(model.head, manifests, ignore=config.text.ignore_unknown, progress=progress)
-    report_short(model.encoder, model.head, manifests["train"], progress)
+    check(model, manifests, ignore_unknown=config.text.ignore_unknown, progress=progress)
     plan.apply(model, 0)
     _show_plan(plan, model, progress)
     world.barrier()
@@ -79,7 +76,7 @@ def finetune(
         run_folder.write_config(folder, config)
     world.barrier()
     before = None
-    if world.is_main and model.encoder.has_decoder:
+    if world.is_main and start.transcribes:
         before = _zero_shot(config, checkpoint, manifests.get("test"), progress)
     preparation = Preparation(model.to(device).encoder, config.training, _precision(config, device), world, progress)
     position = fit(_task(config, model, plan, manifests, preparation), preparation, resume=resume)
@@ -98,7 +95,7 @@ def _metrics(
     position: Position, preparation: Preparation, before: Evaluation | None, after: Evaluation | None
 ) -> dict[str, Any]:
     seconds = {"prefix": preparation.seconds.get("train", 0.0), "training": position.training_s, "dev": position.dev_s}
-    metrics: dict[str, Any] = {"dev": dict(zip(("wer", "cer"), position.best or (), strict=False))}
+    metrics: dict[str, Any] = {"dev": position.best_scores}
     metrics |= {"best_epoch": position.best_epoch, "epochs": position.epoch, "steps": position.step}
     metrics["seconds"] = {name: round(value, 2) for name, value in seconds.items()}
     return metrics | {name: item.to_dict() for name, item in (("before", before), ("after", after)) if item}
@@ -144,31 +141,6 @@ def _open(path: str) -> Manifest:
     return manifest
 
 
-def _fresh_model(
-    config: FinetuneConfig, checkpoint: Checkpoint, train: Manifest, progress: Progress
-) -> tuple[SpeechModel, TransferPlan]:
-    """The pre-trained encoder under a new head that can write the training texts, and what of it moves."""
-    if checkpoint.is_ours:
-        raise CheckpointError(f"{config.model}: is an adapted model already; wanted a pre-trained one")
-    normalizer = TextNormalizer(config.text.normalizer)
-    vocabulary = CTCVocabulary.from_texts(normalizer(text) for text in texts(train))
-    source, state = checkpoint.read()
-    torch.manual_seed(config.training.seed)
-    encoder = load_encoder(checkpoint.name, source, state, **asdict(config.encoder))
-    plan = TransferPlan.for_encoder(config.plan, encoder)
-    if config.pooling.stride > 1:
-        if plan.seam == encoder.depth:
-            raise ConfigError(
-                f"pooling.stride is {config.pooling.stride}, but only the head is trained and there is no layer above "
-                "the seam to be spared work; train one at least (--train-top 1), or leave --frame-stride out"
-            )
-        encoder.set_pooling(plan.seam or 0, config.pooling.stride, config.pooling.kind)
-    head = CTCHead(encoder.width, encoder.output_frame_rate, vocabulary, normalizer)
-    progress.say(f"{checkpoint.name}: {encoder.family} encoder, {encoder.depth} layers of width {encoder.width}")
-    progress.say(f"{len(vocabulary) - 1} characters in the training text: {''.join(vocabulary.symbols)!r}")
-    return SpeechModel(encoder, head, checkpoint.name), plan
-
-
 def _show_plan(plan: TransferPlan, model: SpeechModel, progress: Progress) -> None:
     total = sum(parameter.numel() for parameter in model.parameters())
     title = f"{plan.num_trained(model):,} of {total:,} parameters are trained"
@@ -185,10 +157,11 @@ def _zero_shot(
     data = run_folder.data_digest([test])
     known = json.loads(path.read_text()) if path.is_file() else {}
     if known.get("data") == data:
-        return compare(test, known["hypotheses"], normalizer)
-    progress.say(f"before: {checkpoint.name} with its own decoder")
-    hypotheses = [item.text for item in recognise_all(SpeechModel.load(config.model, device=config.device), test, progress=progress)]  # fmt: skip  # noqa: E501
-    write_json(path, {"data": data, "hypotheses": hypotheses})
-    before = compare(test, hypotheses, normalizer)
+        return compare(test, [Hypothesis(text) for text in known["hypotheses"]], normalizer)
+    progress.say(f"before: {checkpoint.name} as it is")
+    predictions = predict_all(SpeechModel.load(config.model, device=config.device), test, progress=progress)
+    texts = [item.text for item in predictions if isinstance(item, Hypothesis)]
+    write_json(path, {"data": data, "hypotheses": texts})
+    before = compare(test, predictions, normalizer)
     progress.say(f"before: {before.rates}")
     return before

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from speechxfer.config import AugmentConfig, TrainingConfig
 from speechxfer.data import batching
 from speechxfer.data.text import TextNormalizer
+from speechxfer.decoding.hypothesis import Hypothesis, Prediction
 from speechxfer.errors import CheckpointError, TrainingError
-from speechxfer.evaluation.metrics import ErrorRates, error_rates
+from speechxfer.evaluation.evaluate import Scores, score
 from speechxfer.model import SpeechModel
 from speechxfer.storage import write_text
 from speechxfer.training import checkpoint
@@ -61,7 +62,7 @@ class _DerailedError(Exception):
 
 
 def fit(task: Task, preparation: Preparation, *, resume: bool) -> Position:
-    """Train the plan's suffix; the best model by dev WER is in `folder/model`, the last states in `checkpoints`.
+    """Train the plan's suffix; the best model by dev error is in `folder/model`, the last states in `checkpoints`.
 
     Interrupted (Ctrl-C), it writes the state it has and passes the interruption on.
 
@@ -113,6 +114,7 @@ class _Loop:
         self.saved = time.monotonic()
         self.pending: list[tuple[Tensor, Tensor, Sequence[int]]] = []
         task.model.encoder.set_dropout(task.training.dropout)
+        task.model.head.set_dropout(task.training.dropout)
         task.model.encoder.recompute = task.training.recompute
         aside = self.budget.set_aside(list(map(task.train.inputs.copies.computed_s, self._heard(0))))
         if aside:
@@ -175,7 +177,7 @@ class _Loop:
         waited = Waited()
         for indices, batches in waited.count(self._fed(steps[at.batch :], at.epoch)):
             self._step(at, indices, batches, (at.epoch + at.batch / len(steps)) / self.training.epochs)
-            at.labels += sum(len(self.train.targets[index]) for index in indices)
+            at.labels += self._labels(indices)
             at.batch, at.step = at.batch + 1, at.step + 1
             due = time.monotonic() - self.saved > 60 * self.training.checkpoint_minutes
             if len(self.pending) >= _LOOK_EVERY.get(self.device.type, 20) or due or at.batch == len(steps):
@@ -264,7 +266,7 @@ class _Loop:
 
     def _gradients(self, at: Position, indices: Sequence[int], batches: list[Batch]) -> Tensor:
         """Add up a step's gradients; its summed loss a label. Where memory runs out, in smaller pieces."""
-        labels = max(1, sum(len(self.train.targets[index]) for index in indices))
+        labels = max(1, self._labels(indices))
         while True:
             self._dropout_chance.manual_seed(
                 (self.training.seed * 1_000_003 + at.step) * self.world.size + self.world.rank
@@ -283,6 +285,9 @@ class _Loop:
                 return total
             self._shrink(batch)
             batches = [self._load(cut, at.epoch) for cut in self._cut(indices, at.epoch)]
+
+    def _labels(self, indices: Sequence[int]) -> int:
+        return sum(self.model.head.num_labels(self.train.targets[index]) for index in indices)
 
     def _shrink(self, batch: Batch) -> None:
         self.optimizer.zero_grad(set_to_none=True)
@@ -323,7 +328,7 @@ class _Loop:
         collected = [(loss, norm, indices) for (loss, norm), (_, _, indices) in zip(values, self.pending, strict=True)]
         self.pending.clear()
         for loss, _, indices in collected:
-            at.loss += loss * sum(len(self.train.targets[index]) for index in indices)
+            at.loss += loss * self._labels(indices)
         return collected
 
     def _heed(self, alarm: Alarm | None) -> None:
@@ -343,44 +348,45 @@ class _Loop:
     def _close(self, at: Position, waited: float, padding: float) -> None:
         """Measure dev, keep the best model, record the epoch, write a checkpoint."""
         started = time.monotonic()
-        rates, silent = self._dev_rates()
+        scores, silent = self._dev_scores()
         at.dev_s += time.monotonic() - started
         mean = at.loss / max(at.labels, 1)
-        self._heed(self.guard.epoch(at.epoch + 1, mean, rates.wer, silent))
-        is_best = at.best is None or (rates.wer, rates.cer) < at.best
+        self._heed(self.guard.epoch(at.epoch + 1, mean, scores.rank[0], silent))
+        is_best = at.best is None or scores.rank < at.best
         if is_best:
-            at.best, at.best_epoch = (rates.wer, rates.cer), at.epoch + 1
+            at.best, at.best_scores, at.best_epoch = scores.rank, scores.summary, at.epoch + 1
         if self.world.is_main:
-            line = {"epoch": at.epoch + 1, "step": at.step, "loss": mean, "dev_wer": rates.wer, "dev_cer": rates.cer}
+            line = {"epoch": at.epoch + 1, "step": at.step, "loss": mean}
+            line |= {f"dev_{name}": value for name, value in scores.summary.items()}
             line |= {"padding": round(padding, 4), "waited": round(waited, 4)}
             line |= {"training_s": round(at.training_s, 2), "dev_s": round(at.dev_s, 2)}
             _record(self.task.folder / "metrics.jsonl", at.epoch, line)
             if is_best:
                 self.model.save(self.task.folder / "model")
         news = "  best so far" if is_best else ""
-        self.progress.say(f"epoch {at.epoch + 1:3}  loss {mean:7.4f}  dev {rates}{news}")
+        self.progress.say(f"epoch {at.epoch + 1:3}  loss {mean:7.4f}  dev {scores}{news}")
         at.epoch, at.batch, at.loss, at.labels = at.epoch + 1, 0, 0.0, 0
         self.save(at)
 
     @torch.inference_mode()
-    def _dev_rates(self) -> tuple[ErrorRates, float]:
-        """Error rates of real decoding from the hidden states at the seam, and the share of empty transcripts."""
+    def _dev_scores(self) -> tuple[Scores, float]:
+        """What real decoding from the hidden states at the seam gets right, and the share of empty transcripts."""
         self.model.eval()
         inputs, encoder, manifest = self.dev.inputs, self.model.encoder, self.dev.manifest
         lengths = [inputs.copies.computed_s((index, 1.0)) for index in range(len(manifest))]
         mine = batching.share(range(len(manifest)), lengths, self.world.rank, self.world.size)
-        found: dict[int, str] = {}
+        found: dict[int, Prediction] = {}
         for indices in batching.batches(mine, lengths, _DECODE_S):
             loaded = inputs.load(indices, 0).to(self.device)
             with self._autocast():
                 hidden_states = inputs.at_seam(loaded)
                 hidden_states = encoder.run(hidden_states, loaded.num_frames, inputs.cut, encoder.depth)
-                hypotheses = self.model.head.decode(hidden_states, encoder.output_frames(loaded.num_frames))
-            found.update((index, item.text) for index, item in zip(indices, hypotheses, strict=True))
+                predictions = self.model.head.decode(hidden_states, encoder.output_frames(loaded.num_frames))
+            found.update(zip(indices, predictions, strict=True))
         found = self.world.gather(found)
-        texts = [found[index] for index in range(len(manifest))]
-        silent = sum(not text for text in texts) / len(texts)
-        return error_rates([utterance.text or "" for utterance in manifest], texts, self.task.normalizer), silent
+        everything = [found[index] for index in range(len(manifest))]
+        silent = sum(isinstance(item, Hypothesis) and not item.text for item in everything) / len(everything)
+        return score(manifest, everything, self.task.normalizer), silent
 
 
 def _stuck(at: Position, patience: int) -> bool:

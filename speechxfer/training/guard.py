@@ -26,7 +26,7 @@ _LEARNED = 0.5
 _STILL_EPOCHS, _STILL = 4, 0.02
 #: Share of empty transcripts that counts as silence.
 _SILENT = 0.99
-#: A word error rate above this means that nothing has been learned yet.
+#: An error rate above this means that nothing has been learned yet.
 _NOTHING_LEARNED = 0.95
 
 
@@ -81,8 +81,8 @@ class Guard:
             "half of --encoder-lr, fewer layers (--train-top), or --set training.clip_norm=0.3",
         )
 
-    def epoch(self, epoch: int, loss: float, wer: float, silent_share: float) -> Alarm | None:
-        """After each epoch: its mean loss a label, dev WER, and the share of dev utterances without a word written."""
+    def epoch(self, epoch: int, loss: float, error: float, silent_share: float) -> Alarm | None:
+        """After each epoch: its mean loss a label, dev's error rate and its share of utterances without a word."""
         self.losses = [*self.losses, loss]
         recent = self.losses[-_STILL_EPOCHS:]
         still = len(recent) == _STILL_EPOCHS and max(recent) - min(recent) < _STILL * max(recent)
@@ -104,11 +104,12 @@ class Guard:
                 "smaller batches (--batch-s) or more epochs, twice the --head-lr, more trained layers (--train-top); "
                 "listen to some training lines",
             )
-        stuck = still and loss > _LEARNED and wer >= _NOTHING_LEARNED and silent_share < _SILENT
+        stuck = still and loss > _LEARNED and error >= _NOTHING_LEARNED and silent_share < _SILENT
         if self._news("plateau", stuck):
             return Alarm(
                 "plateau",
-                f"epoch {epoch}: the loss stands at {loss:.3g} for {_STILL_EPOCHS} epochs with a dev WER of {wer:.2f}",
+                f"epoch {epoch}: the loss stands at {loss:.3g} for {_STILL_EPOCHS} epochs with an error rate of "
+                f"{error:.2f} on dev",
                 "too little of the model is trained for audio this far from what it knows, or texts that do not belong "
                 "to their audio",
                 "more trained layers (--train-top), twice the learning rates; listen to some training lines",

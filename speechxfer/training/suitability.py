@@ -1,4 +1,4 @@
-"""Whether texts and audio suit each other: characters that cannot be written, utterances too short for their text."""
+"""Whether a run's manifests suit each other and the audio: unknown characters and classes, too long texts."""
 
 from __future__ import annotations
 
@@ -7,8 +7,24 @@ from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import frames_needed
 from speechxfer.encoders.base import Encoder
 from speechxfer.errors import DataError
+from speechxfer.heads.classification import ClassificationHead
 from speechxfer.heads.ctc import CTCHead
+from speechxfer.model import SpeechModel
 from speechxfer.progress import Progress
+
+
+def check(model: SpeechModel, manifests: dict[str, Manifest], *, ignore_unknown: bool, progress: Progress) -> None:
+    """Everything that is known before the first step to go wrong, or to be worth a word.
+
+    Raises:
+        DataError: what dev or test holds cannot be told by the head.
+    """
+    if isinstance(model.head, CTCHead):
+        check_characters(model.head, manifests, ignore=ignore_unknown, progress=progress)
+        report_short(model.encoder, model.head, manifests["train"], progress)
+    elif isinstance(model.head, ClassificationHead):
+        for manifest in manifests.values():
+            model.head.labels.check(manifest)
 
 
 def check_characters(head: CTCHead, manifests: dict[str, Manifest], *, ignore: bool, progress: Progress) -> None:

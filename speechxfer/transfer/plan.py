@@ -27,13 +27,15 @@ class TransferPlan:
     head_lr: float
     depth: int
     unfreeze_every: int = 0
+    #: Of the head: layers below this one stay frozen, and 0 is what stands below its first layer.
+    head_seam: int = -1
 
     @classmethod
-    def for_encoder(cls, config: PlanConfig, encoder: Encoder) -> TransferPlan:
-        """Fit the wish to the encoder.
+    def for_model(cls, config: PlanConfig, encoder: Encoder, head: Head | None) -> TransferPlan:
+        """Fit the wish to the encoder and the head.
 
         Raises:
-            ConfigError: more layers are named than there are.
+            ConfigError: more layers are named than there are, or nothing would be trained.
         """
         for name, count in (("freeze_below", config.freeze_below), ("train_top", config.train_top)):
             if count is not None and count > encoder.depth:
@@ -42,7 +44,12 @@ class TransferPlan:
         frozen_layers = (config.freeze_below or 0) if top is None else encoder.depth - top
         nothing_frozen = frozen_layers == 0 and not config.freeze_frontend
         seam = None if nothing_frozen else frozen_layers
-        return cls(seam, config.encoder_lr, config.head_lr, encoder.depth, config.unfreeze_every)
+        head_seam = _head_seam(config, head)
+        if head is not None and seam == encoder.depth and head_seam == _height(head):
+            raise ConfigError("plan: nothing is trained, neither the encoder nor the head; leave some layer free (--train-top 1)")  # fmt: skip  # noqa: E501
+        usual = (head or Head).rates
+        encoder_lr, head_lr = config.encoder_lr or usual[0], config.head_lr or usual[1]
+        return cls(seam, encoder_lr, head_lr, encoder.depth, config.unfreeze_every, head_seam)
 
     @property
     def lowest_seam(self) -> int | None:
@@ -70,11 +77,13 @@ class TransferPlan:
         seam = self.seam_at(epoch)
         frozen = [group for group in model.encoder.layer_groups() if seam is not None and group.seam <= seam]
         model.encoder.freeze(frozen)
+        model.head.freeze([group for group in model.head.layer_groups() if group.seam <= self.head_seam])
 
     def trained(self, model: SpeechModel) -> dict[str, nn.Parameter]:
         """All parameters that are trained in some epoch, by name."""
         groups = [group.parameters() for group in model.encoder.layer_groups() if not self.is_frozen(group)]
-        chosen = {id(parameter) for group in [*groups, model.head.parameters()] for parameter in group}
+        groups += [group.parameters() for group in model.head.layer_groups() if group.seam > self.head_seam]
+        chosen = {id(parameter) for group in groups for parameter in group}
         return {name: parameter for name, parameter in model.named_parameters() if id(parameter) in chosen}
 
     def parameter_groups(self, model: SpeechModel, weight_decay: float) -> list[dict[str, object]]:
@@ -102,11 +111,31 @@ class TransferPlan:
             rows.append((group.name, state, rate, f"{_size(group.parameters()):,}"))
         if head is None:
             return rows
-        return [*rows, (f"{head.kind} head", "trained", f"{self.head_lr:g}", f"{_size(head.parameters()):,}")]
+        for group in head.layer_groups():
+            frozen = group.seam <= self.head_seam
+            state, rate = ("frozen", "") if frozen else ("trained", f"{self.head_lr:g}")
+            rows.append((group.name, state, rate, f"{_size(group.parameters()):,}"))
+        return rows
 
     def num_trained(self, model: SpeechModel) -> int:
         """Parameters that move."""
         return _size(self.trained(model).values())
+
+
+def _height(head: Head) -> int:
+    """How many layers a head has."""
+    return max(group.seam for group in head.layer_groups())
+
+
+def _head_seam(config: PlanConfig, head: Head | None) -> int:
+    if head is None:
+        return -1
+    height = _height(head)
+    if config.head_top is not None and config.head_top > height:
+        raise ConfigError(f"plan.head_top is {config.head_top}, but the {head.kind} head has {height} layers")
+    if config.head_top is not None and config.head_top < height:
+        return height - config.head_top
+    return -1 if config.train_embedding else 0
 
 
 def _size(parameters: Iterable[nn.Parameter]) -> int:

@@ -138,10 +138,38 @@ def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
         find(str(tmp_path))
 
 
-def test_pickled_weights_are_refused(tmp_path: Path, whisper_folder: Path) -> None:
+def test_pickled_tensors_are_read(tmp_path: Path, whisper_folder: Path) -> None:
     shutil.copy(whisper_folder / "config.json", tmp_path)
-    torch.save({}, tmp_path / "pytorch_model.bin")
-    with pytest.raises(CheckpointError, match="pickled weights"):
+    state = load_file(whisper_folder / "model.safetensors")
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    read = find(str(tmp_path)).read()[1]
+    assert read.keys() == state.keys()
+    assert all(torch.equal(read[name], state[name]) for name in state)
+
+
+@pytest.mark.parametrize(
+    ("content", "seen"),
+    [
+        ({"weight": torch.zeros(1), "path": Path("x")}, "a pickle of more than tensors"),
+        ([1, 2], "something else than named tensors"),
+        (b"torn", "is damaged"),
+    ],
+)
+def test_other_pickles_are_refused_unread(content: object, seen: str, tmp_path: Path, whisper_folder: Path) -> None:
+    shutil.copy(whisper_folder / "config.json", tmp_path)
+    file = tmp_path / "pytorch_model.bin"
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    else:
+        torch.save(content, file)
+    with pytest.raises(CheckpointError, match=seen) as told:
+        find(str(tmp_path)).read()
+    assert "\n" not in str(told.value)
+
+
+def test_a_folder_without_weights_is_told(tmp_path: Path, whisper_folder: Path) -> None:
+    shutil.copy(whisper_folder / "config.json", tmp_path)
+    with pytest.raises(CheckpointError, match=r"holds no weights; wanted \.safetensors"):
         find(str(tmp_path)).read()
 
 

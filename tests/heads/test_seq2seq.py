@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
+from speechxfer.data.manifest import Utterance
 from speechxfer.errors import ConfigError
-from speechxfer.heads.seq2seq import WhisperSeq2SeqHead
+from speechxfer.heads.seq2seq import Search, WhisperSeq2SeqHead
 
 NUM_WORDS = 90
 SPECIAL = ("endoftext", "startoftranscript", "en", "it", "translate", "transcribe", "startofprev", "notimestamps")
@@ -15,6 +20,7 @@ SPECIAL = ("endoftext", "startoftranscript", "en", "it", "translate", "transcrib
 
 def tokenizer() -> Tokenizer:
     made = Tokenizer(WordLevel({f"w{number}": number for number in range(NUM_WORDS)}, unk_token="w0"))
+    made.pre_tokenizer = WhitespaceSplit()
     made.add_special_tokens([AddedToken(f"<|{name}|>", special=True) for name in SPECIAL])
     return made
 
@@ -33,6 +39,20 @@ def whisper(whisper_config: dict[str, object]) -> WhisperForConditionalGeneratio
     return model
 
 
+def head_of(whisper: WhisperForConditionalGeneration, **options: Any) -> WhisperSeq2SeqHead:
+    head = WhisperSeq2SeqHead(whisper.config, tokenizer(), **options).eval()
+    head.decoder.load_state_dict(whisper.model.decoder.state_dict())
+    head.search = Search(temperatures=())
+    return head
+
+
+def numbers(*names: str) -> list[int]:
+    return [tokenizer().token_to_id(f"<|{name}|>") for name in names]
+
+
+PROMPT = ("startoftranscript", "it", "transcribe", "notimestamps")
+
+
 def reference(whisper: WhisperForConditionalGeneration, hidden: torch.Tensor, prompt: list[int], steps: int) -> str:
     """Greedy decoding the slow way: everything anew for every token, one utterance at a time."""
     tokens = list(prompt)
@@ -48,25 +68,98 @@ def reference(whisper: WhisperForConditionalGeneration, hidden: torch.Tensor, pr
 
 @torch.no_grad()
 def test_decoding_in_a_batch_with_a_cache_is_decoding_one_by_one(whisper: WhisperForConditionalGeneration) -> None:
-    head = WhisperSeq2SeqHead(whisper.config, whisper.state_dict(), tokenizer()).eval()
+    head = head_of(whisper, untouched=True)
+    lengths = [30, 8, 21, 30]
     hidden = torch.randn(4, 30, 32)
-    found = head.decode(hidden, torch.full((4,), 30), language="it")
-    start, italian, transcribe, plain = (tokenizer().token_to_id(f"<|{SPECIAL[index]}|>") for index in (1, 3, 5, 7))
-    expected = [reference(whisper, row, [start, italian, transcribe, plain], head.max_tokens) for row in hidden]
-    assert [hypothesis.text for hypothesis in found] == expected
+    found = head.decode(hidden, torch.tensor(lengths), language="it")
+    limits = [min(16 + length // 2, 28) for length in lengths]
+    expected = [
+        reference(whisper, row[:length], numbers(*PROMPT), limit)
+        for row, length, limit in zip(hidden, lengths, limits, strict=True)
+    ]
+    # A loop that nothing better was found for is cut, so beginnings are compared.
+    assert all(text.startswith(item.text) and item.text for text, item in zip(expected, found, strict=True))
     assert len(set(expected)) > 1
     assert all(0 < (hypothesis.confidence or 0) <= 1 for hypothesis in found)
 
 
+@torch.no_grad()
+def test_beams_find_the_same_whatever_is_in_the_batch(whisper: WhisperForConditionalGeneration) -> None:
+    head = head_of(whisper, language="it")
+    hidden, lengths = torch.randn(3, 20, 32), torch.tensor([20, 11, 20])
+    head.search = Search(beams=4, temperatures=())
+    alone = [head.decode(hidden[row : row + 1, :size], lengths[row : row + 1])[0] for row, size in enumerate(lengths)]
+    assert [item.text for item in alone] == [item.text for item in head.decode(hidden, lengths)]
+
+
 def test_a_language_it_lacks_is_told(whisper: WhisperForConditionalGeneration) -> None:
-    head = WhisperSeq2SeqHead(whisper.config, whisper.state_dict(), tokenizer())
     with pytest.raises(ConfigError, match="language 'xx' is not one this Whisper knows"):
-        head.decode(torch.randn(1, 10, 32), torch.tensor([10]), language="xx")
+        head_of(whisper).decode(torch.randn(1, 10, 32), torch.tensor([10]), language="xx")
 
 
 def test_an_english_only_whisper_refuses_other_languages(whisper_config: dict[str, object]) -> None:
-    model = WhisperForConditionalGeneration(WhisperConfig(**whisper_config))
-    head = WhisperSeq2SeqHead(model.config, model.state_dict(), tokenizer())
+    head = head_of(WhisperForConditionalGeneration(WhisperConfig(**whisper_config)))
     with pytest.raises(ConfigError, match="knows English only"):
         head.decode(torch.randn(1, 10, 32), torch.tensor([10]), language="it")
     assert isinstance(head.decode(torch.randn(1, 10, 32), torch.tensor([10]))[0].text, str)
+
+
+# Learning
+
+
+def utterance(text: str, **columns: Any) -> Utterance:
+    return Utterance(audio="a.wav", path=Path("a.wav"), text=text, **columns)
+
+
+def test_targets_are_the_prompt_as_given_then_the_text_and_the_end(whisper: WhisperForConditionalGeneration) -> None:
+    head = head_of(whisper, language="it")
+    given = [~token for token in numbers(*PROMPT)]
+    assert head.targets(utterance("w3 w4")) == [*given, 3, 4, NUM_WORDS]
+    assert head.targets(utterance("")) == [*given, NUM_WORDS]
+    assert head.num_labels(head.targets(utterance("w3 w4"))) == 3
+    context = head.targets(utterance("w3", extra={"context": "w8 w9"}))
+    assert context == [~numbers("startofprev")[0], ~8, ~9, *given, 3, NUM_WORDS]
+
+
+def test_some_are_learned_with_their_times(whisper: WhisperForConditionalGeneration) -> None:
+    head = head_of(whisper, language="it", timestamp_share=1.0)
+    given = [~token for token in numbers(*PROMPT[:-1])]
+    first = numbers("notimestamps")[0] + 1
+    timed = head.targets(utterance("w3 w4", duration=1.5))
+    assert timed == [*given, first, 3, 4, first + 75, NUM_WORDS]
+    assert head.targets(utterance("w3 w4"))[3] == ~numbers("notimestamps")[0]  # its length is not known
+
+
+@torch.no_grad()
+def test_the_loss_is_the_originals(whisper: WhisperForConditionalGeneration) -> None:
+    head = head_of(whisper, language="it")
+    hidden, texts = torch.randn(2, 12, 32), ["w3 w4 w8", "w5"]
+    targets = [head.targets(utterance(text)) for text in texts]
+    ours = head.loss(hidden, torch.tensor([12, 12]), targets)
+    theirs = torch.zeros(())
+    for row, target in zip(hidden, targets, strict=True):
+        tokens = torch.tensor([[token if token >= 0 else ~token for token in target]])
+        output = whisper.model.decoder(input_ids=tokens[:, :-1], encoder_hidden_states=row[None]).last_hidden_state
+        logits = output @ whisper.model.decoder.embed_tokens.weight.T
+        theirs += torch.nn.functional.cross_entropy(logits[0, 3:], tokens[0, 4:], reduction="sum")
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_the_loss_does_not_depend_on_neighbours_or_padding(whisper: WhisperForConditionalGeneration) -> None:
+    head = head_of(whisper, language="it")
+    hidden, lengths = torch.randn(3, 25, 32), [25, 9, 14]
+    targets = [head.targets(utterance(text)) for text in ("w1 w2 w3 w4 w6", "", "w9 w8")]
+    together = head.loss(hidden, torch.tensor(lengths), targets)
+    alone = [
+        head.loss(row[None, :length], torch.tensor([length]), [target])
+        for row, length, target in zip(hidden, lengths, targets, strict=True)
+    ]
+    torch.testing.assert_close(together, torch.stack(alone).sum(), rtol=1e-4, atol=1e-3)
+
+
+def test_its_parts_hold_every_weight_once(whisper: WhisperForConditionalGeneration) -> None:
+    head = head_of(whisper)
+    grouped = [id(parameter) for group in head.layer_groups() for parameter in group.parameters()]
+    assert sorted(grouped) == sorted(map(id, head.parameters()))
+    assert [group.name for group in head.layer_groups()] == ["token embedding", "decoder layer 0"]

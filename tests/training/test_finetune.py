@@ -199,10 +199,33 @@ def test_too_few_frames_are_reported(settings: dict[str, Any], corpus: Callable[
     assert any("1 of 4 training utterances are too short" in line and "jsonl:3" in line for line in heard.messages)
 
 
-def test_an_adapted_model_is_not_adapted_again_by_mistake(settings: dict[str, Any], tmp_path: Path) -> None:
-    run = sx.finetune(config(settings, SHORT))
-    with pytest.raises(CheckpointError, match="is an adapted model already"):
-        sx.finetune(config(settings, {"model": str(run.folder / "model"), "output": str(tmp_path / "second")}))
+def test_an_adapted_model_is_adapted_further_with_its_own_head(
+    settings: dict[str, Any], corpus: Callable[..., Path], tmp_path: Path
+) -> None:
+    first = sx.finetune(config(settings, {"training": {"epochs": 20}}))
+    again = {"model": str(first.folder / "model"), "output": str(tmp_path / "second"), "test": settings["dev"]}
+    heard = Heard()
+    second = sx.finetune(config(settings, SHORT, again), progress=heard)
+    assert any("has a CTC head for 4 characters, which is kept" in line for line in heard.messages)
+    assert second.before is not None
+    assert second.before.rates.wer == json.loads((first.folder / "metrics.json").read_text())["dev"]["wer"]
+    assert second.model.source == settings["model"]  # where the weights came from first
+
+
+def test_new_characters_are_added_only_on_request(
+    settings: dict[str, Any], corpus: Callable[..., Path], tmp_path: Path
+) -> None:
+    few = {"train": str(corpus("few", [text.replace("c", "b") for text in texts(12, 3)]))}
+    first = sx.finetune(config(settings, SHORT, few, {"text": {"ignore_unknown": True}}))
+    again = {"model": str(first.folder / "model"), "output": str(tmp_path / "second")}
+    with pytest.raises(DataError, match=r"'c' occur in the training text.*3 characters without them.*--extend-vocab"):
+        sx.finetune(config(settings, SHORT, again))
+    extended = sx.finetune(config(settings, SHORT, again, {"text": {"vocabulary": "extend"}}))
+    assert extended.model.head.describe()["vocabulary"]["symbols"] == [" ", "a", "b", "c"]
+    new = {"output": str(tmp_path / "third"), "text": {"vocabulary": "new"}}
+    heard = Heard()
+    sx.finetune(config(settings, SHORT, again, new), progress=heard)
+    assert any("4 characters in the training text" in line for line in heard.messages)
 
 
 def test_a_loss_that_is_no_number_stops_with_advice(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,158 @@
+"""Which class an utterance is of: frames pooled to one vector, and a linear layer over the classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from speechxfer.data.labels import ClassLabels
+from speechxfer.data.manifest import Utterance
+from speechxfer.decoding.hypothesis import Classification
+from speechxfer.encoders.base import valid_positions
+from speechxfer.errors import ConfigError
+from speechxfer.heads.base import Head, Interchange
+
+#: The least variance that a root is taken of: its slope at zero is infinite.
+_LEAST_VARIANCE = 1e-6
+
+
+class ClassificationHead(Head):
+    """A projection of every frame, pooling over the utterance's own frames, a linear layer over the classes.
+
+    With the pooling "mean" it is the head of `transformers`' classes `...ForSequenceClassification`.
+
+    Args:
+        width: size of a hidden state.
+        labels: the classes.
+        projection: size of a projected frame.
+        pooling: "mean"; "mean-deviation", which adds the standard deviation over time (Snyder et al., 2018,
+            X-Vectors); or "attentive", a mean whose weights are learned (Okabe et al., 2018).
+        multi_label: several classes may hold at once.
+        label_smoothing: share of the target that is spread over all classes.
+        class_weights: what an utterance of each class counts in the loss; of several classes, what it counts that one
+            holds.
+        pool_padding: count what the encoder computed beyond the utterance's end as well, as
+            `WhisperForAudioClassification` does; for encoders of fixed length.
+    """
+
+    kind = "classification"
+    task = "classification"
+    class_weights: Tensor | None
+
+    def __init__(
+        self,
+        width: int,
+        labels: ClassLabels,
+        *,
+        projection: int = 256,
+        pooling: str = "mean",
+        multi_label: bool = False,
+        label_smoothing: float = 0.0,
+        class_weights: Sequence[float] | None = None,
+        pool_padding: bool = False,
+    ) -> None:
+        super().__init__()
+        self.labels = ClassLabels(labels.names, multi_label=multi_label)
+        self.pooling = pooling
+        self.label_smoothing = label_smoothing
+        self.pool_padding = pool_padding
+        self.projector = nn.Linear(width, projection)
+        if pooling == "attentive":
+            self.attention = nn.Sequential(nn.Linear(projection, projection), nn.Tanh(), nn.Linear(projection, 1))
+        self.classifier = nn.Linear(2 * projection if pooling == "mean-deviation" else projection, len(labels))
+        weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+        self.register_buffer("class_weights", weights, persistent=False)
+
+    def targets(self, utterance: Utterance) -> list[int]:
+        """Numbers of the utterance's classes: one, unless several may hold.
+
+        Raises:
+            DataError: it has no label, or one that was not trained.
+        """
+        return self.labels.numbers(utterance)
+
+    def forward(self, hidden_states: Tensor, num_frames: Tensor) -> Tensor:
+        """[batch, frames, width], [batch] -> logits [batch, classes], always in float32.
+
+        An utterance without a single frame has the classifier's bias.
+        """
+        lengths = torch.full_like(num_frames, hidden_states.shape[1]) if self.pool_padding else num_frames
+        valid = valid_positions(lengths.to(hidden_states.device, non_blocking=True), hidden_states.shape[1])[..., None]
+        # What stands beyond an utterance's end may be anything, even no number.
+        projected = self.projector(hidden_states.masked_fill(~valid, 0.0)).float()
+        return cast(Tensor, self.classifier(self._pool(projected, valid)).float())
+
+    def _pool(self, projected: Tensor, valid: Tensor) -> Tensor:
+        """[batch, frames, projection] and which frames are valid [batch, frames, 1] -> what the classifier takes."""
+        weights = self._frame_weights(projected, valid)
+        mean = (weights * projected).sum(dim=1)
+        if self.pooling != "mean-deviation":
+            return mean
+        variance = (weights * (projected - mean[:, None]) ** 2).sum(dim=1)
+        return torch.cat([mean, variance.clamp(min=_LEAST_VARIANCE).sqrt()], dim=1)
+
+    def _frame_weights(self, projected: Tensor, valid: Tensor) -> Tensor:
+        """What each frame counts in the mean [batch, frames, 1]; zero where it is not valid."""
+        if self.pooling != "attentive":
+            return valid / valid.sum(dim=1, keepdim=True).clamp(min=1)
+        scores = self.attention(projected).float().masked_fill(~valid, torch.finfo(torch.float32).min)
+        return cast(Tensor, scores.softmax(dim=1) * valid)
+
+    def loss(self, hidden_states: Tensor, num_frames: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
+        """Summed cross-entropy; where several classes may hold, summed over the classes as well."""
+        logits = self(hidden_states, num_frames)
+        if not self.labels.multi_label:
+            numbers = torch.tensor([number for (number,) in targets]).to(logits.device, non_blocking=True)
+            return F.cross_entropy(
+                logits, numbers, self.class_weights, label_smoothing=self.label_smoothing, reduction="sum"
+            )
+        rows = [F.one_hot(torch.tensor(row, dtype=torch.int64), len(self.labels)).sum(dim=0) for row in targets]
+        held = torch.stack(rows).float().to(logits.device, non_blocking=True)
+        smooth = held * (1.0 - self.label_smoothing) + self.label_smoothing / 2
+        return F.binary_cross_entropy_with_logits(logits, smooth, pos_weight=self.class_weights, reduction="sum")
+
+    def decode(self, hidden_states: Tensor, num_frames: Tensor, *, language: str | None = None) -> list[Classification]:
+        """How likely each class is."""
+        if language is not None:
+            raise ConfigError(f"language {language!r}: a model that tells classes apart needs none; leave it out")
+        logits, several = self(hidden_states, num_frames), self.labels.multi_label
+        probabilities = logits.sigmoid() if several else logits.softmax(dim=-1)
+        return [Classification(self.labels.names, tuple(row), multi_label=several) for row in probabilities.tolist()]
+
+    def interchange(self) -> Interchange | None:
+        """`projector` and `classifier`; None for poolings that `transformers` does not have."""
+        if self.pooling != "mean":
+            return None
+        names = self.labels.names
+        problem = "multi_label_classification" if self.labels.multi_label else "single_label_classification"
+        config = {
+            "id2label": {str(number): name for number, name in enumerate(names)},
+            "label2id": {name: number for number, name in enumerate(names)},
+            "num_labels": len(names), "classifier_proj_size": self.projector.out_features,
+            "use_weighted_layer_sum": False, "problem_type": problem,
+        }  # fmt: skip
+        return Interchange({"projector.": "projector.", "classifier.": "classifier."}, config)
+
+    def describe(self) -> dict[str, Any]:
+        """Classes, pooling and what the loss weighs."""
+        return {
+            "kind": self.kind,
+            "labels": self.labels.to_dict(),
+            "projection": self.projector.out_features,
+            "pooling": self.pooling,
+            "label_smoothing": self.label_smoothing,
+            "class_weights": None if self.class_weights is None else self.class_weights.tolist(),
+            "pool_padding": self.pool_padding,
+        }
+
+    @classmethod
+    def restore(cls, description: dict[str, Any], width: int) -> ClassificationHead:
+        """The head that `describe` described, with random weights."""
+        labels = ClassLabels(**description["labels"])
+        options = ("projection", "pooling", "label_smoothing", "class_weights", "pool_padding")
+        chosen = {name: description[name] for name in options}
+        return cls(width, labels, multi_label=labels.multi_label, **chosen)

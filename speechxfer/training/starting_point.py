@@ -1,0 +1,140 @@
+"""What a run starts from: the pre-trained encoder, a head that says what the training manifest does, and a plan."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+
+from speechxfer.config import FinetuneConfig
+from speechxfer.data.labels import ClassLabels
+from speechxfer.data.loading import texts
+from speechxfer.data.manifest import Manifest
+from speechxfer.data.text import CTCVocabulary, TextNormalizer
+from speechxfer.encoders.base import Encoder
+from speechxfer.encoders.checkpoints import Checkpoint
+from speechxfer.errors import ConfigError, DataError
+from speechxfer.heads.base import Head
+from speechxfer.heads.classification import ClassificationHead
+from speechxfer.heads.ctc import CTCHead
+from speechxfer.model import SpeechModel, open_checkpoint
+from speechxfer.progress import Progress
+from speechxfer.transfer.plan import TransferPlan
+
+
+@dataclass(frozen=True)
+class StartingPoint:
+    """A model before its first step, on the CPU."""
+
+    model: SpeechModel
+    plan: TransferPlan
+    #: Whether the checkpoint transcribes as it is, so that there is something to compare with.
+    transcribes: bool
+
+
+def starting_point(
+    config: FinetuneConfig, checkpoint: Checkpoint, train: Manifest, progress: Progress
+) -> StartingPoint:
+    """The pre-trained encoder under a head for the training manifest, and what of it moves.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read.
+        ConfigError: settings that do not fit the encoder.
+        DataError: the manifest has nothing to learn, or texts that the checkpoint's own head cannot write.
+    """
+    torch.manual_seed(config.training.seed)
+    opened = open_checkpoint(checkpoint, with_decoder=config.head == "seq2seq", **asdict(config.encoder))
+    encoder = opened.encoder
+    progress.say(f"{checkpoint.name}: {encoder.family} encoder, {encoder.depth} layers of width {encoder.width}")
+    _pool(config, encoder)
+    head = _head(config, encoder, opened.head, train, progress)
+    plan = TransferPlan.for_model(config.plan, encoder, head)
+    transcribes = encoder.has_decoder or (opened.head is not None and opened.head.task == "transcription")
+    return StartingPoint(SpeechModel(encoder, head, opened.source), plan, transcribes and head.task == "transcription")
+
+
+def _head(config: FinetuneConfig, encoder: Encoder, existing: Head | None, train: Manifest, progress: Progress) -> Head:
+    if config.head == "seq2seq":
+        return _seq2seq_head(config, existing)
+    make = _ctc_head if config.head == "ctc" else _classification_head
+    return make(config, encoder, existing, train, progress)
+
+
+def _pool(config: FinetuneConfig, encoder: Encoder) -> None:
+    if config.pooling.stride == 1:
+        return
+    plan = TransferPlan.for_model(config.plan, encoder, None)
+    if encoder.pooling is not None:
+        raise ConfigError(
+            f"pooling.stride is {config.pooling.stride}, but {config.model} pools its frames already; leave "
+            "--frame-stride out"
+        )
+    if plan.seam == encoder.depth:
+        raise ConfigError(
+            f"pooling.stride is {config.pooling.stride}, but only the head is trained and there is no layer above "
+            "the seam to be spared work; train one at least (--train-top 1), or leave --frame-stride out"
+        )
+    encoder.set_pooling(plan.seam or 0, config.pooling.stride, config.pooling.kind)
+
+
+def _ctc_head(
+    config: FinetuneConfig, encoder: Encoder, existing: Head | None, train: Manifest, progress: Progress
+) -> CTCHead:
+    """The checkpoint's own head where it has one that writes the texts, or a new one."""
+    if not isinstance(existing, CTCHead) or config.text.vocabulary == "new":
+        normalizer = TextNormalizer(config.text.normalizer)
+        vocabulary = CTCVocabulary.from_texts(normalizer(text) for text in texts(train))
+        progress.say(f"{len(vocabulary) - 1} characters in the training text: {''.join(vocabulary.symbols)!r}")
+        return CTCHead(encoder.width, encoder.output_frame_rate, vocabulary, normalizer)
+    missing = existing.vocabulary.extended("".join(map(existing.normalizer, texts(train))))
+    new = missing.symbols[len(existing.vocabulary.symbols) :]
+    writes = f"{config.model} has a CTC head for {len(existing.vocabulary.symbols)} characters"
+    if not new:
+        progress.say(f"{writes}, which is kept")
+        return existing
+    if config.text.vocabulary != "extend":
+        raise DataError(
+            f"{train.path}: {''.join(new)!r} occur in the training text, but {writes} without them; add them with "
+            "--extend-vocabulary, or begin with a new head with --new-vocabulary"
+        )
+    progress.say(f"{writes}, to which {len(new)} are added: {''.join(new)!r}")
+    return existing.extended(new)
+
+
+def _classification_head(
+    config: FinetuneConfig, encoder: Encoder, existing: Head | None, train: Manifest, progress: Progress
+) -> ClassificationHead:
+    """The checkpoint's own head where it has one for these classes, or a new one."""
+    classes = config.classes
+    labels = ClassLabels.from_manifest(train, multi_label=classes.multi_label)
+    progress.say(f"{len(labels)} classes in the training manifest: {', '.join(labels.names)}")
+    if isinstance(existing, ClassificationHead) and existing.labels.names == labels.names:
+        progress.say(f"{config.model} has a head for these classes, which is kept")
+        return existing
+    return ClassificationHead(
+        encoder.width,
+        labels,
+        pooling=classes.pooling,
+        multi_label=classes.multi_label,
+        label_smoothing=classes.label_smoothing,
+        class_weights=labels.weights(train) if classes.weighted else None,
+        pool_padding=encoder.fixed_length,
+    )
+
+
+def _seq2seq_head(config: FinetuneConfig, existing: Head | None) -> Head:
+    """The checkpoint's own decoder, told what it is to learn."""
+    from speechxfer.heads.seq2seq import WhisperSeq2SeqHead  # late: transformers takes seconds
+
+    if not isinstance(existing, WhisperSeq2SeqHead):
+        raise ConfigError(f"head is 'seq2seq', but {config.model} has no decoder; wanted a Whisper, or --head ctc")
+    wanted = config.seq2seq
+    if existing.is_multilingual and not wanted.language:
+        raise ConfigError(f"{config.model} knows several languages; say which is spoken, for instance --language it")
+    if not existing.is_multilingual and wanted.task == "translate":
+        raise ConfigError(f"seq2seq.task is 'translate', but {config.model} knows English only; leave it out")
+    existing.learn(
+        TextNormalizer(config.text.normalizer), language=wanted.language or None, task=wanted.task,
+        timestamp_share=wanted.timestamp_share, label_smoothing=wanted.label_smoothing,
+    )  # fmt: skip
+    return existing
