@@ -114,6 +114,8 @@ class TextConfig:
     """From transcripts to symbols."""
 
     normalizer: str = "basic"
+    #: Applied to both sides before errors are counted; empty is the same one.
+    scored_by: str = ""
     #: Let dev and test hold characters that the training text lacks; they count as errors.
     ignore_unknown: bool = False
     #: Of a checkpoint that has a CTC head: "keep" its characters, "extend" them by those of the training text, or

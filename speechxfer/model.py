@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from torch import nn
 
 from speechxfer.audio import Source, blocks, from_array
 from speechxfer.data.text import CTCVocabulary, TextNormalizer
-from speechxfer.decoding.hypothesis import Hypothesis, Prediction
+from speechxfer.decoding.hypothesis import Classification, Hypothesis, Prediction
 from speechxfer.encoders import load_encoder, restore_encoder
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import MODEL_FILE, Checkpoint, find, read_json, read_weights
@@ -24,6 +24,7 @@ from speechxfer.heads.ctc import CTCHead
 from speechxfer.interchange import folder_of, options_of, read_head
 from speechxfer.storage import replacing_folder, write_json, write_tensors
 from speechxfer.transcription import Transcript, transcribe
+from speechxfer.transcription.classifying import classify
 
 #: 1 had names of weights that no other tool knows.
 _FORMAT = 2
@@ -107,6 +108,16 @@ class SpeechModel(nn.Module):
             raise ConfigError("this model tells classes apart and writes no text; use speechxfer classify")
         return cast(list[Hypothesis], list(self.predict(waveforms, language=language)))
 
+    def set_search(self, *, beams: int = 1, context: str = "") -> None:
+        """How Whisper's decoder looks for text: hypotheses followed at once, and words that are likely to occur.
+
+        Raises:
+            ConfigError: the head leaves no choice.
+        """
+        if self.head.search is None:
+            raise ConfigError(f"a {self.head.kind} head has no beams and takes no context; leave them out")
+        self.head.search = replace(self.head.search, beams=beams, context=context)
+
     def transcribe(
         self,
         audio: Source | np.ndarray,
@@ -124,25 +135,66 @@ class SpeechModel(nn.Module):
             AudioError: it is not usable sound.
             ConfigError: an array without its rate.
         """
-        if isinstance(audio, np.ndarray):
-            if sample_rate is None:
-                raise ConfigError("an array of samples needs its sample_rate, in Hz")
-            stream, source = iter([from_array(audio, sample_rate)]), None
-        else:
-            stream, source = blocks(audio), str(audio) if isinstance(audio, str | Path) else None
-        limit = min(_SEGMENT_S, self.encoder.max_duration_s or _SEGMENT_S)
 
         def recognise(waveforms: Sequence[np.ndarray]) -> list[Hypothesis]:
             return self.recognise(waveforms, language=language)
 
         return transcribe(
-            stream,
+            _stream(audio, sample_rate),
             recognise,
-            max_segment_s=limit,
+            max_segment_s=self._segment_s,
             cost_s=self.encoder.computed_s,
-            source=source,
+            source=_name(audio),
             progress=progress,
         )
+
+    def classify(
+        self,
+        audio: Source | np.ndarray,
+        *,
+        sample_rate: int | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> Classification:
+        """Tell which class a file, its bytes, or an array with its `sample_rate` in Hz is of.
+
+        Audio longer than a segment (28 s) is cut at pauses; its probabilities are the mean over the segments, each
+        weighed by its length. `progress` is called with the seconds done.
+
+        Raises:
+            AudioError: it is not usable sound.
+            ConfigError: an array without its rate, or a model that writes text.
+        """
+        if self.head.task != "classification":
+            raise ConfigError("this model writes text and tells no classes; use speechxfer transcribe")
+
+        def tell(waveforms: Sequence[np.ndarray]) -> list[Classification]:
+            return cast(list[Classification], list(self.predict(waveforms)))
+
+        return classify(
+            _stream(audio, sample_rate),
+            tell,
+            max_segment_s=self._segment_s,
+            cost_s=self.encoder.computed_s,
+            source=_name(audio),
+            progress=progress,
+        )
+
+    @property
+    def _segment_s(self) -> float:
+        return min(_SEGMENT_S, self.encoder.max_duration_s or _SEGMENT_S)
+
+
+def _stream(audio: Source | np.ndarray, sample_rate: int | None) -> Iterable[np.ndarray]:
+    """Blocks of float32 mono 16 kHz."""
+    if not isinstance(audio, np.ndarray):
+        return blocks(audio)
+    if sample_rate is None:
+        raise ConfigError("an array of samples needs its sample_rate, in Hz")
+    return iter([from_array(audio, sample_rate)])
+
+
+def _name(audio: Source | np.ndarray) -> str | None:
+    return str(audio) if isinstance(audio, str | Path) else None
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,7 @@ NAMES = {"en": "English", "es": "Spanish", "fr": "French", "it": "Italian", "ru"
 
 def row(language: str, run: Path) -> str:
     metrics = json.loads((run / "metrics.json").read_text())
-    epochs = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    minutes = sum(epoch["seconds"] for epoch in epochs) / 60
+    minutes = sum(metrics["seconds"].values()) / 60
     before, after = metrics["before"], metrics["after"]
     rates = " | ".join(f"{side[rate]:.3f}" for rate in ("wer", "cer") for side in (before, after))
     return f"| {NAMES[language]} | {rates} | {after['words']} | {after['utterances']} | {minutes:.1f} |"

@@ -27,6 +27,8 @@ from speechxfer.transcription.writers import FORMATS, write, write_line
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--language", metavar="LL", help="What is spoken, such as en, if the model knows several.")
+@click.option("--beams", type=click.IntRange(1), help="Hypotheses that Whisper's decoder follows at once (default: 1).")
+@click.option("--context", metavar="WORDS", help="Names and terms that are likely to occur, for Whisper's decoder.")
 def transcribe(
     *,
     model_name: str,
@@ -35,6 +37,8 @@ def transcribe(
     output_dir: Path | None,
     device: str,
     language: str | None,
+    beams: int | None,
+    context: str | None,
 ) -> None:
     """Write down what is said in INPUTS.
 
@@ -54,11 +58,13 @@ def transcribe(
     from speechxfer.model import SpeechModel
 
     model = SpeechModel.load(model_name, device=device)
+    if beams is not None or context is not None:
+        model.set_search(beams=beams or 1, context=context or "")
     num_failed = 0
     for item, target in zip(inputs, targets, strict=True):
         try:
             source = item.source()
-            with _progress(item.place.name, source) as progress:
+            with recording_progress(item.place.name, source) as progress:
                 transcript = model.transcribe(source, language=language, progress=progress)
         except DataError as error:
             click.echo(f"Error: {error}", err=True)
@@ -74,7 +80,7 @@ def transcribe(
 
 
 @contextlib.contextmanager
-def _progress(name: str, source: Path | bytes) -> Iterator[Callable[[float], None] | None]:
+def recording_progress(name: str, source: Path | bytes) -> Iterator[Callable[[float], None] | None]:
     """A bar on a terminal, gone before anything is printed; nothing elsewhere."""
     if not sys.stderr.isatty():
         yield None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 import unicodedata
@@ -27,10 +28,32 @@ def _basic_upper(text: str) -> str:
     return _basic(text).upper()
 
 
+@functools.cache
+def _whisper(kind: str) -> Callable[[str], str]:
+    """The normalisers of the Whisper paper; imported when wanted, for they carry long tables."""
+    from whisper_normalizer.basic import BasicTextNormalizer
+    from whisper_normalizer.english import EnglishTextNormalizer
+
+    made: Callable[[str], str] = EnglishTextNormalizer() if kind == "english" else BasicTextNormalizer()
+    return made
+
+
+def _whisper_english(text: str) -> str:
+    """Radford et al., 2022, appendix C: numbers in digits, American spelling, contractions written out."""
+    return _whisper("english")(text)
+
+
+def _whisper_basic(text: str) -> str:
+    """Radford et al., 2022, appendix C, for other languages: lower case, no marks, nothing in brackets."""
+    return _whisper("basic")(text)
+
+
 _NORMALIZERS: dict[str, tuple[int, Callable[[str], str]]] = {
     "none": (1, str),
     "basic": (1, _basic),
     "basic-upper": (1, _basic_upper),
+    "whisper-basic": (1, _whisper_basic),
+    "whisper-english": (1, _whisper_english),
 }
 
 

@@ -11,6 +11,28 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from speechxfer.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Search:
+    """How text is looked for.
+
+    Raises:
+        ConfigError: less than one beam.
+    """
+
+    #: Hypotheses followed at once; 1 is greedy.
+    beams: int = 1
+    #: Further tries, by chance, for what looks wrong after the first: what log-probabilities are divided by.
+    temperatures: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8, 1.0)
+    #: Words that are likely to occur: names, terms.
+    context: str = ""
+
+    def __post_init__(self) -> None:
+        if self.beams < 1:
+            raise ConfigError(f"beams is {self.beams}; wanted at least 1, which is greedy")
+
 
 class Scorer(Protocol):
     """A decoder that remembers, row by row, what it has been given."""

@@ -48,6 +48,8 @@ class ClassScores:
     #: Expected distance of confidence and accuracy, in 15 bins of equal width (Guo et al., 2017); where several
     #: classes may hold, of each one's probability and how often it holds.
     calibration_error: float
+    #: One minus the accuracy of always naming the most frequent label.
+    baseline_error: float
     classes: tuple[ClassScore, ...]
     #: Utterances of each class (row) called each class (column), in the order of `classes`.
     confusion: tuple[tuple[int, ...], ...]
@@ -57,6 +59,11 @@ class ClassScores:
     def rank(self) -> tuple[float, float]:
         """What decides between two models; lower is better. Of equal accuracies, the likelier labels."""
         return 1.0 - self.accuracy, self.cross_entropy
+
+    @property
+    def relative_error(self) -> float:
+        """The error as a share of that of always naming the most frequent label; 0 where there is only one."""
+        return (1.0 - self.accuracy) / self.baseline_error if self.baseline_error else 0.0
 
     @property
     def summary(self) -> dict[str, float]:
@@ -107,6 +114,7 @@ def class_scores(manifest: Manifest, classifications: Sequence[Classification]) 
         micro_f1=_f1(int((held & chosen).sum()), int(held.sum()), int(chosen.sum())),
         cross_entropy=_cross_entropy(probabilities, held, multi_label=first.multi_label),
         calibration_error=calibration,
+        baseline_error=1.0 - float(np.unique(held, axis=0, return_counts=True)[1].max() / len(manifest)),
         classes=tuple(_class_score(name, held[:, n], chosen[:, n]) for n, name in enumerate(labels.names)),
         confusion=confusion,
         utterances=len(manifest),

@@ -34,7 +34,7 @@ def draw_confusion(scores: ClassScores, path: Path) -> None:
     """
     check_confusion(path)
     if not scores.confusion:
-        raise ConfigError(f"{path}: where several classes may hold at once, none is taken for another; leave --confusion out")  # fmt: skip  # noqa: E501
+        raise ConfigError(f"{path}: where several classes may hold at once, none is taken for another, so there is nothing to draw")  # fmt: skip  # noqa: E501
 
     from matplotlib.figure import Figure  # without pyplot, whose figures belong to the whole process
 

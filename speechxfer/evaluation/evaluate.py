@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -27,6 +28,10 @@ class Scores(Protocol):
     @property
     def rank(self) -> tuple[float, ...]:
         """What decides between two models; lower is better."""
+
+    @property
+    def relative_error(self) -> float:
+        """The error as a share of what is reached without listening; at 1 nothing has been learned."""
 
     @property
     def summary(self) -> dict[str, float]:
@@ -141,6 +146,13 @@ def score(
         return class_scores(manifest, classes)
     hypotheses = [item.text for item in predictions if isinstance(item, Hypothesis)]
     return error_rates(texts(manifest), hypotheses, normalizer)
+
+
+def idle_share(predictions: Sequence[Prediction]) -> float:
+    """The share of transcripts without a word, or of classifications that name the same class as most do."""
+    said = Counter(item.text if isinstance(item, Hypothesis) else item.label for item in predictions)
+    idle = said[""] if isinstance(predictions[0], Hypothesis) else max(said.values())
+    return idle / len(predictions)
 
 
 def _result(utterance: Utterance, prediction: Prediction, normalizer: TextNormalizer) -> Result:

@@ -32,6 +32,11 @@ class ErrorRates:
         return self.wer, self.cer
 
     @property
+    def relative_error(self) -> float:
+        """The word error rate: writing nothing has 1."""
+        return self.wer
+
+    @property
     def summary(self) -> dict[str, float]:
         """The rates by name."""
         return {"wer": self.wer, "cer": self.cer}

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from speechxfer.data.manifest import Utterance
 from speechxfer.decoding.hypothesis import Prediction
+from speechxfer.decoding.search import Search
 from speechxfer.encoders.base import Freezable, LayerGroup
 
 
@@ -33,6 +34,10 @@ class Head(Freezable, ABC):
     #: What its predictions are: what was said, or which class it is.
     task: Literal["transcription", "classification"] = "transcription"
 
+    #: How text is looked for; None where the head leaves no choice.
+    search: Search | None = None
+    #: Most labels of an utterance; None where there is no limit.
+    max_positions: int | None = None
     #: Peak learning rates of encoder and head that suit it, unless others are asked for.
     rates: tuple[float, float] = (3e-4, 3e-3)
 

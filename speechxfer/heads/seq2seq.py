@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,7 +25,7 @@ from speechxfer.data.manifest import Utterance
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.decoding.sanity import is_doubtful, without_loop
-from speechxfer.decoding.search import Written, beam_search, greedy
+from speechxfer.decoding.search import Search, Written, beam_search, greedy
 from speechxfer.encoders.base import LayerGroup, valid_positions
 from speechxfer.errors import CheckpointError, ConfigError
 from speechxfer.heads.base import Head, Interchange
@@ -38,18 +38,6 @@ _TICK_S = 0.02
 #: Tokens of context that a prompt may hold; as many as Whisper was trained with.
 _MOST_CONTEXT = 223
 _NOT_LEARNED = -100
-
-
-@dataclass(frozen=True)
-class Search:
-    """How text is looked for."""
-
-    #: Hypotheses followed at once; 1 is greedy.
-    beams: int = 1
-    #: Further tries, by chance, for what looks wrong after the first: what log-probabilities are divided by.
-    temperatures: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8, 1.0)
-    #: Words that are likely to occur: names, terms.
-    context: str = ""
 
 
 class WhisperSeq2SeqHead(Head):
@@ -88,6 +76,8 @@ class WhisperSeq2SeqHead(Head):
         self.untouched = untouched
         self.search = Search()
         self.decoder = WhisperDecoder(config)
+        #: Of a sequence, prompt and end included.
+        self.max_positions: int = config.max_target_positions
         self._end = self._token("<|endoftext|>")
         self._start = self._token("<|startoftranscript|>")
         self._plain = self._token("<|notimestamps|>")
@@ -98,11 +88,6 @@ class WhisperSeq2SeqHead(Head):
     def is_multilingual(self) -> bool:
         """Whether prompts name a language and a task."""
         return self._token("<|transcribe|>") > self._token("<|translate|>") and self.config.vocab_size >= 51_865
-
-    @property
-    def max_positions(self) -> int:
-        """Most tokens of a sequence, prompt and end included."""
-        return cast(int, self.config.max_target_positions)
 
     # Learning
 

@@ -84,7 +84,7 @@ def finetune(
     best = SpeechModel.load(str(folder / "model"), device=config.device)
     after = None
     if world.is_main:
-        normalizer = TextNormalizer(config.text.normalizer)
+        normalizer = TextNormalizer(config.text.scored_by or config.text.normalizer)
         after = evaluate(best, manifests["test"], normalizer, progress=progress) if "test" in manifests else None
         write_json(folder / "metrics.json", _metrics(position, preparation, before, after))
     world.leave()
@@ -118,7 +118,7 @@ def _task(
         for name, copies in (("train", config.training.speed_copies), ("dev", 0))
     )
     data = run_folder.data_digest([manifests["train"], manifests["dev"]])
-    normalizer = TextNormalizer(config.text.normalizer)
+    normalizer = TextNormalizer(config.text.scored_by or config.text.normalizer)
     folder = Path(config.output)
     return Task(model, plan, train, dev, config.training, config.augment, normalizer, folder, data)
 
@@ -153,7 +153,10 @@ def _zero_shot(
     """What the untouched model writes for the test split; found again when a run is resumed."""
     if test is None:
         return None
-    path, normalizer = Path(config.output) / "before.json", TextNormalizer(config.text.normalizer)
+    path, normalizer = (
+        Path(config.output) / "before.json",
+        TextNormalizer(config.text.scored_by or config.text.normalizer),
+    )
     data = run_folder.data_digest([test])
     known = json.loads(path.read_text()) if path.is_file() else {}
     if known.get("data") == data:

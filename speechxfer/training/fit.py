@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from speechxfer.config import AugmentConfig, TrainingConfig
 from speechxfer.data import batching
 from speechxfer.data.text import TextNormalizer
-from speechxfer.decoding.hypothesis import Hypothesis, Prediction
+from speechxfer.decoding.hypothesis import Prediction
 from speechxfer.errors import CheckpointError, TrainingError
-from speechxfer.evaluation.evaluate import Scores, score
+from speechxfer.evaluation.evaluate import Scores, idle_share, score
 from speechxfer.model import SpeechModel
 from speechxfer.storage import write_text
 from speechxfer.training import checkpoint
@@ -348,10 +348,11 @@ class _Loop:
     def _close(self, at: Position, waited: float, padding: float) -> None:
         """Measure dev, keep the best model, record the epoch, write a checkpoint."""
         started = time.monotonic()
-        scores, silent = self._dev_scores()
+        scores, idle = self._dev_scores()
         at.dev_s += time.monotonic() - started
         mean = at.loss / max(at.labels, 1)
-        self._heed(self.guard.epoch(at.epoch + 1, mean, scores.rank[0], silent))
+        of_classes = self.model.head.task == "classification"
+        self._heed(self.guard.epoch(at.epoch + 1, mean, scores.relative_error, idle, of_classes=of_classes))
         is_best = at.best is None or scores.rank < at.best
         if is_best:
             at.best, at.best_scores, at.best_epoch = scores.rank, scores.summary, at.epoch + 1
@@ -370,7 +371,7 @@ class _Loop:
 
     @torch.inference_mode()
     def _dev_scores(self) -> tuple[Scores, float]:
-        """What real decoding from the hidden states at the seam gets right, and the share of empty transcripts."""
+        """What real decoding from the hidden states at the seam gets right, and the share that is as if unheard."""
         self.model.eval()
         inputs, encoder, manifest = self.dev.inputs, self.model.encoder, self.dev.manifest
         lengths = [inputs.copies.computed_s((index, 1.0)) for index in range(len(manifest))]
@@ -385,8 +386,7 @@ class _Loop:
             found.update(zip(indices, predictions, strict=True))
         found = self.world.gather(found)
         everything = [found[index] for index in range(len(manifest))]
-        silent = sum(isinstance(item, Hypothesis) and not item.text for item in everything) / len(everything)
-        return score(manifest, everything, self.task.normalizer), silent
+        return score(manifest, everything, self.task.normalizer), idle_share(everything)
 
 
 def _stuck(at: Position, patience: int) -> bool:

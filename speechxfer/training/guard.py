@@ -24,9 +24,9 @@ _LEARNED = 0.5
 #: Epochs over which the loss must have stood still, and how still. CTC begins by writing nothing while its loss falls
 #: quickly, then slowly: only when it no longer falls has it collapsed.
 _STILL_EPOCHS, _STILL = 4, 0.02
-#: Share of empty transcripts that counts as silence.
-_SILENT = 0.99
-#: An error rate above this means that nothing has been learned yet.
+#: Share of empty transcripts that counts as silence, and of one class that counts as knowing no other.
+_IDLE = 0.99
+#: A share of the error without listening above this means that nothing has been learned yet.
 _NOTHING_LEARNED = 0.95
 
 
@@ -81,8 +81,17 @@ class Guard:
             "half of --encoder-lr, fewer layers (--train-top), or --set training.clip_norm=0.3",
         )
 
-    def epoch(self, epoch: int, loss: float, error: float, silent_share: float) -> Alarm | None:
-        """After each epoch: its mean loss a label, dev's error rate and its share of utterances without a word."""
+    def epoch(
+        self, epoch: int, loss: float, error: float, idle_share: float, *, of_classes: bool = False
+    ) -> Alarm | None:
+        """After each epoch: its mean loss a label, and how dev fares.
+
+        Args:
+            error: on dev, as a share of what is reached without listening: by writing nothing, or by always naming
+                the most frequent class.
+            idle_share: the share of dev's utterances without a word, or that are called the same class.
+            of_classes: whether it is classes that are learned.
+        """
         self.losses = [*self.losses, loss]
         recent = self.losses[-_STILL_EPOCHS:]
         still = len(recent) == _STILL_EPOCHS and max(recent) - min(recent) < _STILL * max(recent)
@@ -94,24 +103,34 @@ class Guard:
                 "a learning rate that is too high once warm-up is over",
                 "half the learning rates (--encoder-lr, --head-lr)",
             )
-        if self._news("collapse to blanks", still and silent_share >= _SILENT):
+        idle = idle_share >= _IDLE
+        stands = f"and the loss stands at {loss:.3g} for {_STILL_EPOCHS} epochs"
+        collapsed = still and idle and error >= _NOTHING_LEARNED
+        if of_classes and self._news("collapse to one class", collapsed):
+            return Alarm(
+                "collapse to one class",
+                f"epoch {epoch}: {idle_share:.0%} of dev are called the same class, {stands}",
+                "too high a rate, classes of very different sizes, or labels that do not belong to their audio",
+                "half the learning rates (--head-lr, --encoder-lr), --set classes.weighted=true, more trained layers "
+                "(--train-top); listen to some training lines",
+            )
+        if not of_classes and self._news("collapse to blanks", collapsed):
             return Alarm(
                 "collapse to blanks",
-                f"epoch {epoch}: nothing is written for {silent_share:.0%} of dev, and the loss stands at {loss:.3g} "
-                f"for {_STILL_EPOCHS} epochs",
+                f"epoch {epoch}: nothing is written for {idle_share:.0%} of dev, {stands}",
                 "too few steps or too low a rate for the head to leave the blank, or texts that do not belong to their "
                 "audio",
                 "smaller batches (--batch-s) or more epochs, twice the --head-lr, more trained layers (--train-top); "
                 "listen to some training lines",
             )
-        stuck = still and loss > _LEARNED and error >= _NOTHING_LEARNED and silent_share < _SILENT
+        stuck = still and loss > _LEARNED and error >= _NOTHING_LEARNED and not idle
         if self._news("plateau", stuck):
             return Alarm(
                 "plateau",
-                f"epoch {epoch}: the loss stands at {loss:.3g} for {_STILL_EPOCHS} epochs with an error rate of "
-                f"{error:.2f} on dev",
-                "too little of the model is trained for audio this far from what it knows, or texts that do not belong "
-                "to their audio",
+                f"epoch {epoch}: the loss stands at {loss:.3g} for {_STILL_EPOCHS} epochs with {error:.0%} of the "
+                "errors on dev that not listening would make",
+                "too little of the model is trained for audio this far from what it knows, or texts or labels that do "
+                "not belong to their audio",
                 "more trained layers (--train-top), twice the learning rates; listen to some training lines",
             )
         return None

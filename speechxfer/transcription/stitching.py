@@ -49,7 +49,7 @@ def transcribe(
             yield block
 
     recognised: list[Segment] = []
-    for batch in _batches(segments(counted(), max_segment_s=max_segment_s), batch_s, cost_s):
+    for batch in batches(segments(counted(), max_segment_s=max_segment_s), batch_s, cost_s):
         hypotheses = recognise([waveform for _, waveform in batch])
         placed = [_place(*pair) for pair in zip(batch, hypotheses, strict=True)]
         recognised += [segment for segment in placed if segment.text]
@@ -61,7 +61,8 @@ def transcribe(
     return Transcript(" ".join(segment.text for segment in recognised), tuple(recognised), duration, source)
 
 
-def _batches(pieces: Iterable[_Piece], batch_s: float, cost_s: Callable[[float], float]) -> Iterator[list[_Piece]]:
+def batches(pieces: Iterable[_Piece], batch_s: float, cost_s: Callable[[float], float]) -> Iterator[list[_Piece]]:
+    """Segments in order, as many together as `batch_s` allows and at least one."""
     batch: list[_Piece] = []
     for piece in pieces:
         longest = max(len(waveform) for _, waveform in [*batch, piece]) / SAMPLE_RATE

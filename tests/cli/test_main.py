@@ -24,7 +24,10 @@ def run(*arguments: str) -> tuple[int, str, str]:
     "arguments",
     [
         ["--help"],
-        *([name, "--help"] for name in ("doctor", "evaluate", "finetune", "manifest", "models", "transcribe")),
+        *(
+            [name, "--help"]
+            for name in ("classify", "doctor", "evaluate", "finetune", "manifest", "models", "transcribe")
+        ),
     ],
 )
 def test_help_needs_no_torch(arguments: list[str]) -> None:

@@ -12,7 +12,7 @@ import pytest
 import soundfile as sf
 from click.testing import CliRunner, Result
 
-from speechxfer.cli.transcribe import _progress, transcribe
+from speechxfer.cli.transcribe import recording_progress, transcribe
 from speechxfer.errors import AudioError, ConfigError
 from speechxfer.transcription import Segment, Transcript
 
@@ -122,7 +122,7 @@ def test_a_terminal_sees_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     sf.write("a.wav", np.zeros(16_000), 16_000)
-    with _progress("[a]", Path("a.wav")) as progress:
+    with recording_progress("[a]", Path("a.wav")) as progress:
         assert progress
         progress(0.5)
     captured = capsys.readouterr()

@@ -32,7 +32,10 @@ def test_normalising_twice_changes_nothing(text: str) -> None:
 
 
 def test_an_unknown_normaliser_is_told() -> None:
-    with pytest.raises(ConfigError, match="'basics' is not known; wanted one of: basic, none"):
+    with pytest.raises(
+        ConfigError,
+        match="'basics' is not known; wanted one of: basic, basic-upper, none, whisper-basic, whisper-english",
+    ):
         TextNormalizer("basics")
 
 
@@ -61,3 +64,39 @@ def test_repeats_need_a_blank_between_them() -> None:
     assert frames_needed([]) == 0
     assert frames_needed([1, 2, 3]) == 3
     assert frames_needed([1, 2, 2, 2]) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "written"),
+    [
+        ("basic-upper", "L'été, it's here", "L'ÉTÉ IT'S HERE"),
+        (
+            "whisper-english",
+            "It's the colour of Mr. Smith's TWENTY ONE cars.",
+            "it is the color of mister smith is 21 cars",
+        ),
+        ("whisper-basic", "Ça va? [rires] 10 €", "ça va 10"),
+    ],
+)
+def test_other_normalisers(name: str, text: str, written: str) -> None:
+    assert TextNormalizer(name)(text) == written
+    assert TextNormalizer(name)("") == ""
+
+
+def test_whispers_normalisers_are_those_of_transformers() -> None:
+    import json
+    from pathlib import Path
+
+    import whisper_normalizer
+    from transformers.models.whisper.english_normalizer import BasicTextNormalizer, EnglishTextNormalizer
+
+    spelling = Path(whisper_normalizer.__file__).parent / "normalizers" / "english.json"
+    english, basic = EnglishTextNormalizer(json.loads(spelling.read_text())), BasicTextNormalizer()
+    for text in (
+        "Zero three five one",
+        "I won't pay $3.50 for 2nd-hand colours",
+        "(Laughs) the  Queen's  gaol",
+        "Naïve!",
+    ):
+        assert TextNormalizer("whisper-english")(text) == english(text)
+        assert TextNormalizer("whisper-basic")(text) == " ".join(basic(text).split())

@@ -133,6 +133,16 @@ def test_a_loss_that_rises_again_is_found_in_the_same_epoch(low: float, factor: 
 
 
 @pytest.mark.parametrize(
+    ("error", "share", "kind"), [(1.0, 1.0, "collapse to one class"), (0.97, 0.6, "plateau"), (0.0, 1.0, None)]
+)
+def test_classes_collapse_to_one_or_stand_still(error: float, share: float, kind: str | None) -> None:
+    """Where dev holds a single class, naming it always is right."""
+    guard = Guard()
+    found = [guard.epoch(number, 2.3, error, share, of_classes=True) for number in range(1, 12)]
+    assert [(number, alarm.kind) for number, alarm in enumerate(found, 1) if alarm] == ([(4, kind)] if kind else [])
+
+
+@pytest.mark.parametrize(
     ("silent", "wer", "kind"),
     [(1.0, 1.0, "collapse to blanks"), (0.99, 1.0, "collapse to blanks"), (0.2, 1.0, "plateau")],
 )

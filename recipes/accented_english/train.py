@@ -1,0 +1,49 @@
+"""Adapt Whisper to accented English: its own decoder (seq2seq), or a CTC head over characters on its encoder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+import speechxfer as sx
+from speechxfer.cli.finetune import show
+from speechxfer.cli.terminal import TerminalProgress
+from speechxfer.config import build, merge, parse_assignment, read_toml
+
+HERE = Path(__file__).parent
+#: What a row changes in recipe.toml.
+ROWS: dict[str, dict[str, Any]] = {
+    "seq2seq": {},
+    "ctc": {
+        "head": "ctc",
+        "plan": {"encoder_lr": 3e-4, "head_lr": 3e-3},
+        "training": {"epochs": 15, "batch_s": 30.0},
+    },
+}
+
+
+@click.command()
+@click.option("--row", type=click.Choice(list(ROWS)), default="seq2seq", show_default=True)
+@click.option("--data", type=click.Path(path_type=Path), default=Path("data/accented-english"), show_default=True)
+@click.option("--output", type=click.Path(), help="Folder for the run (default: runs/accented-english-ROW).")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting of recipe.toml.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --output.")
+@click.option("--overwrite", is_flag=True, help="Replace the run in --output.")
+def train(
+    row: str, data: Path, output: str | None, assignments: tuple[str, ...], resume: bool, overwrite: bool
+) -> None:
+    """Train, and print the error rates before and after."""
+    files = {split: str(data.resolve() / f"{split}.jsonl") for split in ("train", "dev", "test")}
+    layers = [read_toml(HERE / "recipe.toml"), ROWS[row], files, {"output": output or f"runs/accented-english-{row}"}]
+    config = build(sx.FinetuneConfig, merge([*layers, *map(parse_assignment, assignments)]))
+    progress = TerminalProgress()
+    show(sx.finetune(config, resume=resume, overwrite=overwrite, progress=progress), progress)
+
+
+if __name__ == "__main__":
+    try:
+        train()
+    except sx.SpeechxferError as error:
+        raise SystemExit(f"Error: {error}") from None

@@ -1,0 +1,117 @@
+"""Whisper's own decoder learns the language of tones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from tokenizers import AddedToken, Regex, Tokenizer
+from tokenizers.decoders import Fuse
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Split
+
+import speechxfer as sx
+from speechxfer.errors import ConfigError, DataError
+from tests.conftest import tone
+from tests.training.conftest import Runs, texts
+
+SPECIAL = ("endoftext", "startoftranscript", "en", "translate", "transcribe", "startofprev", "nospeech", "notimestamps")
+SEQ2SEQ: dict[str, Any] = {
+    "head": "seq2seq",
+    "plan": {"freeze_frontend": False, "encoder_lr": 1e-2, "head_lr": 1e-2, "train_embedding": True},
+    "training": {"dropout": 0.0, "batch_s": 2.0},
+    "augment": {"time_share": 0.0, "channel_share": 0.0},
+    "seq2seq": {"timestamp_share": 0.0, "label_smoothing": 0.0},
+}
+#: A decoder with random weights needs many small steps.
+SLOWER = {"plan": {"encoder_lr": 3e-3, "head_lr": 3e-3}, "training": {"epochs": 60, "batch_s": 1.0}}
+
+
+@pytest.fixture
+def runs(runs: Runs, whisper_folder: Path, tmp_path: Path, corpus: Callable[..., Path]) -> Runs:
+    """The runs of other tests with a tokenizer that spells tones."""
+    folder = tmp_path / "whisper"
+    folder.mkdir()
+    for file in whisper_folder.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    tokenizer = Tokenizer(WordLevel({" ": 0, "a": 1, "b": 2, "c": 3}, unk_token=" "))
+    tokenizer.pre_tokenizer = Split(Regex("."), "isolated")  # type: ignore[assignment]
+    tokenizer.decoder = Fuse()  # type: ignore[assignment]
+    tokenizer.add_special_tokens([AddedToken(f"<|{name}|>", special=True) for name in SPECIAL])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    runs.base["model"] = str(folder)
+    del runs.base["plan"]
+    runs.base["train"] = str(corpus("train", texts(60, 1)))
+    return runs
+
+
+def test_it_learns_by_heart_and_the_folder_opens_in_transformers(runs: Runs, corpus: Callable[..., Path]) -> None:
+    by_heart = ["abc a", "cb a", "aab a", "b a", "ca a"]
+    manifest = str(corpus("few", by_heart))
+    runs.run("run", SEQ2SEQ, {"train": manifest, "dev": manifest}, SLOWER)
+    folder = runs.folder / "run" / "model"
+    model = sx.load(str(folder), device="cpu")
+    for text in by_heart:
+        assert model.transcribe(tone(text), sample_rate=16_000).text == text
+    theirs, found = transformers.WhisperForConditionalGeneration.from_pretrained(folder, output_loading_info=True)
+    assert not found["missing_keys"]
+    state, ours = theirs.state_dict(), model.state_dict()
+    assert torch.equal(state["model.decoder.layers.0.fc1.weight"], ours["head.decoder.layers.0.fc1.weight"])
+    assert torch.equal(state["model.encoder.conv1.weight"], ours["encoder.modules_.conv1.weight"])
+
+
+@pytest.mark.parametrize(("plan", "half"), [({"train_top": 0}, "head."), ({"head_top": 0}, "encoder.")])
+def test_either_half_may_stay_as_it_is(plan: dict[str, Any], half: str, runs: Runs) -> None:
+    before = sx.load(runs.base["model"], device="cpu").state_dict()
+    runs.run("run", {**SEQ2SEQ, "plan": {**plan, "encoder_lr": 1e-2, "head_lr": 1e-2}}, {"training": {"epochs": 1}})
+    after = sx.load(str(runs.folder / "run" / "model"), device="cpu").state_dict()
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved
+    assert all(name.startswith(half) and "embed" not in name for name in moved)
+
+
+def test_a_run_with_times_and_chance_can_be_repeated(runs: Runs) -> None:
+    some = {"plan": {"train_top": 1, "freeze_frontend": True}, "seq2seq": {"timestamp_share": 0.5}}
+    for name in ("once", "again"):
+        runs.run(name, SEQ2SEQ, some, {"training": {"epochs": 2, "dropout": 0.1}})
+    assert runs.metrics("once") == runs.metrics("again")
+
+
+def test_a_text_longer_than_the_decoder_is_told(runs: Runs, corpus: Callable[..., Path]) -> None:
+    train = corpus("long", ["a b", "abc " * 12])
+    with pytest.raises(DataError, match=r"long\.jsonl:2: its text takes 5\d tokens .* has 32 positions"):
+        runs.run("run", SEQ2SEQ, {"train": str(train)})
+
+
+@pytest.mark.parametrize(
+    ("settings", "seen"),
+    [
+        ({"seq2seq": {"language": "it"}}, "knows English only"),
+        ({"seq2seq": {"task": "translate"}}, "knows English only"),
+        ({"plan": {"train_top": 0, "head_top": 0, "freeze_frontend": True}}, "nothing is trained"),
+        ({"plan": {"head_top": 2}}, "plan.head_top is 2, but the seq2seq head has 1 layers"),
+    ],
+)
+def test_what_the_model_has_not_is_told(settings: dict[str, Any], seen: str, runs: Runs) -> None:
+    with pytest.raises(ConfigError, match=seen):
+        runs.run("run", SEQ2SEQ, settings)
+
+
+def test_an_encoder_without_decoder_is_told(runs: Runs, tmp_path: Path) -> None:
+    runs.run("first", {"plan": {"train_top": 0}, "training": {"epochs": 1}})
+    with pytest.raises(ConfigError, match="has no decoder; wanted a Whisper"):
+        runs.run("second", SEQ2SEQ, {"model": str(tmp_path / "first" / "model")})
+
+
+def test_what_stands_in_the_column_context_is_given(runs: Runs) -> None:
+    lines = [json.loads(line) for line in Path(runs.base["train"]).read_text().splitlines()][:8]
+    train = Path(runs.base["train"]).with_name("some.jsonl")
+    for name, columns in {"with": {"context": "ab"}, "without": {}}.items():
+        train.write_text("".join(json.dumps({**line, **columns}) + "\n" for line in lines))
+        runs.run(name, SEQ2SEQ, {"train": str(train), "training": {"epochs": 1}})
+    assert runs.losses("with") != runs.losses("without")
