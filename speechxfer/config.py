@@ -149,6 +149,9 @@ class Seq2SeqConfig:
     timestamp_share: float = 0.1
     #: Share of a target that is spread over all tokens.
     label_smoothing: float = 0.1
+    #: Utterances of silence, noise and chords to be added, as a share of the training ones, so that the model learns to
+    #: write nothing where nothing is said.
+    nothing_share: float = 0.05
 
 
 @dataclass(frozen=True)
@@ -190,6 +193,7 @@ class FinetuneConfig:
             "classes.label_smoothing": self.classes.label_smoothing,
             "seq2seq.timestamp_share": self.seq2seq.timestamp_share,
             "seq2seq.label_smoothing": self.seq2seq.label_smoothing,
+            "seq2seq.nothing_share": self.seq2seq.nothing_share,
         }  # fmt: skip
         for name, value in shares.items():
             _require(name, value, "at least 0 and less than 1", 0 <= value < 1)

@@ -28,12 +28,20 @@ class AudioError(DataError):
     """A file or array that does not hold usable sound."""
 
 
+class TruncatedAudioError(AudioError):
+    """A file that holds less sound than its header promises."""
+
+
 class CheckpointError(SpeechxferError):
     """A model folder, hub id or training checkpoint that cannot be found or read."""
 
 
 class StorageError(SpeechxferError):
     """Something could not be written: a full disk, a read-only folder."""
+
+
+class ExportError(SpeechxferError):
+    """A model that another runtime cannot be given, or that does not do the same there."""
 
 
 class TrainingError(SpeechxferError):

@@ -88,3 +88,32 @@ def whisper_folder(tmp_path_factory: pytest.TempPathFactory, whisper_config: dic
                 parameter.mul_(3.0)
     model.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def spelling_whisper(tmp_path_factory: pytest.TempPathFactory, whisper_folder: Path) -> Path:
+    """The tiny Whisper with a tokenizer that spells the language of tones."""
+    from tokenizers import AddedToken, Regex, Tokenizer
+    from tokenizers.decoders import Fuse
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Split
+
+    folder = tmp_path_factory.mktemp("spelling")
+    for file in whisper_folder.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    tokenizer = Tokenizer(WordLevel({" ": 0, "a": 1, "b": 2, "c": 3}, unk_token=" "))
+    tokenizer.pre_tokenizer = Split(Regex("."), "isolated")  # type: ignore[assignment]
+    tokenizer.decoder = Fuse()  # type: ignore[assignment]
+    special = [
+        "endoftext",
+        "startoftranscript",
+        "en",
+        "translate",
+        "transcribe",
+        "startofprev",
+        "nospeech",
+        "notimestamps",
+    ]
+    tokenizer.add_special_tokens([AddedToken(f"<|{name}|>", special=True) for name in special])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder

@@ -18,7 +18,7 @@ import click
 
 import speechxfer as sx
 from scripts.bench import sides
-from scripts.bench.jobs import ROWS
+from scripts.bench.jobs import ROWS, Job
 from scripts.bench.machine import command, describe
 from scripts.bench.train_against_trainer import prepare
 from speechxfer.storage import write_json
@@ -57,15 +57,20 @@ def main(name: str, data: Path, utterances: int | None, seeds: int, epochs: int 
                 outcome[side] = {"wer": found["wer"], "cer": found["cer"], "epochs": found["epochs"]}
                 click.echo(f"{name}, seed {seed}, {side}: {outcome[side]}")
             runs.append(outcome)
-        record = {
-            "row": name, "corpus": data.name, "utterances": len(sx.Manifest.read(job.train)),
-            "words": sum(len((utterance.text or "").split()) for utterance in sx.Manifest.read(measured)),
-            "epochs": row.epochs, "runs": runs,
-        }  # fmt: skip
+            write_json(RESULTS / f"errors_{name}.json", _record(job, data.name, measured, runs))
+
+
+def _record(job: Job, corpus: str, measured: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is known after some seeds."""
+    record: dict[str, Any] = {
+        "corpus": corpus, "utterances": len(sx.Manifest.read(job.train)),
+        "words": sum(len((utterance.text or "").split()) for utterance in sx.Manifest.read(measured)),
+        "epochs": job.row.epochs, "runs": runs,
+    }  # fmt: skip
     for rate in ("wer", "cer"):
         means = {side: statistics.fmean(outcome[side][rate] for outcome in runs) for side in SIDES}
         record[rate] = {side: round(mean, 4) for side, mean in means.items()}
-    write_json(RESULTS / f"errors_{name}.json", record | {"machine": describe(), "command": command()})
+    return record | {"machine": describe(), "command": command()}
 
 
 if __name__ == "__main__":

@@ -10,7 +10,18 @@ import click
 from speechxfer import __version__
 from speechxfer.errors import SpeechxferError
 
-_COMMANDS = ("cache", "classify", "doctor", "evaluate", "finetune", "manifest", "models", "transcribe")
+_COMMANDS = (
+    "cache",
+    "classify",
+    "compare",
+    "doctor",
+    "evaluate",
+    "export",
+    "finetune",
+    "manifest",
+    "models",
+    "transcribe",
+)
 
 
 class _Commands(click.Group):

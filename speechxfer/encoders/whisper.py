@@ -118,14 +118,17 @@ class WhisperEncoder(Encoder):
         """The utterance, or 30 s."""
         return _CHUNK_SAMPLES / self.sample_rate if self.fixed_length else duration_s
 
+    def features(self, waveforms: Tensor, num_samples: Tensor) -> Tensor:
+        """[batch, samples], [batch] -> the log-mel spectrogram [batch, mel bins, 10 ms steps]; of 30 s if padded."""
+        if not self.fixed_length:
+            return cast(Tensor, self.log_mel(waveforms, num_samples))
+        waveforms = F.pad(waveforms, (0, _CHUNK_SAMPLES - waveforms.shape[1]))
+        return cast(Tensor, self.log_mel(waveforms, torch.full_like(num_samples, _CHUNK_SAMPLES)))
+
     def frontend(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
         """Log-mel, the two convolutions and the positions."""
-        if self.fixed_length:
-            waveforms = F.pad(waveforms, (0, _CHUNK_SAMPLES - waveforms.shape[1]))
-            heard = torch.full_like(num_samples, _CHUNK_SAMPLES)
-        else:
-            heard = num_samples
-        features = self.log_mel(waveforms, heard)
+        heard = torch.full_like(num_samples, _CHUNK_SAMPLES) if self.fixed_length else num_samples
+        features = self.features(waveforms, num_samples)
         # Convolutions read a frame beyond the end, where an utterance on its own has zeros.
         outside = ~valid_positions(heard // _HOP, features.shape[2])[:, None]
         hidden = F.gelu(self.modules_.conv1(features)).masked_fill(outside, 0.0)

@@ -14,7 +14,6 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import WhisperConfig
@@ -27,16 +26,13 @@ from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.decoding.sanity import is_doubtful, without_loop
 from speechxfer.decoding.search import Search, Written, beam_search, greedy
 from speechxfer.encoders.base import LayerGroup, valid_positions
-from speechxfer.errors import CheckpointError, ConfigError
+from speechxfer.errors import CheckpointError
 from speechxfer.heads.base import Head, Interchange
+from speechxfer.heads.whisper_tokens import WhisperTokens
 
 #: Most tokens for an utterance: some, and so many for each of its seconds. Fast speech in a script that is spelled in
 #: bytes stays below; a loop is cut soon.
 _TOKENS, _TOKENS_A_SECOND = 16, 25
-#: The grid of time stamps, in seconds.
-_TICK_S = 0.02
-#: Tokens of context that a prompt may hold; as many as Whisper was trained with.
-_MOST_CONTEXT = 223
 _NOT_LEARNED = -100
 
 
@@ -48,7 +44,7 @@ class WhisperSeq2SeqHead(Head):
 
     Args:
         config: the whole model's configuration.
-        tokenizer: its tokenizer, special tokens included.
+        tokens: its tokenizer.
         normalizer: how a transcript is written before it is learned.
         language: what is spoken, by its code; of a multilingual model only. None lets it find out.
         task: "transcribe" or "translate", of a multilingual model.
@@ -62,32 +58,24 @@ class WhisperSeq2SeqHead(Head):
     rates = (1e-4, 1e-4)
 
     def __init__(
-        self, config: WhisperConfig, tokenizer: Tokenizer, normalizer: TextNormalizer | None = None, *,
+        self, config: WhisperConfig, tokens: WhisperTokens, normalizer: TextNormalizer | None = None, *,
         language: str | None = None, task: str = "transcribe", attend_everything: bool = False,
         timestamp_share: float = 0.0, label_smoothing: float = 0.0, untouched: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
         self.config = config
-        self.tokenizer = tokenizer
+        self.tokens = tokens
         self.normalizer = normalizer or TextNormalizer("none")
         self.language, self.task_token = language, task
         self.attend_everything = attend_everything
         self.timestamp_share, self.label_smoothing = timestamp_share, label_smoothing
         self.untouched = untouched
-        self.search = Search()
+        self.search: Search = Search()
         self.decoder = WhisperDecoder(config)
         #: Of a sequence, prompt and end included.
         self.max_positions: int = config.max_target_positions
-        self._end = self._token("<|endoftext|>")
-        self._start = self._token("<|startoftranscript|>")
-        self._plain = self._token("<|notimestamps|>")
         self.frame_rate = 50.0
-        self._check_language(language)
-
-    @property
-    def is_multilingual(self) -> bool:
-        """Whether prompts name a language and a task."""
-        return self._token("<|transcribe|>") > self._token("<|translate|>") and self.config.vocab_size >= 51_865
+        tokens.check_language(language)
 
     # Learning
 
@@ -100,20 +88,20 @@ class WhisperSeq2SeqHead(Head):
         Raises:
             ConfigError: the model lacks the language.
         """
-        self._check_language(language)
+        self.tokens.check_language(language)
         self.normalizer, self.language, self.task_token = normalizer, language, task
         self.timestamp_share, self.label_smoothing, self.untouched = timestamp_share, label_smoothing, False
 
     def targets(self, utterance: Utterance) -> list[int]:
         """Prompt, transcript and end; context words are those of the manifest's column `context`."""
         text = self.normalizer(utterance.text or "")
-        tokens = self._spell(text)
+        words = self.tokens.spell(text)
         stamped = utterance.duration is not None and _chance(utterance.id) < self.timestamp_share
-        if stamped and tokens:
-            last = round(min(utterance.duration or 0.0, 30.0) / _TICK_S)
-            tokens = [self._plain + 1, *tokens, self._plain + 1 + last]
-        prompt = self._prompt(self.language, str(utterance.extra.get("context") or ""), plain=not stamped)
-        return [*(~token for token in prompt), *tokens, self._end]
+        if stamped and words:
+            words = [self.tokens.stamp(0.0), *words, self.tokens.stamp(utterance.duration or 0.0)]
+        context = str(utterance.extra.get("context") or "")
+        prompt = self.tokens.prompt(self.language, self.task_token, context, plain=not stamped)
+        return [*(~token for token in prompt), *words, self.tokens.end]
 
     def num_labels(self, targets: Sequence[int]) -> int:
         """Tokens that are learned."""
@@ -124,7 +112,7 @@ class WhisperSeq2SeqHead(Head):
         device = hidden_states.device
         rows = [torch.tensor([token if token >= 0 else ~token for token in row]) for row in targets]
         learned = [torch.tensor([token if token >= 0 else _NOT_LEARNED for token in row[1:]]) for row in targets]
-        inputs = pad_sequence([row[:-1] for row in rows], batch_first=True, padding_value=self._end).to(device)
+        inputs = pad_sequence([row[:-1] for row in rows], batch_first=True, padding_value=self.tokens.end).to(device)
         labels = pad_sequence(learned, batch_first=True, padding_value=_NOT_LEARNED).to(device)
         output = self._run(inputs, hidden_states, self._attended(hidden_states, num_frames), None)
         wanted = labels != _NOT_LEARNED  # only there the vocabulary is worth multiplying by
@@ -157,38 +145,56 @@ class WhisperSeq2SeqHead(Head):
         Raises:
             ConfigError: a language was asked for that the model lacks.
         """
-        self._check_language(language)
+        self.tokens.check_language(language)
         mask = self._attended(hidden_states, num_frames)
         prompt = self._prompts(hidden_states, mask, language or self.language)
-        limits = [
-            min(int(_TOKENS + _TOKENS_A_SECOND * frames / self.frame_rate), self.max_positions - prompt.shape[1])
-            for frames in num_frames.tolist()
-        ]
+        limits = self.limits(num_frames, prompt.shape[1])
         scorer = self._scorer(prompt, hidden_states, mask)
         if self.search.beams > 1:
-            written = beam_search(scorer, prompt, end=self._end, limits=limits, beams=self.search.beams)
+            written = beam_search(scorer, prompt, end=self.tokens.end, limits=limits, beams=self.search.beams)
         else:
-            written = greedy(scorer, prompt, end=self._end, limits=limits)
+            written = greedy(scorer, prompt, end=self.tokens.end, limits=limits)
         no_speech = scorer.no_speech
         written = self._tried_again(written, prompt, hidden_states, mask, limits)
         return [self._read(item, silence) for item, silence in zip(written, no_speech, strict=True)]
+
+    def limits(self, num_frames: Tensor, prompt_size: int) -> list[int]:
+        """Most tokens that are written for each utterance [batch]."""
+        most = self.max_positions - prompt_size
+        return [min(int(_TOKENS + _TOKENS_A_SECOND * frames / self.frame_rate), most) for frames in num_frames.tolist()]
+
+    @torch.inference_mode()
+    def first_try(self, hidden_states: Tensor, num_frames: Tensor) -> list[Written]:
+        """What greedy decoding writes for each, right or wrong; for comparing models."""
+        mask = self._attended(hidden_states, num_frames)
+        prompt = self._prompts(hidden_states, mask, self.language)
+        scorer = self._scorer(prompt, hidden_states, mask)
+        return greedy(scorer, prompt, end=self.tokens.end, limits=self.limits(num_frames, prompt.shape[1]))
+
+    def unwanted(self) -> list[int]:
+        """Tokens that are never written: special ones, time stamps, and what the model's configuration forbids."""
+        return sorted({*(self.config.suppress_tokens or []), *self.tokens.special} - {self.tokens.end})
+
+    def prompt(self) -> list[int]:
+        """The tokens that are given where nothing else is asked for."""
+        return self.tokens.prompt(self.language or "en", self.task_token, self.search.context, plain=True)
 
     def _tried_again(
         self, written: list[Written], prompt: Tensor, hidden_states: Tensor, mask: Tensor | None, limits: list[int]
     ) -> list[Written]:
         best = list(written)
-        doubtful = [row for row, item in enumerate(best) if is_doubtful(item, self._text(item))]
+        doubtful = [row for row, item in enumerate(best) if is_doubtful(item, self.tokens.text(item.tokens))]
         for temperature in self.search.temperatures:
             if not doubtful:
                 break
             rows = torch.tensor(doubtful, device=prompt.device)
             scorer = self._scorer(prompt[rows], hidden_states[rows], None if mask is None else mask[rows])
             tries = greedy(
-                scorer, prompt[rows], end=self._end, limits=[limits[row] for row in doubtful],
+                scorer, prompt[rows], end=self.tokens.end, limits=[limits[row] for row in doubtful],
                 temperature=temperature, chance=torch.Generator(prompt.device).manual_seed(0),
             )  # fmt: skip
             for row, item in zip(list(doubtful), tries, strict=True):
-                if not is_doubtful(item, self._text(item)):
+                if not is_doubtful(item, self.tokens.text(item.tokens)):
                     best[row] = item
                     doubtful.remove(row)
         for row in doubtful:  # nothing better was found
@@ -196,61 +202,34 @@ class WhisperSeq2SeqHead(Head):
         return best
 
     def _read(self, written: Written, no_speech: float) -> Hypothesis:
-        text = self._text(written)
+        text = self.tokens.text(written.tokens)
         if no_speech > _NO_SPEECH and written.mean_log_probability < _DOUBT:
             text = ""
         return Hypothesis(text, (), float(torch.tensor(written.mean_log_probability).exp()) if text else None)
 
-    def _text(self, written: Written) -> str:
-        return self.tokenizer.decode(list(written.tokens), skip_special_tokens=True).strip()
-
     def _scorer(self, prompt: Tensor, hidden_states: Tensor, mask: Tensor | None) -> _Scorer:
-        unwanted = {*(self.config.suppress_tokens or []), *range(self._start, self.config.vocab_size)} - {self._end}
-        first = set(self.config.begin_suppress_tokens or []) - (set() if self.untouched else {self._end})
+        unwanted = set(self.unwanted())
+        first = set(self.config.begin_suppress_tokens or []) - (set() if self.untouched else {self.tokens.end})
         return _Scorer(self, hidden_states, mask, sorted(unwanted), sorted(unwanted | first))
 
     # Prompts
 
-    def _prompt(self, language: str | None, context: str, *, plain: bool) -> list[int]:
-        """Tokens that are given; `plain` asks for text without times."""
-        words = self._spell(context)[-_MOST_CONTEXT:]
-        before = [self._token("<|startofprev|>"), *words] if words else []
-        spoken = [self._token(f"<|{language}|>"), self._token(f"<|{self.task_token}|>")] if self.is_multilingual else []
-        return [*before, self._start, *spoken, *([self._plain] if plain else [])]
-
     def _prompts(self, hidden_states: Tensor, mask: Tensor | None, language: str | None) -> Tensor:
         """The prompt of each row [batch, count], its language the one asked for or the most likely one."""
         device = hidden_states.device
-        known = language or ("en" if not self.is_multilingual else None)
-        prompt = self._prompt(known or "en", self.search.context, plain=True)
+        known = language or ("en" if not self.tokens.is_multilingual else None)
+        prompt = self.tokens.prompt(known or "en", self.task_token, self.search.context, plain=True)
         prompts = torch.tensor([prompt], device=device).repeat(len(hidden_states), 1)
         if known is None:
-            prompts[:, prompt.index(self._start) + 1] = self._spoken(hidden_states, mask)
+            prompts[:, prompt.index(self.tokens.start) + 1] = self._spoken(hidden_states, mask)
         return prompts
 
     def _spoken(self, hidden_states: Tensor, mask: Tensor | None) -> Tensor:
         """The token of the most likely language of each row [batch]."""
-        tokens = torch.full((len(hidden_states), 1), self._start, device=hidden_states.device)
+        tokens = torch.full((len(hidden_states), 1), self.tokens.start, device=hidden_states.device)
         logits = self._logits(self._run(tokens, hidden_states, mask, None)[:, -1])
-        first, last = self._start + 1, self._token("<|translate|>")
-        return logits[:, first:last].argmax(dim=-1) + first
-
-    def _check_language(self, language: str | None) -> None:
-        if language is None:
-            return
-        if not self.is_multilingual:
-            if language != "en":
-                raise ConfigError(f"language {language!r}: this Whisper knows English only; leave --language out")
-        elif self.tokenizer.token_to_id(f"<|{language}|>") is None:
-            raise ConfigError(f"language {language!r} is not one this Whisper knows; wanted a code such as 'it'")
-
-    def _spell(self, text: str) -> list[int]:
-        return self.tokenizer.encode(f" {text}", add_special_tokens=False).ids if text else []
-
-    def _token(self, name: str) -> int:
-        number = self.tokenizer.token_to_id(name)
-        assert isinstance(number, int), f"a Whisper tokenizer without {name}"
-        return number
+        languages = self.tokens.languages
+        return logits[:, languages.start : languages.stop].argmax(dim=-1) + languages.start
 
     # The decoder
 
@@ -275,11 +254,10 @@ class WhisperSeq2SeqHead(Head):
 
     def _no_speech(self, tokens: Tensor, output: Tensor) -> list[float]:
         """Probability that nothing is said, read where the transcript starts, of each row of a prompt."""
-        token = self.tokenizer.token_to_id("<|nospeech|>") or self.tokenizer.token_to_id("<|nocaptions|>")
-        if token is None:
+        if self.tokens.no_speech is None:
             return [0.0] * len(tokens)
-        start = tokens[0].tolist().index(self._start)
-        return self._logits(output[:, start]).softmax(-1)[:, token].tolist()
+        start = tokens[0].tolist().index(self.tokens.start)
+        return self._logits(output[:, start]).softmax(-1)[:, self.tokens.no_speech].tolist()
 
     def _logits(self, output: Tensor) -> Tensor:
         return F.linear(output, self.decoder.embed_tokens.weight).float()
@@ -291,23 +269,23 @@ class WhisperSeq2SeqHead(Head):
         known = ("suppress_tokens", "begin_suppress_tokens")
         generation: dict[str, Any] = {name: list(getattr(self.config, name) or []) for name in known}
         generation |= {
-            "decoder_start_token_id": self._start, "bos_token_id": self._end, "eos_token_id": self._end,
-            "pad_token_id": self._end, "no_timestamps_token_id": self._plain, "max_length": self.max_positions,
-            "is_multilingual": self.is_multilingual, "prev_sot_token_id": self._token("<|startofprev|>"),
-            "return_timestamps": False,
+            **dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), self.tokens.end),
+            "decoder_start_token_id": self.tokens.start, "prev_sot_token_id": self.tokens.before,
+            "no_timestamps_token_id": self.tokens.plain, "max_length": self.max_positions,
+            "is_multilingual": self.tokens.is_multilingual, "return_timestamps": False,
         }  # fmt: skip
         if not self.untouched:
             generation["begin_suppress_tokens"] = [
-                token for token in generation["begin_suppress_tokens"] if token != self._end
+                token for token in generation["begin_suppress_tokens"] if token != self.tokens.end
             ]
-        if self.is_multilingual:
-            languages = range(self._start + 1, self._token("<|translate|>"))
-            generation["lang_to_id"] = {self.tokenizer.id_to_token(token): token for token in languages}
-            generation["task_to_id"] = {task: self._token(f"<|{task}|>") for task in ("transcribe", "translate")}
-            generation |= {"task": self.task_token} | ({"language": self.language} if self.language else {})
+        if self.tokens.is_multilingual:
+            named = {self.tokens.tokenizer.id_to_token(token): token for token in self.tokens.languages}
+            tasks = {task: self.tokens.number(f"<|{task}|>") for task in ("transcribe", "translate")}
+            generation |= {"lang_to_id": named, "task_to_id": tasks, "task": self.task_token}
+            generation |= {"language": self.language} if self.language else {}
         files = {
             "generation_config.json": generation,
-            "tokenizer.json": json.loads(self.tokenizer.to_str()),
+            "tokenizer.json": json.loads(self.tokens.tokenizer.to_str()),
             "tokenizer_config.json": {
                 "tokenizer_class": "WhisperTokenizer", "unk_token": "<|endoftext|>", "bos_token": "<|endoftext|>",
                 "eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>", "model_max_length": 1024,
@@ -334,7 +312,8 @@ class WhisperSeq2SeqHead(Head):
         """
         options = {name: value for name, value in description.items() if name not in ("kind", "normalizer")}
         normalizer = TextNormalizer(description["normalizer"]["name"])
-        return cls(WhisperConfig(**config), read_tokenizer(folder), normalizer, **options)
+        whole = WhisperConfig(**config)
+        return cls(whole, WhisperTokens.read(folder, whole.vocab_size), normalizer, **options)
 
 
 #: Above this probability of the token that says so, and with less than this a token for what was written, nothing was
@@ -381,7 +360,8 @@ def load_whisper_head(
     Raises:
         CheckpointError: there is no tokenizer, or weights are missing.
     """
-    head = WhisperSeq2SeqHead(WhisperConfig(**config), read_tokenizer(folder), **options)
+    whole = WhisperConfig(**config)
+    head = WhisperSeq2SeqHead(whole, WhisperTokens.read(folder, whole.vocab_size), **options)
     prefix = "model.decoder."
     own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     try:
@@ -390,18 +370,6 @@ def load_whisper_head(
         detail = " ".join(str(error).split())
         raise CheckpointError(f"{folder}: the decoder's weights do not fit config.json: {detail:.300}") from error
     return head
-
-
-def read_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer of a Whisper's folder.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    path = folder / "tokenizer.json"
-    if not path.is_file():
-        raise CheckpointError(f"{folder}: lacks tokenizer.json, so its decoder's output cannot be read")
-    return Tokenizer.from_file(str(path))
 
 
 def _chance(name: str) -> float:

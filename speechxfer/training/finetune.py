@@ -11,6 +11,7 @@ import torch
 
 from speechxfer.config import FinetuneConfig
 from speechxfer.data.manifest import Manifest
+from speechxfer.data.nothing import with_nothing
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.encoders.checkpoints import Checkpoint, find
@@ -74,7 +75,9 @@ def finetune(
     if world.is_main:
         (run_folder.clear if overwrite else run_folder.mend)(folder)
         run_folder.write_config(folder, config)
+        _train_manifest(config, manifests["train"])  # writes what the others only read
     world.barrier()
+    manifests["train"] = _train_manifest(config, manifests["train"])
     before = None
     if world.is_main and start.transcribes:
         before = _zero_shot(config, checkpoint, manifests.get("test"), progress)
@@ -89,6 +92,13 @@ def finetune(
         write_json(folder / "metrics.json", _metrics(position, preparation, before, after))
     world.leave()
     return Run(folder, best, before, after, world.is_main)
+
+
+def _train_manifest(config: FinetuneConfig, train: Manifest) -> Manifest:
+    """With sound without speech, for a decoder that would write something to anything."""
+    if config.head != "seq2seq":
+        return train
+    return with_nothing(train, config.seq2seq.nothing_share, Path(config.output) / "nothing", config.training.seed)
 
 
 def _metrics(

@@ -44,7 +44,7 @@ def claim(folder: Path, config: FinetuneConfig, *, resume: bool, overwrite: bool
 
 def clear(folder: Path) -> None:
     """Remove what the run that stood here had written, now that the new one is known to be sound."""
-    for name in ("checkpoints", "model"):
+    for name in ("checkpoints", "model", "nothing"):
         shutil.rmtree(folder / name, ignore_errors=True)
     for name in ("metrics.jsonl", "metrics.json", "before.json"):
         (folder / name).unlink(missing_ok=True)
@@ -54,6 +54,7 @@ def mend(folder: Path) -> None:
     """Put right what a killed run left: half-replaced folders, temporary files."""
     recover_all(folder)
     recover_all(folder / "checkpoints")
+    recover_all(folder / "nothing")
 
 
 def write_config(folder: Path, config: FinetuneConfig) -> None:

@@ -129,9 +129,9 @@ def _seq2seq_head(config: FinetuneConfig, existing: Head | None) -> Head:
     if not isinstance(existing, WhisperSeq2SeqHead):
         raise ConfigError(f"head is 'seq2seq', but {config.model} has no decoder; wanted a Whisper, or --head ctc")
     wanted = config.seq2seq
-    if existing.is_multilingual and not wanted.language:
+    if existing.tokens.is_multilingual and not wanted.language:
         raise ConfigError(f"{config.model} knows several languages; say which is spoken, for instance --language it")
-    if not existing.is_multilingual and wanted.task == "translate":
+    if not existing.tokens.is_multilingual and wanted.task == "translate":
         raise ConfigError(f"seq2seq.task is 'translate', but {config.model} knows English only; leave it out")
     existing.learn(
         TextNormalizer(config.text.normalizer), language=wanted.language or None, task=wanted.task,

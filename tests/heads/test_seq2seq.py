@@ -11,8 +11,10 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from speechxfer.data.manifest import Utterance
+from speechxfer.decoding.search import Search
 from speechxfer.errors import ConfigError
-from speechxfer.heads.seq2seq import Search, WhisperSeq2SeqHead
+from speechxfer.heads.seq2seq import WhisperSeq2SeqHead
+from speechxfer.heads.whisper_tokens import WhisperTokens
 
 NUM_WORDS = 90
 SPECIAL = ("endoftext", "startoftranscript", "en", "it", "translate", "transcribe", "startofprev", "notimestamps")
@@ -40,7 +42,7 @@ def whisper(whisper_config: dict[str, object]) -> WhisperForConditionalGeneratio
 
 
 def head_of(whisper: WhisperForConditionalGeneration, **options: Any) -> WhisperSeq2SeqHead:
-    head = WhisperSeq2SeqHead(whisper.config, tokenizer(), **options).eval()
+    head = WhisperSeq2SeqHead(whisper.config, WhisperTokens(tokenizer(), whisper.config.vocab_size), **options).eval()
     head.decoder.load_state_dict(whisper.model.decoder.state_dict())
     head.search = Search(temperatures=())
     return head

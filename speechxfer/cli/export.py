@@ -1,0 +1,27 @@
+"""`speechxfer export`: an adapted model for another runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("model")
+@click.argument("output", type=click.Path(path_type=Path))
+@click.option("--to", type=click.Choice(["ctranslate2"]), default="ctranslate2", show_default=True)
+@click.option("--quantization", default="float32", show_default=True, help="float32, float16, int8, or another that CTranslate2 knows.")  # fmt: skip  # noqa: E501
+def export(model: str, output: Path, to: str, quantization: str) -> None:
+    """Write the adapted MODEL to the folder OUTPUT for another runtime.
+
+    Both are run on the same sounds first, and nothing is written unless they agree. ctranslate2 wants a model adapted
+    with --head seq2seq, and is what faster-whisper opens.
+    """
+    from speechxfer.encoders.checkpoints import find
+
+    find(model)  # before torch, so that a misspelt name is told at once
+
+    from speechxfer.export import export as write
+
+    click.echo(f"{output}: {write(model, output, to=to, quantization=quantization)}")
