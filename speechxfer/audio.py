@@ -19,7 +19,7 @@ import numpy as np
 import soundfile as sf
 from numpy.typing import ArrayLike, NDArray
 
-from speechxfer.errors import AudioError
+from speechxfer.errors import AudioError, TruncatedAudioError
 
 SAMPLE_RATE = 16_000
 """Samples per second of every waveform this package computes with, in Hz."""
@@ -100,6 +100,20 @@ def blocks(source: Source, *, block_s: float = 30.0) -> Iterator[Waveform]:
     return _regrouped(_stream(source, 0.0, None), round(block_s * SAMPLE_RATE))
 
 
+def as_stored(source: Source, *, start: float = 0.0, duration: float | None = None) -> Iterator[tuple[int, Waveform]]:
+    """What a file holds, neither mixed nor resampled, for those who judge recordings rather than use them.
+
+    Yields:
+        The sample rate in Hz and a piece of the sound, float32 [num_samples, channels]; not looked through for NaN.
+
+    Raises:
+        AudioError: as for `load`, while iterating.
+    """
+    with _open(source, seeking=start > 0) as reader:
+        for piece in _complete(reader, *_span(reader, start, duration)):
+            yield reader.sample_rate, piece
+
+
 def from_array(samples: ArrayLike, sample_rate: float) -> Waveform:
     """Samples already in memory as float32 mono at 16 kHz, in memory of their own.
 
@@ -123,7 +137,7 @@ def from_array(samples: ArrayLike, sample_rate: float) -> Waveform:
     array = array[:, None] if array.ndim == 1 else array
     if array.shape[0] <= min(8, array.shape[1] - 1):
         array = array.T
-    waveform = _mono(array, "<array>")
+    waveform = _average(_floats(array, "<array>"))
     return np.concatenate(list(_at_16_khz([waveform], sample_rate, "<array>", 0.0)))
 
 
@@ -133,7 +147,7 @@ def from_array(samples: ArrayLike, sample_rate: float) -> Waveform:
 def _stream(source: Source, start: float, duration: float | None) -> Iterator[Waveform]:
     with _open(source, seeking=start > 0) as reader:
         first, stop = _span(reader, start, duration)
-        pieces = _complete(reader, first, stop)
+        pieces = map(_average, _complete(reader, first, stop))
         yield from _at_16_khz(pieces, reader.sample_rate, reader.name, first / reader.sample_rate)
 
 
@@ -165,7 +179,7 @@ def _complete(reader: _Reader, first: int, stop: int | None) -> Iterator[Wavefor
     wanted = min((bound for bound in (stop, reader.promised) if bound is not None), default=end)
     if wanted - end > _TOLERANCE_S * reader.sample_rate:
         times = f"{wanted / reader.sample_rate:.2f} s of sound, {end / reader.sample_rate:.2f} s are there"
-        raise AudioError(f"{reader.name}: cut short: its header promises {times}; {_COPY_AGAIN}.")
+        raise TruncatedAudioError(f"{reader.name}: cut short: its header promises {times}; {_COPY_AGAIN}.")
 
 
 def _at_16_khz(pieces: Iterable[Waveform], rate: float, name: str, start_s: float) -> Iterator[Waveform]:
@@ -220,17 +234,22 @@ def _regrouped(pieces: Iterable[Waveform], size: int) -> Iterator[Waveform]:
         yield np.concatenate(held)
 
 
-def _mono(samples: NDArray[Any], name: str) -> Waveform:
-    """Average [n, channels] samples of any supported type; integers are scaled to [-1, 1)."""
+def _floats(samples: NDArray[Any], name: str) -> Waveform:
+    """Samples of any supported type as float32; integers are scaled to [-1, 1)."""
     if samples.dtype == np.uint8:
         samples = (samples.astype(np.float32) - 128) / 128
     elif samples.dtype in (np.int16, np.int32):
         samples = samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min)
     elif samples.dtype.kind != "f":
         raise AudioError(f"{name}: samples of type {samples.dtype}; float, int16, int32 or uint8 is wanted.")
-    # What overflows here becomes infinite or NaN, and is reported as such.
+    # What overflows here and below becomes infinite or NaN, and is reported as such.
     with np.errstate(over="ignore", invalid="ignore"):
-        floats: Waveform = samples.astype(np.float32, copy=False)
+        return samples.astype(np.float32, copy=False)
+
+
+def _average(floats: Waveform) -> Waveform:
+    """[n, channels] to [n]."""
+    with np.errstate(over="ignore", invalid="ignore"):
         mono: Waveform = floats[:, 0] if floats.shape[1] == 1 else floats.mean(axis=1)
         return mono
 
@@ -298,12 +317,12 @@ def _check_data_size(file: BinaryIO, size: int, order: Literal["little", "big"],
         sound = chunk[:4] in (b"data", b"SSND")
         if sound and found + _HEADER_SLACK < stated < _UNKNOWN_SIZE:
             counts = f"its header promises {stated:,} bytes of sound, {found:,} are there"
-            raise AudioError(f"{name}: cut short: {counts}; {_COPY_AGAIN}.")
+            raise TruncatedAudioError(f"{name}: cut short: {counts}; {_COPY_AGAIN}.")
         file.seek(size if sound else file.tell() + stated + stated % 2)
 
 
 # The two decoders. Positions are in samples at the stored rate; `promised` is a length that a header
-# states reliably; pieces are float32 mono.
+# states reliably; pieces are float32 [n, channels].
 
 
 class _SoundFileReader:
@@ -322,9 +341,9 @@ class _SoundFileReader:
             if first:
                 self._sound.seek(first)
             for at in range(first, stop, _CHUNK):
-                yield _mono(self._sound.read(min(_CHUNK, stop - at), "float32", always_2d=True), self.name)
+                yield self._sound.read(min(_CHUNK, stop - at), "float32", always_2d=True)
         except sf.LibsndfileError as error:
-            raise AudioError(f"{self.name}: damaged or cut short ({error}); {_COPY_AGAIN}.") from error
+            raise TruncatedAudioError(f"{self.name}: damaged or cut short ({error}); {_COPY_AGAIN}.") from error
 
 
 class _AvReader:
@@ -387,7 +406,7 @@ class _AvReader:
             position = stamp if position is None else position
             samples = self._samples(frame)
             if _TOLERANCE_S < (stamp - position) / self.sample_rate < _LONGEST_GAP_S:
-                samples = np.concatenate([np.zeros(stamp - position, np.float32), samples])
+                samples = np.concatenate([np.zeros((stamp - position, samples.shape[1]), np.float32), samples])
             yield samples[max(0, first - position) : int(max(0, min(stop - position, len(samples))))]
             position += len(samples)
             if position >= stop:
@@ -399,7 +418,7 @@ class _AvReader:
             raise AudioError(f"{self.name}: changes from {rates} midway; convert it to wav or flac.")
         array = frame.to_ndarray()  # planar: [channels, n]; packed: [1, n * channels]
         planar = frame.format.is_planar
-        return _mono(array.T if planar else array.reshape(-1, len(frame.layout.channels)), self.name)
+        return _floats(array.T if planar else array.reshape(-1, len(frame.layout.channels)), self.name)
 
 
 _Reader = _SoundFileReader | _AvReader

@@ -56,6 +56,8 @@ class TrainingConfig:
     dropout: float = 0.1
     #: Stop after this many epochs without a better dev WER; 0 means never.
     patience: int = 0
+    #: Measure only so many utterances of dev, spread over it, after each epoch; 0 means all.
+    dev_utterances: int = 0
     #: Copies of the training audio at other speeds (0.9 and 1.1, then 0.95 and 1.05); each costs as much
     #: as the original.
     speed_copies: int = 0
@@ -186,6 +188,7 @@ class FinetuneConfig:
         _require("training.epochs", training.epochs, "at least 1", training.epochs >= 1)
         _require("training.batch_s", training.batch_s, "more than 0", training.batch_s > 0)
         _require("training.clip_norm", training.clip_norm, "more than 0", training.clip_norm > 0)
+        _require("training.dev_utterances", training.dev_utterances, "at least 0", training.dev_utterances >= 0)
         _require("training.speed_copies", training.speed_copies, "0 to 4", 0 <= training.speed_copies <= 4)
         shares = {
             "training.warmup": training.warmup, "training.dropout": training.dropout,

@@ -111,20 +111,25 @@ def fetch(language: str, folder: Path) -> Path:
     """
     unpacked = folder / "unpacked"
     unpacked.mkdir()
-    if shutil.which("apt-get") and download_debs(language, folder):
-        for deb in sorted(folder.glob("*.deb")):
-            unpack(data_archive(deb), unpacked)
-    else:
+    if not fetch_debs([f"asterisk-core-sounds-{language}", f"asterisk-core-sounds-{language}-wav"], folder, unpacked):
         unpack(download_tarball(language), unpacked)
     return unpacked
 
 
-def download_debs(language: str, folder: Path) -> bool:
-    """Let apt download both packages into `folder`, with lists of its own where the system's are empty."""
+def fetch_debs(packages: Sequence[str], folder: Path, unpacked: Path) -> bool:
+    """Let apt download packages into `folder` and unpack them; False where there is no apt or it has no network."""
+    if not shutil.which("apt-get") or not download_debs(packages, folder):
+        return False
+    for deb in sorted(folder.glob("*.deb")):
+        unpack(data_archive(deb), unpacked)
+    return True
+
+
+def download_debs(packages: Sequence[str], folder: Path) -> bool:
+    """Let apt download packages into `folder`, with lists of its own where the system's are empty."""
     private = ("-o", f"Dir::State::Lists={folder / 'lists'}", "-o", f"Dir::Cache={folder / 'cache'}")
     for part in ("lists/partial", "cache/archives/partial"):
         (folder / part).mkdir(parents=True)
-    packages = [f"asterisk-core-sounds-{language}", f"asterisk-core-sounds-{language}-wav"]
     return run_apt(folder, "download", *packages) or (
         run_apt(folder, *private, "update") and run_apt(folder, *private, "download", *packages)
     )

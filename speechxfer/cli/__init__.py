@@ -12,6 +12,7 @@ from speechxfer.errors import SpeechxferError
 
 _COMMANDS = (
     "cache",
+    "check",
     "classify",
     "compare",
     "doctor",

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from speechxfer.errors import ConfigError
 
+if TYPE_CHECKING:
+    from speechxfer.data.manifest import Manifest
+    from speechxfer.data.text import TextNormalizer
+    from speechxfer.evaluation.results import Evaluation
+    from speechxfer.model import SpeechModel
+    from speechxfer.progress import Progress
+
+_PATH = click.Path(path_type=Path)
+
 
 @click.command()
 @click.argument("model")
 @click.argument("manifest")
-@click.option("--output", type=click.Path(path_type=Path), help="Write the JSON here instead of printing it.")
+@click.option("--output", type=_PATH, help="Write the JSON here instead of printing it.")
 @click.option(
     "--normalizer",
     default="basic",
@@ -22,51 +34,140 @@ from speechxfer.errors import ConfigError
 )
 @click.option("--language", metavar="LL", help="What is spoken, for a multilingual Whisper.")
 @click.option("--worst", default=10, show_default=True, help="How many of the worst utterances to show.")
-@click.option("--confusion", type=click.Path(path_type=Path), help="Draw a classifier's confusion matrix here, a PNG.")
+@click.option("--slice", "columns", metavar="COLUMN", multiple=True, help="Figures for each value of a column of the manifest, or of duration, words or snr (estimated); may be repeated.")  # fmt: skip  # noqa: E501
+@click.option("--keywords", type=_PATH, help="Words and phrases, one a line: how many are found and how many are right.")  # fmt: skip  # noqa: E501
+@click.option("--train", type=_PATH, help="The training manifest: errors in words that it never or seldom holds.")
+@click.option("--hypotheses", type=_PATH, help="Write what was said of each utterance here, for `speechxfer compare`.")
+@click.option("--confusion", type=_PATH, help="Draw a classifier's confusion matrix here, a PNG.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 def evaluate(
+    *,
     model: str,
     manifest: str,
     output: Path | None,
     normalizer: str,
     language: str | None,
     worst: int,
+    columns: tuple[str, ...],
+    keywords: Path | None,
+    train: Path | None,
+    hypotheses: Path | None,
     confusion: Path | None,
     device: str,
 ) -> None:
-    """Transcribe or classify MANIFEST with MODEL; scores as JSON, and the worst utterances."""
+    """Transcribe or classify MANIFEST with MODEL; scores with intervals as JSON, and the worst utterances."""
+    from speechxfer.cli.terminal import TerminalProgress
     from speechxfer.data.manifest import Manifest
+    from speechxfer.data.rows import check_suffix
     from speechxfer.data.text import TextNormalizer
     from speechxfer.evaluation.confusion import check_confusion, draw_confusion
+    from speechxfer.evaluation.hypotheses import write_hypotheses
+    from speechxfer.storage import write_json
 
     if confusion:
         check_confusion(confusion)
-
+    if hypotheses:
+        check_suffix(hypotheses)
     normalize, data = TextNormalizer(normalizer), Manifest.read(manifest)
     data.check_files()
-
-    from speechxfer.encoders.checkpoints import find
-
-    find(model)  # before torch, so that a misspelt name is told at once
-
-    from speechxfer.cli.terminal import TerminalProgress
-    from speechxfer.evaluation.evaluate import evaluate as measure
-    from speechxfer.evaluation.evaluate import worst_table
-    from speechxfer.model import SpeechModel
-    from speechxfer.storage import write_json
+    details = _Details.prepare(data, normalize, columns, keywords, train)
 
     progress = TerminalProgress()
-    loaded = SpeechModel.load(model, device=device)
-    if confusion and loaded.head.task != "classification":
-        raise ConfigError(f"--confusion: {model} writes text and knows no classes; leave it out")
+    loaded = _load(model, device, confusion, keywords or train)
+
+    from speechxfer.evaluation.evaluate import evaluate as measure
+
     result = measure(loaded, data, normalize, language=language, progress=progress)
-    progress.table("the worst utterances", ("errors", "reference", "hypothesis"), worst_table(result.results, worst))
-    if loaded.head.task == "classification":
-        progress.table("the classes", ("class", "precision", "recall", "F1", "utterances"), result.classes.rows())
-    progress.say(str(result.scores))
+    if hypotheses:
+        write_hypotheses(hypotheses, result)
     if confusion:
         draw_confusion(result.classes, confusion)
+    _show(result, worst, progress)
+    found = {**result.to_dict(worst), **details.found(result, progress)}
     if output:
-        write_json(output, result.to_dict(worst))
+        write_json(output, found)
     else:
-        click.echo(json.dumps(result.to_dict(worst), ensure_ascii=False, indent=2))
+        click.echo(json.dumps(found, ensure_ascii=False, indent=2))
+
+
+def _load(name: str, device: str, confusion: Path | None, words: Path | None) -> SpeechModel:
+    """The model, if it can do what is asked for; a misspelt name is told before torch is imported."""
+    from speechxfer.encoders.checkpoints import find
+
+    find(name)
+
+    from speechxfer.model import SpeechModel
+
+    model = SpeechModel.load(name, device=device)
+    if confusion and model.head.task != "classification":
+        raise ConfigError(f"--confusion: {name} writes text and knows no classes; leave it out")
+    if words and model.head.task == "classification":
+        raise ConfigError(f"--keywords and --train: {name} knows classes and writes no words; leave them out")
+    return model
+
+
+def _show(result: Evaluation, worst: int, progress: Progress) -> None:
+    from speechxfer.evaluation.classes import ClassScores
+    from speechxfer.evaluation.results import worst_table
+
+    progress.table("the worst utterances", ("errors", "reference", "hypothesis"), worst_table(result.results, worst))
+    if isinstance(result.scores, ClassScores):
+        progress.table("the classes", ("class", "precision", "recall", "F1", "utterances"), result.scores.rows())
+    progress.say(str(result))
+    progress.say(str(result.intervals))
+
+
+@dataclass(frozen=True)
+class _Details:
+    """What is asked for beyond the figures of the whole manifest, read before the work."""
+
+    columns: Sequence[str]
+    keywords: list[str]
+    training_texts: list[str]
+    normalizer: TextNormalizer
+
+    @classmethod
+    def prepare(
+        cls,
+        manifest: Manifest,
+        normalizer: TextNormalizer,
+        columns: Sequence[str],
+        keywords: Path | None,
+        train: Path | None,
+    ) -> _Details:
+        from speechxfer.data.loading import texts
+        from speechxfer.data.manifest import Manifest as Reader
+        from speechxfer.evaluation.keywords import read_keywords
+        from speechxfer.evaluation.slices import check_columns
+
+        check_columns(manifest, columns)
+        return cls(
+            columns,
+            read_keywords(keywords, normalizer) if keywords else [],
+            texts(Reader.read(train)) if train else [],
+            normalizer,
+        )
+
+    def found(self, result: Evaluation, progress: Progress) -> dict[str, Any]:
+        """Tables for the reader, and the same as plain values for JSON."""
+        from speechxfer.evaluation.keywords import keyword_scores, word_scores
+        from speechxfer.evaluation.slices import slices
+
+        found: dict[str, Any] = {}
+        pairs = [one.pair for one in result.results if one.pair is not None]
+        for column in self.columns:
+            parts = slices(result, column, progress)
+            rate = "WER" if pairs else "error"
+            progress.table(f"by {column}", (column, "utterances", "words", rate), [part.row() for part in parts])
+            found.setdefault("slices", {})[column] = [part.to_dict() for part in parts]
+        if self.keywords:
+            scores = keyword_scores(pairs, self.keywords)
+            columns = ("keyword", "said", "recall", "written", "precision")
+            progress.table("keywords", columns, [score.row() for score in scores])
+            found["keywords"] = [score.to_dict() for score in scores]
+        if self.training_texts:
+            words = word_scores(pairs, self.training_texts, self.normalizer)
+            title = "words by how often they occur in training"
+            progress.table(title, ("in training", "words", "wrong", "share"), [score.row() for score in words])
+            found["words_by_training"] = [score.to_dict() for score in words]
+        return found

@@ -71,6 +71,66 @@ def show(path: Path) -> None:
         click.echo(f"{name:<12}{value}")
 
 
+@manifest.command("split")
+@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder for train, dev and test.")
+@click.option("--dev", default=0.1, show_default=True, help="Share of the audio for dev.")
+@click.option("--test", default=0.1, show_default=True, help="Share of the audio for test.")
+@click.option("--by", default="speaker", show_default=True, help="Column whose values stay in one split.")
+@click.option("--allow-shared-text", is_flag=True, help="Let a sentence stand in several splits.")
+@click.option("--seed", default=0, show_default=True, help="Another one gives another split.")
+@_overwrite
+def split_command(
+    source: Path,
+    output: Path,
+    dev: float,
+    test: float,
+    by: str,
+    allow_shared_text: bool,
+    seed: int,
+    overwrite: bool,
+) -> None:
+    """Split INPUT by speaker, with no sentence in two splits and labels in equal shares."""
+    from speechxfer.data.manifest import Manifest
+    from speechxfer.data.splitting import split
+
+    paths = {name: output / f"{name}{source.suffix}" for name in ("train", "dev", "test")}
+    for path in paths.values():
+        _check_output(path, overwrite)
+    made = split(Manifest.read(source), dev=dev, test=test, by=by, allow_shared_text=allow_shared_text, seed=seed)
+    for name, part in made.items():
+        part.write(paths[name])
+        speakers = {utterance.speaker for utterance in part} - {None}
+        heard = f", {len(speakers)} speakers" if speakers else ""
+        click.echo(f"{paths[name]}: {len(part)} utterances, {_clock(part.duration_s)}{heard}")
+
+
+@manifest.command("import")
+@click.argument("kind", metavar="KIND")
+@click.argument("source", metavar="SOURCE")
+@_output
+@click.option("--split", help="Which part of a Hugging Face data set, such as train.")
+@_overwrite
+def import_command(kind: str, source: str, output: Path, split: str | None, overwrite: bool) -> None:
+    """Write a corpus in another layout as the manifest OUTPUT.
+
+    \b
+    KIND is one of
+      kaldi         folder with wav.scp, text, and segments and utt2spk where there are any
+      librispeech   folder of LibriSpeech or a part of it, with *.trans.txt
+      commonvoice   a .tsv of Common Voice, such as validated.tsv
+      nemo          a manifest of NeMo
+      classes       folder with a folder of audio for each class
+      huggingface   a data set saved to disk, or its name on the hub
+    """
+    from speechxfer.data.importers import read_corpus
+
+    _check_output(output, overwrite)
+    made = read_corpus(kind, source, beside=output, split=split)
+    made.write(output)
+    click.echo(f"{output}: {len(made)} utterances, {_transcribed(made)}")
+
+
 def _check_output(output: Path, overwrite: bool) -> None:
     """Before an hour of reading headers rather than after it."""
     from speechxfer.data.rows import check_suffix

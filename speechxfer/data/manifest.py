@@ -18,8 +18,8 @@ from typing import Any, overload
 from speechxfer.data import rows
 from speechxfer.errors import AudioError, DataError
 
-# What a column may be called: our own name, then NeMo's and Common Voice's.
-_NAMES = {
+#: What a column may be called: our own name, then NeMo's and Common Voice's.
+NAMES = {
     "audio": ("audio", "audio_filepath", "path"),
     "text": ("text", "sentence"),
     "label": ("label",),
@@ -27,7 +27,7 @@ _NAMES = {
     "duration": ("duration",),
     "speaker": ("speaker", "client_id"),
 }
-_MEANING = {name: column for column, names in _NAMES.items() for name in names}
+_MEANING = {name: column for column, names in NAMES.items() for name in names}
 _NUMERIC = frozenset(name for name, column in _MEANING.items() if column in ("start", "duration"))
 _LONGEST_S = 1e9  # 31 years: whatever is more is no time in an audio file
 
@@ -75,8 +75,7 @@ class Manifest(Sequence[Utterance]):
             DataError: the file is missing or empty, or a line cannot be used.
         """
         path = Path(path)
-        read = rows.read(path, _NUMERIC)
-        utterances = tuple(_utterance(row, f"{path}:{line}", path.parent) for line, row in read)
+        utterances = tuple(stream(path))
         if not utterances:
             raise DataError(f"{path}: holds no utterances; wanted at least one line with an audio file")
         return cls(utterances, path)
@@ -181,10 +180,28 @@ class Manifest(Sequence[Utterance]):
         folder = path.parent.absolute()
         real = functools.cache(os.path.realpath)
         lines = [_row(utterance, _audio_from(folder, utterance, real)) for utterance in self]
-        rows.write(path, lines, first=tuple(_NAMES))
+        rows.write(path, lines, first=tuple(NAMES))
 
 
 # Reading
+
+
+def stream(path: Path, refused: Callable[[DataError], None] | None = None) -> Iterator[Utterance]:
+    """The utterances of a manifest one at a time, for those that must not hold them all.
+
+    With `refused`, lines that cannot be used are passed over and their errors handed to it.
+
+    Raises:
+        ConfigError: the suffix is no manifest's.
+        DataError: the file cannot be read, or, without `refused`, a line cannot be used.
+    """
+    for line, row in rows.read(path, _NUMERIC):
+        try:
+            yield _utterance(row, f"{path}:{line}", path.parent)
+        except DataError as error:
+            if refused is None:
+                raise
+            refused(error)
 
 
 def _utterance(row: Mapping[str, Any], origin: str, folder: Path) -> Utterance:
@@ -202,7 +219,7 @@ def _utterance(row: Mapping[str, Any], origin: str, folder: Path) -> Utterance:
             known[column] = (_seconds if column in ("start", "duration") else _string)(column, name, value, origin)
     if not known.get("audio"):
         seen = "audio is empty" if "audio" in known else f"no audio among the columns {', '.join(row)}"
-        wanted = f"{' or '.join(_NAMES['audio'])} with the path of a file (the first line of a table names its columns)"
+        wanted = f"{' or '.join(NAMES['audio'])} with the path of a file (the first line of a table names its columns)"
         raise DataError(f"{origin}: {seen}; wanted {wanted}")
     return Utterance(**known, path=_located(folder, known["audio"]), extra=extra, origin=origin)
 
@@ -294,6 +311,6 @@ def _audio_from(folder: Path, utterance: Utterance, real: Callable[[Path], str])
 def _row(utterance: Utterance, audio: str) -> dict[str, Any]:
     if reserved := sorted(_MEANING.keys() & utterance.extra):
         raise DataError(f"{utterance.origin or audio}: extra has {reserved[0]!r}; wanted a name of no meaning here")
-    values = {column: getattr(utterance, column) for column in _NAMES} | {"audio": audio}
+    values = {column: getattr(utterance, column) for column in NAMES} | {"audio": audio}
     values["start"] = utterance.start or None
     return {name: value for name, value in [*values.items(), *utterance.extra.items()] if value is not None}

@@ -76,15 +76,20 @@ def write(path: Path, rows: Sequence[Mapping[str, Any]], first: Sequence[str] = 
     """
     check_suffix(path)
     suffix = path.suffix.lower()
-    lines = _json_lines(rows) if suffix in _JSON else _table_lines(rows, _columns(rows, first), path)
+    written = _json_lines(rows) if suffix in _JSON else _table_lines(rows, _columns(rows, first), path)
     try:
-        storage.write_text(path, "".join(lines))
+        storage.write_text(path, "".join(written))
     except UnicodeEncodeError as error:  # file names that are not UTF-8 end here
         seen = error.object[max(0, error.start - 40) : error.end]
         raise DataError(f"{path}: {seen!a} is no Unicode text; rename the file, or mend the text") from error
 
 
-def _lines(path: Path) -> Iterator[str]:
+def lines(path: Path) -> Iterator[str]:
+    """The lines of any text file, with their ends and without a byte order mark.
+
+    Raises:
+        DataError: no such file, or a line that is not UTF-8.
+    """
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
@@ -106,7 +111,7 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(lines(path), start=1):
         if not line.strip():
             continue
         wanted = 'wanted one object a line, such as {"audio": "a.wav", "text": "yes"}'
@@ -129,7 +134,7 @@ def _json_lines(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(_lines(path), strict=True)
+    reader = csv.reader(lines(path), strict=True)
     number = 1
     try:
         for cells in reader:
@@ -141,7 +146,7 @@ def _csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _tsv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(lines(path), start=1):
         if cells := line.rstrip("\r\n"):
             yield number, cells.split("\t")
 

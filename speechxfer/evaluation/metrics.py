@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,18 +12,91 @@ from speechxfer.data.text import TextNormalizer
 from speechxfer.errors import DataError
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of the words (or characters) of a reference, and what was written beside them."""
+
+    hits: int = 0
+    substitutions: int = 0
+    deletions: int = 0
+    insertions: int = 0
+
+    @property
+    def reference(self) -> int:
+        """How many the reference has."""
+        return self.hits + self.substitutions + self.deletions
+
+    @property
+    def hypothesis(self) -> int:
+        """How many the hypothesis has."""
+        return self.hits + self.substitutions + self.insertions
+
+    @property
+    def errors(self) -> int:
+        """Substitutions, deletions and insertions."""
+        return self.substitutions + self.deletions + self.insertions
+
+    @property
+    def rate(self) -> float | None:
+        """Errors as a share of the reference; None where the reference is empty: insertions have no rate there."""
+        return self.errors / self.reference if self.reference else None
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.hits + other.hits,
+            self.substitutions + other.substitutions,
+            self.deletions + other.deletions,
+            self.insertions + other.insertions,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A reference and a hypothesis, normalised and aligned word by word."""
+
+    reference: tuple[str, ...]
+    hypothesis: tuple[str, ...]
+    #: jiwer's: stretches of equal, substituted, inserted and deleted words.
+    chunks: tuple[jiwer.AlignmentChunk, ...]
+    words: Counts
+    characters: Counts
+
+    def matches(self) -> dict[int, int]:
+        """Positions of the reference's words that were recognised, and where they stand in the hypothesis."""
+        return {
+            chunk.ref_start_idx + offset: chunk.hyp_start_idx + offset
+            for chunk in self.chunks
+            if chunk.type == "equal"
+            for offset in range(chunk.ref_end_idx - chunk.ref_start_idx)
+        }
+
+
 @dataclass(frozen=True)
 class ErrorRates:
-    """Errors of a whole corpus over its words and characters; never a mean of rates of utterances."""
+    """Errors of a whole corpus over its words and characters; never a mean of rates of utterances.
+
+    A silent (empty) reference has no words: what is written for it counts as inserted, into the errors of the corpus.
+    """
 
     wer: float
     cer: float
+    #: Errors over all places of the alignment, insertions among them: at most 1.
+    mer: float
+    #: Word information lost (Morris, Maier & Green, 2004).
+    wil: float
     words: int
     characters: int
     utterances: int
+    #: Utterances whose reference has no word.
+    silent: int
+    hits: int
     substitutions: int
     deletions: int
     insertions: int
+    character_hits: int
+    character_substitutions: int
+    character_deletions: int
+    character_insertions: int
     normalizer: str
 
     @property
@@ -52,36 +125,72 @@ class ErrorRates:
 def error_rates(references: Sequence[str], hypotheses: Sequence[str], normalizer: TextNormalizer) -> ErrorRates:
     """Word and character error rates over all pairs.
 
-    What is written for a silent (empty) reference counts as inserted.
-
     Raises:
         DataError: nothing to compare, different counts, or no reference has a word after normalisation.
     """
+    return rates_of(align(references, hypotheses, normalizer), normalizer)
+
+
+def align(references: Sequence[str], hypotheses: Sequence[str], normalizer: TextNormalizer) -> list[Pair]:
+    """Normalise both sides and align them, pair by pair.
+
+    Raises:
+        DataError: different counts, nothing to compare, or no reference has a word after normalisation.
+    """
     if len(references) != len(hypotheses):
         raise DataError(f"{len(references)} references but {len(hypotheses)} hypotheses; wanted one for each")
-    references = [normalizer(text) for text in references]
-    hypotheses = [normalizer(text) for text in hypotheses]
-    words = jiwer.process_words(references, hypotheses)
-    characters = jiwer.process_characters(references, hypotheses)
-    num_words = words.hits + words.substitutions + words.deletions
-    if not num_words:
-        raise DataError(
-            f"{len(references)} references hold no word after normaliser {normalizer}; there is nothing to measure"
+    wanted, written = ([normalizer(text) for text in texts] for texts in (references, hypotheses))
+    if not any(wanted):
+        raise DataError(_nothing_left(references, normalizer))
+    words, characters = jiwer.process_words(wanted, written), jiwer.process_characters(wanted, written)
+    return [
+        Pair(tuple(reference), tuple(hypothesis), tuple(chunks), _counts(chunks), _counts(character_chunks))
+        for reference, hypothesis, chunks, character_chunks in zip(
+            words.references, words.hypotheses, words.alignments, characters.alignments, strict=True
         )
+    ]
+
+
+def rates_of(pairs: Sequence[Pair], normalizer: TextNormalizer) -> ErrorRates:
+    """The figures of aligned pairs, of which at least one has a word in its reference."""
+    words, characters = total(pair.words for pair in pairs), total(pair.characters for pair in pairs)
+    preserved = words.hits / words.reference * (words.hits / words.hypothesis) if words.hypothesis else 0.0
     return ErrorRates(
-        wer=words.wer,
-        cer=characters.cer,
-        words=num_words,
-        characters=characters.hits + characters.substitutions + characters.deletions,
-        utterances=len(references),
+        wer=words.errors / words.reference,
+        cer=characters.errors / characters.reference,
+        mer=words.errors / (words.hits + words.errors),
+        wil=1.0 - preserved,
+        words=words.reference,
+        characters=characters.reference,
+        utterances=len(pairs),
+        silent=sum(not pair.reference for pair in pairs),
+        hits=words.hits,
         substitutions=words.substitutions,
         deletions=words.deletions,
         insertions=words.insertions,
+        character_hits=characters.hits,
+        character_substitutions=characters.substitutions,
+        character_deletions=characters.deletions,
+        character_insertions=characters.insertions,
         normalizer=str(normalizer),
     )
 
 
-def wrong_words(reference: str, hypothesis: str, normalizer: TextNormalizer) -> int:
-    """Substituted, deleted and inserted words of one pair."""
-    counts = jiwer.process_words(normalizer(reference), normalizer(hypothesis))
-    return counts.substitutions + counts.deletions + counts.insertions
+def total(counts: Iterable[Counts]) -> Counts:
+    """Their sum."""
+    return sum(counts, start=Counts())
+
+
+def _counts(chunks: Iterable[jiwer.AlignmentChunk]) -> Counts:
+    sizes = {"equal": 0, "substitute": 0, "delete": 0, "insert": 0}
+    for chunk in chunks:
+        sizes[chunk.type] += max(chunk.ref_end_idx - chunk.ref_start_idx, chunk.hyp_end_idx - chunk.hyp_start_idx)
+    return Counts(sizes["equal"], sizes["substitute"], sizes["delete"], sizes["insert"])
+
+
+def _nothing_left(references: Sequence[str], normalizer: TextNormalizer) -> str:
+    told = f"{len(references)} references hold no word after normaliser {normalizer}; there is nothing to measure"
+    full = next((text for text in references if text.strip()), None)
+    if full is None:
+        return told
+    return f"{told}: it leaves nothing of {full[:60]!r}; choose another normaliser"

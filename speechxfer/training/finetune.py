@@ -12,10 +12,12 @@ import torch
 from speechxfer.config import FinetuneConfig
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.nothing import with_nothing
+from speechxfer.data.preflight import Limits, say_errors
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.encoders.checkpoints import Checkpoint, find
-from speechxfer.evaluation.evaluate import Evaluation, compare, evaluate, predict_all
+from speechxfer.evaluation.evaluate import evaluate, predict_all
+from speechxfer.evaluation.results import Evaluation, compare
 from speechxfer.model import SpeechModel, choose_device
 from speechxfer.progress import Progress
 from speechxfer.storage import write_json
@@ -65,6 +67,10 @@ def finetune(
     run_folder.claim(folder, config, resume=resume, overwrite=overwrite)
     checkpoint = find(config.model)
     manifests = {name: _open(path) for name, path in _splits(config).items()}
+    if 0 < config.training.dev_utterances < len(manifests["dev"]):
+        manifests["dev"] = manifests["dev"][:: len(manifests["dev"]) // config.training.dev_utterances]
+    if world.is_main and not resume:
+        say_errors(manifests, Limits(frame_rate=None if config.head == "classification" else 50.0), progress)
     start = starting_point(config, checkpoint, manifests["train"], progress)
     model, plan = start.model, start.plan
     device = choose_device(config.device)
@@ -176,5 +182,5 @@ def _zero_shot(
     texts = [item.text for item in predictions if isinstance(item, Hypothesis)]
     write_json(path, {"data": data, "hypotheses": texts})
     before = compare(test, predictions, normalizer)
-    progress.say(f"before: {before.rates}")
+    progress.say(f"before: {before}")
     return before

@@ -16,7 +16,8 @@ from speechxfer.data import batching
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Prediction
 from speechxfer.errors import CheckpointError, TrainingError
-from speechxfer.evaluation.evaluate import Scores, idle_share, score
+from speechxfer.evaluation.evaluate import idle_share
+from speechxfer.evaluation.results import Scores, score
 from speechxfer.model import SpeechModel
 from speechxfer.storage import write_text
 from speechxfer.training import checkpoint

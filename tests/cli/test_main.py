@@ -26,7 +26,7 @@ def run(*arguments: str) -> tuple[int, str, str]:
         ["--help"],
         *(
             [name, "--help"]
-            for name in ("classify", "doctor", "evaluate", "finetune", "manifest", "models", "transcribe")
+            for name in ("classify", "compare", "doctor", "evaluate", "finetune", "manifest", "models", "transcribe")
         ),
     ],
 )

@@ -117,3 +117,25 @@ def test_nothing_heavy_is_imported_early() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_split(tmp_path: Path) -> None:
+    rows = "".join(f"{number}.wav,s{number % 20},sentence {number},1.5\n" for number in range(100))
+    (tmp_path / "all.csv").write_text(f"audio,speaker,text,duration\n{rows}")
+    output = run("split", tmp_path / "all.csv", "--output", tmp_path / "parts", "--dev", "0.1", "--test", "0.2")
+    assert output.splitlines() == [
+        f"{tmp_path}/parts/train.csv: 70 utterances, 0:01:45, 14 speakers",
+        f"{tmp_path}/parts/dev.csv: 10 utterances, 0:00:15, 2 speakers",
+        f"{tmp_path}/parts/test.csv: 20 utterances, 0:00:30, 4 speakers",
+    ]
+    parts = [Manifest.read(tmp_path / f"parts/{name}.csv") for name in ("train", "dev", "test")]
+    assert {one.path.resolve() for part in parts for one in part} == {tmp_path / f"{n}.wav" for n in range(100)}
+    with pytest.raises(ConfigError, match="exists already"):
+        run("split", tmp_path / "all.csv", "--output", tmp_path / "parts")
+
+
+def test_import(folder: Path, tmp_path: Path) -> None:
+    assert run("import", "classes", folder, tmp_path / "all.jsonl").startswith(f"{tmp_path}/all.jsonl: 3 utterances, ")
+    assert [one.label for one in Manifest.read(tmp_path / "all.jsonl")] == ["no", "yes", "yes"]
+    with pytest.raises(ConfigError, match="'folders' is no kind of corpus"):
+        run("import", "folders", folder, tmp_path / "other.jsonl")

@@ -1,12 +1,28 @@
 from __future__ import annotations
 
+import jiwer
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from speechxfer.data.text import TextNormalizer
 from speechxfer.errors import DataError
-from speechxfer.evaluation.metrics import error_rates, wrong_words
+from speechxfer.evaluation.metrics import Counts, align, error_rates, rates_of, total
 
 BASIC = TextNormalizer("basic")
+TEXT = st.lists(st.sampled_from(["a", "b", "cc", "d", "e"]), max_size=7).map(" ".join)
+
+
+def fewest_errors(reference: list[str], hypothesis: list[str]) -> int:
+    """Levenshtein's distance, written down without a library."""
+    previous = list(range(len(hypothesis) + 1))
+    for row, word in enumerate(reference, start=1):
+        current = [row]
+        for column, written in enumerate(hypothesis, start=1):
+            kept = previous[column - 1] + (word != written)
+            current.append(min(kept, previous[column] + 1, current[-1] + 1))
+        previous = current
+    return previous[-1]
 
 
 def test_errors_are_counted_over_the_corpus_not_averaged() -> None:
@@ -18,9 +34,45 @@ def test_errors_are_counted_over_the_corpus_not_averaged() -> None:
 
 def test_kinds_of_errors() -> None:
     rates = error_rates(["one two three", "four"], ["one too three tree", ""], BASIC)
-    assert (rates.substitutions, rates.insertions, rates.deletions) == (1, 1, 1)
+    assert (rates.hits, rates.substitutions, rates.insertions, rates.deletions) == (2, 1, 1, 1)
     assert rates.wer == pytest.approx(3 / 4)
+    assert rates.mer == pytest.approx(3 / 5)
     assert rates.characters == len("one two threefour")
+    assert rates.character_hits + rates.character_substitutions + rates.character_deletions == rates.characters
+
+
+@given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=6))
+def test_counts_are_those_of_jiwer_over_the_whole_corpus(texts: list[tuple[str, str]]) -> None:
+    references, hypotheses = [pair[0] for pair in texts], [pair[1] for pair in texts]
+    if not any(references):
+        return
+    rates = error_rates(references, hypotheses, BASIC)
+    words, characters = jiwer.process_words(references, hypotheses), jiwer.process_characters(references, hypotheses)
+    assert (rates.wer, rates.mer) == (words.wer, words.mer)
+    assert rates.wil == pytest.approx(words.wil)
+    assert rates.cer == characters.cer
+    theirs = (words.hits, words.substitutions, words.deletions, words.insertions)
+    assert (rates.hits, rates.substitutions, rates.deletions, rates.insertions) == theirs
+
+
+@given(TEXT, TEXT)
+def test_no_alignment_has_fewer_errors(reference: str, hypothesis: str) -> None:
+    pair = align([reference, "x"], [hypothesis, "x"], BASIC)[0]
+    assert pair.words.errors == fewest_errors(reference.split(), hypothesis.split())
+    assert (pair.words.reference, pair.words.hypothesis) == (len(reference.split()), len(hypothesis.split()))
+    matches = pair.matches()
+    assert len(matches) == pair.words.hits
+    assert all(pair.reference[place] == pair.hypothesis[other] for place, other in matches.items())
+
+
+@given(TEXT, TEXT, TEXT)
+def test_errors_are_a_distance(first: str, second: str, third: str) -> None:
+    def distance(one: str, other: str) -> int:
+        return align([one, "x"], [other, "x"], BASIC)[0].words.errors
+
+    assert distance(first, second) == distance(second, first)
+    assert distance(first, third) <= distance(first, second) + distance(second, third)
+    assert (distance(first, second) == 0) == (first.split() == second.split())
 
 
 def test_both_sides_are_normalised() -> None:
@@ -30,15 +82,34 @@ def test_both_sides_are_normalised() -> None:
 
 def test_words_for_silence_are_insertions() -> None:
     rates = error_rates(["", "a b"], ["hello there", "a b"], BASIC)
-    assert (rates.insertions, rates.words, rates.wer) == (2, 2, 1.0)
+    assert (rates.insertions, rates.words, rates.wer, rates.silent) == (2, 2, 1.0, 1)
+    silent = align(["", "a b"], ["hello there", "a b"], BASIC)[0].words
+    assert (silent.insertions, silent.reference, silent.rate) == (2, 0, None)
+
+
+def test_silence_for_everything_is_an_error_of_one() -> None:
+    rates = error_rates(["a b", "c"], ["", ""], BASIC)
+    assert (rates.wer, rates.mer, rates.wil, rates.deletions) == (1.0, 1.0, 1.0, 3)
 
 
 def test_nothing_to_measure_is_no_division_by_zero() -> None:
-    with pytest.raises(DataError, match="hold no word after normaliser basic/1"):
-        error_rates(["...", ""], ["a", "b"], BASIC)
+    with pytest.raises(DataError, match="2 references hold no word after normaliser basic/1; there is nothing"):
+        error_rates(["", " "], ["a", "b"], BASIC)
+    with pytest.raises(DataError, match="0 references hold no word"):
+        error_rates([], [], BASIC)
+
+
+def test_a_normaliser_that_leaves_nothing_is_told_with_what_it_took() -> None:
+    with pytest.raises(DataError, match=r"it leaves nothing of '\?!'; choose another normaliser"):
+        error_rates(["?!", "..."], ["a", "b"], BASIC)
+
+
+def test_both_counts_are_told_where_they_differ() -> None:
     with pytest.raises(DataError, match="2 references but 1 hypotheses"):
         error_rates(["a", "b"], ["a"], BASIC)
 
 
-def test_wrong_words_of_one_pair() -> None:
-    assert wrong_words("a b c", "a c d", BASIC) == 2
+def test_rates_of_parts_come_from_sums() -> None:
+    pairs = align(["a b", "c d e f"], ["a x", "c d e f"], BASIC)
+    assert total(pair.words for pair in pairs) == Counts(5, 1, 0, 0)
+    assert rates_of(pairs[:1], BASIC).wer == 0.5

@@ -212,6 +212,15 @@ def test_an_adapted_model_is_adapted_further_with_its_own_head(
     assert second.model.source == settings["model"]  # where the weights came from first
 
 
+def test_a_part_of_dev_may_be_enough(settings: dict[str, Any], corpus: Callable[..., Path]) -> None:
+    dev = str(corpus("odd", ["a a", "b a", "c a", "abc a"]))
+    sx.finetune(config(settings, SHORT, {"dev": dev, "training": {"dev_utterances": 2}}))
+    whole = metrics(settings)
+    few = corpus("few", ["a a", "c a"])
+    sx.finetune(config(settings, SHORT, {"dev": str(few)}), overwrite=True)
+    assert metrics(settings) == whole
+
+
 def test_new_characters_are_added_only_on_request(
     settings: dict[str, Any], corpus: Callable[..., Path], tmp_path: Path
 ) -> None:

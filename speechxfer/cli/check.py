@@ -1,0 +1,76 @@
+"""`speechxfer check`: a doctor for data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from speechxfer.data.preflight import Report
+
+_MOST_SHOWN = 10
+
+
+@click.command()
+@click.argument("manifests", nargs=-1, required=True, metavar="TRAIN [DEV] [TEST]", type=click.Path(path_type=Path))
+@click.option("--quick", is_flag=True, help="Read headers and texts only; no sound is decoded.")
+@click.option("--fix", is_flag=True, help="Write X.clean.jsonl and X.quarantine.jsonl beside each X.jsonl.")
+@click.option("--overwrite", is_flag=True, help="Replace what an earlier --fix wrote.")
+@click.option("--json", "output", type=click.Path(path_type=Path), help="Write all findings here.")
+@click.option("--all", "everything", is_flag=True, help=f"Print all findings, not {_MOST_SHOWN} of a kind.")
+@click.option("--shortest", default=0.1, show_default=True, help="Seconds of the shortest ordinary utterance.")
+@click.option("--longest", default=30.0, show_default=True, help="Seconds of the longest ordinary utterance.")
+@click.option(
+    "--normalizer", default="basic", show_default=True, help="How texts are written before they are compared."
+)
+@click.option("--workers", type=click.IntRange(1), help="Processes that decode.  [default: one a core]")
+def check(
+    manifests: tuple[Path, ...],
+    quick: bool,
+    fix: bool,
+    overwrite: bool,
+    output: Path | None,
+    everything: bool,
+    shortest: float,
+    longest: float,
+    normalizer: str,
+    workers: int | None,
+) -> None:
+    """Find what is wrong with manifests, their audio and texts.
+
+    The first manifest is for training; characters, labels and speech rates of the others are compared with it. The
+    exit status is 1 if there are errors. --fix leaves out lines that are useless or in two splits (of those, the
+    line in the manifest named first), mends characters, and never touches audio.
+    """
+    from speechxfer.cli.terminal import TerminalProgress
+    from speechxfer.data.preflight import Limits, Split, cleaning, shortened
+    from speechxfer.data.preflight import check as look
+    from speechxfer.storage import write_json
+
+    splits = [Split.from_file(path) for path in manifests]
+    if fix:
+        cleaning.check_outputs(manifests, overwrite=overwrite)
+    limits = Limits(shortest_s=shortest, longest_s=longest, normalizer=normalizer)
+    report = look(splits, limits, quick=quick, workers=workers, progress=TerminalProgress())
+    most = len(report.findings) if everything else _MOST_SHOWN
+    for line in shortened(report.findings, most):
+        click.echo(line)
+    if output:
+        write_json(output, report.to_dict())
+    if fix:
+        _fix(manifests, report)
+    click.echo(report.summary)
+    if report.errors:
+        click.get_current_context().exit(1)
+
+
+def _fix(manifests: tuple[Path, ...], report: Report) -> None:
+    from speechxfer.data.preflight import cleaning
+
+    for manifest in manifests:
+        kept, mended, taken = cleaning.clean(manifest, report.findings)
+        cleaned, quarantine = cleaning.outputs(manifest)
+        where = f", {taken} in {quarantine.name}" if taken else ""
+        click.echo(f"{cleaned}: {kept} lines, {mended} of them with mended text{where}")

@@ -1,0 +1,94 @@
+"""`speechxfer compare`: whether one model is better than another, or only luckier."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from speechxfer.data.manifest import Manifest
+    from speechxfer.evaluation.hypotheses import Hypotheses
+    from speechxfer.progress import Progress
+
+
+@click.command()
+@click.argument("first", metavar="A")
+@click.argument("second", metavar="B")
+@click.argument("manifest")
+@click.option("--normalizer", default="basic", show_default=True, help="Applied to all texts: basic, none, whisper-english, whisper-basic.")  # fmt: skip  # noqa: E501
+@click.option("--language", metavar="LL", help="What is spoken, for a multilingual Whisper.")
+@click.option("--differing", default=10, show_default=True, help="How many of the utterances that made the difference to show.")  # fmt: skip  # noqa: E501
+@click.option("--output", type=click.Path(path_type=Path), help="Write the JSON here instead of printing it.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+def compare(
+    *,
+    first: str,
+    second: str,
+    manifest: str,
+    normalizer: str,
+    language: str | None,
+    differing: int,
+    output: Path | None,
+    device: str,
+) -> None:
+    """Tell whether B is better than A on MANIFEST by more than chance.
+
+    A and B are models, or files that `speechxfer evaluate --hypotheses` wrote for the same manifest. Both answer the
+    same utterances, so their errors are compared pair by pair: by a bootstrap over utterances, or over speakers where
+    the manifest names at least five, and by the matched-pairs test of NIST.
+    """
+    from speechxfer.cli.terminal import TerminalProgress
+    from speechxfer.data.manifest import Manifest
+    from speechxfer.data.text import TextNormalizer
+    from speechxfer.evaluation.comparison import compare_systems
+    from speechxfer.storage import write_json
+
+    normalize, data, progress = TextNormalizer(normalizer), Manifest.read(manifest), TerminalProgress()
+    _check((first, second), data)
+    sides = [_hypotheses(name, data, language, device, progress) for name in (first, second)]
+    found = compare_systems(data, sides[0], sides[1], normalize)
+    columns = ("A", "B", "reference", f"A: {first}", f"B: {second}")
+    progress.table("utterances that made the difference", columns, found.rows(differing))
+    progress.say(found.summary())
+    progress.say(found.verdict())
+    values = found.to_dict(None if output else differing)
+    if output:
+        write_json(output, values)
+    else:
+        click.echo(json.dumps(values, ensure_ascii=False, indent=2))
+
+
+def _is_file(name: str) -> bool:
+    from speechxfer.data.rows import SUFFIXES
+
+    return Path(name).suffix.lower() in SUFFIXES
+
+
+def _check(names: tuple[str, str], manifest: Manifest) -> None:
+    """Tell what is missing before anything is computed."""
+    from speechxfer.encoders.checkpoints import find
+    from speechxfer.evaluation.hypotheses import read_hypotheses
+
+    for name in names:
+        if _is_file(name):
+            read_hypotheses(Path(name), manifest)
+        else:
+            find(name)
+    if not all(map(_is_file, names)):
+        manifest.check_files()
+
+
+def _hypotheses(name: str, manifest: Manifest, language: str | None, device: str, progress: Progress) -> Hypotheses:
+    if _is_file(name):
+        from speechxfer.evaluation.hypotheses import read_hypotheses
+
+        return read_hypotheses(Path(name), manifest)
+
+    from speechxfer.evaluation.evaluate import hypothesize
+    from speechxfer.model import SpeechModel
+
+    model = SpeechModel.load(name, device=device)
+    return hypothesize(model, name, manifest, language=language, progress=progress)

@@ -1,0 +1,218 @@
+"""What can be told of one recording by itself: measured in worker processes, judged by fixed limits."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speechxfer import audio
+from speechxfer.errors import AudioError, TruncatedAudioError
+
+Samples = NDArray[np.float32]
+
+#: Levels are relative to full scale. The limits were set on the corpora of scripts/bench/preflight.py.
+_SILENT_PEAK = 1e-3
+_CLIPPED_SHARE = 1e-3
+_CLIPPED_PEAK = 0.05
+_OFFSET, _OFFSET_OF_RMS = 0.015, 0.1
+_CHANNEL_DB, _OPPOSED, _UNRELATED = 40.0, -0.9, 0.3
+_WIDE_BAND_HZ, _BAND_LIMIT_HZ, _BAND_DB, _BAND_DB_QUIET = 16_000, 4_500.0, -62.0, -40.0
+_QUANTISATION = 2.0**-30 / 12  # power of the rounding to 16 bits, as white noise
+_FRAME, _ACTIVE_DB = 0.02, 30.0
+_TOLERANCE_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """What a worker is sent: a file, or a part of it."""
+
+    path: Path
+    start: float
+    duration: float | None
+
+
+@dataclass(slots=True)
+class Sound:
+    """What comes back: length and active speech in s, a digest, and (kind, what) of each fault; a few bytes in all."""
+
+    duration_s: float = 0.0
+    active_s: float = 0.0
+    digest: int = 0
+    faults: list[tuple[str, str]] = field(default_factory=list)
+
+
+def measure(excerpt: Excerpt, quick: bool) -> Sound:
+    """Look at a header, or unless `quick`, decode the excerpt piece by piece and look at every sample."""
+    sound = Sound()
+    try:
+        header = audio.info(excerpt.path)
+        _lengths(sound, excerpt, header.duration)
+        if not quick and not sound.faults:
+            _listen(sound, excerpt)
+    except AudioError as error:
+        sound.faults.append((_kind(error, excerpt.path), _without_path(error, excerpt.path)))
+    if quick or not sound.digest:
+        sound.digest = digest(
+            f"{excerpt.path.absolute()}\0{excerpt.start}\0{excerpt.duration}".encode(errors="replace")
+        )
+    return sound
+
+
+def digest(data: bytes) -> int:
+    """64 bits that stand for content; never 0, which stands for nothing."""
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little") or 1
+
+
+def _kind(error: AudioError, path: Path) -> str:
+    if not path.is_file():
+        return "missing"
+    return "truncated" if isinstance(error, TruncatedAudioError) else "unreadable"
+
+
+def _without_path(error: AudioError, path: Path) -> str:
+    """The line of the manifest names the file already, and the remedy stands elsewhere."""
+    return str(error).removeprefix(f"{path}: ").rpartition("; ")[0] or str(error)
+
+
+def _lengths(sound: Sound, excerpt: Excerpt, length_s: float) -> None:
+    rest = length_s - excerpt.start
+    sound.duration_s = rest if excerpt.duration is None else excerpt.duration
+    if rest <= 0 or sound.duration_s > rest + _TOLERANCE_S:
+        end = "" if excerpt.duration is None else f" to {excerpt.start + excerpt.duration:.2f} s"
+        what = f"the file is {length_s:.2f} s long, but the line wants it from {excerpt.start:.2f} s{end}"
+        # A file without a length in its header is as long as what is there: cut short looks like this.
+        sound.duration_s = 0.0
+        sound.faults.append(("truncated" if excerpt.start == 0 else "outside", what))
+
+
+def _listen(sound: Sound, excerpt: Excerpt) -> None:
+    sums, frames, spectrum, content = _Sums(), [], _Spectrum(), hashlib.blake2b(digest_size=8)
+    for rate, piece in audio.as_stored(excerpt.path, start=excerpt.start, duration=excerpt.duration):
+        if not np.isfinite(piece).all():
+            sound.faults.append(("unreadable", "holds samples that are NaN or infinite"))
+            return
+        content.update(np.ascontiguousarray(piece).data)
+        mono = piece.mean(axis=1)
+        sums.add(piece)
+        frames.append(_powers(mono, round(rate * _FRAME)))
+        if rate >= _WIDE_BAND_HZ:
+            spectrum.add(mono, rate)
+    if not sums.count:
+        sound.faults.append(("unreadable", "holds no samples"))
+        return
+    sound.digest = int.from_bytes(content.digest(), "little") or 1
+    powers = np.concatenate(frames)
+    sound.active_s = _active_s(powers)
+    sound.faults += sums.faults() if sums.peak >= _SILENT_PEAK else [_silence(sums.peak)]
+    if sums.peak >= _SILENT_PEAK:
+        sound.faults += spectrum.faults()
+
+
+def _silence(peak: float) -> tuple[str, str]:
+    level = f"its loudest sample is at {20 * np.log10(peak):.0f} dB of full scale" if peak else "every sample is zero"
+    return "silent", f"silent: {level}"
+
+
+def _powers(mono: Samples, size: int) -> Samples:
+    """Mean squares of frames; what is left at the end of a piece is passed over, unless it is all there is."""
+    if len(mono) < size:
+        return np.array([np.square(mono).mean() if len(mono) else 0.0], dtype=np.float32)
+    whole = mono[: len(mono) // size * size].reshape(-1, size)
+    powers: Samples = np.einsum("ij,ij->i", whole, whole) / np.float32(size)
+    return powers
+
+
+def _active_s(powers: Samples) -> float:
+    """Seconds that are not much quieter than the loudest: pauses around speech say nothing about its rate."""
+    loud = float(np.quantile(powers, 0.95))
+    return float(np.count_nonzero(powers > loud * 10 ** (-_ACTIVE_DB / 10))) * _FRAME
+
+
+class _Sums:
+    """Sums over all pieces, a number for each channel, and the worst piece's share of clipped samples."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.peak = 0.0
+        self._clipped = 0.0
+        self._total: NDArray[np.float64] = np.zeros(1)
+        self._products: NDArray[np.float64] = np.zeros((1, 1))
+
+    def add(self, piece: Samples) -> None:
+        self.count += len(piece)
+        self.peak = max(self.peak, float(piece.max(initial=0.0)), -float(piece.min(initial=0.0)))
+        self._total = self._total + piece.sum(axis=0, dtype=np.float64)
+        self._products = self._products + (piece.T @ piece).astype(np.float64)
+        self._clipped = max(self._clipped, *(_clipped_share(channel) for channel in piece.T))
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        if self._clipped > _CLIPPED_SHARE:
+            yield "clipped", f"clipped: {self._clipped:.1%} of the samples are cut off at the same level"
+        mean = self._total / self.count
+        covariance = self._products / self.count - np.outer(mean, mean)
+        deviation = np.sqrt(np.maximum(np.diag(covariance), 1e-20))
+        worst = int(np.abs(mean).argmax())
+        if abs(mean[worst]) > max(_OFFSET, _OFFSET_OF_RMS * deviation[worst]):
+            yield "offset", f"shifted: the samples' mean is {mean[worst]:+.3f} of full scale; 0 is wanted"
+        if len(mean) > 1:
+            yield from _compare_channels(deviation, float(covariance[0, 1] / (deviation[0] * deviation[1])))
+
+
+def _compare_channels(deviation: NDArray[np.float64], correlation: float) -> Iterator[tuple[str, str]]:
+    """Channels are averaged before training, which is right only for copies of one recording."""
+    level = 20 * np.log10(deviation / deviation.max())
+    if level.min() < -_CHANNEL_DB:
+        quiet = int(level.argmin())
+        yield "channel", f"channel {quiet + 1} of {len(level)} is silent, and averaging weakens the other"
+    elif correlation < _OPPOSED:
+        yield "channel", f"the channels cancel each other when averaged (correlation {correlation:.2f})"
+    elif correlation < _UNRELATED:
+        yield "channel", f"the channels hold different sound, which averaging mixes (correlation {correlation:.2f})"
+
+
+def _clipped_share(channel: Samples) -> float:
+    """Share of samples at the level that none exceeds, where more lie there than a little below: a pile, no peak."""
+    shares = [0.0]
+    for side in (channel, -channel):
+        peak = float(side.max(initial=0.0))
+        if peak < _CLIPPED_PEAK:
+            continue
+        top = int(np.count_nonzero(side >= 0.99 * peak))
+        below = int(np.count_nonzero(side >= 0.94 * peak)) - top
+        if top >= 10 and top > 2 * below:
+            shares.append(top / len(channel))
+    return max(shares)
+
+
+class _Spectrum:
+    """Power below and above what a telephone carries."""
+
+    _SIZE = 1024
+
+    def __init__(self) -> None:
+        self._low = self._high = self._rounding = 0.0
+        self._window = np.hanning(self._SIZE).astype(np.float32)
+
+    def add(self, mono: Samples, rate: int) -> None:
+        if len(mono) < self._SIZE:
+            return
+        whole = mono[: len(mono) // self._SIZE * self._SIZE].reshape(-1, self._SIZE)
+        power = np.square(np.abs(np.fft.rfft(whole * self._window, axis=1))).sum(axis=0, dtype=np.float64)
+        hz = np.arange(len(power)) * rate / self._SIZE
+        high = (hz >= _BAND_LIMIT_HZ) & (hz < 0.98 * _WIDE_BAND_HZ / 2)
+        self._low += float(power[(hz > 100) & (hz < _BAND_LIMIT_HZ)].sum())
+        self._high += float(power[high].sum())
+        self._rounding += float(len(whole) * high.sum() * np.square(self._window).sum() * _QUANTISATION)
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        if not self._low:
+            return
+        level = 10 * np.log10(max(self._high / self._low, 1e-20))
+        if level < _BAND_DB or (level < _BAND_DB_QUIET and self._high < 2 * self._rounding):
+            what = f"what is above {_BAND_LIMIT_HZ / 1000:g} kHz is {-level:.0f} dB below the rest"
+            yield "narrow-band", f"upsampled: {what}, though its sample rate has room for more"

@@ -1,0 +1,174 @@
+"""What was said of every utterance of a manifest, how wrong that is, and how sure one can be of the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+from speechxfer.data.loading import texts
+from speechxfer.data.manifest import Manifest, Utterance
+from speechxfer.data.text import TextNormalizer
+from speechxfer.decoding.hypothesis import Classification, Hypothesis, Prediction
+from speechxfer.errors import DataError
+from speechxfer.evaluation.classes import ClassScores, class_scores, wrong_labels
+from speechxfer.evaluation.intervals import Intervals, ratio_intervals, share_interval, units
+from speechxfer.evaluation.metrics import ErrorRates, Pair, align, error_rates, rates_of
+
+
+class Scores(Protocol):
+    """How good predictions are, whatever they are of: error rates of transcripts, or scores of classes."""
+
+    @property
+    def rank(self) -> tuple[float, ...]:
+        """What decides between two models; lower is better."""
+
+    @property
+    def relative_error(self) -> float:
+        """The error as a share of what is reached without listening; at 1 nothing has been learned."""
+
+    @property
+    def summary(self) -> dict[str, float]:
+        """The most telling figures by name."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """An utterance with what the model says of it and how much of that is wrong: words, or classes."""
+
+    utterance: Utterance
+    reference: str
+    hypothesis: str
+    errors: int
+    #: Its place in the manifest, from 0.
+    place: int = 0
+    #: Both texts normalised and aligned; None where classes were compared.
+    pair: Pair | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of a manifest and every utterance's part in them, the worst first."""
+
+    scores: ErrorRates | ClassScores
+    results: tuple[Result, ...]
+
+    @property
+    def rates(self) -> ErrorRates:
+        """Error rates, where transcripts were compared.
+
+        Raises:
+            TypeError: classes were.
+        """
+        if not isinstance(self.scores, ErrorRates):
+            raise TypeError("an evaluation of classes has scores, but no error rates of words")
+        return self.scores
+
+    @property
+    def classes(self) -> ClassScores:
+        """Scores of classes, where those were compared.
+
+        Raises:
+            TypeError: transcripts were.
+        """
+        if isinstance(self.scores, ErrorRates):
+            raise TypeError("an evaluation of transcripts has rates, but no scores of classes")
+        return self.scores
+
+    @cached_property
+    def intervals(self) -> Intervals:
+        """Confidence intervals of `wer` and `cer`, or of `accuracy`."""
+        return intervals_of(self.results)
+
+    def to_dict(self, num_worst: int = 20) -> dict[str, Any]:
+        """Scores, their intervals and the worst utterances, as plain values for JSON."""
+        worst = [
+            {
+                "audio": result.utterance.audio,
+                "line": result.utterance.origin,
+                "reference": result.reference,
+                "hypothesis": result.hypothesis,
+                "errors": result.errors,
+            }
+            for result in self.results[:num_worst]
+            if result.errors
+        ]
+        return {**self.scores.to_dict(), "intervals": self.intervals.to_dict(), "worst": worst}
+
+    def __str__(self) -> str:
+        shown = self.intervals.show
+        if isinstance(self.scores, ClassScores):
+            figures = f"accuracy {shown('accuracy', self.scores.accuracy)}  macro-F1 {self.scores.macro_f1:.3f}"
+            return f"{figures}  ({len(self.scores.classes)} classes, {self.scores.utterances} utterances)"
+        rates = self.scores
+        figures = f"WER {shown('wer', rates.wer)}  CER {shown('cer', rates.cer)}"
+        kinds = f"{rates.substitutions} substituted, {rates.deletions} deleted, {rates.insertions} inserted"
+        return f"{figures}  ({rates.words} words: {kinds}; {rates.utterances} utterances; {rates.normalizer})"
+
+
+def compare(manifest: Manifest, predictions: Sequence[Prediction], normalizer: TextNormalizer) -> Evaluation:
+    """Predictions against the manifest's texts or labels.
+
+    Raises:
+        DataError: an utterance without text or label, or not one prediction for each.
+    """
+    if len(manifest) != len(predictions):
+        raise DataError(f"{manifest!r}: {len(predictions)} predictions; wanted one for each utterance")
+    classified = [item for item in predictions if isinstance(item, Classification)]
+    if classified:
+        scores = class_scores(manifest, classified)
+        return Evaluation(scores, _worst_first(map(_class_result, range(len(manifest)), manifest, classified)))
+    hypotheses = [item.text for item in predictions if isinstance(item, Hypothesis)]
+    pairs = align(texts(manifest), hypotheses, normalizer)
+    results = [
+        Result(utterance, utterance.text or "", hypothesis, pair.words.errors, place, pair)
+        for place, (utterance, hypothesis, pair) in enumerate(zip(manifest, hypotheses, pairs, strict=True))
+    ]
+    return Evaluation(rates_of(pairs, normalizer), _worst_first(results))
+
+
+def score(
+    manifest: Manifest, predictions: Sequence[Prediction], normalizer: TextNormalizer
+) -> ErrorRates | ClassScores:
+    """The figures alone; the predictions are all of one kind.
+
+    Raises:
+        DataError: an utterance without text or label.
+    """
+    classes = [item for item in predictions if isinstance(item, Classification)]
+    if classes:
+        return class_scores(manifest, classes)
+    hypotheses = [item.text for item in predictions if isinstance(item, Hypothesis)]
+    return error_rates(texts(manifest), hypotheses, normalizer)
+
+
+def intervals_of(results: Sequence[Result]) -> Intervals:
+    """Intervals of the figures that these results have together: `wer` and `cer`, or `accuracy`."""
+    results = sorted(results, key=lambda result: result.place)  # or the same seed would draw others
+    drawn = units([result.utterance.speaker for result in results])
+    pairs = [result.pair for result in results if result.pair is not None]
+    if not pairs:
+        return share_interval("accuracy", [not result.errors for result in results], drawn)
+    figures = {
+        "wer": ([pair.words.errors for pair in pairs], [pair.words.reference for pair in pairs]),
+        "cer": ([pair.characters.errors for pair in pairs], [pair.characters.reference for pair in pairs]),
+    }
+    return ratio_intervals(figures, drawn)
+
+
+def worst_table(results: Sequence[Result], count: int) -> list[tuple[str, str, str]]:
+    """Rows of (errors, reference, hypothesis) of the worst utterances."""
+    return [(str(result.errors), result.reference, result.hypothesis) for result in results[:count] if result.errors]
+
+
+def _class_result(place: int, utterance: Utterance, prediction: Classification) -> Result:
+    reference = utterance.label or ""
+    return Result(utterance, reference, prediction.label, wrong_labels(reference, prediction), place)
+
+
+def _worst_first(results: Iterable[Result]) -> tuple[Result, ...]:
+    return tuple(sorted(results, key=lambda result: -result.errors))
