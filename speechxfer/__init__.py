@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from speechxfer.data.manifest import Manifest as Manifest
     from speechxfer.data.manifest import Utterance as Utterance
     from speechxfer.data.text import TextNormalizer as TextNormalizer
+    from speechxfer.decoding.hypothesis import Classification as Classification
     from speechxfer.errors import SpeechxferError as SpeechxferError
     from speechxfer.evaluation.evaluate import evaluate as evaluate
     from speechxfer.evaluation.metrics import error_rates as error_rates
+    from speechxfer.evaluation.results import Evaluation as Evaluation
     from speechxfer.model import SpeechModel as SpeechModel
     from speechxfer.progress import Progress as Progress
     from speechxfer.training.finetune import finetune as finetune
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Classification",
+    "Evaluation",
     "FinetuneConfig",
     "Manifest",
     "Progress",
@@ -39,6 +43,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Classification": "decoding.hypothesis",
+    "Evaluation": "evaluation.results",
     "FinetuneConfig": "config",
     "Manifest": "data.manifest",
     "Progress": "progress",
@@ -54,7 +60,7 @@ _HOMES = {
 
 
 def load(name: str, *, device: str = "auto") -> SpeechModel:
-    """Open an adapted model's folder, or an untouched Whisper by folder, package or hub id.
+    """Open an adapted model, a CTC or classification model of `transformers`, or a Whisper with its own decoder.
 
     Raises:
         CheckpointError: not found, damaged, or nothing that can transcribe.
