@@ -54,7 +54,7 @@ class TrainingConfig:
     clip_norm: float = 1.0
     #: Dropout inside the trained layers.
     dropout: float = 0.1
-    #: Stop after this many epochs without a better dev WER; 0 means never.
+    #: Stop after this many epochs without a lower dev error; 0 means never.
     patience: int = 0
     #: Measure only so many utterances of dev, spread over it, after each epoch; 0 means all.
     dev_utterances: int = 0

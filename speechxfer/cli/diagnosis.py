@@ -9,7 +9,18 @@ import platform
 import shutil
 from dataclasses import dataclass
 
-_PACKAGES = ("transformers", "tokenizers", "safetensors", "librosa", "jiwer", "rich", "click", "numpy")
+_PACKAGES = (
+    "transformers",
+    "tokenizers",
+    "safetensors",
+    "librosa",
+    "jiwer",
+    "rich",
+    "click",
+    "numpy",
+    "scipy",
+    "matplotlib",
+)
 _REINSTALL = 'python -m pip install "torch>=2.11,<2.12" "torchaudio>=2.11,<2.12"'
 
 

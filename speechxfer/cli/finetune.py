@@ -46,7 +46,7 @@ _SETTINGS = {
 @click.option("--head-lr", type=float, help="Peak learning rate of the head.")
 @click.option("--epochs", type=int)
 @click.option("--batch-s", type=float, help="Seconds of audio in one step.")
-@click.option("--patience", type=int, metavar="EPOCHS", help="Stop after so many epochs without a better dev WER (0: never).")  # fmt: skip  # noqa: E501
+@click.option("--patience", type=int, metavar="EPOCHS", help="Stop after so many epochs without a better dev error (0: never).")  # fmt: skip  # noqa: E501
 @click.option("--speed-copies", type=int, help="Copies of the training audio at other speeds (0 to 4).")
 @click.option("--unfreeze-every", type=int, metavar="EPOCHS", help="Begin with the head alone and wake one more layer every so many epochs.")  # fmt: skip  # noqa: E501
 @click.option("--frame-stride", type=int, metavar="N", help="Let N frames become one where training begins: faster, and coarser.")  # fmt: skip  # noqa: E501

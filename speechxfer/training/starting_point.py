@@ -108,18 +108,27 @@ def _classification_head(
     classes = config.classes
     labels = ClassLabels.from_manifest(train, multi_label=classes.multi_label)
     progress.say(f"{len(labels)} classes in the training manifest: {', '.join(labels.names)}")
-    if isinstance(existing, ClassificationHead) and existing.labels.names == labels.names:
-        progress.say(f"{config.model} has a head for these classes, which is kept")
-        return existing
-    return ClassificationHead(
+    kept = (
+        existing
+        if isinstance(existing, ClassificationHead)
+        and existing.labels.to_dict() == labels.to_dict()
+        and existing.pooling == classes.pooling
+        else None
+    )
+    head = ClassificationHead(
         encoder.width,
         labels,
+        **({"projection": kept.projector.out_features} if kept else {}),
         pooling=classes.pooling,
         multi_label=classes.multi_label,
         label_smoothing=classes.label_smoothing,
         class_weights=labels.weights(train) if classes.weighted else None,
         pool_padding=encoder.fixed_length,
     )
+    if kept:
+        head.load_state_dict(kept.state_dict())
+        progress.say(f"{config.model} has a head for these classes, which is kept")
+    return head
 
 
 def _seq2seq_head(config: FinetuneConfig, existing: Head | None) -> Head:

@@ -26,7 +26,17 @@ def run(*arguments: str) -> tuple[int, str, str]:
         ["--help"],
         *(
             [name, "--help"]
-            for name in ("classify", "compare", "doctor", "evaluate", "finetune", "manifest", "models", "transcribe")
+            for name in (
+                "check",
+                "classify",
+                "compare",
+                "doctor",
+                "evaluate",
+                "finetune",
+                "manifest",
+                "models",
+                "transcribe",
+            )
         ),
     ],
 )
