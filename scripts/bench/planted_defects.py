@@ -103,10 +103,10 @@ def plant_texts(planter: Planter) -> None:
     for row in planter.draw("too-few-frames"):
         rows[row]["text"] = " ".join([rows[row]["text"]] * 30)
     half = planter.count // 2
-    # Text of four times the length, or a single word for a sentence: less than that, speakers do by themselves.
+    # Six times as much text, or a word for a sentence: half or double, slow and fast speakers reach by themselves.
     for number, row in enumerate(planter.draw("speech-rate", lambda row: len(row["text"]) >= 45)):
         text = rows[row]["text"]
-        rows[row]["text"] = " ".join([text] * 4) if number < half else text.split()[0]
+        rows[row]["text"] = " ".join([text] * 6) if number < half else text.split()[0]
     for kind, text in (("no-text", None), ("empty-text", "…")):
         for row in planter.draw(kind):
             rows[row]["text"] = text

@@ -75,17 +75,17 @@ def untouched(paths: Sequence[str]) -> dict[str, Any]:
 
 
 def write_small_files(folder: Path, lines: int) -> Path:
-    """So many lines of one second each, over a hundredth as many files."""
+    """So many lines of one second each, five hundred of which lie in one file and overlap."""
     chance = np.random.default_rng(0)
     rows = []
-    for number in range(max(1, lines // 100)):
+    for number in range(max(1, lines // 500)):
         name = f"{number:06}.wav"
-        soundfile.write(folder / name, 0.1 * chance.normal(size=100 * 8_000).clip(-5, 5), 8_000, "PCM_16")
-        rows += [
-            {"audio": name, "start": float(at), "duration": 1.0, "text": f"word {number} {at}"} for at in range(100)
-        ]
+        soundfile.write(folder / name, 0.1 * chance.normal(size=101 * 8_000).clip(-5, 5), 8_000, "PCM_16")
+        for place in range(500):
+            text = f"word {number} {place}"
+            rows.append({"audio": name, "start": place / 5, "duration": 1.0, "text": text})
     path = folder / f"small{lines}.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows[:lines]))
     return path
 
 
