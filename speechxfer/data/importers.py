@@ -170,7 +170,7 @@ def from_huggingface(source: str, folder: Path, split: str | None = None) -> Man
     try:
         datasets: Any = importlib.import_module("datasets")  # optional, and slow to import
     except ImportError as error:
-        raise ConfigError("the library `datasets` is not installed; run: pip install datasets") from error
+        raise ConfigError("`datasets` is not installed; python -m pip install 'speechxfer[datasets]'") from error
     try:
         data = datasets.load_from_disk(source) if Path(source).is_dir() else datasets.load_dataset(source)
     except Exception as error:  # its own errors have no common base

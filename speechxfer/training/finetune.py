@@ -70,7 +70,8 @@ def finetune(
     if 0 < config.training.dev_utterances < len(manifests["dev"]):
         manifests["dev"] = manifests["dev"][:: len(manifests["dev"]) // config.training.dev_utterances]
     if world.is_main and not resume:
-        say_errors(manifests, Limits(frame_rate=None if config.head == "classification" else 50.0), progress)
+        # Too few frames for a text are told below, by the encoder's own count.
+        say_errors(manifests, Limits(normalizer=config.text.normalizer, frame_rate=None), progress)
     start = starting_point(config, checkpoint, manifests["train"], progress)
     model, plan = start.model, start.plan
     device = choose_device(config.device)
