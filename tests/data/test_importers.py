@@ -180,7 +180,7 @@ def test_huggingface_data_that_cannot_be_used(tmp_path: Path) -> None:
 
 def test_huggingface_without_the_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(ConfigError, match="pip install .speechxfer.datasets"):
+    with pytest.raises(ConfigError, match=r"pip install .speechxfer.datasets"):
         read_corpus("huggingface", "x", beside=tmp_path / "o.jsonl")
 
 
