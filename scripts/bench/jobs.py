@@ -22,6 +22,8 @@ class Row:
     encoder_lr: float = 3e-4
     #: Share of frames hidden by SpecAugment on either side.
     mask_share: float = 0.0
+    #: "ctc", or "seq2seq": Whisper's own decoder.
+    head: str = "ctc"
 
 
 def _whisper(train_top: int, peer_padded: bool) -> Row:
@@ -37,10 +39,15 @@ ROWS = {
     "whisper-head-padded": _whisper(0, peer_padded=True),
     "whisper-top2-padded": _whisper(2, peer_padded=True),
     "whisper-head-unpadded": _whisper(0, peer_padded=False),
+    "whisper-decoder": Row("whisper", 0, True, 3, 40.0, head_lr=1e-4, encoder_lr=1e-4, head="seq2seq"),
     "w2v2-head": _wav2vec2(0),
     "w2v2-top2": _wav2vec2(2),
     "w2v2-all": _wav2vec2(None),
 }
+
+
+#: What is counted as an error: a decoder that knows the language may write "2" for "two".
+SCORED_BY = {"ctc": "basic", "seq2seq": "whisper-english"}
 
 
 @dataclass(frozen=True)

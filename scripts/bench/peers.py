@@ -1,4 +1,4 @@
-"""The other side: `transformers.Trainer`, set up as the library's CTC example does it, with its best settings.
+"""The other side: `transformers.Trainer`, set up as the library's examples do it, with its best settings.
 
 Features are computed once in advance and kept in memory. It runs in a process of its own that never loads our
 encoders, so no setting of ours slows it down.
@@ -18,11 +18,21 @@ import torch
 import transformers
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
-from transformers import Trainer, TrainerCallback, TrainingArguments, Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
+from transformers import (
+    AutoTokenizer,
+    Seq2SeqTrainer,
+    Seq2SeqTrainingArguments,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    Wav2Vec2FeatureExtractor,
+    WhisperFeatureExtractor,
+    WhisperForConditionalGeneration,
+)
 
 import speechxfer as sx
 from scripts.bench import peer_models
-from scripts.bench.jobs import Job
+from scripts.bench.jobs import SCORED_BY, Job
 from scripts.bench.machine import peak_memory_gb
 from speechxfer.data.loading import read
 from speechxfer.data.text import CTCVocabulary
@@ -39,19 +49,115 @@ _TRIALS = {"cpu": ((0, 1, 2), 4), "cuda": ((0, 2, 4), 20)}
 Example = dict[str, Any]
 
 
+class CTCPeer:
+    """A linear head over characters, as `run_speech_recognition_ctc.py` trains it."""
+
+    trainer = Trainer
+    arguments = TrainingArguments
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        texts = (_NORMALIZER(utterance.text or "") for utterance in sx.Manifest.read(job.train))
+        self.vocabulary = CTCVocabulary.from_texts(texts)
+        is_whisper = job.row.family == "whisper"
+        self.extractor: Any = WhisperFeatureExtractor() if is_whisper else Wav2Vec2FeatureExtractor.from_pretrained(job.model)  # fmt: skip  # noqa: E501
+
+    def build(self) -> Any:
+        """The model on its device, with what the job freezes frozen."""
+        return peer_models.build(self.job, len(self.vocabulary))
+
+    def example(self, utterance: sx.Utterance) -> Example:
+        """What `prepare_dataset` of the library's example stores: the model's input and the labels."""
+        waveform = read(utterance)
+        labels = torch.tensor(self.vocabulary.encode(_NORMALIZER(utterance.text or "")), dtype=torch.int64)
+        if self.job.row.family == "wav2vec2":
+            values = self.extractor(waveform, sampling_rate=_SAMPLE_RATE).input_values[0]
+            return {"input_values": torch.from_numpy(np.asarray(values)), "labels": labels}
+        padding = "max_length" if self.job.row.peer_padded else "do_not_pad"
+        features = self.extractor(waveform, sampling_rate=_SAMPLE_RATE, padding=padding).input_features[0]
+        num_frames = (len(waveform) // _HOP + 1) // 2
+        # Time first, because Trainer takes the length of what it groups by from the first axis.
+        by_time = torch.from_numpy(np.ascontiguousarray(np.asarray(features).T))
+        return {"input_features": by_time, "num_frames": num_frames, "labels": labels}
+
+    def collate(self, examples: Sequence[Example]) -> dict[str, Tensor]:
+        """Padded to the longest of the batch, labels with the value that no loss counts."""
+        labels = pad_sequence(
+            [example["labels"] for example in examples], batch_first=True, padding_value=peer_models.NOT_A_LABEL
+        )
+        if "input_values" in examples[0]:
+            values = pad_sequence([example["input_values"] for example in examples], batch_first=True)
+            return {"input_values": values, "labels": labels}
+        features = pad_sequence([item["input_features"] for item in examples], batch_first=True).transpose(1, 2)
+        num_frames = torch.tensor([example["num_frames"] for example in examples])
+        return {"input_features": features, "num_frames": num_frames, "labels": labels}
+
+    def write(self, model: Any, example: Example) -> str:
+        """What the model writes for an utterance: greedy, with our decoding."""
+        batch = {name: value.to(self.job.device) for name, value in self.collate([example]).items() if name != "labels"}
+        logits = model(**batch)["logits"][0, : example.get("num_frames")]
+        best, path = logits.float().log_softmax(-1).max(-1)
+        symbols = collapse(path.tolist(), best.tolist(), CTCVocabulary.BLANK)
+        return " ".join(self.vocabulary.decode(symbol.number for symbol in symbols).split())
+
+
+class Seq2SeqPeer:
+    """Whisper's own decoder on its frozen encoder, as `run_speech_recognition_seq2seq.py` trains it."""
+
+    trainer = Seq2SeqTrainer
+    arguments = Seq2SeqTrainingArguments
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.folder = Path(job.output) / "original"
+        sx.SpeechModel.load(job.model, device="cpu").save(self.folder)
+        self.extractor: Any = WhisperFeatureExtractor.from_pretrained(self.folder)
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(self.folder)
+
+    def build(self) -> Any:
+        """The model on its device; all of the decoder is trained."""
+        torch.manual_seed(self.job.seed)
+        model = WhisperForConditionalGeneration.from_pretrained(self.folder, attn_implementation="sdpa")
+        model.config.use_cache = False
+        model.freeze_encoder()
+        return model.to(self.job.device)
+
+    def example(self, utterance: sx.Utterance) -> Example:
+        """Features of 30 s, and the tokens with those around them but the first, which the model puts there itself."""
+        features = self.extractor(read(utterance), sampling_rate=_SAMPLE_RATE).input_features[0]
+        labels = self.tokenizer(_NORMALIZER(utterance.text or "")).input_ids
+        begin = 1 if labels[0] == self.tokenizer.convert_tokens_to_ids("<|startoftranscript|>") else 0
+        return {"input_features": torch.from_numpy(np.asarray(features)), "labels": torch.tensor(labels[begin:])}
+
+    def collate(self, examples: Sequence[Example]) -> dict[str, Tensor]:
+        """Features as they are, labels padded with the value that no loss counts."""
+        labels = [example["labels"] for example in examples]
+        return {
+            "input_features": torch.stack([example["input_features"] for example in examples]),
+            "labels": pad_sequence(labels, batch_first=True, padding_value=peer_models.NOT_A_LABEL),
+        }
+
+    def write(self, model: Any, example: Example) -> str:
+        """What `generate` writes for an utterance, greedily."""
+        model.config.use_cache = True
+        tokens = model.generate(example["input_features"][None].to(self.job.device), max_new_tokens=200)
+        return str(self.tokenizer.decode(tokens[0], skip_special_tokens=True))
+
+
+Peer = CTCPeer | Seq2SeqPeer
+
+
 def train(job: Job) -> dict[str, Any]:
     """Run the job: `seconds` is the time of `Trainer.train()` and nothing else."""
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    manifest = sx.Manifest.read(job.train)
-    vocabulary = CTCVocabulary.from_texts(_NORMALIZER(utterance.text or "") for utterance in manifest)
+    peer = Seq2SeqPeer(job) if job.row.head == "seq2seq" else CTCPeer(job)
     started = time.perf_counter()
-    extractor = _extractor(job)
-    examples = [_example(job, extractor, utterance, vocabulary) for utterance in manifest]
+    examples = [peer.example(utterance) for utterance in sx.Manifest.read(job.train)]
     prepare_s = time.perf_counter() - started
-    workers = _fastest_workers(job, examples, extractor, vocabulary) if job.peer_workers is None else job.peer_workers
-    model = peer_models.build(job, len(vocabulary))
-    trainer, clock = _trainer(job, model, examples, extractor, workers=workers)
+    workers = _fastest_workers(peer, examples) if job.peer_workers is None else job.peer_workers
+    model = peer.build()
+    trainer, clock = _trainer(peer, model, examples, workers=workers)
     started = time.perf_counter()
     trainer.train()
     seconds = time.perf_counter() - started
@@ -65,41 +171,7 @@ def train(job: Job) -> dict[str, Any]:
         "workers": workers,
         "peak_memory_gb": peak_memory_gb(),
     }
-    return outcome | (_score(job, model, extractor, vocabulary) if job.score_peer else {})
-
-
-def _extractor(job: Job) -> Any:
-    if job.row.family == "whisper":
-        return WhisperFeatureExtractor()
-    return Wav2Vec2FeatureExtractor.from_pretrained(job.model)
-
-
-def _example(job: Job, extractor: Any, utterance: sx.Utterance, vocabulary: CTCVocabulary) -> Example:
-    """What `prepare_dataset` of the library's example stores: the model's input and the labels."""
-    waveform = read(utterance)
-    labels = torch.tensor(vocabulary.encode(_NORMALIZER(utterance.text or "")), dtype=torch.int64)
-    if job.row.family == "wav2vec2":
-        values = extractor(waveform, sampling_rate=_SAMPLE_RATE).input_values[0]
-        return {"input_values": torch.from_numpy(np.asarray(values)), "labels": labels}
-    padding = "max_length" if job.row.peer_padded else "do_not_pad"
-    features = extractor(waveform, sampling_rate=_SAMPLE_RATE, padding=padding).input_features[0]
-    num_frames = (len(waveform) // _HOP + 1) // 2
-    # Time first, because Trainer takes the length of what it groups by from the first axis.
-    by_time = torch.from_numpy(np.ascontiguousarray(np.asarray(features).T))
-    return {"input_features": by_time, "num_frames": num_frames, "labels": labels}
-
-
-def _collate(examples: Sequence[Example]) -> dict[str, Tensor]:
-    """Padded to the longest of the batch, labels with the value that no loss counts."""
-    labels = pad_sequence(
-        [example["labels"] for example in examples], batch_first=True, padding_value=peer_models.NOT_A_LABEL
-    )
-    if "input_values" in examples[0]:
-        values = pad_sequence([example["input_values"] for example in examples], batch_first=True)
-        return {"input_values": values, "labels": labels}
-    features = pad_sequence([example["input_features"] for example in examples], batch_first=True).transpose(1, 2)
-    num_frames = torch.tensor([example["num_frames"] for example in examples])
-    return {"input_features": features, "num_frames": num_frames, "labels": labels}
+    return outcome | (_score(peer, model) if job.score_peer else {})
 
 
 class _Clock(TrainerCallback):  # type: ignore[misc]
@@ -117,10 +189,11 @@ class _Clock(TrainerCallback):  # type: ignore[misc]
 
 
 def _trainer(
-    job: Job, model: Any, examples: list[Example], extractor: Any, *, workers: int, max_steps: int = -1
+    peer: Peer, model: Any, examples: list[Example], *, workers: int, max_steps: int = -1
 ) -> tuple[Any, _Clock]:
+    job = peer.job
     on_gpu = torch.device(job.device).type == "cuda"
-    arguments = TrainingArguments(
+    arguments = peer.arguments(
         output_dir=str(Path(job.output) / "trainer"),
         num_train_epochs=job.peer_epochs, max_steps=max_steps, per_device_train_batch_size=job.peer_batch,
         train_sampling_strategy="random" if job.row.peer_padded else "group_by_length",
@@ -131,9 +204,9 @@ def _trainer(
         report_to=[], disable_tqdm=True, remove_unused_columns=False,
     )  # fmt: skip
     clock = _Clock()
-    trainer = Trainer(
-        model, arguments, data_collator=_collate, train_dataset=cast(Any, examples), processing_class=extractor,
-        optimizers=(_optimizer(job, model), None), callbacks=[clock],
+    trainer = peer.trainer(
+        model, arguments, data_collator=peer.collate, train_dataset=cast(Any, examples),
+        processing_class=peer.extractor, optimizers=(_optimizer(job, model), None), callbacks=[clock],
     )  # fmt: skip
     return trainer, clock
 
@@ -146,7 +219,7 @@ def _optimizer(job: Job, model: nn.Module) -> torch.optim.Optimizer:
         chosen = [
             parameter
             for name, parameter in trained
-            if name.startswith(("head.", "lm_head.")) == in_head and (parameter.ndim > 1) == matrix
+            if name.startswith(("head.", "lm_head.", "model.decoder.")) == in_head and (parameter.ndim > 1) == matrix
         ]
         rate = job.row.head_lr if in_head else job.row.encoder_lr
         if chosen:
@@ -154,13 +227,13 @@ def _optimizer(job: Job, model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, betas=_BETAS, fused=True)
 
 
-def _fastest_workers(job: Job, examples: list[Example], extractor: Any, vocabulary: CTCVocabulary) -> int:
-    on_gpu = torch.device(job.device).type == "cuda"
+def _fastest_workers(peer: Peer, examples: list[Example]) -> int:
+    on_gpu = torch.device(peer.job.device).type == "cuda"
     counts, steps = _TRIALS["cuda" if on_gpu else "cpu"]
     times = {}
     for workers in (counts[0], *counts):  # the first warms up and is overwritten
-        model = peer_models.build(job, len(vocabulary))
-        trainer, clock = _trainer(job, model, examples, extractor, workers=workers, max_steps=steps)
+        model = peer.build()
+        trainer, clock = _trainer(peer, model, examples, workers=workers, max_steps=steps)
         trainer.train()
         times[workers] = time.perf_counter() - clock.first_step
         del model, trainer
@@ -171,17 +244,11 @@ def _fastest_workers(job: Job, examples: list[Example], extractor: Any, vocabula
 
 
 @torch.inference_mode()
-def _score(job: Job, model: Any, extractor: Any, vocabulary: CTCVocabulary) -> dict[str, float]:
-    """Error rates on dev: one utterance at a time, greedily, with our decoding, normaliser and counting."""
+def _score(peer: Peer, model: Any) -> dict[str, float]:
+    """Error rates on dev: one utterance at a time, with our normaliser and counting."""
     model.eval()
-    hypotheses, references = [], []
-    for utterance in sx.Manifest.read(job.dev):
-        example = _example(job, extractor, utterance, vocabulary)
-        batch = {name: value.to(job.device) for name, value in _collate([example]).items() if name != "labels"}
-        logits = model(**batch)["logits"][0, : example.get("num_frames")]
-        best, path = logits.float().log_softmax(-1).max(-1)
-        symbols = collapse(path.tolist(), best.tolist(), CTCVocabulary.BLANK)
-        hypotheses.append(" ".join(vocabulary.decode(symbol.number for symbol in symbols).split()))
-        references.append(utterance.text or "")
-    rates = error_rates(references, hypotheses, _NORMALIZER)
+    manifest = sx.Manifest.read(peer.job.dev)
+    hypotheses = [peer.write(model, peer.example(utterance)) for utterance in manifest]
+    normalizer = sx.TextNormalizer(SCORED_BY[peer.job.row.head])
+    rates = error_rates([utterance.text or "" for utterance in manifest], hypotheses, normalizer)
     return {"wer": round(rates.wer, 4), "cer": round(rates.cer, 4)}

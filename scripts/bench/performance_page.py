@@ -49,6 +49,12 @@ ENTRIES = (
     Entry(f"{_WHISPER}: head only", "Trainer, padded to 30 s", "train_whisper-head-padded", asked=100),
     Entry(f"{_WHISPER}: top two layers", "Trainer, padded to 30 s", "train_whisper-top2-padded", asked=12),
     Entry(f"{_WHISPER}: head only", "Trainer, unpadded", "train_whisper-head-unpadded", asked=10),
+    Entry(
+        "Whisper tiny.en, own decoder, English prompts",
+        "Seq2SeqTrainer, padded to 30 s",
+        "train_whisper-decoder",
+        asked=10,
+    ),
     Entry(f"{_ENGLISH}: head only", "Trainer", "train_w2v2-head", asked=9),
     Entry(f"{_ENGLISH}: top two layers", "Trainer", "train_w2v2-top2", asked=3),
     Entry(f"{_ENGLISH}: all but convolutions", "Trainer", "train_w2v2-all", asked=1.3),

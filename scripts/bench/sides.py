@@ -17,7 +17,7 @@ from typing import Any, Literal
 import click
 
 import speechxfer as sx
-from scripts.bench.jobs import Job
+from scripts.bench.jobs import SCORED_BY, Job
 
 Side = Literal["ours", "peer"]
 
@@ -55,7 +55,9 @@ def ours(job: Job) -> dict[str, Any]:
             "cache_dir": str(Path(job.output) / "cache"),
         },
         "augment": {"time_share": row.mask_share, "channel_share": 0.0},
-        "text": {"ignore_unknown": True},
+        "head": row.head,
+        "seq2seq": {"timestamp_share": 0.0, "label_smoothing": 0.0, "nothing_share": 0.0},
+        "text": {"ignore_unknown": True, "scored_by": SCORED_BY[row.head]},
     }  # fmt: skip
     started = time.perf_counter()
     sx.finetune(_build(config), overwrite=folder.exists())

@@ -3,8 +3,9 @@
     python -m scripts.bench.train_against_trainer --row whisper-head-padded --peer-epochs 2
     python -m scripts.bench.train_against_trainer --row w2v2-top2 --manifest CORPUS/train.jsonl --utterances 200
 
-Rows whisper-* adapt Whisper tiny.en to telephone prompts (recipes/ivr_prompts/prepare.py writes them), rows w2v2-*
-a wav2vec2-base with random weights to the manifest given. One file a row is written; performance_page.py reads them.
+Rows whisper-* adapt Whisper tiny.en to telephone prompts (recipes/ivr_prompts/prepare.py writes them), whisper-decoder
+(its own decoder on a frozen encoder, against Seq2SeqTrainer) to English ones, rows w2v2-* a wav2vec2-base with random
+weights to the manifest given. One file a row is written; performance_page.py reads them.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def main(
         row = replace(row, epochs=epochs or row.epochs, batch_s=batch_s or row.batch_s)
         if manifest is None and row.family == "wav2vec2":
             raise click.UsageError(f"{name}: --manifest is missing; wanted a training manifest of English speech")
-        train = manifest or "data/ivr-it/train.jsonl"
+        train = manifest or f"data/ivr-{'en' if row.head == 'seq2seq' else 'it'}/train.jsonl"
         few = 16 if row.family == "wav2vec2" else None
         with tempfile.TemporaryDirectory() as folder:
             row, job = prepare(

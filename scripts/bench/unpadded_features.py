@@ -45,9 +45,13 @@ def seconds_for(encoder: Encoder, waveforms: Sequence[np.ndarray], batch_s: floa
 @click.option("--utterances", default=100, show_default=True, help="Every nth of the manifest, this many.")
 @click.option("--rounds", default=3, show_default=True)
 @click.option("--batch-s", default=30.0, show_default=True, help="Seconds of audio in one batch, padding included.")
+@click.option("--longest", default=30.0, show_default=True, help="Only utterances of at most so many seconds.")
 @click.option("--output", type=click.Path(path_type=Path), help="Write the figures here as JSON.")
-def main(manifest: str, model: str, utterances: int, rounds: int, batch_s: float, output: Path | None) -> None:
-    data = sx.Manifest.read(manifest)
+def main(
+    manifest: str, model: str, utterances: int, rounds: int, batch_s: float, longest: float, output: Path | None
+) -> None:
+    whole = sx.Manifest.read(manifest).with_durations()
+    data = sx.Manifest([utterance for utterance in whole if (utterance.duration or 0.0) <= longest])
     data = data[:: max(1, len(data) // utterances)]
     waveforms = [read(utterance) for utterance in data]
     config, state = find(model).read()
@@ -58,6 +62,7 @@ def main(manifest: str, model: str, utterances: int, rounds: int, batch_s: float
     ratios = [padded / unpadded for padded, unpadded in timings]
     result = {
         "utterances": len(data),
+        "longest_s": longest,
         "audio_s": round(sum(durations_s(data, None)), 1),
         "padded_s": round(statistics.median(padded for padded, _ in timings), 2),
         "unpadded_s": round(statistics.median(unpadded for _, unpadded in timings), 2),

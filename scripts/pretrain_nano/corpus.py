@@ -49,12 +49,12 @@ def _is_dev_accent(utterance: Utterance, speakers: Sequence[str]) -> bool:
     return utterance.speaker in speakers[::20]
 
 
-def sources(shared: Path, prompts: Path) -> list[Source]:
+def sources(corpora: Path, prompts: Path) -> list[Source]:
     """The corpora of README.md, where they lie."""
     languages = ("en", "es", "fr", "it", "ru")
     return [
-        Source("speechocean762", shared / "speechocean762", ("dev",), is_dev=_is_dev_accent),
-        Source("fsdd", shared / "fsdd", ("test",), is_dev=_is_dev_digit),
+        Source("speechocean762", corpora / "speechocean762", ("dev",), is_dev=_is_dev_accent),
+        Source("fsdd", corpora / "fsdd", ("test",), is_dev=_is_dev_digit),
         *(Source(f"prompts-{name}", prompts / f"ivr-{name}", ("dev", "test"), True) for name in languages),
     ]
 
@@ -108,12 +108,12 @@ def collect(found: list[Source]) -> Manifest:
 
 
 @click.command(help=__doc__)
-@click.option("--shared", type=click.Path(path_type=Path), default=Path("../shared/data"), show_default=True)
+@click.option("--corpora", type=click.Path(path_type=Path), default=Path("corpora"), show_default=True)
 @click.option("--prompts", type=click.Path(path_type=Path), default=Path("data"), show_default=True)
 @click.option("--folder", type=click.Path(path_type=Path), default=DEFAULT, show_default=True)
-def main(shared: Path, prompts: Path, folder: Path) -> None:
+def main(corpora: Path, prompts: Path, folder: Path) -> None:
     try:
-        speech = collect(sources(shared, prompts))
+        speech = collect(sources(corpora, prompts))
     except SpeechxferError as error:
         raise SystemExit(f"Error: {error}") from None
     folder.mkdir(parents=True, exist_ok=True)

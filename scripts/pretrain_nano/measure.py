@@ -44,22 +44,22 @@ _CHARACTERS: dict[str, Any] = {
 }
 
 
-def digits(shared: Path, folder: Path) -> dict[str, str]:
+def digits(corpora: Path, folder: Path) -> dict[str, str]:
     """Manifests of the digits."""
-    train = sx.Manifest.read(shared / "fsdd" / "train.jsonl")
+    train = sx.Manifest.read(corpora / "fsdd" / "train.jsonl")
     takes = {one.id: int(one.path.stem.rsplit("_", 1)[1]) for one in train}
     sx.Manifest(one for one in train if takes[one.id] >= 10).write(folder / "train.jsonl")
     sx.Manifest(one for one in train if takes[one.id] < 10).write(folder / "dev.jsonl")
     return {
         "train": str(folder / "train.jsonl"),
         "dev": str(folder / "dev.jsonl"),
-        "test": str(shared / "fsdd" / "test.jsonl"),
+        "test": str(corpora / "fsdd" / "test.jsonl"),
     }
 
 
-def an_hour(shared: Path, folder: Path, *, hours: float, dev_utterances: int) -> dict[str, str]:
+def an_hour(corpora: Path, folder: Path, *, hours: float, dev_utterances: int) -> dict[str, str]:
     """Manifests of the characters; the curve is measured on the first `dev_utterances` of a shuffled dev half."""
-    source = shared / "speechocean762"
+    source = corpora / "speechocean762"
     train, dev = (list(sx.Manifest.read(source / f"{name}.jsonl").with_durations()) for name in ("train", "dev"))
     for part in (train, dev):
         random.Random(1).shuffle(part)
@@ -104,22 +104,22 @@ def measured(settings: dict[str, Any], assignments: tuple[str, ...]) -> dict[str
 @click.argument("task", type=click.Choice(["digits", "characters"]))
 @click.argument("model")
 @click.option("--random", "is_random", is_flag=True, help="The same architecture with random weights.")
-@click.option("--shared", type=click.Path(path_type=Path), default=Path("../shared/data"), show_default=True)
+@click.option("--corpora", type=click.Path(path_type=Path), default=Path("corpora"), show_default=True)
 @click.option("--hours", type=float, default=1.0, show_default=True, help="Of speech for the characters.")
 @click.option("--dev-utterances", type=int, default=200, show_default=True, help="For the characters' curve.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting.")
 @click.option("--threads", type=int, default=2, show_default=True)
 @click.option("--result", type=click.Path(path_type=Path), help="Where to write (default: results/TASK[-random].json).")
 def main(
-    task: str, model: str, is_random: bool, shared: Path, hours: float, dev_utterances: int,
+    task: str, model: str, is_random: bool, corpora: Path, hours: float, dev_utterances: int,
     assignments: tuple[str, ...], threads: int, result: Path | None,
 ) -> None:  # fmt: skip
     torch.set_num_threads(threads)
-    shared = shared.resolve()
+    corpora = corpora.resolve()
     try:
         with tempfile.TemporaryDirectory() as work:
             folder = Path(work)
-            files = digits(shared, folder) if task == "digits" else an_hour(shared, folder, hours=hours, dev_utterances=dev_utterances)  # fmt: skip  # noqa: E501
+            files = digits(corpora, folder) if task == "digits" else an_hour(corpora, folder, hours=hours, dev_utterances=dev_utterances)  # fmt: skip  # noqa: E501
             start = without_weights(model, folder / "random") if is_random else model
             given = {"model": start, "output": str(folder / "run"), "device": "cpu", **files}
             found = measured(merge([_DIGITS if task == "digits" else _CHARACTERS, given]), assignments)

@@ -132,11 +132,11 @@ def _padded(frames: list[Tensor]) -> tuple[Tensor, Tensor]:
     return nn.utils.rnn.pad_sequence(frames, batch_first=True), torch.tensor([len(one) for one in frames])
 
 
-def digit_parts(shared: Path, *, quick: bool) -> tuple[list[Utterance], list[Utterance]]:
+def digit_parts(corpora: Path, *, quick: bool) -> tuple[list[Utterance], list[Utterance]]:
     """Training and test utterances of the digits."""
-    train = Manifest.read(shared / "fsdd" / "train.jsonl")
+    train = Manifest.read(corpora / "fsdd" / "train.jsonl")
     if not quick:
-        return list(train), list(Manifest.read(shared / "fsdd" / "test.jsonl"))
+        return list(train), list(Manifest.read(corpora / "fsdd" / "test.jsonl"))
     return (
         [one for one in train if one.speaker not in _QUICK_SPEAKERS][::2],
         [one for one in train if one.speaker in _QUICK_SPEAKERS],
@@ -153,10 +153,10 @@ def prompt_parts(prompts: Path, language: str, *, quick: bool) -> tuple[list[Utt
 
 
 def table(
-    layers: Layers, languages: Sequence[str], shared: Path, prompts: Path, *, quick: bool
+    layers: Layers, languages: Sequence[str], corpora: Path, prompts: Path, *, quick: bool
 ) -> list[dict[str, float]]:
     """For each layer the accuracy on digits and the error rate on each language's prompts."""
-    train, test = digit_parts(shared, quick=quick)
+    train, test = digit_parts(corpora, quick=quick)
     rows = [{"digits": digit_accuracy(frames, train, test)} for frames in probed(layers, train, test)]
     for language in languages:
         train, test = prompt_parts(prompts, language, quick=quick)
@@ -167,7 +167,7 @@ def table(
 
 @click.command(help=__doc__)
 @click.argument("model")
-@click.option("--shared", type=click.Path(path_type=Path), default=Path("../shared/data"), show_default=True)
+@click.option("--corpora", type=click.Path(path_type=Path), default=Path("corpora"), show_default=True)
 @click.option("--prompts", type=click.Path(path_type=Path), default=Path("data"), show_default=True)
 @click.option("--language", "languages", multiple=True, default=("en", "es", "fr", "it", "ru"), show_default=True)
 @click.option("--quick", is_flag=True, help="Italian only, and on nothing that is reported.")
@@ -175,7 +175,7 @@ def table(
 @click.option("--result", type=click.Path(path_type=Path), help="Also write the figures as JSON.")
 @click.option("--threads", type=int, default=1, show_default=True)
 def main(
-    model: str, shared: Path, prompts: Path, languages: tuple[str, ...], quick: bool, spectrogram: bool,
+    model: str, corpora: Path, prompts: Path, languages: tuple[str, ...], quick: bool, spectrogram: bool,
     result: Path | None, threads: int,
 ) -> None:  # fmt: skip
     torch.set_num_threads(threads)
@@ -184,11 +184,11 @@ def main(
         encoder = load_encoder(model, *find(model).read()).eval()
         names = ["convolutions", *(f"layer {cut}" for cut in range(1, encoder.depth + 1))]
         rows = (
-            dict(zip(["log-mel"], table(log_mel, chosen, shared, prompts, quick=quick), strict=True))
+            dict(zip(["log-mel"], table(log_mel, chosen, corpora, prompts, quick=quick), strict=True))
             if spectrogram
             else {}
         )
-        rows |= zip(names, table(layers_of(encoder), chosen, shared, prompts, quick=quick), strict=True)
+        rows |= zip(names, table(layers_of(encoder), chosen, corpora, prompts, quick=quick), strict=True)
     except SpeechxferError as error:
         raise SystemExit(f"Error: {error}") from None
     columns = ["digits", *chosen]
