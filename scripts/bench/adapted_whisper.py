@@ -14,12 +14,14 @@ from typing import Any, cast
 
 import click
 import numpy as np
+from transformers import AutoTokenizer, WhisperFeatureExtractor, WhisperForConditionalGeneration
 
 import speechxfer as sx
 from recipes.ivr_prompts.prepare import fetch_debs
 from scripts.bench.machine import command, describe
 from speechxfer.audio import load
 from speechxfer.cli.terminal import TerminalProgress
+from speechxfer.data.loading import read
 from speechxfer.data.nothing import sound
 from speechxfer.encoders.checkpoints import find
 from speechxfer.heads.seq2seq import WhisperSeq2SeqHead
@@ -32,6 +34,8 @@ NOISES = ("noise", "swelling noise", "hum", "knocks")
 #: Far from the seeds that training draws from.
 _SEED = 9_000_000_000
 _CLIPS = 100
+#: Utterances compared with what `generate` writes.
+_COMPARED = 40
 
 
 def padded(name: str) -> sx.SpeechModel:
@@ -75,6 +79,21 @@ def music() -> Iterator[np.ndarray]:
         yield piece[begin : begin + size]
 
 
+def as_generated(name: str, model: sx.SpeechModel, manifest: sx.Manifest) -> str:
+    """How many transcripts of the padded model are letter by letter what `generate` of transformers writes."""
+    theirs = WhisperForConditionalGeneration.from_pretrained(name)
+    tokenizer: Any = AutoTokenizer.from_pretrained(name)
+    extractor = WhisperFeatureExtractor.from_pretrained(name)
+    equal = 0
+    for utterance in manifest:
+        waveform = read(utterance)
+        features = extractor(waveform, sampling_rate=16_000, return_tensors="pt").input_features
+        tokens = theirs.generate(features, max_new_tokens=200)
+        text = tokenizer.decode(tokens[0], skip_special_tokens=True).strip()
+        equal += text == model.recognise([waveform])[0].text
+    return f"{equal} of {len(manifest)}"
+
+
 @click.command()
 @click.argument("model")
 @click.option("--manifest", type=click.Path(path_type=Path), required=True, help="Speech to measure on.")
@@ -92,6 +111,9 @@ def main(model: str, manifest: Path, normalizer: str, every: int, output: Path |
     for name, opened in {"own_length": own_length, "padded": padded(model)}.items():
         record[name] = wer(opened, data, normalizer)
         click.echo(f"{name}: WER {record[name]['wer']:.4f}")
+    few = data[:: max(1, len(data) // _COMPARED)][:_COMPARED]
+    record["equal_to_generate"] = as_generated(model, padded(model), few)
+    click.echo(f"as transformers' generate writes it: {record['equal_to_generate']}")
     if output:
         write_json(output, record | {"utterances": len(data), "machine": describe(), "command": command()})
 
