@@ -14,27 +14,68 @@ from typing import Any
 
 from speechxfer.errors import ConfigError
 
+#: Where figures may go besides TensorBoard.
+TRACKERS = ("mlflow", "trackio", "wandb")
+
 
 @dataclass(frozen=True)
 class PlanConfig:
-    """How much of the encoder moves, and how fast."""
+    """How much of a model moves, how fast, and what of it is taken over at all.
 
-    #: Layers below this one stay as they are; None means none of them.
+    None is what the preset says, and where it says nothing what stands with the setting.
+    """
+
+    #: A named way to transfer, whose settings those given here replace: feature-extraction, fine-tune-top, fine-tune,
+    #: lower-layers, lora or from-scratch.
+    preset: str = ""
+    #: Layers below this one stay as they are; usually none of them.
     freeze_below: int | None = None
     #: Train only this many layers from the top; the other way to say `freeze_below`.
     train_top: int | None = None
-    #: Keep what stands below the first layer (convolutions) as it is.
-    freeze_frontend: bool = True
+    #: Keep what stands below the first layer (convolutions) as it is; usual, unless all begins from scratch.
+    freeze_frontend: bool | None = None
     #: Gradual unfreezing (Howard and Ruder, 2018): begin with the head alone and wake one more layer, from the
-    #: top down, every so many epochs; 0 trains all that is trained from the start.
-    unfreeze_every: int = 0
-    #: Of a head with layers of its own (Whisper's decoder), train only this many from the top; None means all.
+    #: top down, every so many epochs; 0, the usual, trains all that is trained from the start.
+    unfreeze_every: int | None = None
+    #: The same layer by layer: "4@3, 0-3@6, frontend@9" lets layer 4 sleep until epoch 3 and so on; what is trained
+    #: and not named is awake from the start.
+    wake: str | None = None
+    #: Of a head with layers of its own (Whisper's decoder), train only this many from the top; usually all.
     head_top: int | None = None
     #: Train the token embedding of such a head as well, which is most of its weights.
-    train_embedding: bool = False
-    #: Peak learning rates; None is what suits the head: 3e-4 and 3e-3, or 1e-4 for both with Whisper's decoder.
+    train_embedding: bool | None = None
+    #: Peak learning rates; usually what suits the head: 3e-4 and 3e-3, or 1e-4 for both with Whisper's decoder. That of
+    #: adapters is five times the encoder's.
     encoder_lr: float | None = None
     head_lr: float | None = None
+    #: Each layer's learning rate as a share of the one above it (Howard and Ruder, 2018); 1, the usual, for one rate.
+    layer_decay: float | None = None
+    #: Leave so many upper layers out of the model; its head begins anew.
+    drop_top: int | None = None
+    #: Begin with random weights in so many upper layers, and with a new head.
+    reinit_top: int | None = None
+    #: Let the head read a learned weighted sum of all layers instead of the last one (Peters et al., 2018).
+    weighted_layers: bool | None = None
+    #: Train adapters of this rank beside the layers' matrices instead of the layers (Hu et al., 2022); 0 for none.
+    lora_rank: int | None = None
+    #: What adapters weigh, over their rank; usually twice the rank.
+    lora_alpha: int | None = None
+    #: Adapters beside the feed-forward matrices too, not only beside those of attention.
+    lora_feed_forward: bool | None = None
+    #: The same shape with random weights, all of it trained.
+    from_scratch: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.freeze_below is not None and self.train_top is not None:
+            raise ConfigError("plan.freeze_below and plan.train_top say the same thing twice; give one of them")
+        counts = ("freeze_below", "train_top", "head_top", "unfreeze_every", "drop_top", "reinit_top", "lora_rank")
+        for name in counts:
+            _require(f"plan.{name}", getattr(self, name), "at least 0", (getattr(self, name) or 0) >= 0)
+        for name, value in {"encoder_lr": self.encoder_lr, "head_lr": self.head_lr}.items():
+            _require(f"plan.{name}", value, "more than 0 and less than 1", value is None or 0 < value < 1)
+        decay, alpha = self.layer_decay, self.lora_alpha
+        _require("plan.layer_decay", decay, "more than 0 and at most 1", decay is None or 0 < decay <= 1)
+        _require("plan.lora_alpha", alpha, "at least 1", alpha is None or alpha >= 1)
 
 
 @dataclass(frozen=True)
@@ -80,6 +121,8 @@ class TrainingConfig:
     #: Compute the trained layers' activations again in the backward pass instead of keeping them: less memory, a
     #: third more time.
     recompute: bool = False
+    #: Where figures go besides the run's folder and TensorBoard: some of "mlflow", "trackio" and "wandb".
+    trackers: list[str] = field(default_factory=list)
     seed: int = 1
 
 
@@ -157,6 +200,18 @@ class Seq2SeqConfig:
 
 
 @dataclass(frozen=True)
+class RetentionConfig:
+    """What the model should not forget while it learns."""
+
+    #: Manifest of the source domain to learn from as well (replay); not the one that is measured.
+    replay: str | None = None
+    #: Share of the training utterances that are replayed ones, drawn once from `replay`.
+    replay_share: float = 0.2
+    #: What is spoken in the source domain, for the decoder of a multilingual Whisper; empty lets it find out.
+    language: str = ""
+
+
+@dataclass(frozen=True)
 class FinetuneConfig:
     """A whole run: `speechxfer finetune --config` reads it, every run folder holds it."""
 
@@ -165,6 +220,10 @@ class FinetuneConfig:
     dev: str
     output: str
     test: str | None = None
+    #: Manifest of what the model should not forget, measured before training, after every epoch and at the end.
+    retain: str | None = None
+    #: Train the same shape from random weights as well, for as many epochs, to see whether transfer helped.
+    compare_scratch: bool = False
     head: str = "ctc"
     device: str = "auto"
     plan: PlanConfig = field(default_factory=PlanConfig)
@@ -175,16 +234,10 @@ class FinetuneConfig:
     text: TextConfig = field(default_factory=TextConfig)
     classes: ClassesConfig = field(default_factory=ClassesConfig)
     seq2seq: Seq2SeqConfig = field(default_factory=Seq2SeqConfig)
+    retention: RetentionConfig = field(default_factory=RetentionConfig)
 
     def __post_init__(self) -> None:
-        plan, training, augment = self.plan, self.training, self.augment
-        if plan.freeze_below is not None and plan.train_top is not None:
-            raise ConfigError("plan.freeze_below and plan.train_top say the same thing twice; give one of them")
-        _require("plan.freeze_below", plan.freeze_below or 0, "at least 0", (plan.freeze_below or 0) >= 0)
-        _require("plan.train_top", plan.train_top or 0, "at least 0", (plan.train_top or 0) >= 0)
-        _require("plan.head_top", plan.head_top or 0, "at least 0", (plan.head_top or 0) >= 0)
-        for name, value in {"encoder_lr": plan.encoder_lr, "head_lr": plan.head_lr}.items():
-            _require(f"plan.{name}", value, "more than 0 and less than 1", value is None or 0 < value < 1)
+        training, augment = self.training, self.augment
         _require("training.epochs", training.epochs, "at least 1", training.epochs >= 1)
         _require("training.batch_s", training.batch_s, "more than 0", training.batch_s > 0)
         _require("training.clip_norm", training.clip_norm, "more than 0", training.clip_norm > 0)
@@ -197,11 +250,11 @@ class FinetuneConfig:
             "seq2seq.timestamp_share": self.seq2seq.timestamp_share,
             "seq2seq.label_smoothing": self.seq2seq.label_smoothing,
             "seq2seq.nothing_share": self.seq2seq.nothing_share,
+            "retention.replay_share": self.retention.replay_share,
         }  # fmt: skip
         for name, value in shares.items():
             _require(name, value, "at least 0 and less than 1", 0 <= value < 1)
         _require("augment.time_frames", augment.time_frames, "at least 1", augment.time_frames >= 1)
-        _require("plan.unfreeze_every", plan.unfreeze_every, "at least 0", plan.unfreeze_every >= 0)
         _require("training.device_batch_s", training.device_batch_s, "at least 0", training.device_batch_s >= 0)
         minutes = training.checkpoint_minutes
         _require("training.checkpoint_minutes", minutes, "more than 0", minutes > 0)
@@ -219,6 +272,8 @@ class FinetuneConfig:
         }
         for name, (choice, known) in choices.items():
             _require(name, repr(choice), f"one of {', '.join(known)}", choice in known)
+        for tracker in training.trackers:
+            _require("training.trackers", repr(tracker), "mlflow, trackio or wandb", tracker in TRACKERS)
 
 
 def _require(name: str, value: object, wanted: str, holds: bool) -> None:
@@ -300,6 +355,10 @@ def _convert(hint: Any, value: Any, name: str) -> Any:
         if not isinstance(value, Mapping):
             raise ConfigError(f"{name} is a group of settings; wanted {name}.KEY, found {value!r}")
         return build(hint, value, f"{name}.")
+    if typing.get_origin(hint) is list:
+        if not isinstance(value, list):
+            raise ConfigError(f"{name} is {value!r}; wanted a list, for instance [{value!r}]")
+        return [_convert(typing.get_args(hint)[0], item, name) for item in value]
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     if float in options and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

@@ -139,8 +139,7 @@ def _normalizer_of(vocabulary: CTCVocabulary) -> TextNormalizer:
 def _classification_head(
     folder: Path, config: Mapping[str, Any], state: Mapping[str, Tensor], encoder: Encoder
 ) -> ClassificationHead:
-    if config.get("use_weighted_layer_sum"):
-        raise CheckpointError(f"{folder}: classifies a weighted sum of all layers, which is not read; wanted one that classifies the last layer")  # fmt: skip  # noqa: E501
+    encoder.set_stacked(bool(config.get("use_weighted_layer_sum")))
     named = config.get("id2label", {})
     names = [named[key] for key in sorted(named, key=int)]
     if len(names) != len(state["classifier.weight"]):
@@ -154,8 +153,11 @@ def _classification_head(
         projection=len(state["projector.weight"]),
         multi_label=config.get("problem_type") == "multi_label_classification",
         pool_padding=encoder.fixed_length,
+        states=encoder.num_states,
     )
-    _take(folder, head, {name: value for name, value in state.items() if name.startswith(("projector.", "classifier."))})  # fmt: skip  # noqa: E501
+    own = {name: value for name, value in state.items() if name.startswith(("projector.", "classifier."))}
+    own |= {"layer_sum.weights": state["layer_weights"]} if encoder.stacked and "layer_weights" in state else {}
+    _take(folder, head, own)
     return head
 
 

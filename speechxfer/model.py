@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from speechxfer import adapters
 from speechxfer.audio import Source, blocks, from_array
 from speechxfer.data.text import CTCVocabulary, TextNormalizer
 from speechxfer.decoding.hypothesis import Classification, Hypothesis, Prediction
@@ -71,16 +72,20 @@ class SpeechModel(nn.Module):
     def save(self, folder: str | Path) -> None:
         """Write weights, `speechxfer.json` and, where `transformers` has a class for such a model, its files.
 
-        All of them or none.
+        All of them or none. Low-rank adapters are merged into the weights, and kept as PEFT has them in `adapter/`.
 
         Raises:
             StorageError: it could not be written; a model that stood there before is untouched.
         """
-        state = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
+        state = {name: tensor.detach().cpu().contiguous() for name, tensor in adapters.merged_state(self).items()}
         theirs = folder_of(self.encoder, self.head)
+        renamed = theirs.theirs if theirs else dict
+        # A head with adapters of its own is not trained itself.
+        own = {} if self.head.attention_matrices else {key: state[key] for key in state if key.startswith("head.")}
         description = {"source": self.source, "encoder": self.encoder.describe(), "head": self.head.describe()}
         with replacing_folder(Path(folder)) as temporary:
-            write_tensors(temporary / "model.safetensors", theirs.theirs(state) if theirs else state)
+            write_tensors(temporary / "model.safetensors", renamed(state))
+            adapters.write(self, temporary / "adapter", source=self.source, whole=own, renamed=renamed)
             for name, content in (theirs.files if theirs else {}).items():
                 write_json(temporary / name, content)
             write_json(temporary / MODEL_FILE, {"format": _FORMAT, **description})
@@ -264,7 +269,7 @@ def restore_head(description: dict[str, Any], encoder: Encoder, folder: Path) ->
     """
     kind = description.get("kind")
     if kind == "classification":
-        return ClassificationHead.restore(description, encoder.width)
+        return ClassificationHead.restore(description, encoder.width, encoder.num_states)
     if kind not in ("ctc", "seq2seq"):
         raise CheckpointError(f"a head of kind {kind!r} is unknown to this version (known: classification, ctc, seq2seq)")  # fmt: skip  # noqa: E501
     normalizer = TextNormalizer(description["normalizer"]["name"])
@@ -278,7 +283,7 @@ def restore_head(description: dict[str, Any], encoder: Encoder, folder: Path) ->
 
         return WhisperSeq2SeqHead.restore(description, encoder.describe()["config"], folder)
     vocabulary = CTCVocabulary(cast(list[str], description["vocabulary"]["symbols"]))
-    return CTCHead(encoder.width, encoder.output_frame_rate, vocabulary, normalizer)
+    return CTCHead(encoder.width, encoder.output_frame_rate, vocabulary, normalizer, states=encoder.num_states)
 
 
 def choose_device(name: str) -> torch.device:

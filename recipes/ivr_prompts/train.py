@@ -18,7 +18,7 @@ HEADS: dict[str, dict[str, Any]] = {
     "ctc": {},
     "seq2seq": {
         "head": "seq2seq",
-        "plan": {"train_top": 4, "encoder_lr": 1e-4, "head_lr": 1e-4},
+        "plan": {"train_top": 2, "encoder_lr": 1e-4, "head_lr": 1e-4},
         "training": {"epochs": 8, "batch_s": 30.0},
     },
 }

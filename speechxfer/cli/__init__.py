@@ -19,8 +19,12 @@ _COMMANDS = (
     "evaluate",
     "export",
     "finetune",
+    "interpolate",
     "manifest",
     "models",
+    "plan",
+    "probe",
+    "report",
     "transcribe",
 )
 

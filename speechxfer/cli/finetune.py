@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from speechxfer.config import FinetuneConfig, build, merge, parse_assignment, read_toml
+from speechxfer.cli.plan import AUTOMATIC, automatic
+from speechxfer.cli.plan_options import PLAN_SETTINGS, plan_layer, plan_options
+from speechxfer.config import TRACKERS, FinetuneConfig, build, merge, parse_assignment, read_toml
 
 if TYPE_CHECKING:
     from speechxfer.progress import Progress
@@ -17,14 +19,15 @@ if TYPE_CHECKING:
 #: Option -> the setting it stands for.
 _SETTINGS = {
     "model": "model", "train": "train", "dev": "dev", "test": "test", "output": "output", "device": "device",
-    "freeze_below": "plan.freeze_below", "train_top": "plan.train_top",
-    "freeze_frontend": "plan.freeze_frontend", "encoder_lr": "plan.encoder_lr", "head_lr": "plan.head_lr",
     "epochs": "training.epochs", "batch_s": "training.batch_s", "patience": "training.patience",
     "speed_copies": "training.speed_copies", "seed": "training.seed", "cache": "training.cache",
-    "cache_dir": "training.cache_dir", "guard": "training.guard", "unfreeze_every": "plan.unfreeze_every",
+    "cache_dir": "training.cache_dir", "guard": "training.guard",
     "frame_stride": "pooling.stride",
     "head": "head", "language": "seq2seq.language", "vocabulary": "text.vocabulary",
     "pad_to_30s": "encoder.pad_to_30s", "normalizer": "text.normalizer", "ignore_unknown": "text.ignore_unknown",
+    "retain": "retain", "retain_language": "retention.language", "replay": "retention.replay",
+    "replay_share": "retention.replay_share", "compare_scratch": "compare_scratch", "track": "training.trackers",
+    **PLAN_SETTINGS,
 }  # fmt: skip
 
 
@@ -34,25 +37,26 @@ _SETTINGS = {
 @click.option("--train", help="Manifest to learn from (.jsonl, .csv, .tsv).")
 @click.option("--dev", help="Manifest that decides which epoch is best.")
 @click.option("--test", help="Manifest measured before and after.")
+@click.option("--retain", metavar="MANIFEST", help="What the model should not forget: measured before, after every epoch and at the end.")  # fmt: skip  # noqa: E501
+@click.option("--retain-language", metavar="LL", help="What is spoken there, for the decoder of a multilingual Whisper.")  # fmt: skip  # noqa: E501
+@click.option("--replay", metavar="MANIFEST", help="Training data of what should not be forgotten, a share of which is learned along.")  # fmt: skip  # noqa: E501
+@click.option("--replay-share", type=float, metavar="SHARE", help="Share of the training utterances that are replayed ones (default: 0.2).")  # fmt: skip  # noqa: E501
 @click.option("--output", help="Folder for the run.")
 @click.option("--head", type=click.Choice(["ctc", "classification", "seq2seq"]), help="What it learns with: a CTC head (default), a classification head, or Whisper's own decoder.")  # fmt: skip  # noqa: E501
 @click.option("--language", metavar="LL", help="What is spoken, for the decoder of a multilingual Whisper.")
 @click.option("--extend-vocabulary", "vocabulary", flag_value="extend", help="Add the training text's new characters to the model's own CTC head.")  # fmt: skip  # noqa: E501
 @click.option("--new-vocabulary", "vocabulary", flag_value="new", help="Begin with a new CTC head even if the model has one.")  # fmt: skip  # noqa: E501
-@click.option("--freeze-below", type=int, metavar="N", help="Keep layers below the Nth as they are.")
-@click.option("--train-top", type=int, metavar="N", help="Train only the top N layers (and the head).")
-@click.option("--freeze-frontend/--train-frontend", default=None, help="Keep the convolutions below the layers as they are (default: keep).")  # fmt: skip  # noqa: E501
-@click.option("--encoder-lr", type=float, help="Peak learning rate of the encoder.")
-@click.option("--head-lr", type=float, help="Peak learning rate of the head.")
+@plan_options
 @click.option("--epochs", type=int)
 @click.option("--batch-s", type=float, help="Seconds of audio in one step.")
 @click.option("--patience", type=int, metavar="EPOCHS", help="Stop after so many epochs without a better dev error (0: never).")  # fmt: skip  # noqa: E501
 @click.option("--speed-copies", type=int, help="Copies of the training audio at other speeds (0 to 4).")
-@click.option("--unfreeze-every", type=int, metavar="EPOCHS", help="Begin with the head alone and wake one more layer every so many epochs.")  # fmt: skip  # noqa: E501
 @click.option("--frame-stride", type=int, metavar="N", help="Let N frames become one where training begins: faster, and coarser.")  # fmt: skip  # noqa: E501
 @click.option("--cache", type=click.Choice(["auto", "memory", "disk", "off"]), help="Where the frozen layers' output is kept (default: auto).")  # fmt: skip  # noqa: E501
 @click.option("--cache-dir", help="Folder for --cache disk (default: $SPEECHXFER_CACHE, or ~/.cache/speechxfer).")
 @click.option("--guard", type=click.Choice(["off", "warn", "rollback"]), help="What to do about a run that goes wrong (default: warn).")  # fmt: skip  # noqa: E501
+@click.option("--compare-scratch", is_flag=True, default=None, help="Train the same shape from random weights as well, to see whether transfer helped.")  # fmt: skip  # noqa: E501
+@click.option("--track", type=click.Choice(TRACKERS), multiple=True, help="Where figures go besides TensorBoard; may be given several times.")  # fmt: skip  # noqa: E501
 @click.option("--seed", type=int)
 @click.option("--pad-to-30s", is_flag=True, default=None, help="Extend every utterance to 30 s, as Whisper was trained.")  # fmt: skip  # noqa: E501
 @click.option("--normalizer", help="How transcripts are written: basic or none.")
@@ -62,19 +66,37 @@ _SETTINGS = {
 @click.option("--resume", is_flag=True, help="Go on with the run in --output, or begin it where there is none.")  # fmt: skip  # noqa: E501
 @click.option("--overwrite", is_flag=True, help="Replace the run in --output.")
 def finetune(
-    config_file: Path | None, assignments: tuple[str, ...], resume: bool, overwrite: bool, **options: Any
+    config_file: Path | None,
+    plan: str | None,
+    assignments: tuple[str, ...],
+    resume: bool,
+    overwrite: bool,
+    **options: Any,
 ) -> None:
-    """Adapt a pre-trained encoder to your audio, and measure it before and after."""
+    """Adapt a pre-trained encoder to your audio, and measure it before and after.
+
+    With --plan auto, what fits is found by measuring and by trials of five minutes in all (see speechxfer plan).
+    """
     given = [
-        parse_assignment(f"{_SETTINGS[name]}={_toml(value)}") for name, value in options.items() if value is not None
+        parse_assignment(f"{_SETTINGS[name]}={_toml(value)}")
+        for name, value in options.items()
+        if value not in (None, ())
     ]
-    file = [read_toml(config_file)] if config_file else []
-    values = merge([*file, *given, *map(parse_assignment, assignments)])
+    file = read_toml(config_file) if config_file else {}
+    chosen = plan_layer(None if plan == AUTOMATIC else plan)
+    if chosen:
+        file.pop("plan", None)
+    values = merge([file, chosen, *given, *map(parse_assignment, assignments)])
+    if plan == AUTOMATIC:
+        file.pop("plan", None)
+        values = merge([file, automatic(values, resume=resume), *given, *map(parse_assignment, assignments)])
     # Absolute, so that the run's configuration can be replayed from any folder.
     if isinstance(folder := values.get("training", {}).get("cache_dir"), str) and folder:
         values["training"]["cache_dir"] = str(Path(folder).absolute())
-    splits = {name: values[name] for name in ("train", "dev", "test") if isinstance(values.get(name), str)}
+    splits = {name: values[name] for name in ("train", "dev", "test", "retain") if isinstance(values.get(name), str)}
     values |= {name: str(Path(path).absolute()) for name, path in splits.items()}
+    if isinstance(replay := values.get("retention", {}).get("replay"), str):
+        values["retention"]["replay"] = str(Path(replay).absolute())
     config = build(FinetuneConfig, values)
 
     # Only now torch: a wrong option is told at once.
@@ -102,8 +124,10 @@ def show(run: Run, progress: Progress, *, num_rows: int = 6) -> None:
         ]
         progress.table("some of the test utterances", ("said", "before", "after"), rows)
         if run.before:
-            progress.say(f"before  {run.before.scores}")
-        progress.say(f"after   {run.after.scores}")
+            progress.say(f"before  {run.before}")
+        progress.say(f"after   {run.after}")
+    for note in run.notes:
+        progress.say(note)
     progress.say(f"model: {run.folder / 'model'}")
 
 
@@ -111,6 +135,8 @@ def _toml(value: object) -> str:
     """A value as TOML writes it; strings literally, whatever they hold."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return repr(value)

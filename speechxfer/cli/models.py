@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
+
+from speechxfer.cli.plan_options import PLAN_SETTINGS, plan_layer, plan_options
+from speechxfer.config import PlanConfig, build, merge
+from speechxfer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from speechxfer.heads.base import Head
+    from speechxfer.model import Opened
 
 
 @click.group()
@@ -12,28 +22,48 @@ def models() -> None:
 
 @models.command()
 @click.argument("model")
-@click.option("--freeze-below", type=int, metavar="N", help="As in finetune.")
-@click.option("--train-top", type=int, metavar="N", help="As in finetune.")
-@click.option("--freeze-frontend/--train-frontend", default=True, help="As in finetune.")
-def show(model: str, freeze_below: int | None, train_top: int | None, freeze_frontend: bool) -> None:
-    """Parts of MODEL with their sizes, and which of them a plan would freeze or train."""
-    from speechxfer.config import PlanConfig
+@click.option("--head", "kind", type=click.Choice(["ctc", "classification", "seq2seq"]), help="What it would learn with (default: its own head, if it has one).")  # fmt: skip  # noqa: E501
+@plan_options
+def show(model: str, kind: str | None, plan: str | None, **options: Any) -> None:
+    """Parts of MODEL with their sizes, and which of them a plan would freeze or train, how fast and from when on."""
+    given = {PLAN_SETTINGS[name].removeprefix("plan."): value for name, value in options.items() if value is not None}
+    wish = build(PlanConfig, merge([plan_layer(plan).get("plan", {}), given]), "plan.")
     from speechxfer.encoders.checkpoints import find
 
     checkpoint = find(model)
 
     from speechxfer.cli.terminal import TerminalProgress
     from speechxfer.model import open_checkpoint
-    from speechxfer.transfer.plan import TransferPlan
+    from speechxfer.transfer.plan import COLUMNS, TransferPlan
+    from speechxfer.transfer.reshape import needs_new_head, reshape
 
-    opened = open_checkpoint(checkpoint)
-    encoder, head = opened.encoder, opened.head
-    wanted = PlanConfig(freeze_below=freeze_below, train_top=train_top, freeze_frontend=freeze_frontend)
-    plan = TransferPlan.for_model(wanted, encoder, head)
+    opened = open_checkpoint(checkpoint, with_decoder=kind == "seq2seq")
+    encoder, head = opened.encoder, _head(model, opened, kind)
     origin = f", adapted from {opened.source}" if checkpoint.is_ours else ""
     click.echo(f"{checkpoint.folder}{origin}")
     click.echo(
         f"{encoder.family} encoder: {encoder.depth} layers of width {encoder.width}, "
         f"{encoder.frame_rate:g} frames/s{f', {head.kind} head' if head else ''}"
     )
-    TerminalProgress().table("", ("part", "", "rate", "parameters"), plan.rows(encoder, head))
+    if head and head.kind != "seq2seq" and needs_new_head(wish, encoder):
+        head = None
+    wish = reshape(wish, encoder)
+    fitted = TransferPlan.for_model(wish, encoder, head)
+    fitted.attach(encoder, head)
+    rows = fitted.rows(encoder, head)
+    if head is None:
+        rows.append((f"{kind or 'new'} head", "new", f"{fitted.head_lr:.3g}", "1", "as many as the labels need"))
+    TerminalProgress().table("", COLUMNS, rows)
+
+
+def _head(model: str, opened: Opened, kind: str | None) -> Head | None:
+    """The model's own head where it is of the kind that was asked for; None where there would be a new one.
+
+    Raises:
+        ConfigError: a decoder was asked for that the model does not have.
+    """
+    if opened.head is not None and kind in (None, opened.head.kind):
+        return opened.head
+    if kind == "seq2seq":
+        raise ConfigError(f"--head seq2seq, but {model} has no decoder; wanted a Whisper, or another head")
+    return None

@@ -41,6 +41,7 @@ def restore_encoder(description: dict[str, Any]) -> Encoder:
     encoder = _family(name).build(description["config"], description["options"])
     if pooling := description.get("pooling"):
         encoder.set_pooling(**pooling)
+    encoder.set_stacked(description.get("stacked", False))
     return encoder
 
 

@@ -25,6 +25,9 @@ from speechxfer.errors import ConfigError
 # grow with every utterance. Few are needed again; fewer cost no time. Read by the library when it is first used.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
 
+#: What the part between two layers is called that lets several frames be one.
+POOLING = "pooling"
+
 
 @dataclass(frozen=True)
 class LayerGroup:
@@ -47,6 +50,9 @@ class Freezable(nn.Module):
     """A module of which parts can be fixed."""
 
     _frozen: tuple[nn.Module, ...] = ()
+    #: Names of the matrices in layers that low-rank adapters may stand beside: of attention, and of what follows it.
+    attention_matrices: tuple[str, ...] = ()
+    feed_forward_matrices: tuple[str, ...] = ()
 
     def layer_groups(self) -> list[LayerGroup]:
         """All parts from the bottom up; every trainable parameter belongs to exactly one."""
@@ -81,12 +87,18 @@ class Encoder(Freezable, ABC):
     With `set_pooling` there are fewer frames above one cut. Lengths that are passed in always count frames at cut 0;
     `output_frames` says how many leave the top.
 
-    A family implements `frontend`, `_run_layers` and, where it has something below the first layer that is not
-    part of the front end or something above the last, `_enter` and `_leave`.
+    With `set_stacked` hidden states carry those of all layers below along, for a head that weighs them: at cut k > 0
+    they are k + 1 states of `width` side by side, what the first layer takes being the first. So a stack can be cut
+    and kept as any other, at the price of its size.
+
+    A family implements `frontend`, `_layers`, `_run_layers` and, where it has something below the first layer that is
+    not part of the front end or something above the last, `_enter` and `_leave`.
     """
 
     sample_rate: int = SAMPLE_RATE
     family: str
+    #: As `transformers` has it.
+    config: Any
     #: Size of a hidden state; below the first layer it may be another (`width_at`).
     width: int
     #: Number of layers, and so the last cut.
@@ -99,13 +111,13 @@ class Encoder(Freezable, ABC):
     fixed_length: bool = False
     #: Options of `build` that a user may set.
     options: tuple[str, ...] = ()
-    #: Names of the projections LoRA attaches to.
-    lora_targets: tuple[str, ...]
     #: Whether the family's checkpoints hold a decoder, so that they can transcribe before they are adapted.
     has_decoder: bool = False
     #: Compute what is inside a layer again in the backward pass instead of keeping it.
     recompute: bool = False
     pooling: FramePooling | None
+    #: Whether hidden states carry those of the layers below along.
+    stacked: bool = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,6 +153,11 @@ class Encoder(Freezable, ABC):
     def frontend(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
         """Waveforms [batch, samples], lengths [batch] -> hidden states at cut 0, number of frames [batch]."""
 
+    @property
+    @abstractmethod
+    def _layers(self) -> nn.ModuleList:
+        """The layers themselves."""
+
     @abstractmethod
     def _run_layers(self, hidden_states: Tensor, valid: Tensor | None, start: int, stop: int) -> Tensor:
         """Layers `start` to `stop`, at least one, each called through `_call`.
@@ -169,6 +186,10 @@ class Encoder(Freezable, ABC):
         """What the last layer gives -> hidden states at cut `depth`."""
         return hidden_states
 
+    def _leave_stacked(self, hidden_states: Tensor) -> Tensor:
+        """What the last layer gives -> its part of a stack, which `transformers` takes elsewhere in some families."""
+        return self._leave(hidden_states)
+
     def run(self, hidden_states: Tensor, num_frames: Tensor, start: int, stop: int) -> Tensor:
         """Hidden states at cut `start` -> hidden states at cut `stop`; `num_frames` [batch] at cut 0."""
         if start >= stop:
@@ -176,6 +197,8 @@ class Encoder(Freezable, ABC):
         valid = self._valid(hidden_states, self.frames_at(num_frames, start))
         if start == 0:
             hidden_states = self._enter(hidden_states, valid)
+        if self.stacked:
+            return self._run_stacked(hidden_states, valid, start, stop)
         if self.pooling is not None and start <= self.pooling.at < stop:
             if start < self.pooling.at:
                 hidden_states = self._run_layers(hidden_states, valid, start, self.pooling.at)
@@ -183,6 +206,15 @@ class Encoder(Freezable, ABC):
             valid = self._valid(hidden_states, self.frames_at(num_frames, stop))
         hidden_states = self._run_layers(hidden_states, valid, start, stop)
         return self._leave(hidden_states) if stop == self.depth else hidden_states
+
+    def _run_stacked(self, hidden_states: Tensor, valid: Tensor | None, start: int, stop: int) -> Tensor:
+        """As `run`, from the states of cuts 0 to `start` side by side to those of cuts 0 to `stop`."""
+        states = list(torch.split(hidden_states, self.width, dim=-1))
+        for layer in range(start, stop):
+            states.append(self._run_layers(states[-1], valid, layer, layer + 1))
+        if stop == self.depth:
+            states[-1] = self._leave_stacked(states[-1])
+        return torch.cat(states, dim=-1)
 
     def _valid(self, hidden_states: Tensor, num_frames: Tensor) -> Tensor | None:
         """Which positions are valid [batch, frames]; None where all are, as far as that is known without waiting."""
@@ -206,12 +238,12 @@ class Encoder(Freezable, ABC):
         # Frames are pooled on the way up from the cut, so a seam at the cut leaves the pooling to be trained.
         seam = self.pooling.at + 1
         below = sum(group.seam < seam for group in groups)
-        return [*groups[:below], LayerGroup("pooling", seam, (self.pooling,)), *groups[below:]]
+        return [*groups[:below], LayerGroup(POOLING, seam, (self.pooling,)), *groups[below:]]
 
     def describe(self) -> dict[str, Any]:
         """What `restore_encoder` needs to build the same encoder again: plain JSON values."""
         pooling = self.pooling.describe() if self.pooling is not None else None
-        return {"family": self.family, **self._describe(), "pooling": pooling}
+        return {"family": self.family, **self._describe(), "pooling": pooling, "stacked": self.stacked}
 
     def set_pooling(self, at: int, stride: int, kind: str = "mean") -> None:
         """Above cut `at`, let every `stride` frames be one; a stride of 1 takes the pooling away again.
@@ -223,8 +255,43 @@ class Encoder(Freezable, ABC):
         """
         if not 0 <= at < self.depth:
             raise ConfigError(f"pooling at cut {at}: wanted 0 to {self.depth - 1}, a cut with a layer above it")
+        self._check_not_both(pooled=stride > 1, stacked=self.stacked)
         device = next(self.parameters()).device
         self.pooling = None if stride == 1 else FramePooling(at, stride, kind, self.width).to(device)
+
+    def set_stacked(self, stacked: bool) -> None:
+        """Whether hidden states carry those of the layers below along.
+
+        Raises:
+            ConfigError: frames are pooled, so that layers differ in length.
+        """
+        self._check_not_both(pooled=self.pooling is not None, stacked=stacked)
+        self.stacked = stacked
+
+    def _check_not_both(self, *, pooled: bool, stacked: bool) -> None:
+        if pooled and stacked:
+            raise ConfigError("pooled frames (pooling.stride) and a sum of all layers (plan.weighted_layers) exclude each other, for pooled layers have fewer frames; leave one of them out")  # fmt: skip  # noqa: E501
+
+    def drop_top(self, count: int) -> None:
+        """Leave the upper `count` layers out, for good; a norm above the last layer stays.
+
+        Raises:
+            ConfigError: no layer would be left, or none above the pooling.
+        """
+        left = self.depth - count
+        if left < 1:
+            raise ConfigError(f"plan.drop_top is {count}, but the encoder has {self.depth} layers; wanted at most {self.depth - 1}, so that one is left")  # fmt: skip  # noqa: E501
+        if self.pooling is not None and self.pooling.at >= left:
+            raise ConfigError(f"plan.drop_top is {count}, but the model pools its frames at cut {self.pooling.at} and needs a layer above it; wanted at most {self.depth - self.pooling.at - 1}")  # fmt: skip  # noqa: E501
+        del self._layers[left:]
+        self.depth = left
+        self.config.num_hidden_layers = left
+
+    def reinit_top(self, count: int) -> None:
+        """Give the upper `count` layers random weights, as the family begins with them."""
+        fresh = type(self).build(**self._describe())
+        for own, new in zip(self._layers[self.depth - count :], fresh._layers[self.depth - count :], strict=True):
+            own.load_state_dict(new.state_dict())
 
     def frames_at(self, num_frames: Any, cut: int) -> Any:
         """How many of `num_frames` frames at cut 0 there are at another cut; takes an int or an integer tensor."""
@@ -241,7 +308,12 @@ class Encoder(Freezable, ABC):
 
     def width_at(self, cut: int) -> int:
         """Size of a hidden state at a cut."""
-        return self.width
+        return self.width * (cut + 1) if self.stacked else self.width
+
+    @property
+    def num_states(self) -> int:
+        """How many hidden states of `width` leave the top side by side."""
+        return self.depth + 1 if self.stacked else 1
 
     def computed_s(self, duration_s: float) -> float:
         """Seconds of audio that are computed for a waveform on its own."""

@@ -46,7 +46,8 @@ class Wav2Vec2Encoder(Encoder):
 
     family = "wav2vec2"
     max_duration_s = None
-    lora_targets = ("q_proj", "v_proj")
+    attention_matrices = ("q_proj", "k_proj", "v_proj", "out_proj")
+    feed_forward_matrices = ("intermediate_dense", "output_dense")
     #: The configuration and the model in `transformers`, and what its checkpoints put before the names of weights.
     _config: ClassVar[Any] = Wav2Vec2Config
     _model: ClassVar[Any] = Wav2Vec2Model
@@ -146,7 +147,7 @@ class Wav2Vec2Encoder(Encoder):
 
     def width_at(self, cut: int) -> int:
         """At cut 0 the number of channels of the last convolution."""
-        return cast(int, self.config.conv_dim[-1]) if cut == 0 else self.width
+        return cast(int, self.config.conv_dim[-1]) if cut == 0 else super().width_at(cut)
 
     def _enter(self, hidden_states: Tensor, valid: Tensor | None) -> Tensor:
         """The projection and the positions."""
@@ -164,6 +165,10 @@ class Wav2Vec2Encoder(Encoder):
         """What the convolution over neighbours gives for hidden states that are zero where not valid."""
         return cast(Tensor, self.modules_.encoder.pos_conv_embed(hidden_states))
 
+    @property
+    def _layers(self) -> nn.ModuleList:
+        return cast(nn.ModuleList, self.modules_.encoder.layers)
+
     def _run_layers(self, hidden_states: Tensor, valid: Tensor | None, start: int, stop: int) -> Tensor:
         mask = None if valid is None else valid[:, None, None, :]
         for layer in self.modules_.encoder.layers[start:stop]:
@@ -173,6 +178,10 @@ class Wav2Vec2Encoder(Encoder):
     def _leave(self, hidden_states: Tensor) -> Tensor:
         """The final norm, where layers begin with theirs."""
         return cast(Tensor, self.modules_.encoder.layer_norm(hidden_states)) if self._norm_first else hidden_states
+
+    def _leave_stacked(self, hidden_states: Tensor) -> Tensor:
+        """As it is, below the final norm: so `transformers` has it since version 5."""
+        return hidden_states
 
     def _layer_groups(self) -> list[LayerGroup]:
         """The convolutions, the projection with the positions, then each layer; the norm goes where it stands."""

@@ -73,7 +73,8 @@ class WhisperEncoder(Encoder):
     has_decoder = True
     options = ("pad_to_30s",)
     frame_rate = 50.0
-    lora_targets = ("q_proj", "v_proj")
+    attention_matrices = ("q_proj", "k_proj", "v_proj", "out_proj")
+    feed_forward_matrices = ("fc1", "fc2")
 
     def __init__(self, config: WhisperConfig, *, pad_to_30s: bool = False) -> None:
         super().__init__()
@@ -134,6 +135,10 @@ class WhisperEncoder(Encoder):
         hidden = F.gelu(self.modules_.conv1(features)).masked_fill(outside, 0.0)
         hidden = F.gelu(self.modules_.conv2(hidden)).transpose(1, 2)
         return hidden + self.modules_.embed_positions.weight[: hidden.shape[1]], self.num_frames(num_samples)
+
+    @property
+    def _layers(self) -> nn.ModuleList:
+        return cast(nn.ModuleList, self.modules_.layers)
 
     def _run_layers(self, hidden_states: Tensor, valid: Tensor | None, start: int, stop: int) -> Tensor:
         mask = None if valid is None else valid[:, None, None, :]

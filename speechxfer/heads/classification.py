@@ -15,6 +15,7 @@ from speechxfer.decoding.hypothesis import Classification
 from speechxfer.encoders.base import valid_positions
 from speechxfer.errors import ConfigError
 from speechxfer.heads.base import Head, Interchange
+from speechxfer.heads.layer_sum import LayerSum
 
 #: The least variance that a root is taken of: its slope at zero is infinite.
 _LEAST_VARIANCE = 1e-6
@@ -37,6 +38,7 @@ class ClassificationHead(Head):
             holds.
         pool_padding: count what the encoder computed beyond the utterance's end as well, as
             `WhisperForAudioClassification` does; for encoders of fixed length.
+        states: how many hidden states stand side by side, to be weighed.
     """
 
     kind = "classification"
@@ -54,12 +56,14 @@ class ClassificationHead(Head):
         label_smoothing: float = 0.0,
         class_weights: Sequence[float] | None = None,
         pool_padding: bool = False,
+        states: int = 1,
     ) -> None:
         super().__init__()
         self.labels = ClassLabels(labels.names, multi_label=multi_label)
         self.pooling = pooling
         self.label_smoothing = label_smoothing
         self.pool_padding = pool_padding
+        self.layer_sum = LayerSum(states) if states > 1 else nn.Identity()
         self.projector = nn.Linear(width, projection)
         if pooling == "attentive":
             self.attention = nn.Sequential(nn.Linear(projection, projection), nn.Tanh(), nn.Linear(projection, 1))
@@ -83,7 +87,7 @@ class ClassificationHead(Head):
         lengths = torch.full_like(num_frames, hidden_states.shape[1]) if self.pool_padding else num_frames
         valid = valid_positions(lengths.to(hidden_states.device, non_blocking=True), hidden_states.shape[1])[..., None]
         # What stands beyond an utterance's end may be anything, even no number.
-        projected = self.projector(hidden_states.masked_fill(~valid, 0.0)).float()
+        projected = self.projector(self.layer_sum(hidden_states.masked_fill(~valid, 0.0))).float()
         return cast(Tensor, self.classifier(self._pool(projected, valid)).float())
 
     def _pool(self, projected: Tensor, valid: Tensor) -> Tensor:
@@ -133,9 +137,10 @@ class ClassificationHead(Head):
             "id2label": {str(number): name for number, name in enumerate(names)},
             "label2id": {name: number for number, name in enumerate(names)},
             "num_labels": len(names), "classifier_proj_size": self.projector.out_features,
-            "use_weighted_layer_sum": False, "problem_type": problem,
+            "use_weighted_layer_sum": isinstance(self.layer_sum, LayerSum), "problem_type": problem,
         }  # fmt: skip
-        return Interchange({"projector.": "projector.", "classifier.": "classifier."}, config)
+        written = {"layer_sum.weights": "layer_weights", "projector.": "projector.", "classifier.": "classifier."}
+        return Interchange(written, config)
 
     def describe(self) -> dict[str, Any]:
         """Classes, pooling and what the loss weighs."""
@@ -150,9 +155,9 @@ class ClassificationHead(Head):
         }
 
     @classmethod
-    def restore(cls, description: dict[str, Any], width: int) -> ClassificationHead:
+    def restore(cls, description: dict[str, Any], width: int, states: int = 1) -> ClassificationHead:
         """The head that `describe` described, with random weights."""
         labels = ClassLabels(**description["labels"])
         options = ("projection", "pooling", "label_smoothing", "class_weights", "pool_padding")
         chosen = {name: description[name] for name in options}
-        return cls(width, labels, multi_label=labels.multi_label, **chosen)
+        return cls(width, labels, multi_label=labels.multi_label, states=states, **chosen)

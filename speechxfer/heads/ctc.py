@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,7 @@ from speechxfer.decoding.greedy import collapse, hypothesis
 from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.errors import ConfigError
 from speechxfer.heads.base import Head, Interchange
+from speechxfer.heads.layer_sum import LayerSum
 
 
 class CTCHead(Head):
@@ -25,15 +26,19 @@ class CTCHead(Head):
         frame_rate: hidden states a second, for the times of words.
         vocabulary: the symbols.
         normalizer: how a transcript is written before it is spelled.
+        states: how many hidden states stand side by side, to be weighed.
     """
 
     kind = "ctc"
 
-    def __init__(self, width: int, frame_rate: float, vocabulary: CTCVocabulary, normalizer: TextNormalizer) -> None:
+    def __init__(
+        self, width: int, frame_rate: float, vocabulary: CTCVocabulary, normalizer: TextNormalizer, *, states: int = 1
+    ) -> None:
         super().__init__()
         self.frame_rate = frame_rate
         self.vocabulary = vocabulary
         self.normalizer = normalizer
+        self.layer_sum = LayerSum(states) if states > 1 else nn.Identity()
         self.projection = nn.Linear(width, len(vocabulary))
 
     def targets(self, utterance: Utterance) -> list[int]:
@@ -46,14 +51,18 @@ class CTCHead(Head):
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         """[batch, frames, width] -> log-probabilities [batch, frames, symbols + 1], always in float32."""
-        return F.log_softmax(self.projection(hidden_states).float(), dim=-1)
+        return F.log_softmax(self.logits(hidden_states).float(), dim=-1)
+
+    def logits(self, hidden_states: Tensor) -> Tensor:
+        """[batch, frames, width] -> [batch, frames, symbols + 1]."""
+        return cast(Tensor, self.projection(self.layer_sum(hidden_states)))
 
     def loss(self, hidden_states: Tensor, num_frames: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
         """Summed negative log-likelihood; an utterance with too few frames adds nothing (`zero_infinity`)."""
         if hidden_states.device.type == "cpu":
             from speechxfer.heads.ctc_loss import ctc_loss  # late: it is compiled on first use
 
-            return ctc_loss(self.projection(hidden_states), num_frames, targets)
+            return ctc_loss(self.logits(hidden_states), num_frames, targets)
         # All on the CPU, where the kernel reads lengths; it moves the targets to the device by itself.
         flat = torch.tensor([number for row in targets for number in row], dtype=torch.int64)
         lengths = torch.tensor([len(row) for row in targets], dtype=torch.int64)
@@ -81,7 +90,9 @@ class CTCHead(Head):
 
         New rows begin as random as those of a new head, with the mean bias of the old characters.
         """
-        head = CTCHead(self.projection.in_features, self.frame_rate, self.vocabulary.extended(characters), self.normalizer)  # fmt: skip  # noqa: E501
+        vocabulary = self.vocabulary.extended(characters)
+        head = CTCHead(self.projection.in_features, self.frame_rate, vocabulary, self.normalizer)
+        head.layer_sum = self.layer_sum
         known = len(self.vocabulary)
         with torch.no_grad():
             head.projection.weight[:known] = self.projection.weight
@@ -92,10 +103,10 @@ class CTCHead(Head):
     def interchange(self) -> Interchange | None:
         """`lm_head`, and the files of a `Wav2Vec2CTCTokenizer` that spells as the vocabulary does.
 
-        None where "|" is a character, for that is how such a tokenizer spells the space.
+        None where "|" is a character, for that is how such a tokenizer spells the space, and for a sum of layers.
         """
         symbols = self.vocabulary.symbols
-        if "|" in symbols:
+        if "|" in symbols or isinstance(self.layer_sum, LayerSum):
             return None
         spelled = {"|" if symbol == " " else symbol: number for number, symbol in enumerate(symbols, start=1)}
         tokenizer = {

@@ -56,6 +56,8 @@ class WhisperSeq2SeqHead(Head):
 
     kind = "seq2seq"
     rates = (1e-4, 1e-4)
+    attention_matrices = ("q_proj", "k_proj", "v_proj", "out_proj")
+    feed_forward_matrices = ("fc1", "fc2")
 
     def __init__(
         self, config: WhisperConfig, tokens: WhisperTokens, normalizer: TextNormalizer | None = None, *,
@@ -92,15 +94,24 @@ class WhisperSeq2SeqHead(Head):
         self.normalizer, self.language, self.task_token = normalizer, language, task
         self.timestamp_share, self.label_smoothing, self.untouched = timestamp_share, label_smoothing, False
 
+    def forget(self) -> None:
+        """Begin anew, with a decoder of the same shape and random weights."""
+        self.decoder = WhisperDecoder(self.config)
+
     def targets(self, utterance: Utterance) -> list[int]:
-        """Prompt, transcript and end; context words are those of the manifest's column `context`."""
+        """Prompt, transcript and end; context words are those of the manifest's column `context`.
+
+        Where its column `language` names one that the model knows, that is what is spoken.
+        """
         text = self.normalizer(utterance.text or "")
         words = self.tokens.spell(text)
         stamped = utterance.duration is not None and _chance(utterance.id) < self.timestamp_share
         if stamped and words:
             words = [self.tokens.stamp(0.0), *words, self.tokens.stamp(utterance.duration or 0.0)]
         context = str(utterance.extra.get("context") or "")
-        prompt = self.tokens.prompt(self.language, self.task_token, context, plain=not stamped)
+        named = str(utterance.extra.get("language") or "")
+        language = named if self.tokens.knows(named) else self.language
+        prompt = self.tokens.prompt(language, self.task_token, context, plain=not stamped)
         return [*(~token for token in prompt), *words, self.tokens.end]
 
     def num_labels(self, targets: Sequence[int]) -> int:

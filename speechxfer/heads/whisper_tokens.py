@@ -90,6 +90,10 @@ class WhisperTokens:
         spoken = [self.number(f"<|{language}|>"), self.number(f"<|{task}|>")] if self.is_multilingual else []
         return [*before, self.start, *spoken, *([self.plain] if plain else [])]
 
+    def knows(self, language: str) -> bool:
+        """Whether there is a token for a language, named by its code."""
+        return self.tokenizer.token_to_id(f"<|{language}|>") in self.languages
+
     def check_language(self, language: str | None) -> None:
         """Whether the model knows a language; None is always fine.
 
@@ -101,5 +105,5 @@ class WhisperTokens:
         if not self.is_multilingual:
             if language != "en":
                 raise ConfigError(f"language {language!r}: this Whisper knows English only; leave --language out")
-        elif self.tokenizer.token_to_id(f"<|{language}|>") not in self.languages:
+        elif not self.knows(language):
             raise ConfigError(f"language {language!r} is not one this Whisper knows; wanted a code such as 'it'")

@@ -35,9 +35,10 @@ class Position:
     #: Steps done in this epoch, and in all.
     batch: int = 0
     step: int = 0
-    #: Sums over the epoch so far.
+    #: Sums over the epoch so far: losses and what was learned, and norms of the gradient.
     loss: float = 0.0
     labels: int = 0
+    norm: float = 0.0
     #: The best epoch so far: what it was chosen by (lower is better), and its dev scores by name.
     best: tuple[float, ...] | None = None
     best_scores: dict[str, float] = field(default_factory=dict)
@@ -51,6 +52,11 @@ class Position:
     #: Spent in steps and in decoding dev, in seconds.
     training_s: float = 0.0
     dev_s: float = 0.0
+
+    @property
+    def mean_loss(self) -> float:
+        """The epoch's loss a label so far."""
+        return self.loss / max(self.labels, 1)
 
 
 def save(

@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+import shlex
+import sys
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from speechxfer.config import FinetuneConfig
-from speechxfer.data.manifest import Manifest
+from speechxfer.config import FinetuneConfig, to_dict
+from speechxfer.data.manifest import Manifest, data_digest
 from speechxfer.data.nothing import with_nothing
 from speechxfer.data.preflight import Limits, say_errors
-from speechxfer.data.text import TextNormalizer
-from speechxfer.decoding.hypothesis import Hypothesis
-from speechxfer.encoders.checkpoints import Checkpoint, find
-from speechxfer.evaluation.evaluate import evaluate, predict_all
-from speechxfer.evaluation.results import Evaluation, compare
-from speechxfer.model import SpeechModel, choose_device
+from speechxfer.encoders.checkpoints import find
+from speechxfer.evaluation.evaluate import evaluate
+from speechxfer.evaluation.results import Evaluation
+from speechxfer.model import SpeechModel, open_checkpoint
 from speechxfer.progress import Progress
+from speechxfer.report.environment import environment
 from speechxfer.storage import write_json
-from speechxfer.training import run_folder
+from speechxfer.training import before_after, curves, run_folder, scratch, tracking
 from speechxfer.training.checkpoint import Position
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
 from speechxfer.training.fit import Task, fit
+from speechxfer.training.job import Job, spoken
 from speechxfer.training.preparation import Preparation
-from speechxfer.training.starting_point import starting_point
+from speechxfer.training.retention import Retained, retained
+from speechxfer.training.starting_point import StartingPoint, starting_point
 from speechxfer.training.suitability import check
-from speechxfer.transfer.plan import TransferPlan
+from speechxfer.transfer.plan import COLUMNS
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,12 @@ class Run:
 
     folder: Path
     model: SpeechModel
-    before: Evaluation | None
-    after: Evaluation | None
+    before: Evaluation | None = None
+    after: Evaluation | None = None
+    #: The source domain before and after, where the settings name one.
+    retained: Retained | None = None
+    #: What can be said of the run in words: whether it helped, what was forgotten, where it began to overfit.
+    notes: tuple[str, ...] = ()
     #: Whether this process is the one that speaks, where there are several.
     is_main: bool = True
 
@@ -49,9 +55,10 @@ def finetune(
 ) -> Run:
     """Adapt a pre-trained encoder to the training manifest and measure it on the test manifest.
 
-    Writes `config.toml`, `metrics.jsonl`, `checkpoints/`, `model/` and `metrics.json` to `config.output`. With
-    `resume` it goes on with the run that is there, or begins it where there is none. Started by `torchrun` or
-    `accelerate launch`, several processes share the work of one run.
+    Writes a run folder to `config.output`: `config.toml`, `plan.json`, `environment.json`, `metrics.jsonl` (a line an
+    epoch), `tensorboard/`, `checkpoints/`, `model/`, `before.json` and `after.json` (what was said of the test split),
+    `metrics.json` and `report.html`. With `resume` it goes on with the run that is there, or begins it where there is
+    none. Started by `torchrun` or `accelerate launch`, several processes share the work of one run.
 
     Raises:
         ConfigError: settings that do not fit, or an output folder that holds another run.
@@ -60,45 +67,75 @@ def finetune(
         StorageError: the disk is full; what was written before stays good.
         TrainingError: the loss is not a number any more.
     """
+    tracking.check(config.training.trackers)
     world = World.join(config.device)
     # Only one process speaks and writes.
-    progress = progress if progress and world.is_main else Progress()
-    folder = Path(config.output)
+    job = Job(config, world, progress if progress and world.is_main else Progress())
+    run, metrics = _adapt(job, resume=resume, overwrite=overwrite)
+    if config.compare_scratch:
+        run, metrics = _against_scratch(job, run, metrics, resume=resume)
+    if world.is_main:
+        from speechxfer.report import write_model_card, write_report  # late: drawing takes matplotlib
+
+        write_json(job.folder / run_folder.METRICS_FILE, metrics)
+        write_model_card(job.folder)
+        write_report(job.folder)
+    world.leave()
+    return run
+
+
+def _adapt(job: Job, *, resume: bool, overwrite: bool = False) -> tuple[Run, dict[str, Any]]:
+    """One training from its settings to figures, which are on disk when it returns."""
+    config, world, folder = job.config, job.world, job.folder
     run_folder.claim(folder, config, resume=resume, overwrite=overwrite)
-    checkpoint = find(config.model)
-    manifests = {name: _open(path) for name, path in _splits(config).items()}
-    if 0 < config.training.dev_utterances < len(manifests["dev"]):
-        manifests["dev"] = manifests["dev"][:: len(manifests["dev"]) // config.training.dev_utterances]
+    manifests = job.manifests()
     if world.is_main and not resume:
         # Too few frames for a text are told below, by the encoder's own count.
-        say_errors(manifests, Limits(normalizer=config.text.normalizer, frame_rate=None), progress)
-    start = starting_point(config, checkpoint, manifests["train"], progress)
-    model, plan = start.model, start.plan
-    device = choose_device(config.device)
-    check(model, manifests, ignore_unknown=config.text.ignore_unknown, progress=progress)
-    plan.apply(model, 0)
-    _show_plan(plan, model, progress)
+        say_errors(manifests, Limits(normalizer=config.text.normalizer, frame_rate=None), job.progress)
+    start = starting_point(config, find(config.model), manifests["train"], job.progress)
+    check(start.model, manifests, ignore_unknown=config.text.ignore_unknown, progress=job.progress)
+    start.plan.apply(start.model, 0)
     world.barrier()
     if world.is_main:
         (run_folder.clear if overwrite else run_folder.mend)(folder)
         run_folder.write_config(folder, config)
         _train_manifest(config, manifests["train"])  # writes what the others only read
+    _show_plan(job, start)
     world.barrier()
     manifests["train"] = _train_manifest(config, manifests["train"])
-    before = None
-    if world.is_main and start.transcribes:
-        before = _zero_shot(config, checkpoint, manifests.get("test"), progress)
-    preparation = Preparation(model.to(device).encoder, config.training, _precision(config, device), world, progress)
-    position = fit(_task(config, model, plan, manifests, preparation), preparation, resume=resume)
+    before = _untouched(job, start, manifests) if world.is_main else {}
+    preparation = Preparation(start.model.to(job.device).encoder, config.training, job.precision, world, job.progress)
+    position = fit(_task(job, start, manifests, preparation), preparation, resume=resume)
     world.barrier()
-    best = SpeechModel.load(str(folder / "model"), device=config.device)
-    after = None
+    run = Run(folder, SpeechModel.load(str(folder / "model"), device=config.device), is_main=world.is_main)
+    metrics = _metrics(position, preparation)
     if world.is_main:
-        normalizer = TextNormalizer(config.text.scored_by or config.text.normalizer)
-        after = evaluate(best, manifests["test"], normalizer, progress=progress) if "test" in manifests else None
-        write_json(folder / "metrics.json", _metrics(position, preparation, before, after))
-    world.leave()
-    return Run(folder, best, before, after, world.is_main)
+        run = _measured(job, run, manifests, before)
+        overfitting = curves.overfitting(curves.read(folder), position.best_epoch)
+        run = replace(run, notes=(*run.notes, *([f"{overfitting}"] if overfitting else [])))
+        metrics |= {"overfitting": asdict(overfitting)} if overfitting else {}
+        metrics |= _figures(run)
+        write_json(folder / run_folder.METRICS_FILE, metrics)
+    return run, metrics
+
+
+def _against_scratch(job: Job, run: Run, metrics: dict[str, Any], *, resume: bool) -> tuple[Run, dict[str, Any]]:
+    """Train the same shape from random weights, and say whether transfer helped."""
+    config = job.config
+    job.progress.say("from scratch: the same shape with random weights, for as many epochs")
+    depth = open_checkpoint(find(config.model)).encoder.depth
+    other = replace(job, config=scratch.scratch_config(config, depth))
+    other_run, other_metrics = _adapt(other, resume=resume)
+    if not run.is_main:
+        return run, metrics
+    manifest = Manifest.read(config.test or config.dev)
+    sides = [
+        one.after or evaluate(one.model, manifest, job.normalizer, progress=job.progress) for one in (other_run, run)
+    ]
+    found = scratch.scratch_verdict(manifest, sides[0], sides[1], job.normalizer)
+    figures = {name: other_metrics[name] for name in ("dev", "after", "best_epoch", "seconds") if name in other_metrics}
+    run = replace(run, notes=(*run.notes, found["verdict"]))
+    return run, metrics | {"scratch": figures | found} | _figures(run)
 
 
 def _train_manifest(config: FinetuneConfig, train: Manifest) -> Manifest:
@@ -108,80 +145,89 @@ def _train_manifest(config: FinetuneConfig, train: Manifest) -> Manifest:
     return with_nothing(train, config.seq2seq.nothing_share, Path(config.output) / "nothing", config.training.seed)
 
 
-def _metrics(
-    position: Position, preparation: Preparation, before: Evaluation | None, after: Evaluation | None
-) -> dict[str, Any]:
+def _task(job: Job, start: StartingPoint, manifests: dict[str, Manifest], preparation: Preparation) -> Task:
+    """Everything the loop needs, with what is frozen computed."""
+    config, head = job.config, start.model.head
+
+    def examples(name: str, copies: int = 0, *, learned: bool = True) -> Examples:
+        manifest = manifests[name]
+        inputs = preparation.inputs(manifest, start.plan.lowest_seam, name, speed_copies=copies)
+        return Examples(inputs, manifest, [head.targets(utterance) for utterance in manifest] if learned else [])
+
+    tracked = tracking.Tracked(
+        job.folder, config.training.trackers, run_folder.flat(to_dict(config)), job.progress
+    ) if job.world.is_main else tracking.Tracking()  # fmt: skip
+    return Task(
+        start.model, start.plan, examples("train", config.training.speed_copies), examples("dev"), config.training,
+        config.augment, job.normalizer, job.folder, data_digest([manifests["train"], manifests["dev"]]),
+        retain=examples("retain", learned=False) if "retain" in manifests else None,
+        retain_language=spoken(config, head), tracking=tracked,
+    )  # fmt: skip
+
+
+def _untouched(job: Job, start: StartingPoint, manifests: dict[str, Manifest]) -> dict[str, Evaluation]:
+    """How the model fares as it is on the test split and on what is to be retained, if its answers are of the kind."""
+    config, head = job.config, start.model.head
+    wanted = {name: manifests[name] for name in before_after.FILES if name in manifests}
+    if not wanted or not (start.transcribes or head.task == "classification"):
+        return {}
+    opened = open_checkpoint(find(config.model), with_decoder=head.task == "transcription")
+    if opened.head is None or not before_after.tells_the_same(opened.head, head):
+        return {}
+    source = SpeechModel(opened.encoder, opened.head, opened.source).to(job.device).eval()
+    found = {}
+    for name, manifest in wanted.items():
+        path, language = (
+            job.folder / before_after.FILES[name],
+            spoken(config, source.head) if name == "retain" else None,
+        )
+        job.progress.say(f"before: {config.model} as it is on {name}")
+        found[name] = before_after.untouched(path, source, manifest, job.normalizer, language=language, progress=job.progress)  # fmt: skip  # noqa: E501
+        job.progress.say(f"before: {name} {found[name]}")
+    return found
+
+
+def _measured(job: Job, run: Run, manifests: dict[str, Manifest], before: dict[str, Evaluation]) -> Run:
+    """The run with what its best model says of the test split and of what was to be retained."""
+    normalizer, notes = job.normalizer, []
+    if (test := manifests.get("test")) is not None:
+        after = evaluate(run.model, test, normalizer, progress=job.progress)
+        before_after.keep(job.folder / "after.json", test, after)
+        run = replace(run, before=before.get("test"), after=after)
+        if run.before:
+            found = before_after.difference(test, run.before, after, ("before", "after"), normalizer)
+            notes.append(f"Test split: {found.verdict()}")
+    if (source := manifests.get("retain")) is not None:
+        language = spoken(job.config, run.model.head)
+        after = evaluate(run.model, source, normalizer, language=language, progress=job.progress)
+        before_after.keep(job.folder / "retain_after.json", source, after)
+        kept = retained(source, before.get("retain"), after, normalizer)
+        run = replace(run, retained=kept)
+        notes.append(kept.verdict)
+    return replace(run, notes=tuple(notes))
+
+
+def _metrics(position: Position, preparation: Preparation) -> dict[str, Any]:
     seconds = {"prefix": preparation.seconds.get("train", 0.0), "training": position.training_s, "dev": position.dev_s}
     metrics: dict[str, Any] = {"dev": position.best_scores}
     metrics |= {"best_epoch": position.best_epoch, "epochs": position.epoch, "steps": position.step}
-    metrics["seconds"] = {name: round(value, 2) for name, value in seconds.items()}
-    return metrics | {name: item.to_dict() for name, item in (("before", before), ("after", after)) if item}
+    return metrics | {"seconds": {name: round(value, 2) for name, value in seconds.items()}}
 
 
-def _task(
-    config: FinetuneConfig,
-    model: SpeechModel,
-    plan: TransferPlan,
-    manifests: dict[str, Manifest],
-    preparation: Preparation,
-) -> Task:
-    """Everything the loop needs, with what is frozen computed."""
-    train, dev = (
-        Examples(
-            preparation.inputs(manifests[name], plan.lowest_seam, name, speed_copies=copies),
-            manifests[name],
-            [model.head.targets(utterance) for utterance in manifests[name]],
-        )
-        for name, copies in (("train", config.training.speed_copies), ("dev", 0))
-    )
-    data = run_folder.data_digest([manifests["train"], manifests["dev"]])
-    normalizer = TextNormalizer(config.text.scored_by or config.text.normalizer)
-    folder = Path(config.output)
-    return Task(model, plan, train, dev, config.training, config.augment, normalizer, folder, data)
+def _figures(run: Run) -> dict[str, Any]:
+    measured = {"before": run.before, "after": run.after, "retained": run.retained}
+    return {name: item.to_dict() for name, item in measured.items() if item} | {"notes": list(run.notes)}
 
 
-def _precision(config: FinetuneConfig, device: torch.device) -> torch.dtype:
-    wanted = config.training.precision
-    if wanted == "auto":
-        wanted = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-    return torch.bfloat16 if wanted == "bfloat16" else torch.float32
-
-
-def _splits(config: FinetuneConfig) -> dict[str, str]:
-    splits = {"train": config.train, "dev": config.dev, "test": config.test}
-    return {name: path for name, path in splits.items() if path is not None}
-
-
-def _open(path: str) -> Manifest:
-    manifest = Manifest.read(path)
-    manifest.check_files()
-    return manifest
-
-
-def _show_plan(plan: TransferPlan, model: SpeechModel, progress: Progress) -> None:
-    total = sum(parameter.numel() for parameter in model.parameters())
-    title = f"{plan.num_trained(model):,} of {total:,} parameters are trained"
-    progress.table(title, ("part", "", "rate", "parameters"), plan.rows(model.encoder, model.head))
-
-
-def _zero_shot(
-    config: FinetuneConfig, checkpoint: Checkpoint, test: Manifest | None, progress: Progress
-) -> Evaluation | None:
-    """What the untouched model writes for the test split; found again when a run is resumed."""
-    if test is None:
-        return None
-    path, normalizer = (
-        Path(config.output) / "before.json",
-        TextNormalizer(config.text.scored_by or config.text.normalizer),
-    )
-    data = run_folder.data_digest([test])
-    known = json.loads(path.read_text()) if path.is_file() else {}
-    if known.get("data") == data:
-        return compare(test, [Hypothesis(text) for text in known["hypotheses"]], normalizer)
-    progress.say(f"before: {checkpoint.name} as it is")
-    predictions = predict_all(SpeechModel.load(config.model, device=config.device), test, progress=progress)
-    texts = [item.text for item in predictions if isinstance(item, Hypothesis)]
-    write_json(path, {"data": data, "hypotheses": texts})
-    before = compare(test, predictions, normalizer)
-    progress.say(f"before: {before}")
-    return before
+def _show_plan(job: Job, start: StartingPoint) -> None:
+    """Say what moves and how fast, and leave it in the run's folder with what it is computed by."""
+    model, plan, columns = start.model, start.plan, COLUMNS
+    trained, total = plan.num_trained(model), sum(parameter.numel() for parameter in model.parameters())
+    rows = plan.rows(model.encoder, model.head)
+    job.progress.table(f"{trained:,} of {total:,} parameters are trained", columns, rows)
+    if not job.world.is_main:
+        return
+    write_json(job.folder / "plan.json", {"trained": trained, "total": total, "columns": columns, "rows": rows})
+    facts = {"precision": str(job.precision).removeprefix("torch."), "threads": str(torch.get_num_threads())}
+    facts |= {"processes": str(job.world.size), "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])}
+    write_json(job.folder / "environment.json", environment(str(job.device)) | facts)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -14,26 +13,24 @@ from torch import Tensor, nn
 from speechxfer.config import AugmentConfig, TrainingConfig
 from speechxfer.data import batching
 from speechxfer.data.text import TextNormalizer
-from speechxfer.decoding.hypothesis import Prediction
 from speechxfer.errors import CheckpointError, TrainingError
-from speechxfer.evaluation.evaluate import idle_share
-from speechxfer.evaluation.results import Scores, score
 from speechxfer.model import SpeechModel
-from speechxfer.storage import write_text
-from speechxfer.training import checkpoint
+from speechxfer.training import checkpoint, curves
 from speechxfer.training.batch_budget import Budget, is_out_of_memory
 from speechxfer.training.checkpoint import Position
 from speechxfer.training.feeding import Batch, Examples, Waited, ahead, load, moved
 from speechxfer.training.guard import Alarm, Guard
 from speechxfer.training.interruption import between_steps
-from speechxfer.training.optimizer import adamw, rate_factor
+from speechxfer.training.measuring import Measured, measure
+from speechxfer.training.optimizer import adamw, highest_rates, rate_factor
 from speechxfer.training.preparation import Preparation
+from speechxfer.training.tracking import Tracking
 from speechxfer.transfer.plan import TransferPlan
 
-#: Seconds of audio decoded together.
-_DECODE_S = 30.0
 #: Steps after which a GPU is asked for losses; asking makes it wait, a CPU has them at hand.
 _LOOK_EVERY = {"cpu": 1, "cuda": 20}
+#: Steps from one loss, norm and rate that are tracked to the next.
+_TRACK_EVERY = 10
 _MOST_ROLLBACKS = 3
 #: What going back with a lower rate can mend.
 _MENDABLE = ("not a number", "exploding gradients", "divergence")
@@ -53,6 +50,10 @@ class Task:
     folder: Path
     #: A name for the training data, so that resuming on other data is noticed.
     data: str
+    #: What should not be forgotten, without targets, and what is spoken in it.
+    retain: Examples | None = None
+    retain_language: str | None = None
+    tracking: Tracking = field(default_factory=Tracking)
 
 
 class _DerailedError(Exception):
@@ -74,6 +75,7 @@ def fit(task: Task, preparation: Preparation, *, resume: bool) -> Position:
     """
     loop = _Loop(task, preparation)
     at = loop.begin(resume=resume)
+    task.tracking.begin(at.step)
     with preparation.progress.task("training", task.training.epochs) as advance, between_steps() as pause:
         advance(at.epoch)
         try:
@@ -87,6 +89,8 @@ def fit(task: Task, preparation: Preparation, *, resume: bool) -> Position:
             if at.best is None and loop.world.is_main:
                 task.model.save(task.folder / "model")
             raise
+        finally:
+            task.tracking.close()
     return at
 
 
@@ -101,9 +105,10 @@ class _Loop:
         self.parameters = task.plan.trained(task.model)
         self.optimizer = adamw(task.plan.parameter_groups(task.model, task.training.weight_decay))
         self.peaks = [group["lr"] for group in self.optimizer.param_groups]
+        self.highest = highest_rates(self.optimizer, {"encoder": task.model.encoder, "head": task.model.head})
         self.budget = Budget(self.device, task.training.device_batch_s)
         self.guard = Guard()
-        self.train, self.dev = task.train, task.dev
+        self.train, self.dev, self.retain = task.train, task.dev, task.retain
         #: What `_wake` last moved the inputs to; no cut at first.
         self.seam: int | None = -1
         # `torch.manual_seed` does it for every kind of device and notes who asked, in memory that grows with each step.
@@ -199,16 +204,18 @@ class _Loop:
         if (seam := plan.seam_at(epoch)) == self.seam:
             return
         self.seam = seam
-        self.train, self.dev = (
-            replace(split, inputs=self.preparation.recut(split.inputs, seam, name))
-            for name, split in (("train", task.train), ("dev", task.dev))
-        )
+        self.train = self._recut(task.train, seam, "train")
+        self.dev = self._recut(task.dev, seam, "dev")
+        self.retain = self._recut(task.retain, seam, "retain") if task.retain else None
         if self.training.compile:
             for group in self.model.encoder.layer_groups():
                 if any(parameter.requires_grad for parameter in group.parameters()):
                     for module in group.modules:
                         module.compile(dynamic=True)  # one kernel for all lengths
         self._measure_budget(epoch)
+
+    def _recut(self, examples: Examples, seam: int | None, name: str) -> Examples:
+        return replace(examples, inputs=self.preparation.recut(examples.inputs, seam, name))
 
     def _measure_budget(self, epoch: int) -> None:
         """On a GPU, find out how much fits beside the optimiser's two moments; nothing moves."""
@@ -254,7 +261,7 @@ class _Loop:
         return made if self.device.type == "cpu" else ahead(made)
 
     def _step(self, at: Position, indices: Sequence[int], batches: list[Batch], share_done: float) -> None:
-        factor = rate_factor(share_done, self.training.warmup) * at.rate_scale
+        factor = self._rate_factor(at, share_done)
         for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
             group["lr"] = peak * factor
         loss = self._gradients(at, indices, batches)
@@ -264,6 +271,9 @@ class _Loop:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.pending.append((loss, norm, indices))
+
+    def _rate_factor(self, at: Position, share_done: float) -> float:
+        return rate_factor(share_done, self.training.warmup) * at.rate_scale
 
     def _gradients(self, at: Position, indices: Sequence[int], batches: list[Batch]) -> Tensor:
         """Add up a step's gradients; its summed loss a label. Where memory runs out, in smaller pieces."""
@@ -315,9 +325,11 @@ class _Loop:
         return torch.autocast(self.device.type, precision, enabled=precision != torch.float32)
 
     def _look(self, at: Position) -> None:
-        """Have the guard judge the steps since the last look."""
+        """Have the guard judge the steps since the last look, and those who watch see some of them."""
         collected = self._collect(at)
         for number, (loss, norm, indices) in enumerate(collected, at.step - len(collected) + 1):
+            if number % _TRACK_EVERY == 0:
+                self.task.tracking.log({"train/loss": loss, "train/gradient_norm": norm}, number)
             lines = ", ".join(self.train.manifest[index].origin for index in indices[:3])
             self._heed(self.guard.step(number, loss, norm, lines))
 
@@ -328,8 +340,9 @@ class _Loop:
         values = torch.stack([torch.stack([loss, norm.to(loss)]) for loss, norm, _ in self.pending]).tolist()
         collected = [(loss, norm, indices) for (loss, norm), (_, _, indices) in zip(values, self.pending, strict=True)]
         self.pending.clear()
-        for loss, _, indices in collected:
+        for loss, norm, indices in collected:
             at.loss += loss * self._labels(indices)
+            at.norm += norm
         return collected
 
     def _heed(self, alarm: Alarm | None) -> None:
@@ -349,52 +362,33 @@ class _Loop:
     def _close(self, at: Position, waited: float, padding: float) -> None:
         """Measure dev, keep the best model, record the epoch, write a checkpoint."""
         started = time.monotonic()
-        scores, idle = self._dev_scores()
+        dev = self._measured(self.dev)
+        retained = self._measured(self.retain, self.task.retain_language) if self.retain else None
         at.dev_s += time.monotonic() - started
-        mean = at.loss / max(at.labels, 1)
+        mean, scores = at.mean_loss, dev.scores
         of_classes = self.model.head.task == "classification"
-        self._heed(self.guard.epoch(at.epoch + 1, mean, scores.relative_error, idle, of_classes=of_classes))
+        self._heed(self.guard.epoch(at.epoch + 1, mean, scores.relative_error, dev.idle, of_classes=of_classes))
         is_best = at.best is None or scores.rank < at.best
         if is_best:
             at.best, at.best_scores, at.best_epoch = scores.rank, scores.summary, at.epoch + 1
         if self.world.is_main:
-            line = {"epoch": at.epoch + 1, "step": at.step, "loss": mean}
-            line |= {f"dev_{name}": value for name, value in scores.summary.items()}
-            line |= {"padding": round(padding, 4), "waited": round(waited, 4)}
-            line |= {"training_s": round(at.training_s, 2), "dev_s": round(at.dev_s, 2)}
-            _record(self.task.folder / "metrics.jsonl", at.epoch, line)
+            done = (at.epoch + 1 - 1 / max(at.batch, 1)) / self.training.epochs  # as of the last step
+            rates = {part: peak * self._rate_factor(at, done) for part, peak in self.highest.items()}
+            line = curves.line(at, dev, retained, rates, padding=padding, waited=waited)
+            curves.record(self.task.folder, at.epoch, line)
+            self.task.tracking.log(curves.tagged(line), at.step)
             if is_best:
                 self.model.save(self.task.folder / "model")
+        kept = f"  retained {retained.scores}" if retained else ""
         news = "  best so far" if is_best else ""
-        self.progress.say(f"epoch {at.epoch + 1:3}  loss {mean:7.4f}  dev {scores}{news}")
-        at.epoch, at.batch, at.loss, at.labels = at.epoch + 1, 0, 0.0, 0
+        self.progress.say(f"epoch {at.epoch + 1:3}  loss {mean:7.4f}  dev {scores}{kept}{news}")
+        at.epoch, at.batch, at.loss, at.labels, at.norm = at.epoch + 1, 0, 0.0, 0, 0.0
         self.save(at)
 
-    @torch.inference_mode()
-    def _dev_scores(self) -> tuple[Scores, float]:
-        """What real decoding from the hidden states at the seam gets right, and the share that is as if unheard."""
-        self.model.eval()
-        inputs, encoder, manifest = self.dev.inputs, self.model.encoder, self.dev.manifest
-        lengths = [inputs.copies.computed_s((index, 1.0)) for index in range(len(manifest))]
-        mine = batching.share(range(len(manifest)), lengths, self.world.rank, self.world.size)
-        found: dict[int, Prediction] = {}
-        for indices in batching.batches(mine, lengths, _DECODE_S):
-            loaded = inputs.load(indices, 0).to(self.device)
-            with self._autocast():
-                hidden_states = inputs.at_seam(loaded)
-                hidden_states = encoder.run(hidden_states, loaded.num_frames, inputs.cut, encoder.depth)
-                predictions = self.model.head.decode(hidden_states, encoder.output_frames(loaded.num_frames))
-            found.update(zip(indices, predictions, strict=True))
-        found = self.world.gather(found)
-        everything = [found[index] for index in range(len(manifest))]
-        return score(manifest, everything, self.task.normalizer), idle_share(everything)
+    def _measured(self, examples: Examples, language: str | None = None) -> Measured:
+        precision, normalizer = self.preparation.precision, self.task.normalizer
+        return measure(self.model, examples, normalizer, world=self.world, precision=precision, language=language)
 
 
 def _stuck(at: Position, patience: int) -> bool:
     return bool(patience) and at.best is not None and at.epoch - at.best_epoch >= patience
-
-
-def _record(path: Path, epoch: int, line: dict[str, float]) -> None:
-    """One line of `metrics.jsonl`; a line of this epoch from an earlier try is replaced."""
-    lines = path.read_text().splitlines()[:epoch] if path.exists() else []
-    write_text(path, "".join(f"{item}\n" for item in [*lines, json.dumps(line)]))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
+from torch import nn
 
 
 def adamw(groups: Iterable[dict[str, Any]]) -> torch.optim.AdamW:
@@ -18,3 +19,10 @@ def rate_factor(share_done: float, warmup: float) -> float:
     if share_done < warmup:
         return share_done / warmup
     return (1.0 - share_done) / (1.0 - warmup)
+
+
+def highest_rates(optimizer: torch.optim.Optimizer, parts: Mapping[str, nn.Module]) -> dict[str, float]:
+    """The highest learning rate of each part's parameters now; without the parts of which nothing is trained."""
+    held = {name: set(part.parameters()) for name, part in parts.items()}
+    rates = {name: [group["lr"] for group in optimizer.param_groups if own & set(group["params"])] for name, own in held.items()}  # fmt: skip  # noqa: E501
+    return {name: max(found) for name, found in rates.items() if found}

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tomllib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from speechxfer.config import FinetuneConfig, to_dict
-from speechxfer.data.manifest import Manifest
 from speechxfer.errors import ConfigError
 from speechxfer.storage import recover_all, write_text
 
 CONFIG_FILE = "config.toml"
+METRICS_FILE = "metrics.json"
 #: Settings that change where and how fast something is computed, but not what; a run may be resumed with others.
-_FREE = ("output", "device", "training.cache", "training.cache_dir", "training.checkpoint_minutes", "training.guard")
+_FREE = (
+    "output", "device", "compare_scratch", "training.cache", "training.cache_dir", "training.checkpoint_minutes",
+    "training.guard", "training.trackers",
+)  # fmt: skip
+#: What a run writes besides its settings.
+_FOLDERS = ("checkpoints", "model", "nothing", "tensorboard", "scratch", "interpolated")
+_FILES = (
+    "metrics.jsonl", METRICS_FILE, "before.json", "after.json", "retain_before.json", "retain_after.json", "plan.json",
+    "environment.json", "interpolation.json", "report.html",
+)  # fmt: skip
 
 
 def claim(folder: Path, config: FinetuneConfig, *, resume: bool, overwrite: bool) -> None:
@@ -44,9 +51,9 @@ def claim(folder: Path, config: FinetuneConfig, *, resume: bool, overwrite: bool
 
 def clear(folder: Path) -> None:
     """Remove what the run that stood here had written, now that the new one is known to be sound."""
-    for name in ("checkpoints", "model", "nothing"):
+    for name in _FOLDERS:
         shutil.rmtree(folder / name, ignore_errors=True)
-    for name in ("metrics.jsonl", "metrics.json", "before.json"):
+    for name in _FILES:
         (folder / name).unlink(missing_ok=True)
 
 
@@ -62,21 +69,11 @@ def write_config(folder: Path, config: FinetuneConfig) -> None:
     write_text(folder / CONFIG_FILE, tomli_w.dumps(to_dict(config)))
 
 
-def data_digest(manifests: Iterable[Manifest]) -> str:
-    """A name for what stands in manifests: the same lines in the same order."""
-    digest = hashlib.blake2b(digest_size=8)
-    for manifest in manifests:
-        for utterance in manifest:
-            line = (utterance.audio, utterance.start, utterance.duration, utterance.text, utterance.label)
-            digest.update(repr(line).encode())
-    return digest.hexdigest()
-
-
 def _check_same(folder: Path, config: FinetuneConfig) -> None:
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise ConfigError(f"{folder}: is not a run (no {CONFIG_FILE}); choose another --output")
-    old, new = _flat(tomllib.loads(path.read_text())), _flat(to_dict(config))
+    old, new = flat(tomllib.loads(path.read_text())), flat(to_dict(config))
     differing = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key) and key not in _FREE]
     if differing:
         changes = ", ".join(f"{key} was {old.get(key)!r}, now {new.get(key)!r}" for key in differing[:5])
@@ -85,8 +82,9 @@ def _check_same(folder: Path, config: FinetuneConfig) -> None:
         )
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one level: `{"plan": {"train_top": 1}}` -> `{"plan.train_top": 1}`."""
+    level: dict[str, Any] = {}
     for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
+        level |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return level

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from speechxfer.config import FinetuneConfig
+from speechxfer.config import FinetuneConfig, PlanConfig
 from speechxfer.data.labels import ClassLabels
 from speechxfer.data.loading import texts
 from speechxfer.data.manifest import Manifest
@@ -20,6 +20,7 @@ from speechxfer.heads.ctc import CTCHead
 from speechxfer.model import SpeechModel, open_checkpoint
 from speechxfer.progress import Progress
 from speechxfer.transfer.plan import TransferPlan
+from speechxfer.transfer.reshape import needs_new_head, reshape
 
 
 @dataclass(frozen=True)
@@ -46,24 +47,26 @@ def starting_point(
     opened = open_checkpoint(checkpoint, with_decoder=config.head == "seq2seq", **asdict(config.encoder))
     encoder = opened.encoder
     progress.say(f"{checkpoint.name}: {encoder.family} encoder, {encoder.depth} layers of width {encoder.width}")
-    _pool(config, encoder)
-    head = _head(config, encoder, opened.head, train, progress)
-    plan = TransferPlan.for_model(config.plan, encoder, head)
+    head_is_kept = not needs_new_head(config.plan, encoder)
+    wish = reshape(config.plan, encoder)
+    _pool(config, wish, encoder)
+    if config.head == "seq2seq":
+        head: Head = _seq2seq_head(config, encoder, opened.head, anew=bool(wish.from_scratch))
+    else:
+        make = _ctc_head if config.head == "ctc" else _classification_head
+        head = make(config, encoder, opened.head if head_is_kept else None, train, progress)
+    plan = TransferPlan.for_model(wish, encoder, head)
+    plan.attach(encoder, head)
+    if late := [row["part"] for row in plan.table(encoder, head) if (row["wakes"] or 0) > config.training.epochs]:
+        progress.say(f"warning: the run has {config.training.epochs} epochs, so these never wake up: {', '.join(late)}")  # fmt: skip  # noqa: E501
     transcribes = encoder.has_decoder or (opened.head is not None and opened.head.task == "transcription")
     return StartingPoint(SpeechModel(encoder, head, opened.source), plan, transcribes and head.task == "transcription")
 
 
-def _head(config: FinetuneConfig, encoder: Encoder, existing: Head | None, train: Manifest, progress: Progress) -> Head:
-    if config.head == "seq2seq":
-        return _seq2seq_head(config, existing)
-    make = _ctc_head if config.head == "ctc" else _classification_head
-    return make(config, encoder, existing, train, progress)
-
-
-def _pool(config: FinetuneConfig, encoder: Encoder) -> None:
+def _pool(config: FinetuneConfig, wish: PlanConfig, encoder: Encoder) -> None:
     if config.pooling.stride == 1:
         return
-    plan = TransferPlan.for_model(config.plan, encoder, None)
+    plan = TransferPlan.for_model(wish, encoder, None)
     if encoder.pooling is not None:
         raise ConfigError(
             f"pooling.stride is {config.pooling.stride}, but {config.model} pools its frames already; leave "
@@ -85,7 +88,7 @@ def _ctc_head(
         normalizer = TextNormalizer(config.text.normalizer)
         vocabulary = CTCVocabulary.from_texts(normalizer(text) for text in texts(train))
         progress.say(f"{len(vocabulary) - 1} characters in the training text: {''.join(vocabulary.symbols)!r}")
-        return CTCHead(encoder.width, encoder.output_frame_rate, vocabulary, normalizer)
+        return CTCHead(encoder.width, encoder.output_frame_rate, vocabulary, normalizer, states=encoder.num_states)
     missing = existing.vocabulary.extended("".join(map(existing.normalizer, texts(train))))
     new = missing.symbols[len(existing.vocabulary.symbols) :]
     writes = f"{config.model} has a CTC head for {len(existing.vocabulary.symbols)} characters"
@@ -124,6 +127,7 @@ def _classification_head(
         label_smoothing=classes.label_smoothing,
         class_weights=labels.weights(train) if classes.weighted else None,
         pool_padding=encoder.fixed_length,
+        states=encoder.num_states,
     )
     if kept:
         head.load_state_dict(kept.state_dict())
@@ -131,17 +135,21 @@ def _classification_head(
     return head
 
 
-def _seq2seq_head(config: FinetuneConfig, existing: Head | None) -> Head:
-    """The checkpoint's own decoder, told what it is to learn."""
+def _seq2seq_head(config: FinetuneConfig, encoder: Encoder, existing: Head | None, *, anew: bool) -> Head:
+    """The checkpoint's own decoder, or one of its shape with random weights, told what it is to learn."""
     from speechxfer.heads.seq2seq import WhisperSeq2SeqHead  # late: transformers takes seconds
 
     if not isinstance(existing, WhisperSeq2SeqHead):
         raise ConfigError(f"head is 'seq2seq', but {config.model} has no decoder; wanted a Whisper, or --head ctc")
+    if encoder.stacked:
+        raise ConfigError("plan.weighted_layers is true, but Whisper's decoder reads the last layer only; leave it out, or take --head ctc or classification")  # fmt: skip  # noqa: E501
     wanted = config.seq2seq
     if existing.tokens.is_multilingual and not wanted.language:
         raise ConfigError(f"{config.model} knows several languages; say which is spoken, for instance --language it")
     if not existing.tokens.is_multilingual and wanted.task == "translate":
         raise ConfigError(f"seq2seq.task is 'translate', but {config.model} knows English only; leave it out")
+    if anew:
+        existing.forget()
     existing.learn(
         TextNormalizer(config.text.normalizer), language=wanted.language or None, task=wanted.task,
         timestamp_share=wanted.timestamp_share, label_smoothing=wanted.label_smoothing,

@@ -21,9 +21,15 @@ _MOST_SHOWN = 5
 def check(model: SpeechModel, manifests: dict[str, Manifest], *, ignore_unknown: bool, progress: Progress) -> None:
     """Everything that is known before the first step to go wrong, or to be worth a word.
 
+    What is to be retained (`retain`) may hold characters that the head does not write: that is what was forgotten.
+
     Raises:
-        DataError: what dev or test holds cannot be told by the head.
+        DataError: what dev or test holds cannot be told by the head, or a split lacks texts or labels.
     """
+    manifests = dict(manifests)
+    retain = manifests.pop("retain", None)
+    if retain is not None:
+        model.head.labels.check(retain) if isinstance(model.head, ClassificationHead) else texts(retain)
     if isinstance(model.head, CTCHead):
         check_characters(model.head, manifests, ignore=ignore_unknown, progress=progress)
         report_short(model.encoder, model.head, manifests["train"], progress)

@@ -34,7 +34,7 @@ def noise(num_samples: int, seed: int = 0) -> np.ndarray:
     return (0.02 + chance.standard_normal(num_samples) * loudness).astype(np.float32)
 
 
-def reference(variant: str, *, head: str = "Model") -> Any:
+def reference(variant: str, *, head: str = "Model", **settings: Any) -> Any:
     """The original of a variant, with random weights at a scale where differences are visible."""
     import torch
     import transformers
@@ -42,7 +42,8 @@ def reference(variant: str, *, head: str = "Model") -> Any:
     family, config = VARIANTS[variant]
     name = {"wav2vec2": "Wav2Vec2", "hubert": "Hubert", "wavlm": "WavLM", "data2vec-audio": "Data2VecAudio"}[family]
     torch.manual_seed(0)
-    model = getattr(transformers, name + head)(getattr(transformers, f"{name}Config")(**{**TINY, **config})).eval()
+    made = getattr(transformers, f"{name}Config")(**{**TINY, **config, **settings})
+    model = getattr(transformers, name + head)(made).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape) * parameter.std(correction=0).clamp(min=0.1))

@@ -121,6 +121,10 @@ def test_targets_are_the_prompt_as_given_then_the_text_and_the_end(whisper: Whis
     assert head.num_labels(head.targets(utterance("w3 w4"))) == 3
     context = head.targets(utterance("w3", extra={"context": "w8 w9"}))
     assert context == [~numbers("startofprev")[0], ~8, ~9, *given, 3, NUM_WORDS]
+    # What is replayed may be spoken in another language.
+    other = [~token for token in numbers(PROMPT[0], "en", *PROMPT[2:])]
+    assert head.targets(utterance("w3", extra={"language": "en"})) == [*other, 3, NUM_WORDS]
+    assert head.targets(utterance("w3", extra={"language": "Italian"})) == [*given, 3, NUM_WORDS]
 
 
 def test_some_are_learned_with_their_times(whisper: WhisperForConditionalGeneration) -> None:

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 
 import speechxfer as sx
 from speechxfer.config import build, merge
+from tests.conftest import tone
 
 TIMINGS = ("training_s", "dev_s", "waited")
 
@@ -69,3 +71,41 @@ def runs(corpus: Callable[..., Path], whisper_folder: Path, tmp_path: Path) -> R
         },
         tmp_path,
     )
+
+
+@pytest.fixture(scope="session")
+def forgetful(whisper_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Two runs: "first" learns three tones, "second" goes on with lower ones and should retain those of the first.
+
+    `base` holds the settings of the second; "old" is the first's training manifest.
+    """
+    folder = tmp_path_factory.mktemp("forgetful")
+    manifests = {
+        name: str(_written(folder, name, texts(count, seed), rate))
+        for name, count, seed, rate in (
+            ("old", 60, 3, 16_000), ("kept", 24, 4, 16_000), ("train", 40, 5, 11_000), ("dev", 16, 6, 11_000),
+        )
+    }  # fmt: skip
+    learning = {
+        "device": "cpu",
+        "plan": {"freeze_frontend": False, "encoder_lr": 1e-2, "head_lr": 1e-2},
+        "training": {"epochs": 20, "batch_s": 2.0, "dropout": 0.0},
+        "augment": {"time_share": 0.0, "channel_share": 0.0},
+    }
+    first = {"model": str(whisper_folder), "train": manifests["old"], "dev": manifests["kept"]}
+    Runs({**learning, **first}, folder).run("first")
+    second = {name: manifests[name] for name in ("train", "dev")} | {"retain": manifests["kept"]}
+    base = {**learning, **second, "model": str(folder / "first" / "model"), "test": manifests["dev"]}
+    runs = Runs({**base, "training": {**learning["training"], "epochs": 6}}, folder)
+    (folder / "second.txt").write_text("\n".join(runs.run("second").messages))
+    return runs
+
+
+def _written(folder: Path, name: str, said: list[str], rate: int) -> Path:
+    """A manifest of tones, which sound lower where the rate is less than they were made for."""
+    for number, text in enumerate(said):
+        soundfile.write(folder / f"{name}{number}.wav", tone(text), rate)
+    lines = [json.dumps({"audio": f"{name}{number}.wav", "text": text}) for number, text in enumerate(said)]
+    path = folder / f"{name}.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    return path

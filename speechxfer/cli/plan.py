@@ -1,0 +1,93 @@
+"""`speechxfer plan`: which model and which way to transfer it, found by measuring and by short trials."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from speechxfer.config import FinetuneConfig, build, merge, parse_assignment, read_toml
+from speechxfer.errors import ConfigError
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+#: Of `finetune --plan`: have a plan made first, and what may be spent on it.
+AUTOMATIC = "auto"
+_AUTOMATIC_S = 300.0
+
+
+@click.command()
+@click.option("--model", "models", multiple=True, required=True, help="Pre-trained model; several may be compared.")
+@click.option("--train", required=True, help="Manifest to learn from (.jsonl, .csv, .tsv).")
+@click.option("--dev", required=True, help="Manifest that trials are measured on.")
+@click.option("--head", type=click.Choice(["ctc", "classification", "seq2seq"]), default="ctc", show_default=True)
+@click.option("--language", metavar="LL", help="What is spoken, for the decoder of a multilingual Whisper.")
+@click.option("--budget", default="15m", show_default=True, metavar="TIME", help="For all of it: 90s, 15m, 1h.")
+@click.option("--epochs", type=int, help="Of the run that is planned.")
+@click.option("--preset", "presets", multiple=True, help="Only these ways to transfer (default: all).")
+@click.option("--vary/--no-vary", default=True, help="Also try other learning rates and depths, where there is time.")
+@click.option("--device", help="auto, cpu, cuda or cuda:N.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting of the planned run.")
+@click.option("--output", default="plan.toml", show_default=True, type=click.Path(path_type=Path), help="TOML file for finetune --plan; a page, a picture and JSON beside it.")  # fmt: skip  # noqa: E501
+def plan(
+    models: tuple[str, ...], budget: str, presets: tuple[str, ...], vary: bool, assignments: tuple[str, ...],
+    output: Path, language: str | None, epochs: int | None, **options: Any,
+) -> None:  # fmt: skip
+    """Measure your data and models, try what is likely to do well, and write down which transfer fits."""
+    if output.suffix != ".toml":
+        raise ConfigError(f"--output {output}: the plan is TOML; wanted a name that ends in .toml")
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    given |= {"model": models[0], "output": ""}
+    given |= {"training": {"epochs": epochs}} if epochs is not None else {}
+    given |= {"seq2seq": {"language": language}} if language else {}
+    config = build(FinetuneConfig, merge([given, *map(parse_assignment, assignments)]))
+    budget_s = seconds(budget)
+    planned(config, list(dict.fromkeys(models)), budget_s, output, presets=presets, vary=vary)
+
+
+def planned(
+    config: FinetuneConfig, models: list[str], budget_s: float, output: Path,
+    *, presets: tuple[str, ...] = (), vary: bool = True,
+) -> None:  # fmt: skip
+    """Make a plan, show it, and write it down."""
+    # Only now torch: a wrong option is told at once.
+    from speechxfer.cli.terminal import TerminalProgress
+    from speechxfer.planner.page import COLUMNS, rows, write_plan
+    from speechxfer.planner.planner import make_plan
+
+    progress = TerminalProgress()
+    made = make_plan(config, models, budget_s, presets=presets or None, vary=vary, progress=progress)
+    progress.table("candidates, the best first", COLUMNS, rows(made))
+    written = write_plan(made, output)
+    progress.say(f"chosen: {made.choice.title(several=made.several)}")
+    progress.say(f"written: {', '.join(map(str, written))}")
+
+
+def automatic(values: dict[str, Any], *, resume: bool) -> dict[str, Any]:
+    """The plan for a run that is about to begin, made beside its folder; one that is resumed keeps its own.
+
+    Raises:
+        ConfigError: there is no plan to go on with, or several processes would make one each.
+    """
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise ConfigError("--plan auto: several processes would plan at once; run speechxfer plan first, then --plan plan.toml")  # fmt: skip  # noqa: E501
+    config = build(FinetuneConfig, {**values, "plan": {}})
+    folder = Path(config.output)
+    path = folder.with_name(f"{folder.name}-plan.toml")
+    if not (resume and path.is_file()):
+        planned(config, [config.model], _AUTOMATIC_S, path)
+    return read_toml(path)
+
+
+def seconds(text: str) -> float:
+    """Seconds of "90s", "15m" or "1h"; a number alone is seconds.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([smh]?)\s*", text)
+    if not found or not float(found[1]):
+        raise ConfigError(f"--budget {text!r}: wanted a time, for instance 90s, 15m or 1h")
+    return float(found[1]) * _UNITS[found[2]]

@@ -1,0 +1,74 @@
+"""The textbook's four cases of transfer: little or much data, from a near or a far domain.
+
+After Karpathy's notes on transfer learning (Stanford CS231n) and Goodfellow, Bengio and Courville (2016, section 15.2),
+who name the cases but no numbers; what counts as much here is stated below.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from speechxfer.data.manifest import Manifest
+
+#: Of transcribed speech; between the 10 min and 10 h splits of Libri-light (Kahn et al., 2020).
+_MUCH_S = 3600.0
+#: Utterances of a class.
+_MUCH_OF_A_CLASS = 100
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How much there is to learn from."""
+
+    seconds: float
+    utterances: int
+    #: Utterances of the rarest class; None where texts are learned.
+    of_rarest: int | None = None
+
+    @classmethod
+    def of(cls, train: Manifest, *, classes: bool) -> Amount:
+        """Of a manifest with known durations."""
+        counts = Counter(utterance.label for utterance in train)
+        return cls(train.duration_s, len(train), min(counts.values()) if classes else None)
+
+    @property
+    def is_much(self) -> bool:
+        """An hour of speech, or 100 utterances of every class."""
+        return self.seconds >= _MUCH_S if self.of_rarest is None else self.of_rarest >= _MUCH_OF_A_CLASS
+
+    def __str__(self) -> str:
+        size = f"{self.seconds / 60:.1f} min in {self.utterances} utterances"
+        if self.of_rarest is None:
+            return f"{size}: {'much' if self.is_much else 'little'} (much from {_MUCH_S / 60:.0f} min on)"
+        return f"{size}, {self.of_rarest} of the rarest class: {'much' if self.is_much else 'little'} (much from {_MUCH_OF_A_CLASS} on)"  # fmt: skip  # noqa: E501
+
+
+@dataclass(frozen=True)
+class Case:
+    """One of the four, and what the textbook does there."""
+
+    number: int
+    name: str
+    preset: str
+    advice: str
+
+
+_CASES = {
+    (False, True): Case(1, "little data, near", "feature-extraction", "keep the encoder as it is and train a head on it, for more would overfit"),  # noqa: E501
+    (False, False): Case(2, "little data, far", "lower-layers", "build on lower layers, for the upper ones are particular to the old domain"),  # noqa: E501
+    (True, True): Case(3, "much data, near", "fine-tune", "fine-tune the whole model, for there is enough not to overfit"),  # noqa: E501
+    (True, False): Case(4, "much data, far", "fine-tune", "fine-tune the whole model all the same, for what was learned is a better start than chance"),  # noqa: E501
+}  # fmt: skip
+#: In what order ways are expected to do well; the textbook's own is moved up behind the first.
+_EXPECTED = ("fine-tune", "fine-tune-top", "lora", "lower-layers", "feature-extraction", "from-scratch")
+
+
+def case_of(amount: Amount, *, near: bool) -> Case:
+    """Which of the four it is."""
+    return _CASES[amount.is_much, near]
+
+
+def expected(case: Case) -> list[str]:
+    """All presets, the likeliest first; trials decide, this order only says who gets one where time is short."""
+    return sorted(_EXPECTED, key=lambda preset: (preset != "fine-tune", preset != case.preset, _EXPECTED.index(preset)))

@@ -1,0 +1,100 @@
+"""Probes and plans as pictures; colours as told apart by everyone (Okabe and Ito, 2008), and never colour alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from speechxfer.planner.planner import Plan
+from speechxfer.planner.probe import Probe
+from speechxfer.storage import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Blue, vermilion, green, purple, orange and sky blue, each with a marker of its own.
+_STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"))
+_GREY = "#555555"
+_DOTS_PER_INCH = 160
+_MEASURES = {"ctc": "character error rate on dev", "classification": "error on dev"}
+
+
+def draw_probes(probes: Sequence[Probe], path: Path) -> None:
+    """Write the error by layer of one model or several as a PNG; dashed lines are the spectrogram's.
+
+    Raises:
+        StorageError: the picture cannot be written.
+    """
+    from matplotlib.figure import Figure  # without pyplot, whose figures belong to the whole process
+
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    draw_layers(figure.add_subplot(), probes)
+    save(figure, path)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture, whole or not at all."""
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=_DOTS_PER_INCH)
+
+
+def draw_layers(axes: Axes, probes: Sequence[Probe]) -> None:
+    """The error by layer."""
+    for probe, (colour, marker) in zip(probes, _STYLES, strict=False):
+        points = [(row.cut, row.error) for row in probe.rows if row.cut is not None]
+        axes.plot(*zip(*points, strict=True), color=colour, marker=marker, label=Path(probe.model).name)
+        axes.plot(
+            [probe.best.cut or 0], [probe.best.error], marker=marker, markersize=13, fillstyle="none", color=colour
+        )
+        axes.axhline(probe.raw.error, color=colour, linestyle="--", linewidth=1.0)
+    axes.annotate("log-mel", (0.01, probes[0].raw.error), xycoords=("axes fraction", "data"), color=_GREY, va="bottom", fontsize=8)  # fmt: skip  # noqa: E501
+    axes.set_xticks(sorted({row.cut for probe in probes for row in probe.rows if row.cut is not None}))
+    axes.set_xlabel("layers below the probe (best ringed)")
+    axes.set_ylabel(_MEASURES[probes[0].head])
+    axes.set_ylim(bottom=0.0)
+    axes.legend(frameon=False)
+    tidy(axes)
+
+
+def tidy(axes: Axes) -> None:
+    """No ink that says nothing."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def draw_plan(plan: Plan, path: Path) -> None:
+    """Write the error by layer beside the errors of the trials as a PNG.
+
+    Raises:
+        StorageError: the picture cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11.0, 4.2), layout="constrained")
+    layers, trials = figure.subplots(1, 2)
+    draw_layers(layers, list(plan.probes.values()))
+    layers.set_title("what each layer knows", fontsize=10)
+    draw_trials(trials, plan)
+    trials.set_title("trials", fontsize=10)
+    save(figure, path)
+
+
+def draw_trials(axes: Axes, plan: Plan) -> None:
+    """Each candidate's errors over the epochs of its trials; the best few in colour, the others grey."""
+    tried = [one for one in plan.ranking() if plan.last(one) is not None]
+    for place, one in reversed(list(enumerate(tried))):
+        outcomes = [held[one] for held in plan.rounds if one in held]
+        colour, marker = _STYLES[place] if place < len(_STYLES) else (_GREY, ".")
+        label = one.title(several=plan.several) if place < len(_STYLES) else None
+        points = [outcome.epochs for outcome in outcomes], [min(outcome.error, 1.5) for outcome in outcomes]
+        axes.plot(*points, color=colour, marker=marker, label=label)
+    axes.set_xticks(sorted({outcome.epochs for held in plan.rounds for outcome in held.values()}))
+    axes.set_xlabel("epochs of a trial")
+    axes.set_ylabel("error on dev")
+    axes.set_ylim(bottom=0.0)
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(handles[::-1], labels[::-1], frameon=False, fontsize=8)
+    tidy(axes)

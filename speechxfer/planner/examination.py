@@ -1,0 +1,67 @@
+"""A model met with a domain for the first time: the probe of its layers, and how far the domain is from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from speechxfer.data.manifest import Manifest
+from speechxfer.data.text import TextNormalizer
+from speechxfer.encoders.checkpoints import Checkpoint
+from speechxfer.errors import CheckpointError
+from speechxfer.model import SpeechModel, choose_device, open_checkpoint
+from speechxfer.planner.probe import Probe, probe
+from speechxfer.planner.similarity import Similarity, similarity
+from speechxfer.progress import Progress
+
+
+def examine(
+    checkpoint: Checkpoint,
+    train: Manifest,
+    dev: Manifest,
+    *,
+    head: str = "ctc",
+    cuts: Sequence[int] | None = None,
+    seconds: float = 600.0,
+    reference: Manifest | None = None,
+    device: str = "auto",
+    normalizer: TextNormalizer | None = None,
+    multi_label: bool = False,
+    progress: Progress | None = None,
+) -> tuple[Probe, Similarity]:
+    """Probe every layer, and measure the distance in all ways that the model allows.
+
+    Raises:
+        CheckpointError: the model cannot be read.
+        ConfigError: no such layer or device.
+        DataError: too few utterances, a class that is not trained, unreadable audio.
+    """
+    chosen = choose_device(device)
+    encoder = open_checkpoint(checkpoint).encoder.to(chosen)
+    found = probe(
+        encoder, checkpoint.name, train, dev, head=head, cuts=cuts, seconds=seconds, multi_label=multi_label,
+        normalizer=normalizer, progress=progress,
+    )  # fmt: skip
+    untouched = _untouched(checkpoint, progress or Progress()) if head == "ctc" else None
+    untouched = untouched and untouched.to(chosen)
+    similar = similarity(
+        found,
+        dev,
+        encoder,
+        untouched=untouched,
+        reference=reference,
+        normalizer=normalizer,
+        progress=progress,
+    )
+    return found, similar
+
+
+def _untouched(checkpoint: Checkpoint, progress: Progress) -> SpeechModel | None:
+    """The model as it is, where it transcribes."""
+    try:
+        opened = open_checkpoint(checkpoint, with_decoder=True)
+    except CheckpointError as error:  # its encoder could be opened, so the decoder is what lacks something
+        progress.say(f"{error}; the model is not heard as it is")
+        return None
+    if opened.head is None or opened.head.task != "transcription":
+        return None
+    return SpeechModel(opened.encoder, opened.head, opened.source).eval()

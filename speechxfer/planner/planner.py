@@ -1,0 +1,247 @@
+"""Which transfer fits a domain: the textbook's case, then trials of what is likely to do well, within a given time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from speechxfer.config import FinetuneConfig, to_dict
+from speechxfer.data.manifest import Manifest
+from speechxfer.data.text import TextNormalizer
+from speechxfer.encoders.checkpoints import find
+from speechxfer.errors import ConfigError
+from speechxfer.planner.candidates import Candidate, candidates
+from speechxfer.planner.cases import Amount, Case, case_of, expected
+from speechxfer.planner.examination import examine
+from speechxfer.planner.halving import Outcome, affordable, ranked, successive_halving
+from speechxfer.planner.probe import Probe
+from speechxfer.planner.similarity import Similarity
+from speechxfer.planner.trial import Bench, Cost
+from speechxfer.progress import Progress
+from speechxfer.transfer.presets import PRESETS
+
+#: Seconds of training audio that probes learn from: a share of the budget in seconds, and no more.
+_PROBED_SHARE, _MOST_PROBED_S, _LEAST_PROBED_S = 0.3, 300.0, 20.0
+#: A first trial is at least this share of a whole run and has so many steps: less tells little of how that ends.
+_LEAST_SHARE, _LEAST_STEPS = 0.1, 40
+#: Share of the time after the probes within which candidates are given prices.
+_PRICING_SHARE = 0.3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was measured, and what is chosen for it."""
+
+    base: FinetuneConfig
+    amount: Amount
+    case: Case
+    #: By model.
+    probes: Mapping[str, Probe]
+    similarities: Mapping[str, Similarity]
+    #: What was priced, the likeliest first; the others were never looked at for want of time.
+    costs: Mapping[Candidate, Cost]
+    rounds: tuple[Mapping[Candidate, Outcome], ...]
+    choice: Candidate
+    budget_s: float
+    spent_s: float
+
+    @property
+    def several(self) -> bool:
+        """Whether models are compared."""
+        return len(self.probes) > 1
+
+    def settings(self) -> dict[str, Any]:
+        """What `finetune` reads: the model, the head, the plan and the epochs."""
+        values = to_dict(replace(self.base, model=self.choice.model, plan=self.choice.plan))
+        plan = {name: value for name, value in values["plan"].items() if value not in ("", False)}
+        return {"model": values["model"], "head": values["head"], "plan": plan, "training": {"epochs": self.base.training.epochs}}  # fmt: skip  # noqa: E501
+
+    def last(self, candidate: Candidate) -> Outcome | None:
+        """A candidate's longest trial."""
+        return next((held[candidate] for held in reversed(self.rounds) if candidate in held), None)
+
+    def ranking(self) -> list[Candidate]:
+        """The best first: those that came further before the others, then what was not tried."""
+        order = [name for held in reversed(self.rounds) for name in ranked(dict(held))]
+        return list(dict.fromkeys([*order, *self.costs]))
+
+    def price(self, candidate: Candidate) -> Cost:
+        """What a run takes, corrected by what its longest trial really took."""
+        cost, outcome = self.costs[candidate], self.last(candidate)
+        return cost if outcome is None else corrected(cost, outcome)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain values for JSON."""
+        epochs = self.base.training.epochs
+        lines = [
+            {
+                "model": one.model, "plan": {"preset": one.preset, **one.changes},
+                "predicted_s": round(self.price(one).run_s(epochs), 1), "memory": self.costs[one].memory,
+                "trained": self.costs[one].trained, "parameters": self.costs[one].parameters,
+                "trials": [asdict(held[one]) for held in self.rounds if one in held],
+            }
+            for one in self.ranking()
+        ]  # fmt: skip
+        return {
+            "case": asdict(self.case), "amount": asdict(self.amount), "budget_s": self.budget_s,
+            "spent_s": round(self.spent_s, 1), "choice": self.settings(), "epochs": epochs, "candidates": lines,
+            "probes": {name: probe.to_dict() for name, probe in self.probes.items()},
+            "similarity": {name: one.to_dict() for name, one in self.similarities.items()},
+        }  # fmt: skip
+
+
+def corrected(cost: Cost, outcome: Outcome) -> Cost:
+    """A cost whose epochs take what those of a trial took."""
+    return replace(cost, epoch_s=max(outcome.seconds - cost.once_s, 0.5 * outcome.seconds) / outcome.epochs)
+
+
+def make_plan(
+    base: FinetuneConfig,
+    models: Sequence[str],
+    budget_s: float,
+    *,
+    presets: Sequence[str] | None = None,
+    vary: bool = True,
+    progress: Progress | None = None,
+) -> Plan:
+    """Measure the data and the models, try what is likely to do well, and choose.
+
+    Args:
+        base: what the run that is planned has besides its model and plan; epochs are those of the whole run.
+        models: pre-trained models to choose among.
+        budget_s: seconds for all of it; what has begun is finished.
+        presets: only these; all of them without.
+        vary: try other learning rates and depths as well, where there is time.
+
+    Raises:
+        ConfigError: the budget is shorter than one epoch of the cheapest candidate.
+        DataError: unusable manifests, texts, labels or audio.
+        CheckpointError: a model cannot be found or read.
+    """
+    started, progress = time.monotonic(), progress or Progress()
+    for name in models:
+        find(name)  # a misspelt one is told before the work
+    if unknown := [name for name in presets or () if name not in PRESETS]:
+        raise ConfigError(f"preset {unknown[0]!r} is not known; wanted one of {', '.join(PRESETS)}")
+    train, dev = (_opened(path) for path in (base.train, base.dev))
+    amount = Amount.of(train, classes=base.head == "classification")
+    progress.say(f"data: {amount}")
+    probed_s = min(max(budget_s * _PROBED_SHARE / len(models), _LEAST_PROBED_S), _MOST_PROBED_S)
+    met = {name: _met(name, base, train, dev, probed_s, progress) for name in models}
+    probes, similarities = {name: one[0] for name, one in met.items()}, {name: one[1] for name, one in met.items()}
+    # What one model knows is near, whatever the others know.
+    case = case_of(amount, near=any(one.near for one in similarities.values()))
+    progress.say(f"case {case.number}, {case.name}: {case.advice}")
+    wanted = [preset for preset in expected(case) if presets is None or preset in presets]
+    names = candidates(models, wanted, probes, base.head, vary=vary)
+    with TemporaryDirectory(prefix="speechxfer-plan-") as folder:
+        bench = Bench(base, train, dev, Path(folder))
+        trials = _Trials(base, bench, budget_s, started, progress)
+        rounds = trials.hold(trials.priced(names))
+    choice = ranked(dict(rounds[-1]))[0]
+    spent_s = time.monotonic() - started
+    return Plan(base, amount, case, probes, similarities, trials.costs, tuple(rounds), choice, budget_s, spent_s)
+
+
+def _met(
+    model: str, base: FinetuneConfig, train: Manifest, dev: Manifest, seconds: float, progress: Progress
+) -> tuple[Probe, Similarity]:
+    """A model's probe and how far the domain is from it."""
+    found = examine(
+        find(model), train, dev, head="classification" if base.head == "classification" else "ctc", seconds=seconds,
+        device=base.device, normalizer=TextNormalizer(base.text.normalizer), multi_label=base.classes.multi_label,
+        progress=progress,
+    )  # fmt: skip
+    progress.say(f"{model}: {found[1].verdict}")
+    return found
+
+
+def _opened(path: str) -> Manifest:
+    manifest = Manifest.read(path)
+    manifest.check_files()
+    return manifest.with_durations()
+
+
+class _Trials:
+    """Prices and trials of candidates, as long as there is time."""
+
+    def __init__(self, base: FinetuneConfig, bench: Bench, budget_s: float, started: float, progress: Progress) -> None:
+        self._base, self._bench, self._progress = base, bench, progress
+        self._budget_s, self._end = budget_s, started + budget_s
+        self.costs: dict[Candidate, Cost] = {}
+        self._real: dict[Candidate, Cost] = {}
+
+    @property
+    def left_s(self) -> float:
+        """Seconds of the budget that are left."""
+        return self._end - time.monotonic()
+
+    @property
+    def _least_epochs(self) -> int:
+        training = self._base.training
+        steps = self._bench.train.duration_s / training.batch_s
+        return min(training.epochs, math.ceil(max(_LEAST_SHARE * training.epochs, _LEAST_STEPS / steps)))
+
+    def priced(self, names: Sequence[Candidate]) -> list[Candidate]:
+        """As many of the candidates as the time allows trials of, the likeliest first.
+
+        A variation costs what its preset does. What has no price when a share of the time is over is not tried.
+
+        Raises:
+            ConfigError: there is no time for one epoch of the cheapest.
+        """
+        latest = self.left_s * (1.0 - _PRICING_SHARE)
+        with self._progress.task("timing candidates", len(names)) as advance:
+            for name in sorted(names, key=lambda one: one.preset != "feature-extraction"):  # which is the cheapest
+                twin = next((one for one in self.costs if (one.model, one.preset) == (name.model, name.preset)), None)
+                if twin or not self.costs or self.left_s > latest:
+                    self.costs[name] = self.costs[twin] if twin else self._bench.cost(name.config(self._base))
+                advance(1)
+        priced = [name for name in names if name in self.costs]
+        kept = affordable(priced, self.costs.__getitem__, self._least_epochs, self.left_s)
+        if self._cheapest_s > self.left_s:
+            raise self._too_short()
+        self._progress.say(f"{len(kept)} of {len(names)} candidates are tried in the {self.left_s:.0f} s that are left")
+        return kept
+
+    @property
+    def _cheapest_s(self) -> float:
+        return min(cost.run_s(1) for cost in self.costs.values())
+
+    def _too_short(self) -> ConfigError:
+        needed, spent = self._cheapest_s, self._budget_s - self.left_s
+        seconds = max(self.left_s, 0.0) / needed * self._bench.train.duration_s
+        fits = f"trials on {seconds:.0f} s of the training audio fit" if seconds >= 1 else "only the probe fits (speechxfer probe)"  # fmt: skip  # noqa: E501
+        return ConfigError(
+            f"a budget of {self._budget_s:.0f} s is shorter than one epoch: after {spent:.0f} s of measuring, the "
+            f"cheapest candidate needs {needed:.0f} s for its first; {fits}. Give --budget "
+            f"{math.ceil((spent + needed) * 1.5)}s at least, or less to train on"
+        )
+
+    def hold(self, names: Sequence[Candidate]) -> list[dict[Candidate, Outcome]]:
+        """Successive halving in the time that is left.
+
+        Raises:
+            ConfigError: there was none.
+        """
+        several = len({name.model for name in self.costs}) > 1
+
+        def trial(name: Candidate, epochs: int) -> Outcome:
+            outcome = self._bench.trial(name.config(self._base), epochs)
+            self._real[name] = corrected(self.costs[name], outcome)
+            told = f"{name.title(several=several)}: error {outcome.error:.3f}, loss {outcome.loss:.3f}"
+            self._progress.say(f"{told} after {epochs} epochs in {outcome.seconds:.0f} s")
+            return outcome
+
+        rounds = successive_halving(
+            names, lambda name: self._real.get(name, self.costs[name]), trial,
+            most_epochs=self._base.training.epochs, budget_s=self.left_s, clock=time.monotonic,
+        )  # fmt: skip
+        if not rounds:
+            raise self._too_short()
+        return rounds

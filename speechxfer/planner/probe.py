@@ -1,0 +1,232 @@
+"""What each layer of a frozen encoder knows of a task: the same light head on every one of them.
+
+Linear probes after Alain and Bengio (2017, Understanding intermediate layers using linear classifier probes); of speech
+encoders layer by layer after Pasad, Chou and Livescu (2021, Layer-wise analysis of a self-supervised speech model).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from speechxfer.data.labels import ClassLabels
+from speechxfer.data.loading import texts
+from speechxfer.data.manifest import Manifest
+from speechxfer.data.text import CTCVocabulary, TextNormalizer
+from speechxfer.decoding.hypothesis import Classification, Prediction
+from speechxfer.encoders.base import Encoder
+from speechxfer.errors import DataError
+from speechxfer.evaluation.results import Scores, score
+from speechxfer.heads.ctc import CTCHead
+from speechxfer.planner.states import CutStates, check_cuts, every_cut, sample
+from speechxfer.progress import Progress
+
+#: Of the linear layer from frames to characters: the same for every layer that is probed.
+_EPOCHS, _LEAST_STEPS, _BATCH, _RATE = 15, 100, 16, 1e-2
+#: Of the logistic regression on pooled frames: steps of L-BFGS, and how much weights are held down.
+_STEPS, _DECAY = 100, 1e-3
+_LEAST_DEVIATION = 1e-5
+
+
+@dataclass(frozen=True)
+class Row:
+    """How well one layer tells the task."""
+
+    #: What stands below the cut, or "log-mel".
+    name: str
+    #: As `plan.freeze_below` counts; None for the spectrogram.
+    cut: int | None
+    #: On dev: the character error rate, or the share of utterances whose class is missed.
+    error: float
+    figures: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """All layers of one encoder."""
+
+    model: str
+    #: "ctc" or "classification".
+    head: str
+    depth: int
+    #: Seconds that were learned from, and measured on.
+    train_s: float
+    dev_s: float
+    rows: tuple[Row, ...]
+
+    @property
+    def best(self) -> Row:
+        """The layer with the lowest error; of equals the lowest."""
+        return min((row for row in self.rows if row.cut is not None), key=lambda row: row.error)
+
+    @property
+    def raw(self) -> Row:
+        """The spectrogram."""
+        return next(row for row in self.rows if row.cut is None)
+
+    @property
+    def height(self) -> float:
+        """Where the best layer stands: 0 is below all layers, 1 above the last."""
+        return (self.best.cut or 0) / self.depth
+
+    @property
+    def gain(self) -> float:
+        """The share of the spectrogram's error that the best layer spares; below 0 the model knows less than that."""
+        return 1.0 - self.best.error / self.raw.error if self.raw.error else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        best = {"cut": self.best.cut, "height": self.height, "gain": self.gain}
+        return {**asdict(self), "rows": [asdict(row) for row in self.rows], "best": best}
+
+    def table(self) -> list[tuple[str, ...]]:
+        """A line for each layer from the bottom up: its name, its cut, its figures."""
+        return [
+            (row.name, "" if row.cut is None else str(row.cut), *(f"{value:.3f}" for value in row.figures.values()))
+            for row in self.rows
+        ]
+
+
+def probe(
+    encoder: Encoder,
+    name: str,
+    train: Manifest,
+    dev: Manifest,
+    *,
+    head: str = "ctc",
+    cuts: Sequence[int] | None = None,
+    seconds: float = 600.0,
+    multi_label: bool = False,
+    normalizer: TextNormalizer | None = None,
+    progress: Progress | None = None,
+) -> Probe:
+    """Train the same light head on every layer, and measure each on dev.
+
+    Args:
+        head: "ctc", or "classification".
+        cuts: as `plan.freeze_below` counts: 0 is below all layers.
+        seconds: of training audio, drawn by chance from all classes; of dev half as much.
+
+    Raises:
+        ConfigError: there is no such layer.
+        DataError: too few utterances, a class that is not trained, unreadable audio.
+    """
+    progress, normalizer = progress or Progress(), normalizer or TextNormalizer()
+    chosen = check_cuts(encoder, cuts)
+    labels = _labels(train, dev, multi_label=multi_label) if head == "classification" else None
+    parts = [_enough(train, seconds), _enough(dev, seconds / 2)]
+    known, new = (every_cut(encoder, part, chosen, progress) for part in parts)
+    rows = []
+    with progress.task("probes", len(known)) as advance:
+        for learned, heard in zip(known, new, strict=True):
+            states = Standardised.of(learned, heard)
+            predictions = (
+                tell_classes(states, parts[0], labels)
+                if labels
+                else tell_texts(states, parts[0], normalizer, learned.frame_rate)
+            )
+            rows.append(_row(learned, score(parts[1], predictions, normalizer)))
+            advance(1)
+    return Probe(name, head, encoder.depth, parts[0].duration_s, parts[1].duration_s, tuple(rows))
+
+
+def _row(states: CutStates, scores: Scores) -> Row:
+    shown: tuple[str, ...] = ("cer", "wer", "error", "macro_f1")
+    figures = {name: scores.summary[name] for name in shown if name in scores.summary}
+    return Row(states.name, states.cut, next(iter(figures.values())), figures)
+
+
+def _labels(train: Manifest, dev: Manifest, *, multi_label: bool) -> ClassLabels:
+    labels = ClassLabels.from_manifest(train, multi_label=multi_label)
+    labels.check(dev)
+    return labels
+
+
+def _enough(manifest: Manifest, seconds: float) -> Manifest:
+    drawn = sample(manifest, seconds)
+    if len(drawn) < 2:
+        held = "holds one utterance" if len(manifest) < 2 else f"only one of {len(manifest)} utterances fits into {seconds:g} s"  # fmt: skip  # noqa: E501
+        remedy = "add some" if len(manifest) < 2 else "take more, for instance --sample 600"
+        raise DataError(f"{manifest.path}: {held}; a probe learns from several and is measured on several: {remedy}")
+    return drawn
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """The frames [frames, width] of utterances to learn from and of others, each channel with mean 0 and variance 1."""
+
+    train: list[Tensor]
+    dev: list[Tensor]
+
+    @classmethod
+    def of(cls, train: CutStates, dev: CutStates) -> Standardised:
+        """Mean and variance are those of the training frames."""
+        together = torch.cat(train.states).float()
+        mean, deviation = together.mean(0), together.std(0).clamp(min=_LEAST_DEVIATION)
+        return cls(*([(one.float() - mean) / deviation for one in part.states] for part in (train, dev)))
+
+
+def tell_texts(
+    states: Standardised, train: Manifest, normalizer: TextNormalizer, frame_rate: float, *, seed: int = 0
+) -> Sequence[Prediction]:
+    """What one linear layer from frames to characters, trained by CTC, writes for dev.
+
+    Raises:
+        DataError: an utterance has no text.
+    """
+    vocabulary = CTCVocabulary.from_texts(map(normalizer, texts(train)))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = CTCHead(states.train[0].shape[1], frame_rate, vocabulary, normalizer)
+        targets = [head.targets(utterance) for utterance in train]
+        optimizer = torch.optim.Adam(head.parameters(), lr=_RATE)
+        steps = max(_EPOCHS * math.ceil(len(train) / _BATCH), _LEAST_STEPS)
+        for step in range(steps):
+            rows = torch.randint(len(train), (_BATCH,)).tolist()
+            loss = head.loss(*_padded([states.train[row] for row in rows]), [targets[row] for row in rows])
+            optimizer.zero_grad()
+            torch.autograd.backward(loss / max(1, sum(len(targets[row]) for row in rows)))
+            optimizer.param_groups[0]["lr"] = _RATE * (1.0 - step / steps)
+            optimizer.step()
+    with torch.inference_mode():
+        return [head.decode(*_padded([one]))[0] for one in states.dev]
+
+
+def tell_classes(states: Standardised, train: Manifest, labels: ClassLabels) -> Sequence[Prediction]:
+    """The classes that a logistic regression on mean and deviation over time tells dev's utterances to be of."""
+    known, new = (torch.stack([_pooled(one) for one in part]) for part in (states.train, states.dev))
+    mean, deviation = known.mean(0), known.std(0).clamp(min=_LEAST_DEVIATION)
+    known, new = (known - mean) / deviation, (new - mean) / deviation
+    held = torch.zeros(len(train), len(labels))
+    for row, utterance in zip(held, train, strict=True):
+        row[labels.numbers(utterance)] = 1.0
+    weight = torch.zeros(known.shape[1], len(labels), requires_grad=True)
+    bias = torch.zeros(len(labels), requires_grad=True)
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=_STEPS, line_search_fn="strong_wolfe")
+    judge = F.binary_cross_entropy_with_logits if labels.multi_label else F.cross_entropy
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        value = judge(known @ weight + bias, held) + _DECAY * weight.square().sum()
+        torch.autograd.backward(value)
+        return value
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    with torch.no_grad():
+        logits = new @ weight + bias
+    likely = logits.sigmoid() if labels.multi_label else logits.softmax(-1)
+    return [Classification(labels.names, tuple(row), labels.multi_label) for row in likely.tolist()]
+
+
+def _pooled(frames: Tensor) -> Tensor:
+    return torch.cat([frames.mean(0), frames.std(0, correction=0)])
+
+
+def _padded(frames: list[Tensor]) -> tuple[Tensor, Tensor]:
+    return nn.utils.rnn.pad_sequence(frames, batch_first=True), torch.tensor([len(one) for one in frames])

@@ -1,0 +1,215 @@
+"""What a candidate costs, measured on a few steps, and short trainings of it in a folder that is thrown away."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch import Tensor, nn
+
+from speechxfer.config import FinetuneConfig
+from speechxfer.data import batching
+from speechxfer.data.manifest import Manifest, data_digest
+from speechxfer.data.text import TextNormalizer
+from speechxfer.encoders.checkpoints import find
+from speechxfer.errors import TrainingError
+from speechxfer.model import SpeechModel, choose_device
+from speechxfer.planner.halving import Outcome
+from speechxfer.progress import Progress
+from speechxfer.training import curves
+from speechxfer.training.distributed import World
+from speechxfer.training.feeding import Batch, Examples, load, moved
+from speechxfer.training.fit import Task, fit
+from speechxfer.training.inputs import Copies, Inputs, LiveInputs
+from speechxfer.training.optimizer import adamw
+from speechxfer.training.preparation import Preparation
+from speechxfer.training.starting_point import StartingPoint, starting_point
+from speechxfer.training.suitability import check
+
+#: Steps that are timed, after one that warms up.
+_TIMED = 3
+#: Utterances of dev that trials are measured on; more of them are passed over evenly.
+_MOST_DEV = 200
+#: What decoding and scoring dev costs, as a share of training on as much audio; trials tell better.
+_DEV_SHARE = 0.5
+#: Of each trained weight besides itself: its gradient and AdamW's two moments, in float32.
+_TRAINED_BYTES = 12
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run of a candidate takes."""
+
+    #: Opening the model and computing what is frozen, once.
+    once_s: float
+    #: An epoch and its measuring on dev.
+    epoch_s: float
+    #: Weights, gradients, the optimiser's moments, what the heaviest step keeps for its backward pass, and hidden
+    #: states kept in memory: bytes at the peak, without the libraries themselves.
+    memory: int
+    #: Parameters that move, and all.
+    trained: int
+    parameters: int
+
+    def run_s(self, epochs: int) -> float:
+        """Seconds of a whole run."""
+        return self.once_s + epochs * self.epoch_s
+
+
+class Bench:
+    """Where candidates are measured and tried: the data, and a temporary folder with a cache that all share.
+
+    Args:
+        base: what runs have in common.
+        train: with known durations.
+        folder: for what is thrown away afterwards.
+    """
+
+    def __init__(self, base: FinetuneConfig, train: Manifest, dev: Manifest, folder: Path) -> None:
+        self.train = train
+        self.dev = dev[:: math.ceil(len(dev) / _MOST_DEV)]
+        self._folder = folder
+        training = replace(
+            base.training, cache="disk", cache_dir=str(folder / "cache"), patience=0, guard="off", trackers=[],
+            checkpoint_minutes=1e6,
+        )  # fmt: skip
+        self._base = replace(base, training=training, retain=None, compare_scratch=False)
+        self._device = choose_device(base.device)
+
+    def cost(self, config: FinetuneConfig) -> Cost:
+        """Time a few steps of a run with these settings, and count what the heaviest keeps.
+
+        Raises:
+            CheckpointError: the model cannot be read.
+            ConfigError: settings that do not fit it.
+            DataError: texts, labels or audio that cannot be used.
+        """
+        started = time.monotonic()
+        start = self._start(config)
+        splits = {"train": self.train, "dev": self.dev}
+        check(start.model, splits, ignore_unknown=config.text.ignore_unknown, progress=Progress())
+        opening_s = time.monotonic() - started
+        model, plan, training = start.model, start.plan, config.training
+        copies = Copies(self.train, model.encoder, 0, training.seed)
+        examples = _examples(model, LiveInputs(model.encoder, plan.seam, copies), self.train)
+        lengths = list(map(copies.duration_s, copies.keys))
+        steps = batching.steps(lengths, training.batch_s, seed=training.seed, epoch=0)
+        width = model.encoder.width_at(examples.inputs.cut)
+
+        def batch(step: list[int]) -> Batch:
+            return moved(load(examples, step, 0, width, config.augment, training.seed), self._device)
+
+        optimizer = adamw(plan.parameter_groups(model, training.weight_decay))
+        heaviest = max(steps, key=lambda step: sum(batching.cost_s(lengths[index]) for index in step))
+        kept = _kept_bytes(model, lambda: self._step(examples, batch(heaviest), model, optimizer))
+        chosen = steps[:: math.ceil(len(steps) / _TIMED)]
+        timings = [self._step(examples, batch(step), model, optimizer) for step in chosen]
+        share = sum(lengths[index] for step in chosen for index in step) / sum(lengths)
+        below_s, above_s = (sum(part) / share for part in zip(*timings, strict=True))
+        with_dev = 1.0 + self.dev.with_durations().duration_s / sum(lengths) * _DEV_SHARE
+        frozen = plan.seam is not None
+        trained, weights = plan.num_trained(model), sum(one.numel() for one in model.parameters())
+        stored = sum(lengths) * model.encoder.frame_rate * width * 2 * frozen
+        return Cost(
+            once_s=opening_s + below_s * with_dev * frozen,
+            epoch_s=(above_s + below_s * (not frozen)) * with_dev,
+            memory=int(4 * weights + _TRAINED_BYTES * trained + kept + stored), trained=trained, parameters=weights,
+        )  # fmt: skip
+
+    def trial(self, config: FinetuneConfig, epochs: int) -> Outcome:
+        """A whole run of so many epochs; one that goes astray comes last.
+
+        Raises:
+            StorageError: the disk has no room for what is frozen.
+        """
+        started = time.monotonic()
+        settings = replace(self._base.training, epochs=epochs)
+        config = replace(config, training=settings, retain=None, compare_scratch=False)
+        with TemporaryDirectory(dir=self._folder) as folder:
+            start = self._start(config)
+            preparation = Preparation(
+                start.model.encoder, settings, _precision(settings.precision, self._device), World(), Progress()
+            )
+            try:
+                fit(self._task(config, start, preparation, Path(folder)), preparation, resume=False)
+            except TrainingError:
+                return Outcome(epochs, math.inf, math.inf, time.monotonic() - started)
+            figures = curves.read(Path(folder))[-1]
+        return Outcome(epochs, _error(figures), figures["dev_loss"], time.monotonic() - started)
+
+    def _start(self, config: FinetuneConfig) -> StartingPoint:
+        start = starting_point(config, find(config.model), self.train, Progress())
+        start.model.to(self._device)
+        start.plan.apply(start.model, max((epoch for epoch in start.plan.wakes if epoch), default=0))
+        return start
+
+    def _task(self, config: FinetuneConfig, start: StartingPoint, preparation: Preparation, folder: Path) -> Task:
+        train, dev = (
+            _examples(start.model, preparation.inputs(manifest, start.plan.lowest_seam, name), manifest)
+            for name, manifest in (("train", self.train), ("dev", self.dev))
+        )
+        normalizer = TextNormalizer(config.text.scored_by or config.text.normalizer)
+        digest = data_digest([self.train, self.dev])
+        return Task(start.model, start.plan, train, dev, config.training, config.augment, normalizer, folder, digest)
+
+    def _step(
+        self, examples: Examples, batch: Batch, model: SpeechModel, optimizer: torch.optim.Optimizer
+    ) -> tuple[float, float]:
+        """One step of training; seconds below the seam and above it."""
+        encoder, frames = model.encoder, batch.loaded.num_frames
+        model.train()
+        begun = self._now()
+        states = examples.inputs.at_seam(batch.loaded)
+        reached = self._now()
+        low = _precision(self._base.training.precision, self._device)
+        with torch.autocast(self._device.type, low, enabled=low != torch.float32):
+            states = batch.mask(states) if batch.mask is not None else states
+            states = encoder.run(states, frames, examples.inputs.cut, encoder.depth)
+            loss = model.head.loss(states, encoder.output_frames(frames), batch.targets)
+        labels = sum(map(model.head.num_labels, batch.targets))
+        torch.autograd.backward(loss / max(labels, 1))
+        nn.utils.clip_grad_norm_([one for one in model.parameters() if one.grad is not None], 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return reached - begun, self._now() - reached
+
+    def _now(self) -> float:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.monotonic()
+
+
+def _examples(model: SpeechModel, inputs: Inputs, manifest: Manifest) -> Examples:
+    return Examples(inputs, manifest, [model.head.targets(utterance) for utterance in manifest])
+
+
+def _kept_bytes(model: SpeechModel, step: Callable[[], object]) -> int:
+    """What autograd keeps between a step's forward and backward pass, the weights themselves left out."""
+    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    sizes: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        step()
+    return sum(sizes.values())
+
+
+def _error(figures: Mapping[str, float]) -> float:
+    """What trials are compared by: characters or classes, of which there are more to tell candidates apart by."""
+    return figures["dev_cer"] if "dev_cer" in figures else figures["dev_error"]
+
+
+def _precision(wanted: str, device: torch.device) -> torch.dtype:
+    if wanted == "auto":
+        wanted = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    return torch.bfloat16 if wanted == "bfloat16" else torch.float32

@@ -1,0 +1,203 @@
+"""The card of an adapted model: `README.md` beside its weights, as the Hugging Face hub reads it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from speechxfer.errors import ConfigError
+from speechxfer.report.headline import NAMES, bounds, figures, measured_on
+from speechxfer.report.provenance import Size
+from speechxfer.report.run import FinishedRun, read_run
+from speechxfer.storage import write_text
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
+
+_TASKS = {True: "audio-classification", False: "automatic-speech-recognition"}
+#: What the hub calls our figures.
+_METRICS = {"wer": "wer", "cer": "cer", "accuracy": "accuracy", "macro_f1": "f1"}
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+#: Columns of a manifest that may say what is spoken, by its code.
+_LANGUAGE = ("language", "locale", "lang")
+
+
+def write_model_card(folder: Path) -> Path:
+    """Write `model/README.md` of a run; what stood there is replaced.
+
+    Its front matter is what the hub lists and searches; no path, file name or transcript goes into it or the text.
+
+    Raises:
+        ConfigError: the folder is no run's, or has no model yet.
+        DataError: a file of the run is damaged.
+        StorageError: the card cannot be written.
+    """
+    run = read_run(folder)
+    if not (folder / "model").is_dir():
+        raise ConfigError(f"{folder}: has no model yet; the first one is written after an epoch")
+    path = folder / "model" / "README.md"
+    write_text(path, f"---\n{_front_matter(run)}\n---\n\n{_text(run)}")
+    return path
+
+
+def _front_matter(run: FinishedRun) -> str:
+    from huggingface_hub import ModelCardData
+
+    base, language = _base(run), _language(run)
+    data = ModelCardData(
+        language=language,
+        license="unknown",
+        library_name="transformers" if _opens_in_transformers(run) else "speechxfer",
+        pipeline_tag=_TASKS[run.is_classifier],
+        tags=["speechxfer", "speech", run.config.head],
+        base_model=base if _HUB_ID.fullmatch(base) and not Path(base).exists() else None,
+        metrics=[_METRICS[name] for name in figures(run)],
+        model_name=_name(run),
+        eval_results=_results(run) or None,
+    )
+    return data.to_yaml()
+
+
+def _results(run: FinishedRun) -> list[EvalResult]:
+    from huggingface_hub import EvalResult
+
+    after = run.metrics.get("after", {})
+    data = _data(run)
+    return [
+        EvalResult(
+            task_type=_TASKS[run.is_classifier],
+            dataset_type=re.sub(r"[^\w.-]+", "-", data.lower()),
+            dataset_name=data,
+            dataset_split="test",
+            metric_type=_METRICS[name],
+            metric_name=NAMES[name],
+            metric_value=round(after[name], 4),
+        )
+        for name in figures(run)
+        if name in after
+    ]
+
+
+def _text(run: FinishedRun) -> str:
+    parts = [
+        f"# {_name(run)}",
+        f"{_base(run)} adapted to {_data(run)} with speechxfer.",
+        "## Intended use",
+        _use(run),
+        "## How to load it",
+        _loading(run),
+        "## Training data",
+        _sizes(run),
+        "## Results",
+        _measured(run),
+        "## Limits",
+        "\n".join(f"- {limit}" for limit in _limits(run)),
+        "## Licence",
+        "Not stated here. It follows from those of the pre-trained model and of the training data: put the right one "
+        "into the first lines of this file before you share the model.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _use(run: FinishedRun) -> str:
+    if run.is_classifier:
+        labels = [one["label"] for one in run.metrics.get("after", {}).get("classes", [])]
+        classes = f" ({', '.join(labels)})" if 0 < len(labels) <= 50 else ""
+        return f"Telling classes of speech apart{classes}, in audio like that it was adapted to."
+    language = f" ({spoken})" if (spoken := _language(run)) else ""
+    return f"Transcribing speech{language} that sounds like what it was adapted to."
+
+
+def _loading(run: FinishedRun) -> str:
+    command = "classify" if run.is_classifier else "transcribe"
+    shown = 'print(model.classify("clip.wav").label)' if run.is_classifier else 'print(model.transcribe("call.wav").text)'  # fmt: skip  # noqa: E501
+    lines = ["```python", "import speechxfer as sx", "", 'model = sx.load("path/to/this/folder")', shown, "```", ""]
+    lines += ["```sh", f"speechxfer {command} path/to/this/folder recording.wav", "```"]
+    if _opens_in_transformers(run):
+        task = _TASKS[run.is_classifier]
+        lines += ["", "```python", "from transformers import pipeline", ""]
+        lines += [f'print(pipeline("{task}", "path/to/this/folder")("recording.wav"))', "```"]
+    return "\n".join(lines)
+
+
+def _sizes(run: FinishedRun) -> str:
+    rows = [
+        f"| {name} | {size.utterances} | {size.audio or '?'} | {size.words or '-'} | {size.speakers or '?'} |"
+        for name, size in ((name, Size.of(manifest)) for name, manifest in run.manifests.items())
+    ]
+    head = ["| split | utterances | audio (h:mm:ss) | words | speakers |", "|---|--:|--:|--:|--:|"]
+    return "\n".join([*head, *rows]) if rows else "The manifests could not be read when this card was written."
+
+
+def _measured(run: FinishedRun) -> str:
+    after, before, dev = (run.metrics.get(name, {}) for name in ("after", "before", "dev"))
+    if not after:
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in dev.items())
+        return f"No test split was measured. On dev, which also chose the epoch: {shown}." if dev else "Not measured."
+    rows = []
+    for name in figures(run):
+        ends = bounds(after, name)
+        shown = f"[{ends[0]:.3f}, {ends[1]:.3f}]" if ends else "-"
+        untouched = f"{before[name]:.3f}" if name in before else "-"
+        rows.append(f"| {NAMES[name]} | {untouched} | {after[name]:.3f} | {shown} |")
+    head = ["| | before | adapted | interval |", "|---|--:|--:|---|"]
+    comparison = run.comparison()
+    verdict = [f"\nOf the same utterances: {comparison.verdict()}"] if comparison else []
+    return "\n".join([*head, *rows, f"\nOn the test split: {_without_name(run)}.", *verdict])
+
+
+def _without_name(run: FinishedRun) -> str:
+    """As on the page, but a file's name means nothing to others."""
+    return measured_on(run).replace(f" of {Path(run.config.test or '').name}", "", 1)
+
+
+def _limits(run: FinishedRun) -> Iterator[str]:
+    yield "Audio of another kind (microphone, noise, accent, subject) than the training data's may give other error rates than these."  # noqa: E501
+    if run.is_classifier:
+        yield "It knows only its own classes: sound of any other kind may be given one of them too."
+        return
+    if run.config.head == "ctc":
+        yield "It writes only the characters of the training text, as its normaliser writes them."
+    else:
+        yield "Its decoder may write words where nothing is said."
+    test = run.manifests.get("test")
+    speakers = {utterance.speaker for utterance in test} - {None} if test else set()
+    if len(speakers) == 1:
+        yield "The test split has a single speaker, so the figures say nothing of others."
+
+
+def _name(run: FinishedRun) -> str:
+    return run.folder.absolute().name
+
+
+def _data(run: FinishedRun) -> str:
+    return Path(run.config.test or run.config.train).absolute().parent.name
+
+
+def _base(run: FinishedRun) -> str:
+    """Where the pre-trained weights came from first; of a folder only its name."""
+    from speechxfer.encoders.checkpoints import MODEL_FILE, read_json
+
+    described: dict[str, Any] = {}
+    if (run.folder / "model" / MODEL_FILE).is_file():
+        described = read_json(run.folder / "model" / MODEL_FILE)
+    source = str(described.get("source") or run.config.model)
+    return Path(source).absolute().name if Path(source).is_dir() else source
+
+
+def _language(run: FinishedRun) -> str | None:
+    """What is spoken, where the settings or every line of the training manifest say so."""
+    if run.config.seq2seq.language:
+        return run.config.seq2seq.language
+    noted = {
+        next((str(utterance.extra[name]) for name in _LANGUAGE if utterance.extra.get(name)), "")
+        for utterance in run.manifests.get("train", [])
+    }
+    only = noted.pop() if len(noted) == 1 else ""
+    return only if re.fullmatch(r"[a-z]{2,3}", only) else None
+
+
+def _opens_in_transformers(run: FinishedRun) -> bool:
+    return (run.folder / "model" / "config.json").is_file()

@@ -1,0 +1,54 @@
+"""Whether transfer helped: the same shape trained from random weights under the same budget."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from speechxfer.config import FinetuneConfig, PlanConfig
+from speechxfer.data.manifest import Manifest
+from speechxfer.data.text import TextNormalizer
+from speechxfer.evaluation.results import Evaluation
+from speechxfer.training.before_after import difference
+from speechxfer.transfer.presets import settled
+
+FOLDER = "scratch"
+_NAMES = ("from scratch", "transfer")
+_SAYS = {
+    "better": "Transfer helped",
+    "worse": "Transfer was negative: the same shape without anything learned before does better",
+    "same": "Transfer made no difference that this data shows",
+    "unknown": "Too little data to tell whether transfer helped",
+}
+
+
+def scratch_config(config: FinetuneConfig, depth: int) -> FinetuneConfig:
+    """The same run from random weights, inside the folder of the run that it is compared with.
+
+    As many epochs, the same steps and the same chances; all of the model is trained, at the rates of that preset.
+
+    Args:
+        depth: layers of the checkpoint's encoder.
+    """
+    shape = settled(config.plan, depth)
+    plan = PlanConfig(
+        preset="from-scratch", drop_top=shape.drop_top, weighted_layers=shape.weighted_layers, train_embedding=True
+    )
+    training = replace(config.training, trackers=[])
+    return replace(
+        config, output=str(Path(config.output) / FOLDER), plan=plan, training=training, retain=None,
+        compare_scratch=False,
+    )  # fmt: skip
+
+
+def scratch_verdict(
+    manifest: Manifest, scratch: Evaluation, transfer: Evaluation, normalizer: TextNormalizer
+) -> dict[str, Any]:
+    """What can be said of transfer on a manifest that both were measured on, as plain values for JSON.
+
+    Raises:
+        DataError: an utterance without text or label.
+    """
+    found = difference(manifest, scratch, transfer, _NAMES, normalizer)
+    return {"verdict": f"{_SAYS[found.second_is]}: {found.verdict()}", "transfer_is": found.second_is}

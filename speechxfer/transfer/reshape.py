@@ -1,0 +1,57 @@
+"""What of a pre-trained encoder is taken over, before anything is frozen or trained."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from speechxfer.config import PlanConfig
+from speechxfer.encoders import restore_encoder
+from speechxfer.encoders.base import Encoder
+from speechxfer.errors import ConfigError
+from speechxfer.transfer.presets import settled
+
+
+def reshape(config: PlanConfig, encoder: Encoder) -> PlanConfig:
+    """Drop upper layers, begin anew in others or in all, stack layers for a weighted sum.
+
+    Returns:
+        What remains to be done with the encoder as it is now, in its own terms: no preset and nothing to drop any more.
+
+    Raises:
+        ConfigError: nothing would be left, or settings that exclude each other.
+    """
+    config = settled(config, encoder.depth)
+    if config.from_scratch:
+        _check_scratch(config)
+    if config.drop_top:
+        encoder.drop_top(config.drop_top)
+    if (config.reinit_top or 0) > encoder.depth:
+        raise ConfigError(f"plan.reinit_top is {config.reinit_top}, but the encoder has {encoder.depth} layers; wanted at most {encoder.depth}")  # fmt: skip  # noqa: E501
+    if config.reinit_top:
+        encoder.reinit_top(config.reinit_top)
+    if config.from_scratch:
+        encoder.load_state_dict(restore_encoder(encoder.describe()).state_dict())
+    if config.weighted_layers is not None:
+        encoder.set_stacked(config.weighted_layers)
+    return replace(config, drop_top=None)
+
+
+def needs_new_head(config: PlanConfig, encoder: Encoder) -> bool:
+    """Whether a head that was trained on the encoder as it was reads something else after `reshape`."""
+    restacked = config.weighted_layers is not None and config.weighted_layers != encoder.stacked
+    settings = settled(config, encoder.depth)
+    return bool(settings.drop_top or settings.reinit_top or settings.from_scratch) or restacked
+
+
+#: What of a plan goes together with random weights throughout.
+_FREE = {
+    "freeze_below": (None, 0), "train_top": (None,), "freeze_frontend": (None, False), "head_top": (None,),
+    "train_embedding": (None, True), "reinit_top": (None, 0), "lora_rank": (None, 0),
+}  # fmt: skip
+
+
+def _check_scratch(config: PlanConfig) -> None:
+    """Nothing of what is random may stay so."""
+    for name, free in _FREE.items():
+        if (value := getattr(config, name)) not in free:
+            raise ConfigError(f"plan.from_scratch trains everything from random weights, which leaves no place for plan.{name} ({value}); leave one of them out")  # fmt: skip  # noqa: E501

@@ -1,0 +1,64 @@
+"""`speechxfer report`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from speechxfer.cli import main
+from speechxfer.config import FinetuneConfig, to_dict
+
+
+def run_folder(path: Path) -> Path:
+    import tomli_w
+
+    path.mkdir()
+    config = FinetuneConfig(model="tiny", train="train.jsonl", dev="dev.jsonl", output=str(path))
+    (path / "config.toml").write_text(tomli_w.dumps(to_dict(config)))
+    return path
+
+
+def test_writes_the_page_and_says_where_it_is(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run")
+    result = CliRunner().invoke(main, ["report", str(folder)])
+    assert result.exit_code == 0, result.output
+    assert result.output == f"{folder}/report.html\n"
+    assert "<h1>run</h1>" in (folder / "report.html").read_text()
+    assert not (folder / "model").exists()
+
+
+def test_writes_the_model_card_where_asked(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run")
+    result = CliRunner().invoke(main, ["report", str(folder), "--model-card"])
+    assert result.exit_code == 2
+    assert f"Error: {folder}: has no model yet" in result.output
+    (folder / "model").mkdir()
+    result = CliRunner().invoke(main, ["report", str(folder), "--model-card"])
+    assert result.output.splitlines() == [f"{folder}/report.html", f"{folder}/model/README.md"]
+
+
+def test_what_is_no_run_is_told_in_a_line(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run")
+    (folder / "model").mkdir()
+    for given, told in (
+        (tmp_path / "nowhere", "there is no such folder"),
+        (folder / "config.toml", "is a file; wanted the folder of a run"),
+        (tmp_path, "is not a run (no config.toml)"),
+        (folder / "model", f"did you mean {folder}?"),
+    ):
+        result = CliRunner().invoke(main, ["report", str(given)])
+        assert result.exit_code == 2
+        assert told in result.output
+        assert result.output.count("\n") == 1
+
+
+def test_needs_no_torch(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run")
+    program = (
+        "import sys; from speechxfer.report import write_report; from pathlib import Path; "
+        f"write_report(Path({str(folder)!r})); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -1,0 +1,171 @@
+"""Whole plans of a tiny model: what is measured, chosen and written is what a run then does."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import speechxfer as sx
+from speechxfer.cli import main
+from speechxfer.cli.plan import seconds
+from speechxfer.config import PlanConfig, TrainingConfig
+from speechxfer.errors import ConfigError
+from speechxfer.planner.candidates import candidates
+from speechxfer.planner.planner import make_plan
+from speechxfer.planner.probe import Probe, Row
+from speechxfer.planner.trial import Bench
+
+
+@pytest.fixture
+def base(spoken: dict[str, Path], whisper_folder: Path) -> sx.FinetuneConfig:
+    return sx.FinetuneConfig(
+        model=str(whisper_folder), train=str(spoken["train"]), dev=str(spoken["dev"]), output="", device="cpu",
+        training=TrainingConfig(epochs=2, batch_s=4.0),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def bench(base: sx.FinetuneConfig, tmp_path: Path) -> Bench:
+    train, dev = (sx.Manifest.read(path).with_durations() for path in (base.train, base.dev))
+    return Bench(base, train, dev, tmp_path)
+
+
+def as_preset(base: sx.FinetuneConfig, preset: str) -> sx.FinetuneConfig:
+    return replace(base, plan=PlanConfig(preset=preset))
+
+
+def test_what_is_trained_costs_memory(base: sx.FinetuneConfig, bench: Bench) -> None:
+    costs = {name: bench.cost(as_preset(base, name)) for name in ("feature-extraction", "fine-tune-top", "fine-tune")}
+    trained, memory = ([getattr(cost, name) for cost in costs.values()] for name in ("trained", "memory"))
+    assert trained == sorted(trained)
+    assert memory == sorted(memory)
+    whole = costs["fine-tune"]
+    # Weights; their gradients and two moments; and what the backward pass needs is more than all of that here.
+    assert whole.memory > 4 * whole.parameters + 12 * whole.trained
+    assert whole.run_s(3) == pytest.approx(whole.once_s + 3 * whole.epoch_s)
+
+
+def test_a_trial_is_a_run_and_leaves_nothing_but_the_cache(
+    base: sx.FinetuneConfig, bench: Bench, tmp_path: Path
+) -> None:
+    config = as_preset(base, "fine-tune-top")
+    first = bench.trial(config, 2)
+    folder = tmp_path / "run"
+    sx.finetune(replace(config, output=str(folder)))
+    line = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+    assert (first.error, first.loss) == pytest.approx((line["dev_cer"], line["dev_loss"]), rel=1e-3)
+    assert (tmp_path / "cache" / "frozen").is_dir()
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.safetensors")}
+    assert bench.trial(config, 2).loss == first.loss
+    assert kept == {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.safetensors")}
+    assert {path.name for path in tmp_path.iterdir()} == {"cache", "corpus", "run"}
+
+
+def test_a_trial_that_goes_astray_comes_last(base: sx.FinetuneConfig, bench: Bench) -> None:
+    astray = replace(base, plan=PlanConfig(preset="fine-tune", encoder_lr=0.99, head_lr=0.99))
+    outcome = bench.trial(replace(astray, training=replace(base.training, clip_norm=1e9)), 1)
+    assert outcome.loss > bench.trial(as_preset(base, "fine-tune"), 1).loss
+
+
+def test_variations_stand_behind_what_is_usual() -> None:
+    rows = tuple(Row(str(cut), cut, error, {"cer": error}) for cut, error in ((None, 0.8), (0, 0.6), (1, 0.2), (4, 0.3)))  # fmt: skip  # noqa: E501
+    probes = {"m": Probe("m", "ctc", 4, 1.0, 1.0, rows)}
+    names = [one.name for one in candidates(["m"], ["fine-tune", "lower-layers", "lora"], probes, "ctc", vary=True)]
+    assert names[:3] == ["fine-tune", "lower-layers", "lora"]
+    assert names[3:5] == ["fine-tune, encoder_lr 0.0001", "fine-tune, encoder_lr 0.0009"]
+    assert names[-1] == "lower-layers, drop_top 3"
+    assert len(candidates(["m"], ["lora"], probes, "ctc", vary=False)) == 1
+
+
+def test_models_and_presets_are_compared(base: sx.FinetuneConfig, whisper_folder: Path, tmp_path: Path) -> None:
+    twin = tmp_path / "twin"
+    twin.symlink_to(whisper_folder)
+    models = [str(whisper_folder), str(twin)]
+    plan = make_plan(base, models, 120.0, presets=["fine-tune-top", "feature-extraction"], vary=False)
+    assert {(Path(one.model).name, one.preset) for one in plan.costs} == {
+        (name, preset) for name in (whisper_folder.name, "twin") for preset in ("fine-tune-top", "feature-extraction")
+    }
+    assert plan.choice == plan.ranking()[0]
+    assert plan.spent_s < 120.0
+    assert plan.settings()["model"] == plan.choice.model
+    errors = {one: outcome.loss for one, outcome in plan.rounds[-1].items()}
+    assert errors[plan.choice] == min(errors.values())
+
+
+def test_a_budget_shorter_than_one_epoch_says_what_fits(base: sx.FinetuneConfig) -> None:
+    with pytest.raises(ConfigError, match=r"budget of 0 s is shorter than one epoch: .* (fit|fits).*--budget \d+s"):
+        make_plan(base, [base.model], 0.01)
+
+
+@pytest.fixture
+def planning(base: sx.FinetuneConfig) -> list[str]:
+    return [
+        "--model", base.model, "--train", base.train, "--dev", base.dev, "--set", "training.batch_s=4.0",
+        "--epochs", "1", "--device", "cpu",
+    ]  # fmt: skip
+
+
+def test_what_plan_writes_finetune_reads(planning: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "plans" / "plan.toml"
+    only = ["--preset", "fine-tune-top", "--preset", "feature-extraction", "--no-vary", "--budget", "1m"]
+    result = CliRunner().invoke(main, ["plan", *planning, *only, "--output", str(path)])
+    assert result.exit_code == 0, result.output
+    assert {item.name for item in path.parent.iterdir()} == {"plan.toml", "plan.md", "plan.png", "plan.json"}
+    written = tomllib.loads(path.read_text())
+    assert written["training"] == {"epochs": 1}
+    page = path.with_suffix(".md").read_text()
+    assert "case 2, little data, far" in page
+    assert written["plan"]["preset"] in page
+    files = [*planning[2:6], "--set", "training.batch_s=4.0", "--device", "cpu"]
+    run = CliRunner().invoke(main, ["finetune", "--plan", str(path), *files, "--output", str(tmp_path / "run")])
+    assert run.exit_code == 0, run.output
+    assert tomllib.loads((tmp_path / "run" / "config.toml").read_text())["plan"]["preset"] == written["plan"]["preset"]
+
+
+def test_plan_auto_plans_first_and_resumes_with_the_same_plan(
+    planning: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from speechxfer.cli import plan
+
+    made: list[Any] = []
+    make = plan.planned
+
+    def planned(config: sx.FinetuneConfig, *arguments: Any) -> None:
+        made.append(arguments)
+        make(config, *arguments, presets=("feature-extraction",), vary=False)
+
+    monkeypatch.setattr(plan, "planned", planned)
+    arguments = ["finetune", "--plan", "auto", *planning, "--output", str(tmp_path / "run")]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    assert tomllib.loads((tmp_path / "run" / "config.toml").read_text())["plan"]["preset"] == "feature-extraction"
+    resumed = CliRunner().invoke(main, [*arguments, "--resume"])
+    assert resumed.exit_code == 0, resumed.output
+    assert len(made) == 1
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    several = CliRunner().invoke(main, arguments)
+    assert "--plan auto: several processes would plan at once" in several.output
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("90s", 90.0), ("15m", 900.0), ("1.5h", 5400.0), ("20", 20.0)])
+def test_times(text: str, wanted: float) -> None:
+    assert seconds(text) == wanted
+
+
+@pytest.mark.parametrize("text", ["", "0m", "5 days", "-3m"])
+def test_what_is_no_time(text: str) -> None:
+    with pytest.raises(ConfigError, match="wanted a time, for instance 90s"):
+        seconds(text)
+
+
+def test_bad_options_are_told(planning: list[str], classes: Callable[..., Path]) -> None:
+    named = CliRunner().invoke(main, ["plan", *planning, "--output", "plan.txt"])
+    assert "wanted a name that ends in .toml" in named.output
+    unknown = CliRunner().invoke(main, ["plan", *planning, "--preset", "magic", "--output", "plan.toml"])
+    assert "preset 'magic' is not known; wanted one of feature-extraction" in unknown.output

@@ -1,0 +1,135 @@
+"""Run folders as `finetune` leaves them, written by hand: no model is trained to look at a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+import tomli_w
+
+from speechxfer.config import FinetuneConfig, build, merge, to_dict
+from speechxfer.data.manifest import Manifest, data_digest
+from speechxfer.data.text import TextNormalizer
+from speechxfer.decoding.hypothesis import Classification, Hypothesis
+from speechxfer.evaluation.results import compare
+from tests.conftest import tone
+
+SAID = ["a b c", "b c", "c a b", "b b", "a c c", "c b a", "a", "b a"]
+BEFORE = ["x x x", "x", "x x", "", "x", "x y", "x", "y"]
+AFTER = ["a b c", "b a c", "c b", "b b", "a c b", "c b a", "a", "b a"]
+
+
+@dataclass
+class Folder:
+    """A run folder in the making: change what stands in it, then write the page."""
+
+    path: Path
+    corpus: Path
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def manifest(self, name: str, rows: Sequence[dict[str, Any]]) -> Manifest:
+        """Write a manifest whose audio is one short file."""
+        self.corpus.mkdir(exist_ok=True)
+        soundfile.write(self.corpus / "tone.wav", tone("abc"), 16_000)
+        path = self.corpus / f"{name}.jsonl"
+        path.write_text("".join(json.dumps({"audio": "tone.wav", "duration": 0.5, **row}) + "\n" for row in rows))
+        return Manifest.read(path)
+
+    def config(self, **settings: Any) -> FinetuneConfig:
+        """Write `config.toml`."""
+        names = {name: str(self.corpus / f"{name}.jsonl") for name in ("train", "dev", "test")}
+        self.settings = merge([{"model": "org/tiny", **names, "output": str(self.path)}, self.settings, settings])
+        config = build(FinetuneConfig, {name: value for name, value in self.settings.items() if value is not None})
+        self.path.mkdir(exist_ok=True)
+        (self.path / "config.toml").write_text(tomli_w.dumps(to_dict(config)))
+        return config
+
+    def write(self, name: str, value: Any) -> None:
+        (self.path / name).write_text(json.dumps(value))
+
+    def read(self, name: str) -> Any:
+        return json.loads((self.path / name).read_text())
+
+    def update(self, name: str, **values: Any) -> None:
+        self.write(name, {**self.read(name), **values})
+
+    def epochs(self, count: int, **values: Sequence[float]) -> None:
+        lines = [
+            {
+                "epoch": number + 1,
+                "loss": 3.0 / (number + 1),
+                **{name: column[number] for name, column in values.items()},
+            }
+            for number in range(count)
+        ]
+        (self.path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    def said(self, name: str, test: Manifest, texts: Sequence[str]) -> None:
+        """Write `before.json` or `after.json`, and what it comes to into `metrics.json`."""
+        self.write(f"{name}.json", {"data": data_digest([test]), "hypotheses": list(texts)})
+        if "label" in json.loads((self.corpus / "test.jsonl").read_text().splitlines()[0]):
+            labels = tuple(sorted({str(one.label) for one in test}))
+            found = compare(
+                test,
+                [Classification(labels, tuple(0.9 * (label == text) for label in labels)) for text in texts],
+                TextNormalizer(),
+            )
+        else:
+            found = compare(test, [Hypothesis(text) for text in texts], TextNormalizer())
+        self.update("metrics.json", **{name: found.to_dict()})
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Folder:
+    """Manifests and settings, as a run has them before its first epoch ends."""
+    folder = Folder(tmp_path / "run", tmp_path / "spoken-letters")
+    people = [("ann", "f", 31), ("bob", "m", 52)]
+    rows = []
+    for number, text in enumerate(SAID):
+        speaker, gender, age = people[number % 2]
+        rows.append({"text": text, "speaker": speaker, "gender": gender, "age": age, "language": "it"})
+    for name in ("train", "dev", "test"):
+        folder.manifest(name, rows)
+    folder.config()
+    return folder
+
+
+@pytest.fixture
+def finished(empty: Folder) -> Folder:
+    """A run of two epochs that wrote everything."""
+    empty.epochs(2, dev_loss=[2.0, 1.0], dev_wer=[0.9, 0.2], dev_cer=[0.5, 0.1])
+    dev = {"wer": 0.2, "cer": 0.1}
+    empty.write("metrics.json", {"dev": dev, "best_epoch": 2, "epochs": 2, "steps": 20})
+    test = Manifest.read(empty.corpus / "test.jsonl")
+    empty.said("before", test, BEFORE)
+    empty.said("after", test, AFTER)
+    empty.write("plan.json", {"trained": 70, "total": 170, "columns": ["part", "state", "rate", "from epoch", "parameters"], "rows": [["layer 1", "frozen", "", "", "100"], ["ctc head", "trained", "0.003", "1", "70"]]})  # fmt: skip  # noqa: E501
+    empty.write(
+        "environment.json",
+        {"python": "3.11.2", "torch": "2.11.0", "device": "cpu", "command": "speechxfer finetune --epochs 2"},
+    )
+    (empty.path / "model").mkdir()
+    (empty.path / "model" / "config.json").write_text("{}")
+    return empty
+
+
+@pytest.fixture
+def classified(tmp_path: Path) -> Callable[[Sequence[str], Sequence[str]], Folder]:
+    """A run that tells classes, from the labels of its test split and what it says of them."""
+
+    def make(labels: Sequence[str], told: Sequence[str]) -> Folder:
+        folder = Folder(tmp_path / "classes", tmp_path / "commands")
+        for name in ("train", "dev", "test"):
+            test = folder.manifest(name, [{"label": label} for label in labels])
+        folder.config(head="classification")
+        folder.epochs(2, dev_error=[0.5, 0.25], dev_macro_f1=[0.5, 0.75])
+        folder.write("metrics.json", {"dev": {"error": 0.25, "macro_f1": 0.75}, "best_epoch": 2, "epochs": 2})
+        folder.said("after", test, told)
+        return folder
+
+    return make

@@ -1,0 +1,67 @@
+"""The study's book-keeping: cells that are done are passed over, figures are compared the right way round."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts import study_transfer
+from scripts.study_transfer import BEGIN, END, Cell, Setting, append, figures, fill, read, worse, write_page
+
+SETTING = Setting("ivr-it", 5.0, "wav2vec2-nano")
+
+
+def line(preset: str, seed: int = 1, **test: Any) -> dict[str, Any]:
+    return {**Cell(SETTING, preset, seed, 20).key, "test": {"interval": [0.1, 0.3], **test}, "wall_s": 60.0, "memory_mb": 900}  # fmt: skip  # noqa: E501
+
+
+def test_cells_that_are_done_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    def apart(cell: Cell, threads: int) -> dict[str, Any] | None:
+        ran.append(cell.preset)
+        return None if cell.preset == "lora" else line(cell.preset, wer=0.2)
+
+    monkeypatch.setattr(study_transfer, "apart", apart)
+    cells = [Cell(SETTING, preset, 1, 20) for preset in ("fine-tune", "lora", "lower-layers")]
+    results = tmp_path / "results.jsonl"
+    append(results, line("fine-tune", wer=0.3))
+    fill(cells, results, threads=1)
+    assert ran == ["lora", "lower-layers"]
+    assert [item["preset"] for item in read(results)] == ["fine-tune", "lower-layers"]
+
+
+def test_figures_are_means_over_seeds_and_less_is_better() -> None:
+    lines = [line("a", wer=0.2), line("a", 2, wer=0.4), line("b", wer=0.25)]
+    assert figures(lines) == pytest.approx({"a": 0.3, "b": 0.25})
+    assert worse(0.3, 0.25) == pytest.approx(0.2)
+    accuracies = figures([line("a", accuracy=0.9), line("b", accuracy=0.99)])
+    assert worse(accuracies["a"], accuracies["b"]) == pytest.approx(1 / 11)
+    assert worse(0.0, 0.0) == 0.0
+
+
+def test_the_page_keeps_what_stands_around_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "transfer.md"
+    page.write_text(f"# Ours\n\nBefore.\n\n{BEGIN}\n\nold\n\n{END}\nAfter.\n")
+    monkeypatch.setattr(study_transfer, "PAGE", page)
+    results, judged = tmp_path / "results.jsonl", tmp_path / "results-judged.jsonl"
+    append(results, line("fine-tune", wer=0.2))
+    append(results, line("lora", wer=0.3))
+    append(
+        judged,
+        {
+            "corpus": "ivr-it", "minutes": 5.0, "model": "wav2vec2-nano", "case": 2, "textbook": "lower-layers",
+            "best": "fine-tune", "choice": "lora", "worse": 0.5, "share": 0.09,
+        },
+    )  # fmt: skip
+    write_page(results, judged)
+    written = page.read_text()
+    assert "| fine-tune | **0.200** [0.100, 0.300], 60 s, 900 MB |" in written
+    assert "At most 5% worse than the best in 0 of 1 settings." in written
+    assert "old" not in written
+    assert written.startswith("# Ours\n\nBefore.")
+    assert written.endswith(f"{END}\nAfter.\n")
+    write_page(results, judged)
+    assert page.read_text() == written

@@ -1,0 +1,112 @@
+"""What a run leaves in its folder, and that it is the same however the run came to its end."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+from click.testing import CliRunner
+
+from speechxfer.cli import main
+from speechxfer.config import to_dict
+from speechxfer.data.manifest import Manifest, data_digest
+from speechxfer.training.fit import _Loop
+from tests.training.conftest import Runs
+
+SHORT: dict[str, Any] = {"training": {"epochs": 2, "batch_s": 8.0}}
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def test_the_folder_says_what_was_done_with_what_and_what_came_of_it(forgetful: Runs) -> None:
+    folder, test = forgetful.folder / "second", Manifest.read(forgetful.base["test"])
+    for name in ("before", "after"):
+        said = read(folder / f"{name}.json")
+        assert said["data"] == data_digest([test])
+        assert len(said["hypotheses"]) == len(test)
+    figures = read(folder / "metrics.json")
+    assert figures["after"]["intervals"]["bounds"]["wer"]
+    assert figures["notes"][0].startswith("Test split: after is better than before: WER 0.")
+    plan = read(folder / "plan.json")
+    assert 0 < plan["trained"] < plan["total"]  # positions are given
+    assert all(len(row) == len(plan["columns"]) for row in plan["rows"])
+    environment = read(folder / "environment.json")
+    assert {"python", "torch", "transformers", "speechxfer", "device", "command", "precision"} <= environment.keys()
+    assert environment["processes"] == "1"
+    assert (folder / "report.html").is_file()
+    assert (folder / "model" / "README.md").is_file()
+
+
+def test_overwriting_removes_all_that_the_run_had_written(forgetful: Runs) -> None:
+    settings = to_dict(forgetful.config("again", SHORT))
+    path = forgetful.folder / "again.toml"
+    path.write_text(tomli_w.dumps(settings))
+    assert CliRunner().invoke(main, ["finetune", "--config", str(path)]).exit_code == 0
+    (forgetful.folder / "again" / "interpolation.json").write_text("[]")
+    done = CliRunner().invoke(main, ["finetune", "--config", str(path), "--overwrite", "--set", "test="])
+    assert done.exit_code != 0  # "" is no manifest, and nothing is lost over it
+    assert (forgetful.folder / "again" / "interpolation.json").is_file()
+    del settings["test"], settings["retain"]
+    path.write_text(tomli_w.dumps(settings))
+    assert CliRunner().invoke(main, ["finetune", "--config", str(path), "--overwrite"]).exit_code == 0
+    left = {item.name for item in (forgetful.folder / "again").iterdir()}
+    assert not left & {"before.json", "after.json", "retain_before.json", "retain_after.json", "interpolation.json"}
+
+
+def test_interrupted_with_something_to_retain_it_ends_where_it_would_have(
+    forgetful: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noisy: dict[str, Any] = {"training": {"epochs": 2, "batch_s": 8.0, "dropout": 0.1}}
+    replay = {"retention": {"replay": str(forgetful.folder / "old.jsonl")}}
+    forgetful.run("whole", noisy, replay)
+    real = _Loop._step
+
+    def stopping(loop: Any, at: Any, *arguments: Any) -> None:
+        if at.step == 9:
+            raise KeyboardInterrupt
+        real(loop, at, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Loop, "_step", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            forgetful.run("stopped", noisy, replay)
+    forgetful.run("stopped", noisy, replay, resume=True)
+    assert forgetful.metrics("stopped") == forgetful.metrics("whole")
+    ends = [read(forgetful.folder / name / "metrics.json") for name in ("stopped", "whole")]
+    assert ends[0]["retained"] == ends[1]["retained"]
+
+
+@pytest.mark.slow
+def test_two_processes_retain_and_compare_what_one_does(forgetful: Runs) -> None:
+    alone = {**SHORT, "compare_scratch": True, "training": {"epochs": 2, "batch_s": 8.0}}
+    forgetful.run("one", alone)
+    settings = tomllib.loads(tomli_w.dumps(to_dict(forgetful.config("two", alone))))
+    path = forgetful.folder / "two.toml"
+    path.write_text(tomli_w.dumps(settings))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "speechxfer", "finetune", "--config", str(path)]  # fmt: skip  # noqa: E501
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    for name in ("loss", "dev_loss", "gradient_norm"):
+        one, two = ([line[name] for line in forgetful.metrics(run)] for run in ("one", "two"))
+        assert two == pytest.approx(one, abs=1e-3)
+    ends = [read(forgetful.folder / name / "metrics.json") for name in ("one", "two")]
+    assert ends[1]["retained"]["after"]["wer"] == pytest.approx(ends[0]["retained"]["after"]["wer"], abs=0.05)
+    assert ends[1]["scratch"]["verdict"]
+
+
+def test_the_options_of_the_command_are_the_settings(forgetful: Runs) -> None:
+    options = ["--retain", "kept.jsonl", "--replay", "old.jsonl", "--replay-share", "0.3", "--compare-scratch"]
+    given = ["--model", "none/such", "--train", "t.jsonl", "--dev", "d.jsonl", "--output", str(forgetful.folder / "x")]
+    done = CliRunner().invoke(main, ["finetune", *given, *options, "--track", "nobody"])
+    assert done.exit_code == 2
+    assert "'nobody' is not one of 'mlflow', 'trackio', 'wandb'" in done.output
+    done = CliRunner().invoke(main, ["finetune", *given, *options, "--set", "retention.replay_share=7"])
+    assert "retention.replay_share is 7.0; wanted at least 0 and less than 1" in done.output

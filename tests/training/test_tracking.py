@@ -1,0 +1,141 @@
+"""TensorBoard's event files, and other trackers by name."""
+
+from __future__ import annotations
+
+import importlib.util
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import accelerate.tracking
+import pytest
+from tensorboardX.proto.event_pb2 import Event
+
+from speechxfer.errors import ConfigError
+from speechxfer.training import tracking
+from speechxfer.training.tracking import Tracked
+from tests.training.conftest import Heard, Runs
+
+SHORT: dict[str, Any] = {"training": {"epochs": 2}}
+
+
+def events(folder: Path) -> Iterator[Any]:
+    """What the event files hold: records of a length (8 bytes and 4 of checksum), an event and 4 bytes of checksum."""
+    for path in sorted((folder / tracking.FOLDER).glob("*tfevents*")):
+        data = path.read_bytes()
+        while data:
+            (size,) = struct.unpack("<Q", data[:8])
+            yield Event.FromString(data[12 : 12 + size])
+            data = data[16 + size :]
+
+
+def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    found: dict[str, list[tuple[int, float]]] = {}
+    for event in events(folder):
+        for value in event.summary.value:
+            found.setdefault(value.tag, []).append((event.step, value.simple_value))
+    return found
+
+
+class Notebook:
+    """Stands for a service: remembers what it is told."""
+
+    made: ClassVar[list[Notebook]] = []
+
+    def __init__(self, project: str, name: str) -> None:
+        self.project, self.name, self.lines, self.finished = project, name, [], False
+        self.settings: dict[str, Any] = {}
+        Notebook.made.append(self)
+
+    def start(self) -> None:
+        pass
+
+    def store_init_configuration(self, values: dict[str, Any]) -> None:
+        self.settings = values
+
+    def log(self, values: dict[str, float], step: int) -> None:
+        self.lines.append((step, values))
+
+    def finish(self) -> None:
+        self.finished = True
+
+
+class Failing(Notebook):
+    def log(self, values: dict[str, float], step: int) -> None:
+        raise ConnectionError("nobody answers")
+
+
+@pytest.fixture
+def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name == "wandb" else real(name))
+    Notebook.made.clear()
+
+
+def test_every_epoch_and_some_steps_are_in_tensorboard(runs: Runs) -> None:
+    runs.run("run")
+    found, lines = scalars(runs.folder / "run"), runs.metrics("run")
+    assert found["dev/wer"] == [(line["step"], pytest.approx(line["dev_wer"])) for line in lines]
+    assert found["epoch/loss"] == [(line["step"], pytest.approx(line["loss"])) for line in lines]
+    assert {"dev/loss", "epoch/gradient_norm", "epoch/encoder_rate", "epoch/head_rate", "epoch/padding"} <= found.keys()
+    steps = [step for step, _ in found["train/loss"]]
+    assert steps == list(range(10, lines[-1]["step"] + 1, 10))
+
+
+@pytest.mark.usefixtures("_installed")
+def test_a_tracker_is_told_the_settings_and_every_epoch(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(accelerate.tracking.LOGGER_TYPE_TO_CLASS, "wandb", Notebook)
+    runs.run("run", SHORT, {"training": {"trackers": ["wandb"]}})
+    (book,) = Notebook.made
+    assert (book.project, book.name, book.finished) == ("speechxfer", "run", True)
+    assert book.settings["training.epochs"] == 2
+    assert [values["dev/wer"] for _, values in book.lines if "dev/wer" in values] == [
+        line["dev_wer"] for line in runs.metrics("run")
+    ]
+
+
+@pytest.mark.usefixtures("_installed")
+def test_a_tracker_that_fails_on_the_way_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(accelerate.tracking.LOGGER_TYPE_TO_CLASS, "wandb", Failing)
+    heard = Heard()
+    tracked = Tracked(tmp_path / "run", ["wandb"], {}, heard)
+    tracked.begin(0)
+    for step in (1, 2):
+        tracked.log({"loss": 1.0}, step)
+    tracked.close()
+    assert heard.messages == ["wandb: takes no more figures (nobody answers); the run goes on without it"]
+    assert [step for step, _ in scalars(tmp_path / "run")["loss"]] == [1, 2]
+    assert not Notebook.made[-1].finished
+
+
+@pytest.mark.usefixtures("_installed")
+def test_a_tracker_that_cannot_start_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(project: str, name: str) -> None:
+        raise PermissionError("no API key")
+
+    monkeypatch.setitem(accelerate.tracking.LOGGER_TYPE_TO_CLASS, "wandb", refusing)
+    with pytest.raises(ConfigError, match=r"wandb cannot be started \(no API key\); .*--track wandb"):
+        Tracked(tmp_path, ["wandb"], {}).begin(0)
+
+
+def test_a_missing_package_and_an_unknown_name_are_told_before_the_work(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "mlflow" else name)
+    with pytest.raises(ConfigError, match="the package mlflow is not installed; pip install mlflow"):
+        runs.run("run", {"training": {"trackers": ["mlflow"]}})
+    assert not (runs.folder / "run").exists()
+    with pytest.raises(ConfigError, match="trackers is 'visdom'; wanted mlflow, trackio or wandb"):
+        runs.config("run", {"training": {"trackers": ["visdom"]}})
+    with pytest.raises(ConfigError, match=r"training\.trackers is 'wandb'; wanted a list"):
+        runs.config("run", {"training": {"trackers": "wandb"}})
+
+
+def test_what_was_written_beyond_the_checkpoint_is_purged_on_resuming(tmp_path: Path) -> None:
+    tracked = Tracked(tmp_path, [], {})
+    tracked.begin(7)
+    tracked.log({"loss": 1.0}, 8)
+    tracked.close()
+    started = [event for event in events(tmp_path) if event.HasField("session_log")]
+    assert [event.step for event in started] == [8]  # from there on, TensorBoard forgets what it had
