@@ -88,7 +88,7 @@ def as_generated(name: str, model: sx.SpeechModel, manifest: sx.Manifest) -> str
     for utterance in manifest:
         waveform = read(utterance)
         features = extractor(waveform, sampling_rate=16_000, return_tensors="pt").input_features
-        tokens = theirs.generate(features, max_new_tokens=200)
+        tokens = theirs.generate(features)
         text = tokenizer.decode(tokens[0], skip_special_tokens=True).strip()
         equal += text == model.recognise([waveform])[0].text
     return f"{equal} of {len(manifest)}"

@@ -140,7 +140,7 @@ class Seq2SeqPeer:
     def write(self, model: Any, example: Example) -> str:
         """What `generate` writes for an utterance, greedily."""
         model.config.use_cache = True
-        tokens = model.generate(example["input_features"][None].to(self.job.device), max_new_tokens=200)
+        tokens = model.generate(example["input_features"][None].to(self.job.device))
         return str(self.tokenizer.decode(tokens[0], skip_special_tokens=True))
 
 
