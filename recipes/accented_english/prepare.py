@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 import speechxfer as sx
+from speechxfer.cli import Command
 
 URL = "https://www.openslr.org/resources/101/speechocean762.tar.gz"
 #: Every so many speakers of the training half are dev.
@@ -59,7 +60,7 @@ def _table(path: Path) -> dict[str, str]:
     return {key: value.strip() for key, _, value in (line.replace("\t", " ").partition(" ") for line in lines)}
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--corpus", type=click.Path(path_type=Path), help="Where it already is (default: fetched to --output).")
 @click.option("--test-manifest", default="test", show_default=True, help="Name of the half that is measured.")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("data/accented-english"), show_default=True)
@@ -83,7 +84,4 @@ def prepare(corpus: Path | None, test_manifest: str, output: Path) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        prepare()
-    except sx.SpeechxferError as error:
-        raise SystemExit(f"Error: {error}") from None
+    prepare()

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 import speechxfer as sx
-from speechxfer.cli.finetune import show
-from speechxfer.cli.terminal import TerminalProgress
+from speechxfer.cli import Command
+from speechxfer.cli.finetune import run
 from speechxfer.config import build, merge, parse_assignment, read_toml
 
 HERE = Path(__file__).parent
@@ -24,7 +24,7 @@ ROWS: dict[str, dict[str, Any]] = {
 }
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--row", type=click.Choice(list(ROWS)), default="seq2seq", show_default=True)
 @click.option("--data", type=click.Path(path_type=Path), default=Path("data/accented-english"), show_default=True)
 @click.option("--output", type=click.Path(), help="Folder for the run (default: runs/accented-english-ROW).")
@@ -38,12 +38,8 @@ def train(
     files = {split: str(data.resolve() / f"{split}.jsonl") for split in ("train", "dev", "test")}
     layers = [read_toml(HERE / "recipe.toml"), ROWS[row], files, {"output": output or f"runs/accented-english-{row}"}]
     config = build(sx.FinetuneConfig, merge([*layers, *map(parse_assignment, assignments)]))
-    progress = TerminalProgress()
-    show(sx.finetune(config, resume=resume, overwrite=overwrite, progress=progress), progress)
+    run(config, resume=resume, overwrite=overwrite)
 
 
 if __name__ == "__main__":
-    try:
-        train()
-    except sx.SpeechxferError as error:
-        raise SystemExit(f"Error: {error}") from None
+    train()

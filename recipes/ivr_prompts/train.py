@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 import speechxfer as sx
-from speechxfer.cli.finetune import show
-from speechxfer.cli.terminal import TerminalProgress
+from speechxfer.cli import Command
+from speechxfer.cli.finetune import run
 from speechxfer.config import build, merge, parse_assignment, read_toml
 
 HERE = Path(__file__).parent
@@ -24,7 +24,7 @@ HEADS: dict[str, dict[str, Any]] = {
 }
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--language", type=click.Choice(["en", "es", "fr", "it", "ru"]), default="it", show_default=True)
 @click.option("--head", type=click.Choice(list(HEADS)), default="ctc", show_default=True)
 @click.option(
@@ -52,12 +52,8 @@ def train(
     spoken = {"seq2seq": {"language": language}} if head == "seq2seq" else {}
     settings = [read_toml(HERE / "recipe.toml"), HEADS[head], {"model": model} if model else {}, spoken, files, where]
     config = build(sx.FinetuneConfig, merge([*settings, *map(parse_assignment, assignments)]))
-    progress = TerminalProgress()
-    show(sx.finetune(config, resume=resume, overwrite=overwrite, progress=progress), progress)
+    run(config, resume=resume, overwrite=overwrite)
 
 
 if __name__ == "__main__":
-    try:
-        train()
-    except sx.SpeechxferError as error:
-        raise SystemExit(f"Error: {error}") from None
+    train()

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 import speechxfer as sx
-from speechxfer.cli.finetune import show
+from speechxfer.cli import Command
+from speechxfer.cli.finetune import run
 from speechxfer.cli.terminal import TerminalProgress
 from speechxfer.config import build, merge, parse_assignment, read_toml
 from speechxfer.storage import write_json
@@ -15,7 +16,7 @@ from speechxfer.storage import write_json
 HERE = Path(__file__).parent
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--model", help="Pre-trained model (default: that of recipe.toml, Whisper tiny.en).")
 @click.option("--data", type=click.Path(path_type=Path), default=Path("data/language_id"), show_default=True)
 @click.option("--output", type=click.Path(), default="runs/language_id", show_default=True)
@@ -30,19 +31,14 @@ def train(
     given = [{"model": model}] if model else []
     settings = [read_toml(HERE / "recipe.toml"), files, {"output": output}, *given]
     config = build(sx.FinetuneConfig, merge([*settings, *map(parse_assignment, assignments)]))
-    progress = TerminalProgress()
-    run = sx.finetune(config, resume=resume, overwrite=overwrite, progress=progress)
-    show(run, progress)
+    done, progress = run(config, resume=resume, overwrite=overwrite), TerminalProgress()
     for name in ("other-voices", "other-voices-new"):
-        result = sx.evaluate(run.model, sx.Manifest.read(data / f"{name}.jsonl"), progress=progress)
-        write_json(run.folder / f"{name}.json", result.to_dict())
+        result = sx.evaluate(done.model, sx.Manifest.read(data / f"{name}.jsonl"), progress=progress)
+        write_json(done.folder / f"{name}.json", result.to_dict())
         heard = [row for row in result.classes.rows() if row[-1] != "0"]
         progress.table(name, ("language", "precision", "recall", "F1", "utterances"), heard)
         progress.say(f"{name}: {result.scores}")
 
 
 if __name__ == "__main__":
-    try:
-        train()
-    except sx.SpeechxferError as error:
-        raise SystemExit(f"Error: {error}") from None
+    train()

@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 import speechxfer as sx
-from speechxfer.cli.finetune import show
-from speechxfer.cli.terminal import TerminalProgress
+from speechxfer.cli import Command
+from speechxfer.cli.finetune import run
 from speechxfer.config import build, merge, parse_assignment, read_toml
 
 HERE = Path(__file__).parent
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--model", help="Pre-trained model (default: that of recipe.toml, Whisper tiny.en).")
 @click.option("--head", type=click.Choice(["classification", "ctc"]), default="classification", show_default=True)
 @click.option("--leave-out", metavar="SPEAKER", help="Test on this speaker, who is not trained on.")
@@ -40,12 +40,8 @@ def train(
     given = [{"model": model}] if model else []
     settings = [read_toml(HERE / "recipe.toml"), files, named, *given, *map(parse_assignment, assignments)]
     config = build(sx.FinetuneConfig, merge(settings))
-    progress = TerminalProgress()
-    show(sx.finetune(config, resume=resume, overwrite=overwrite, progress=progress), progress)
+    run(config, resume=resume, overwrite=overwrite)
 
 
 if __name__ == "__main__":
-    try:
-        train()
-    except sx.SpeechxferError as error:
-        raise SystemExit(f"Error: {error}") from None
+    train()

@@ -29,7 +29,19 @@ _COMMANDS = (
 )
 
 
-class _Commands(click.Group):
+class Command(click.Command):
+    """Tells a user's mistake in a line, without a traceback; recipes are such commands too."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; what was wrong goes to standard error, and its kind into the exit status."""
+        try:
+            return super().invoke(ctx)
+        except SpeechxferError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(error.exit_status)
+
+
+class _Commands(Command, click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
@@ -38,13 +50,6 @@ class _Commands(click.Group):
             return None
         command: click.Command = getattr(importlib.import_module(f"speechxfer.cli.{cmd_name}"), cmd_name)
         return command
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except SpeechxferError as error:
-            click.echo(f"Error: {error}", err=True)
-            ctx.exit(error.exit_status)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -59,7 +59,7 @@ _SETTINGS = {
 @click.option("--track", type=click.Choice(TRACKERS), multiple=True, help="Where figures go besides TensorBoard; may be given several times.")  # fmt: skip  # noqa: E501
 @click.option("--seed", type=int)
 @click.option("--pad-to-30s", is_flag=True, default=None, help="Extend every utterance to 30 s, as Whisper was trained.")  # fmt: skip  # noqa: E501
-@click.option("--normalizer", help="How transcripts are written: basic or none.")
+@click.option("--normalizer", help="How transcripts are written before they are learned (default: basic).")
 @click.option("--ignore-unknown", is_flag=True, default=None, help="Let dev and test hold characters the training text lacks.")  # fmt: skip  # noqa: E501
 @click.option("--device", help="auto, cpu, cuda or cuda:N.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting, for instance augment.time_share=0.1.")  # fmt: skip  # noqa: E501
@@ -97,24 +97,28 @@ def finetune(
     values |= {name: str(Path(path).absolute()) for name, path in splits.items()}
     if isinstance(replay := values.get("retention", {}).get("replay"), str):
         values["retention"]["replay"] = str(Path(replay).absolute())
-    config = build(FinetuneConfig, values)
+    run(build(FinetuneConfig, values), resume=resume, overwrite=overwrite)
 
+
+def run(config: FinetuneConfig, *, resume: bool, overwrite: bool) -> Run:
+    """Do the job in a terminal: progress, what came out, and how to go on after Ctrl-C."""
     # Only now torch: a wrong option is told at once.
     from speechxfer.cli.terminal import TerminalProgress
     from speechxfer.training.finetune import finetune as run_finetune
 
     progress = TerminalProgress()
     try:
-        run = run_finetune(config, resume=resume, overwrite=overwrite, progress=progress)
+        done = run_finetune(config, resume=resume, overwrite=overwrite, progress=progress)
     except KeyboardInterrupt:
         usable = f"{config.output}/model is usable as it is, and " if Path(config.output, "model").is_dir() else ""
         progress.say(f"interrupted; {usable}--resume goes on from here")
         sys.exit(130)
-    if run.is_main:
-        show(run, progress)
+    if done.is_main:
+        _show(done, progress)
+    return done
 
 
-def show(run: Run, progress: Progress, *, num_rows: int = 6) -> None:
+def _show(run: Run, progress: Progress, *, num_rows: int = 6) -> None:
     """Before and after, with a few transcripts side by side."""
     if run.after is not None:
         before = {result.utterance.id: result.hypothesis for result in run.before.results} if run.before else {}

@@ -18,7 +18,7 @@ from speechxfer.data.manifest import Manifest, data_digest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import TrainingError
-from speechxfer.model import SpeechModel, choose_device
+from speechxfer.model import SpeechModel, choose_device, choose_precision
 from speechxfer.planner.halving import Outcome
 from speechxfer.progress import Progress
 from speechxfer.training import curves
@@ -133,7 +133,7 @@ class Bench:
         with TemporaryDirectory(dir=self._folder) as folder:
             start = self._start(config)
             preparation = Preparation(
-                start.model.encoder, settings, _precision(settings.precision, self._device), World(), Progress()
+                start.model.encoder, settings, choose_precision(settings.precision, self._device), World(), Progress()
             )
             try:
                 fit(self._task(config, start, preparation, Path(folder)), preparation, resume=False)
@@ -166,7 +166,7 @@ class Bench:
         begun = self._now()
         states = examples.inputs.at_seam(batch.loaded)
         reached = self._now()
-        low = _precision(self._base.training.precision, self._device)
+        low = choose_precision(self._base.training.precision, self._device)
         with torch.autocast(self._device.type, low, enabled=low != torch.float32):
             states = batch.mask(states) if batch.mask is not None else states
             states = encoder.run(states, frames, examples.inputs.cut, encoder.depth)
@@ -207,9 +207,3 @@ def _kept_bytes(model: SpeechModel, step: Callable[[], object]) -> int:
 def _error(figures: Mapping[str, float]) -> float:
     """What trials are compared by: characters or classes, of which there are more to tell candidates apart by."""
     return figures["dev_cer"] if "dev_cer" in figures else figures["dev_error"]
-
-
-def _precision(wanted: str, device: torch.device) -> torch.dtype:
-    if wanted == "auto":
-        wanted = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-    return torch.bfloat16 if wanted == "bfloat16" else torch.float32

@@ -11,7 +11,7 @@ from speechxfer.config import FinetuneConfig
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.heads.base import Head
-from speechxfer.model import choose_device
+from speechxfer.model import choose_device, choose_precision
 from speechxfer.progress import Progress
 from speechxfer.training.distributed import World
 from speechxfer.training.retention import with_replay
@@ -47,10 +47,7 @@ class Job:
     @property
     def precision(self) -> torch.dtype:
         """Of the computation under autocast; float32 stands for none."""
-        wanted = self.config.training.precision
-        if wanted == "auto":
-            wanted = "bfloat16" if self.device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-        return torch.bfloat16 if wanted == "bfloat16" else torch.float32
+        return choose_precision(self.config.training.precision, self.device)
 
     def manifests(self) -> dict[str, Manifest]:
         """All splits; train with what is replayed, dev as much of it as is asked for, retain where there is one.
