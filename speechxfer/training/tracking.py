@@ -102,9 +102,11 @@ def check(names: Sequence[str]) -> None:
 
 
 def _started(name: str, run: str, settings: Mapping[str, Any]) -> Any:
+    from accelerate import PartialState
     from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 
     try:
+        PartialState()  # without it accelerate's trackers refuse to speak
         tracker = LOGGER_TYPE_TO_CLASS[name](_PROJECT, **{_RUN_NAME[name]: run})
         tracker.start()
         tracker.store_init_configuration(dict(settings))

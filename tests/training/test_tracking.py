@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+import accelerate.logging
 import accelerate.tracking
 import pytest
 from tensorboardX.proto.event_pb2 import Event
@@ -49,7 +50,7 @@ class Notebook:
         Notebook.made.append(self)
 
     def start(self) -> None:
-        pass
+        accelerate.logging.get_logger(__name__).debug("begun")  # as all of accelerate's do
 
     def store_init_configuration(self, values: dict[str, Any]) -> None:
         self.settings = values
@@ -68,6 +69,7 @@ class Failing(Notebook):
 
 @pytest.fixture
 def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    accelerate.PartialState._reset_state()  # what another test left
     real = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name == "wandb" else real(name))
     Notebook.made.clear()
