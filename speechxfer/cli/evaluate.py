@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from speechxfer.cli.search import search_options, set_search
 from speechxfer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _PATH = click.Path(path_type=Path)
     show_default=True,
     help="Applied to both sides: basic, none, whisper-english, whisper-basic.",
 )
-@click.option("--language", metavar="LL", help="What is spoken, for a multilingual Whisper.")
+@search_options
 @click.option("--worst", default=10, show_default=True, help="How many of the worst utterances to show.")
 @click.option("--slice", "columns", metavar="COLUMN", multiple=True, help="Figures for each value of a column of the manifest, or of duration, words or snr (estimated); may be repeated.")  # fmt: skip  # noqa: E501
 @click.option("--keywords", type=_PATH, help="Words and phrases, one a line: how many are found and how many are right.")  # fmt: skip  # noqa: E501
@@ -47,6 +48,8 @@ def evaluate(
     output: Path | None,
     normalizer: str,
     language: str | None,
+    beams: int | None,
+    context: str | None,
     worst: int,
     columns: tuple[str, ...],
     keywords: Path | None,
@@ -74,6 +77,7 @@ def evaluate(
 
     progress = TerminalProgress()
     loaded = _load(model, device, confusion, keywords or train)
+    searched = set_search(loaded, beams, context)
 
     from speechxfer.evaluation.evaluate import evaluate as measure
 
@@ -83,7 +87,7 @@ def evaluate(
     if confusion:
         draw_confusion(result.classes, confusion)
     _show(result, worst, progress)
-    found = {**result.to_dict(worst), **details.found(result, progress)}
+    found = {**result.to_dict(worst), **searched, **details.found(result, progress)}
     if output:
         write_json(output, found)
     else:

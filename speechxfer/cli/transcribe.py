@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from speechxfer.cli.search import search_options, set_search
 from speechxfer.errors import DataError
 from speechxfer.storage import write_text
 from speechxfer.transcription.inputs import expand, output_paths
@@ -26,9 +27,7 @@ from speechxfer.transcription.writers import FORMATS, write, write_line
     help="Write one file per input there instead of printing.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--language", metavar="LL", help="What is spoken, such as en, if the model knows several.")
-@click.option("--beams", type=click.IntRange(1), help="Hypotheses that Whisper's decoder follows at once (default: 1).")
-@click.option("--context", metavar="WORDS", help="Names and terms that are likely to occur, for Whisper's decoder.")
+@search_options
 def transcribe(
     *,
     model_name: str,
@@ -58,8 +57,7 @@ def transcribe(
     from speechxfer.model import SpeechModel
 
     model = SpeechModel.load(model_name, device=device)
-    if beams is not None or context is not None:
-        model.set_search(beams=beams or 1, context=context or "")
+    set_search(model, beams, context)
     num_failed = 0
     for item, target in zip(inputs, targets, strict=True):
         try:

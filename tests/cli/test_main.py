@@ -89,6 +89,9 @@ def test_the_whole_way_on_the_command_line(
     result = json.loads((tmp_path / "wer.json").read_text())
     assert {"wer", "cer", "words", "utterances", "worst"} <= result.keys()
     assert (result["words"], result["utterances"]) == (4, 2)
+    status, out, error = run("evaluate", "run/model", str(dev), "--beams", "2")
+    assert (status, out) == (2, "")
+    assert error.endswith("Error: a ctc head has no beams and takes no context; leave them out\n")
     status, out, _ = run("transcribe", "run/model", str(train.parent / "dev0.wav"), "--format", "json")
     assert status == 0
     assert json.loads(out)["duration"] > 0.5
@@ -112,3 +115,18 @@ def test_doctor_tells_a_mismatched_pair(monkeypatch: pytest.MonkeyPatch) -> None
     status, out, _ = run("doctor")
     assert status == 1
     assert "both have to be of one release" in out
+
+
+def test_a_decoder_searches_as_it_is_told(
+    spelling_whisper: Path, tmp_path: Path, corpus: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = str(corpus("test", ["ab", "ca"]))
+    monkeypatch.chdir(tmp_path)
+    options = ["--beams", "2", "--context", "ab ba"]
+    status, out, error = run("evaluate", str(spelling_whisper), manifest, *options)
+    assert status == 0, error
+    found = json.loads(out)
+    assert (found["beams"], found["context"]) == (2, "ab ba")
+    sound = str(next(tmp_path.rglob("test0.wav")))
+    status, out, error = run("transcribe", str(spelling_whisper), sound, *options)
+    assert status == 0, error
