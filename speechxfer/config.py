@@ -95,6 +95,8 @@ class TrainingConfig:
     clip_norm: float = 1.0
     #: Dropout inside the trained layers.
     dropout: float = 0.1
+    #: Measure and save the moving average of the weights over about so many epochs; 0: the weights themselves.
+    ema_epochs: float = 0.0
     #: Stop after this many epochs without a lower dev error; 0 means never.
     patience: int = 0
     #: Measure only so many utterances of dev, spread over it, after each epoch; 0 means all.
@@ -241,6 +243,7 @@ class FinetuneConfig:
         _require("training.epochs", training.epochs, "at least 1", training.epochs >= 1)
         _require("training.batch_s", training.batch_s, "more than 0", training.batch_s > 0)
         _require("training.clip_norm", training.clip_norm, "more than 0", training.clip_norm > 0)
+        _require("training.ema_epochs", training.ema_epochs, "at least 0", training.ema_epochs >= 0)
         _require("training.dev_utterances", training.dev_utterances, "at least 0", training.dev_utterances >= 0)
         _require("training.speed_copies", training.speed_copies, "0 to 4", 0 <= training.speed_copies <= 4)
         shares = {

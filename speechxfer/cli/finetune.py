@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _SETTINGS = {
     "model": "model", "train": "train", "dev": "dev", "test": "test", "output": "output", "device": "device",
     "epochs": "training.epochs", "batch_s": "training.batch_s", "patience": "training.patience",
-    "speed_copies": "training.speed_copies", "seed": "training.seed", "cache": "training.cache",
-    "cache_dir": "training.cache_dir", "guard": "training.guard",
+    "speed_copies": "training.speed_copies", "ema_epochs": "training.ema_epochs", "seed": "training.seed",
+    "cache": "training.cache", "cache_dir": "training.cache_dir", "guard": "training.guard",
     "frame_stride": "pooling.stride",
     "head": "head", "language": "seq2seq.language", "vocabulary": "text.vocabulary",
     "pad_to_30s": "encoder.pad_to_30s", "normalizer": "text.normalizer", "ignore_unknown": "text.ignore_unknown",
@@ -51,6 +51,7 @@ _SETTINGS = {
 @click.option("--batch-s", type=float, help="Seconds of audio in one step.")
 @click.option("--patience", type=int, metavar="EPOCHS", help="Stop after so many epochs without a better dev error (0: never).")  # fmt: skip  # noqa: E501
 @click.option("--speed-copies", type=int, help="Copies of the training audio at other speeds (0 to 4).")
+@click.option("--ema-epochs", type=float, metavar="EPOCHS", help="Measure and save the weights' moving average over about so many epochs (0: none).")  # fmt: skip  # noqa: E501
 @click.option("--frame-stride", type=int, metavar="N", help="Let N frames become one where training begins: faster, and coarser.")  # fmt: skip  # noqa: E501
 @click.option("--cache", type=click.Choice(["auto", "memory", "disk", "off"]), help="Where the frozen layers' output is kept (default: auto).")  # fmt: skip  # noqa: E501
 @click.option("--cache-dir", help="Folder for --cache disk (default: $SPEECHXFER_CACHE, or ~/.cache/speechxfer).")

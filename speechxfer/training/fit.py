@@ -15,7 +15,7 @@ from speechxfer.data import batching
 from speechxfer.data.text import TextNormalizer
 from speechxfer.errors import CheckpointError, TrainingError
 from speechxfer.model import SpeechModel
-from speechxfer.training import checkpoint, curves
+from speechxfer.training import averaging, checkpoint, curves
 from speechxfer.training.batch_budget import Budget, is_out_of_memory
 from speechxfer.training.checkpoint import Position
 from speechxfer.training.feeding import Batch, Examples, Waited, ahead, load, moved
@@ -183,6 +183,9 @@ class _Loop:
         waited = Waited()
         for indices, batches in waited.count(self._fed(steps[at.batch :], at.epoch)):
             self._step(at, indices, batches, (at.epoch + at.batch / len(steps)) / self.training.epochs)
+            if self.training.ema_epochs:
+                kept = averaging.decay(at.step, self.training.ema_epochs * len(steps))
+                averaging.update(self.optimizer, kept)
             at.labels += self._labels(indices)
             at.batch, at.step = at.batch + 1, at.step + 1
             due = time.monotonic() - self.saved > 60 * self.training.checkpoint_minutes
@@ -195,7 +198,10 @@ class _Loop:
             advance(1 / len(steps))
             pause()
         at.training_s += time.monotonic() - started
-        self._close(at, waited.seconds / (time.monotonic() - begun), self._padding(steps, at.epoch))
+        with averaging.averaged(self.optimizer):
+            self._judge(at, waited.seconds / (time.monotonic() - begun), self._padding(steps, at.epoch))
+        at.epoch, at.batch, at.loss, at.labels, at.norm = at.epoch + 1, 0, 0.0, 0, 0.0
+        self.save(at)
 
     def _wake(self, epoch: int) -> None:
         """Free what is trained from this epoch on, and move the inputs to the cut below it."""
@@ -218,7 +224,7 @@ class _Loop:
         return replace(examples, inputs=self.preparation.recut(examples.inputs, seam, name))
 
     def _measure_budget(self, epoch: int) -> None:
-        """On a GPU, find out how much fits beside the optimiser's two moments; nothing moves."""
+        """On a GPU, find out how much fits beside what the optimiser keeps; nothing moves."""
         copies = self.train.inputs.copies
         costs = [batching.cost_s(copies.computed_s(key)) for key in self._heard(epoch)]
         longest = max(range(len(costs)), key=costs.__getitem__)
@@ -230,9 +236,10 @@ class _Loop:
             finally:
                 self.optimizer.zero_grad(set_to_none=True)
 
-        moments = 8 * sum(parameter.numel() for parameter in self.parameters.values() if parameter.requires_grad)
+        trained = sum(parameter.numel() for parameter in self.parameters.values() if parameter.requires_grad)
+        kept_bytes = trained * (12 if self.training.ema_epochs else 8)  # two moments, and an average
         self.model.train()
-        if not self.budget.measure(compute, costs[longest], spared_bytes=moments):
+        if not self.budget.measure(compute, costs[longest], spared_bytes=kept_bytes):
             origin = self.train.manifest[longest].origin
             self.progress.say(f"{origin}: may not fit the device's memory even alone")
 
@@ -359,8 +366,8 @@ class _Loop:
         lengths = list(map(copies.duration_s, self._heard(epoch)))
         return batching.padding_share(lengths, [cut for indices in steps for cut in self._cut(indices, epoch)])
 
-    def _close(self, at: Position, waited: float, padding: float) -> None:
-        """Measure dev, keep the best model, record the epoch, write a checkpoint."""
+    def _judge(self, at: Position, waited: float, padding: float) -> None:
+        """Measure dev, keep the best model, record the epoch."""
         started = time.monotonic()
         dev = self._measured(self.dev)
         retained = self._measured(self.retain, self.task.retain_language) if self.retain else None
@@ -382,8 +389,6 @@ class _Loop:
         kept = f"  retained {retained.scores}" if retained else ""
         news = "  best so far" if is_best else ""
         self.progress.say(f"epoch {at.epoch + 1:3}  loss {mean:7.4f}  dev {scores}{kept}{news}")
-        at.epoch, at.batch, at.loss, at.labels, at.norm = at.epoch + 1, 0, 0.0, 0, 0.0
-        self.save(at)
 
     def _measured(self, examples: Examples, language: str | None = None) -> Measured:
         precision, normalizer = self.preparation.precision, self.task.normalizer
