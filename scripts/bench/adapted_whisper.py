@@ -94,6 +94,21 @@ def as_generated(name: str, model: sx.SpeechModel, manifest: sx.Manifest) -> str
     return f"{equal} of {len(manifest)}"
 
 
+def stamped(name: str, manifest: sx.Manifest) -> str:
+    """How many utterances `generate` of transformers gives times that end within half a second of the sound's end."""
+    theirs = WhisperForConditionalGeneration.from_pretrained(name)
+    tokenizer: Any = AutoTokenizer.from_pretrained(name)
+    extractor = WhisperFeatureExtractor.from_pretrained(name)
+    right = 0
+    for utterance in manifest:
+        waveform = read(utterance)
+        features = extractor(waveform, sampling_rate=16_000, return_tensors="pt").input_features
+        tokens = theirs.generate(features, return_timestamps=True)
+        found = tokenizer.decode(tokens[0], output_offsets=True, skip_special_tokens=True)["offsets"]
+        right += bool(found) and abs(found[-1]["timestamp"][1] - len(waveform) / 16_000) <= 0.5
+    return f"{right} of {len(manifest)}"
+
+
 @click.command()
 @click.argument("model")
 @click.option("--manifest", type=click.Path(path_type=Path), required=True, help="Speech to measure on.")
@@ -114,6 +129,8 @@ def main(model: str, manifest: Path, normalizer: str, every: int, output: Path |
     few = data[:: max(1, len(data) // _COMPARED)][:_COMPARED]
     record["equal_to_generate"] = as_generated(model, padded(model), few)
     click.echo(f"as transformers' generate writes it: {record['equal_to_generate']}")
+    record["times_that_end_with_the_sound"] = stamped(model, few)
+    click.echo(f"times that end with the sound: {record['times_that_end_with_the_sound']}")
     if output:
         write_json(output, record | {"utterances": len(data), "machine": describe(), "command": command()})
 

@@ -29,9 +29,10 @@ MODEL_FILE = "speechxfer.json"
 SHIPPED = Path(__file__).parents[1] / "pretrained"
 _HUB_PATIENCE_S = 1.5
 #: What belongs to a model's configuration but is kept in other files: tokens never written (newer versions of
-#: `transformers` keep them there only), and whether waveforms are normalised.
+#: `transformers` keep them there only), which heads of attention tell when a word was said, and whether waveforms are
+#: normalised.
 _SETTINGS_ELSEWHERE = {
-    "generation_config.json": ("suppress_tokens", "begin_suppress_tokens"),
+    "generation_config.json": ("suppress_tokens", "begin_suppress_tokens", "alignment_heads"),
     "preprocessor_config.json": ("do_normalize",),
     "processor_config.json": ("do_normalize",),
 }

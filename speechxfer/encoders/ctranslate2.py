@@ -160,6 +160,7 @@ def _config(tensors: dict[str, np.ndarray], converted: dict[str, Any]) -> dict[s
         "decoder_start_token_id": end + 1,
         "suppress_tokens": converted.get("suppress_ids", []),
         "begin_suppress_tokens": converted.get("suppress_ids_begin", []),
+        "alignment_heads": converted.get("alignment_heads"),
     }
 
 

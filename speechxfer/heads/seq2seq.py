@@ -289,6 +289,8 @@ class WhisperSeq2SeqHead(Head):
             generation["begin_suppress_tokens"] = [
                 token for token in generation["begin_suppress_tokens"] if token != self.tokens.end
             ]
+        if heads := getattr(self.config, "alignment_heads", None):
+            generation["alignment_heads"] = heads  # else nothing there or in faster-whisper can tell words' times
         if self.tokens.is_multilingual:
             named = {self.tokens.tokenizer.id_to_token(token): token for token in self.tokens.languages}
             tasks = {task: self.tokens.number(f"<|{task}|>") for task in ("transcribe", "translate")}
@@ -300,6 +302,8 @@ class WhisperSeq2SeqHead(Head):
             "tokenizer_config.json": {
                 "tokenizer_class": "WhisperTokenizer", "unk_token": "<|endoftext|>", "bos_token": "<|endoftext|>",
                 "eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>", "model_max_length": 1024,
+                # In this order: `transformers` takes the token after the last of them for the time 0.
+                "additional_special_tokens": self.tokens.controls,
             },
         }  # fmt: skip
         return Interchange({"decoder.": "model.decoder."}, {}, files)

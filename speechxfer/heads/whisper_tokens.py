@@ -59,6 +59,11 @@ class WhisperTokens:
         return range(self.start + 1, self.number("<|translate|>"))
 
     @property
+    def controls(self) -> list[str]:
+        """The names of the special tokens before the time stamps."""
+        return [str(self.tokenizer.id_to_token(token)) for token in range(self.start, self.plain + 1)]
+
+    @property
     def special(self) -> range:
         """Tokens from the start of a transcript on, time stamps included; none of them is text."""
         return range(self.start, self.vocab_size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,19 @@ def test_it_learns_by_heart_and_the_folder_opens_in_transformers(runs: Runs, cor
     state, ours = theirs.state_dict(), model.state_dict()
     assert torch.equal(state["model.decoder.layers.0.fc1.weight"], ours["head.decoder.layers.0.fc1.weight"])
     assert torch.equal(state["model.encoder.conv1.weight"], ours["encoder.modules_.conv1.weight"])
+    tokenizer: Any = transformers.AutoTokenizer.from_pretrained(folder)
+    begin = tokenizer.convert_tokens_to_ids("<|notimestamps|>") + 1
+    assert begin == tokenizer.all_special_ids[-1] + 1
+    read = tokenizer.decode([begin, 1, begin + 20], output_offsets=True)
+    assert read["offsets"] == [{"text": "a", "timestamp": (0.0, pytest.approx(0.4))}]
+
+
+def test_which_heads_tell_when_a_word_was_said_is_passed_on(runs: Runs, tmp_path: Path) -> None:
+    model = shutil.copytree(runs.base["model"], tmp_path / "model")
+    (model / "generation_config.json").write_text('{"alignment_heads": [[0, 1]]}')
+    runs.run("run", {**SEQ2SEQ, "model": str(model)}, {"training": {"epochs": 1}})
+    saved = transformers.GenerationConfig.from_pretrained(runs.folder / "run" / "model")
+    assert saved.alignment_heads == [[0, 1]]
 
 
 @pytest.mark.parametrize(("plan", "half"), [({"train_top": 0}, "head."), ({"head_top": 0}, "encoder.")])
