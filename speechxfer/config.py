@@ -199,6 +199,8 @@ class Seq2SeqConfig:
     #: Utterances of silence, noise and chords to be added, as a share of the training ones, so that the model learns to
     #: write nothing where nothing is said.
     nothing_share: float = 0.05
+    #: Hypotheses that are followed at once wherever the model writes, dev and test included; 1 is greedy.
+    beams: int = 1
 
 
 @dataclass(frozen=True)
@@ -257,6 +259,7 @@ class FinetuneConfig:
         }  # fmt: skip
         for name, value in shares.items():
             _require(name, value, "at least 0 and less than 1", 0 <= value < 1)
+        _require("seq2seq.beams", self.seq2seq.beams, "at least 1", self.seq2seq.beams >= 1)
         _require("augment.time_frames", augment.time_frames, "at least 1", augment.time_frames >= 1)
         _require("training.device_batch_s", training.device_batch_s, "at least 0", training.device_batch_s >= 0)
         minutes = training.checkpoint_minutes

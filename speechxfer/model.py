@@ -113,15 +113,18 @@ class SpeechModel(nn.Module):
             raise ConfigError("this model tells classes apart and writes no text; use speechxfer classify")
         return cast(list[Hypothesis], list(self.predict(waveforms, language=language)))
 
-    def set_search(self, *, beams: int = 1, context: str = "") -> None:
+    def set_search(self, *, beams: int | None = None, context: str | None = None) -> None:
         """How Whisper's decoder looks for text: hypotheses followed at once, and words that are likely to occur.
+
+        What is None stays as it is.
 
         Raises:
             ConfigError: the head leaves no choice.
         """
         if self.head.search is None:
             raise ConfigError(f"a {self.head.kind} head has no beams and takes no context; leave them out")
-        self.head.search = replace(self.head.search, beams=beams, context=context)
+        search = self.head.search if beams is None else replace(self.head.search, beams=beams)
+        self.head.search = search if context is None else replace(search, context=context)
 
     def transcribe(
         self,

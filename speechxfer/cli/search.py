@@ -18,7 +18,9 @@ def search_options(command: _Command) -> _Command:
     options = (
         click.option("--language", metavar="LL", help="What is spoken, such as en, if the model knows several."),
         click.option(
-            "--beams", type=click.IntRange(1), help="Hypotheses that Whisper's decoder follows at once (default: 1)."
+            "--beams",
+            type=click.IntRange(1),
+            help="Hypotheses that Whisper's decoder follows at once (default: as it was adapted, or 1).",
         ),
         click.option(
             "--context", metavar="WORDS", help="Names and terms that are likely to occur, for Whisper's decoder."

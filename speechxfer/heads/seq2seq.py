@@ -52,6 +52,7 @@ class WhisperSeq2SeqHead(Head):
         timestamp_share: share of the utterances that are learned with their times.
         label_smoothing: share of a target that is spread over all tokens.
         untouched: never write nothing, as the original does; what is trained may.
+        beams: hypotheses followed at once in writing; 1 is greedy.
     """
 
     kind = "seq2seq"
@@ -63,6 +64,7 @@ class WhisperSeq2SeqHead(Head):
         self, config: WhisperConfig, tokens: WhisperTokens, normalizer: TextNormalizer | None = None, *,
         language: str | None = None, task: str = "transcribe", attend_everything: bool = False,
         timestamp_share: float = 0.0, label_smoothing: float = 0.0, untouched: bool = False,
+        beams: int = 1,
     ) -> None:  # fmt: skip
         super().__init__()
         self.config = config
@@ -72,7 +74,7 @@ class WhisperSeq2SeqHead(Head):
         self.attend_everything = attend_everything
         self.timestamp_share, self.label_smoothing = timestamp_share, label_smoothing
         self.untouched = untouched
-        self.search: Search = Search()
+        self.search: Search = Search(beams)
         self.decoder = WhisperDecoder(config)
         #: Of a sequence, prompt and end included.
         self.max_positions: int = config.max_target_positions
@@ -83,9 +85,9 @@ class WhisperSeq2SeqHead(Head):
 
     def learn(
         self, normalizer: TextNormalizer, *, language: str | None, task: str, timestamp_share: float,
-        label_smoothing: float,
+        label_smoothing: float, beams: int = 1,
     ) -> None:  # fmt: skip
-        """What is to be learned from now on; see the arguments of the class.
+        """What is to be learned from now on, and how it is written; see the arguments of the class.
 
         Raises:
             ConfigError: the model lacks the language.
@@ -93,6 +95,7 @@ class WhisperSeq2SeqHead(Head):
         self.tokens.check_language(language)
         self.normalizer, self.language, self.task_token = normalizer, language, task
         self.timestamp_share, self.label_smoothing, self.untouched = timestamp_share, label_smoothing, False
+        self.search = replace(self.search, beams=beams)
 
     def forget(self) -> None:
         """Begin anew, with a decoder of the same shape and random weights."""
@@ -315,7 +318,7 @@ class WhisperSeq2SeqHead(Head):
             "normalizer": {"name": self.normalizer.name, "version": self.normalizer.version},
             "language": self.language, "task": self.task_token, "attend_everything": self.attend_everything,
             "timestamp_share": self.timestamp_share, "label_smoothing": self.label_smoothing,
-            "untouched": self.untouched,
+            "untouched": self.untouched, "beams": self.search.beams,
         }  # fmt: skip
 
     @classmethod

@@ -175,6 +175,8 @@ def _untouched(job: Job, start: StartingPoint, manifests: dict[str, Manifest]) -
     if opened.head is None or not before_after.tells_the_same(opened.head, head):
         return {}
     source = SpeechModel(opened.encoder, opened.head, opened.source).to(job.device).eval()
+    if opened.head.search is not None:
+        source.set_search(beams=config.seq2seq.beams)  # what is compared is the training, not the search
     found = {}
     for name, manifest in wanted.items():
         path, language = (

@@ -153,5 +153,6 @@ def _seq2seq_head(config: FinetuneConfig, encoder: Encoder, existing: Head | Non
     existing.learn(
         TextNormalizer(config.text.normalizer), language=wanted.language or None, task=wanted.task,
         timestamp_share=wanted.timestamp_share, label_smoothing=wanted.label_smoothing,
+        beams=wanted.beams,
     )  # fmt: skip
     return existing

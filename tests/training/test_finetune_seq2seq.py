@@ -13,7 +13,9 @@ import torch
 import transformers
 
 import speechxfer as sx
+from speechxfer.decoding.search import Search, Written
 from speechxfer.errors import ConfigError, DataError
+from speechxfer.heads import seq2seq
 from tests.conftest import tone
 from tests.training.conftest import Runs, texts
 
@@ -84,6 +86,26 @@ def test_a_run_with_times_and_chance_can_be_repeated(runs: Runs) -> None:
     for name in ("once", "again"):
         runs.run(name, SEQ2SEQ, some, {"training": {"epochs": 2, "dropout": 0.1}})
     assert runs.metrics("once") == runs.metrics("again")
+
+
+def test_beams_are_what_is_measured_and_what_is_saved(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    followed: list[int] = []
+    real = seq2seq.beam_search
+
+    def counting(*arguments: Any, beams: int, **options: Any) -> list[Written]:
+        followed.append(beams)
+        return real(*arguments, beams=beams, **options)
+
+    monkeypatch.setattr(seq2seq, "beam_search", counting)
+    runs.run("run", SEQ2SEQ, {"seq2seq": {"beams": 2}, "training": {"epochs": 1}, "test": runs.base["dev"]})
+    assert set(followed) == {2}
+    assert len(followed) >= 3  # before, dev and after
+    model = sx.load(str(runs.folder / "run" / "model"), device="cpu")
+    assert model.head.search == Search(beams=2)
+    model.set_search(context="ab")
+    assert model.head.search == Search(beams=2, context="ab")
+    with pytest.raises(ConfigError, match=r"seq2seq\.beams is 0; wanted at least 1"):
+        runs.config("none", {"seq2seq": {"beams": 0}})
 
 
 def test_a_text_longer_than_the_decoder_is_told(runs: Runs, corpus: Callable[..., Path]) -> None:
