@@ -29,6 +29,7 @@ import click
 import torch
 
 import speechxfer as sx
+from speechxfer.cli import Command
 from speechxfer.cli.terminal import TerminalProgress
 from speechxfer.config import PlanConfig, TextConfig, TrainingConfig
 from speechxfer.planner.page import duration
@@ -303,7 +304,7 @@ def write_page(results: Path, judged: Path) -> None:
     click.echo(f"written: {PAGE}", err=True)
 
 
-@click.command(help=__doc__)
+@click.command(cls=Command, help=__doc__)
 @click.option("--corpus", "corpora", multiple=True, type=click.Choice(list(CORPORA)), default=tuple(CORPORA))
 @click.option("--model", "models", multiple=True, default=MODELS, show_default=True)
 @click.option("--minutes", "sizes", multiple=True, type=float, default=SIZES, show_default=True, help="0: all.")
@@ -326,23 +327,20 @@ def main(
     torch.set_num_threads(threads)
     judged = results.with_name(f"{results.stem}-judged.jsonl")
     settings = [Setting(corpus, minutes, model) for corpus in corpora for minutes in sizes for model in models]
-    try:
-        if one:
-            click.echo(json.dumps(run_cell(Cell.of(json.loads(one)))))
-        elif judging:
-            judge(results, judged, settings, share)
-        elif paging:
-            write_page(results, judged)
-        else:
-            cells = [
-                Cell(setting, preset, seed, epochs or epochs_for(setting))
-                for seed in seeds
-                for setting in settings
-                for preset in presets
-            ]
-            fill(cells, results, threads)
-    except sx.SpeechxferError as error:
-        raise SystemExit(f"Error: {error}") from None
+    if one:
+        click.echo(json.dumps(run_cell(Cell.of(json.loads(one)))))
+    elif judging:
+        judge(results, judged, settings, share)
+    elif paging:
+        write_page(results, judged)
+    else:
+        cells = [
+            Cell(setting, preset, seed, epochs or epochs_for(setting))
+            for seed in seeds
+            for setting in settings
+            for preset in presets
+        ]
+        fill(cells, results, threads)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,8 @@ import click
 from num2words import num2words
 
 from speechxfer.audio import info
-from speechxfer.errors import ConfigError, DataError, SpeechxferError
+from speechxfer.cli import Command
+from speechxfer.errors import ConfigError, DataError
 from speechxfer.storage import replacing_folder, write_text
 
 VOICES = {
@@ -386,18 +387,15 @@ def prepare(language: str, output: Path, overwrite: bool) -> None:
     click.echo(summary(prompts))
 
 
-@click.command(help=__doc__)
+@click.command(cls=Command, help=__doc__)
 @click.option("--language", type=click.Choice(sorted(VOICES)), required=True)
 @click.option("--output", type=click.Path(path_type=Path), help="Folder to make [default: data/ivr-LANGUAGE]")
 @click.option("--overwrite", is_flag=True, help="Make it anew where it is there already")
 def main(language: str, output: Path | None, overwrite: bool) -> None:
     try:
         prepare(language, output or Path("data") / f"ivr-{language}", overwrite)
-    except SpeechxferError as error:
-        say(f"error: {error}")
-        sys.exit(error.exit_status)
     except OSError as error:
-        say(f"error: {error.filename}: {error.strerror}; free some space or choose another --output.")
+        say(f"Error: {error.filename}: {error.strerror}; free some space or choose another --output.")
         sys.exit(1)
 
 

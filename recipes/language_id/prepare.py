@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ import speechxfer as sx
 from recipes.ivr_prompts.prepare import NOT_SPEECH, SPLITS, VOICES, fetch_debs, find, say, split_of
 from recipes.ivr_prompts.prepare import prepare as prepare_prompts
 from speechxfer.audio import info
+from speechxfer.cli import Command
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.storage import replacing_folder, write_text
 
@@ -138,19 +138,15 @@ def prepare(languages: Sequence[str], prompts: Path, output: Path) -> None:
     click.echo(summary(languages, manifests))
 
 
-@click.command(help=__doc__)
+@click.command(cls=Command, help=__doc__)
 @click.option("--languages", default="en,es,fr,it,ru", show_default=True, help="Which of them, with commas.")
 @click.option("--prompts", type=click.Path(path_type=Path), default=Path("data"), show_default=True, help="Where the corpora of ivr_prompts are or go.")  # fmt: skip  # noqa: E501
 @click.option("--output", type=click.Path(path_type=Path), default=Path("data/language_id"), show_default=True)
 def main(languages: str, prompts: Path, output: Path) -> None:
     chosen = sorted(set(languages.split(",")))
-    try:
-        if unknown := set(chosen) - set(VOICES):
-            raise ConfigError(f"languages {', '.join(sorted(unknown))}: wanted some of {', '.join(sorted(VOICES))}.")
-        prepare(chosen, prompts, output)
-    except sx.SpeechxferError as error:
-        say(f"error: {error}")
-        sys.exit(error.exit_status)
+    if unknown := set(chosen) - set(VOICES):
+        raise ConfigError(f"languages {', '.join(sorted(unknown))}: wanted some of {', '.join(sorted(VOICES))}.")
+    prepare(chosen, prompts, output)
 
 
 if __name__ == "__main__":

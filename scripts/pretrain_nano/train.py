@@ -29,7 +29,7 @@ from scripts.pretrain_nano.feeding import Feeder
 from scripts.pretrain_nano.objectives import Contrastive, Distillation, MaskedClusters, Objective
 from scripts.pretrain_nano.student import FRONTS, configuration, fresh, hear_like_an_ear, write
 from scripts.pretrain_nano.targets import Lesson
-from speechxfer import SpeechxferError
+from speechxfer.cli import Command
 from speechxfer.cli.terminal import TerminalProgress
 from speechxfer.errors import ConfigError
 from speechxfer.storage import replacing_folder, write_json, write_tensors
@@ -216,7 +216,7 @@ def _stop(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-@click.command(help=__doc__)
+@click.command(cls=Command, help=__doc__)
 @click.option("--output", type=click.Path(path_type=Path), default=DEFAULT / "run", show_default=True)
 @click.option("--lesson", type=click.Path(path_type=Path), default=DEFAULT / "lesson", show_default=True)
 @click.option("--objective", type=click.Choice(["distillation", "clusters", "contrastive"]), default="distillation", show_default=True)  # fmt: skip  # noqa: E501
@@ -238,17 +238,14 @@ def main(
 ) -> None:
     torch.set_num_threads(threads)
     signal.signal(signal.SIGTERM, _stop)
-    try:
-        _claimed(output, Settings(**settings))
-        run = Run(Settings(**settings), Lesson.open(lesson), output)
-        trained = sum(parameter.numel() for parameter in run.model.parameters())
-        run.progress.say(f"{trained:,} parameters, step {run.position.step}, {len(run.feeder.trained)} utterances")
-        if finish is not None:
-            click.echo(run.finish(finish))
-        else:
-            run.go(steps, checkpoint_minutes)
-    except SpeechxferError as error:
-        raise SystemExit(f"Error: {error}") from None
+    _claimed(output, Settings(**settings))
+    run = Run(Settings(**settings), Lesson.open(lesson), output)
+    trained = sum(parameter.numel() for parameter in run.model.parameters())
+    run.progress.say(f"{trained:,} parameters, step {run.position.step}, {len(run.feeder.trained)} utterances")
+    if finish is not None:
+        click.echo(run.finish(finish))
+    else:
+        run.go(steps, checkpoint_minutes)
 
 
 if __name__ == "__main__":
