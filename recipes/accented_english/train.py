@@ -16,6 +16,11 @@ HERE = Path(__file__).parent
 #: What a row changes in recipe.toml.
 ROWS: dict[str, dict[str, Any]] = {
     "seq2seq": {},
+    "base": {
+        "model": "data/whisper-base",
+        "plan": {"train_top": 3, "encoder_lr": 7e-5, "head_lr": 7e-5},
+        "seq2seq": {"language": "en"},
+    },
     "ctc": {
         "head": "ctc",
         "plan": {"encoder_lr": 3e-4, "head_lr": 3e-3},
