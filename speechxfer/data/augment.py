@@ -30,12 +30,12 @@ class FrameMask:
         frames = self.frames.to(device, non_blocking=True)
         channels = self.channels.to(device, non_blocking=True)
         lengths = self.num_frames.to(device, non_blocking=True)[:, None, None]
-        valid = torch.arange(longest, device=device)[None, :, None] < lengths
-        means = (hidden_states.float() * valid).sum(1, keepdim=True) / lengths.clamp(min=1)
+        shares = (torch.arange(longest, device=device) < lengths) / lengths.clamp(min=1)
+        means = shares.to(hidden_states) @ hidden_states
         # Where an encoder computes beyond the utterance (silence up to 30 s), nothing is hidden.
         frames = torch.nn.functional.pad(frames, (0, longest - frames.shape[1]))
         hidden = frames[:, :, None] | channels[:, None, :]
-        return torch.where(hidden, means.to(hidden_states), hidden_states)
+        return torch.where(hidden, means, hidden_states)
 
 
 def frame_mask(
