@@ -18,30 +18,21 @@ class FrameMask:
 
     frames: Tensor
     channels: Tensor
-    #: Of each utterance [batch].
-    num_frames: Tensor
 
     def __call__(self, hidden_states: Tensor) -> Tensor:
-        """Hidden states [batch, frames, width] with the channel's mean over the utterance at the hidden positions.
-
-        Zero would be far from anything the layers above have met: some channels hardly vary around a large mean.
-        """
-        device, longest = hidden_states.device, hidden_states.shape[1]
+        """Hidden states [batch, frames, width] with the hidden positions set to zero."""
+        device = hidden_states.device
         frames = self.frames.to(device, non_blocking=True)
         channels = self.channels.to(device, non_blocking=True)
-        lengths = self.num_frames.to(device, non_blocking=True)[:, None, None]
-        shares = (torch.arange(longest, device=device) < lengths) / lengths.clamp(min=1)
-        means = shares.to(hidden_states) @ hidden_states
         # Where an encoder computes beyond the utterance (silence up to 30 s), nothing is hidden.
-        frames = torch.nn.functional.pad(frames, (0, longest - frames.shape[1]))
-        hidden = frames[:, :, None] | channels[:, None, :]
-        return torch.where(hidden, means, hidden_states)
+        frames = torch.nn.functional.pad(frames, (0, hidden_states.shape[1] - frames.shape[1]))
+        return hidden_states.masked_fill(frames[:, :, None] | channels[:, None, :], 0.0)
 
 
 def frame_mask(
     seeds: Sequence[Sequence[int]], num_frames: Tensor, width: int, config: AugmentConfig
 ) -> FrameMask | None:
-    """SpecAugment (Park et al., 2019) on hidden states: spans of frames and of channels that tell nothing.
+    """SpecAugment (Park et al., 2019) on hidden states: spans of frames and of channels to be set to zero.
 
     A span of frames starts at any frame with probability `time_share / time_frames`, so about `time_share`
     of all frames vanish, however long the utterance; likewise for channels. Each utterance has its own chance,
@@ -65,7 +56,7 @@ def frame_mask(
         if hidden.sum() < 0.6 * size:
             frames[row, :size] = hidden
         channels[row] = _spans(width, config.channel_share, span, chance)
-    return FrameMask(torch.from_numpy(frames), torch.from_numpy(channels), num_frames)
+    return FrameMask(torch.from_numpy(frames), torch.from_numpy(channels))
 
 
 def _spans(size: int, share: float, span: int, chance: np.random.Generator) -> np.ndarray:

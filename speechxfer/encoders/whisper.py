@@ -160,11 +160,13 @@ class WhisperEncoder(Encoder):
         return groups
 
     def set_dropout(self, probability: float) -> None:
-        """Inside the feed-forward parts. Whisper was trained without any, and on what each layer adds to the stream,
-        where a few channels carry most of the weight, a tenth of it undoes what the lower layers know.
+        """On what each layer adds; not inside attention, whose fast kernels have none on a CPU.
+
+        Nor on what the lowest layer adds: Whisper was trained without any, and would lose most of what it knows.
         """
-        for layer in self.modules_.layers:
+        for index, layer in enumerate(self.modules_.layers):
             layer.activation_dropout = probability
+            layer.dropout = probability if index else 0.0
 
     def _describe(self) -> dict[str, Any]:
         return {"config": self.config.to_diff_dict(), "options": {"pad_to_30s": self.fixed_length}}

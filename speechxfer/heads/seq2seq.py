@@ -143,9 +143,9 @@ class WhisperSeq2SeqHead(Head):
         return groups
 
     def set_dropout(self, probability: float) -> None:
-        """Inside the feed-forward parts, as in Whisper's encoder and for the same reason."""
+        """On what each layer adds; not inside attention, whose fast kernels have none on a CPU."""
         for layer in self.decoder.layers:
-            layer.activation_dropout = probability
+            layer.dropout = layer.activation_dropout = probability
 
     # Writing
 
