@@ -79,34 +79,29 @@ def music() -> Iterator[np.ndarray]:
         yield piece[begin : begin + size]
 
 
-def as_generated(name: str, model: sx.SpeechModel, manifest: sx.Manifest) -> str:
-    """How many transcripts of the padded model are letter by letter what `generate` of transformers writes."""
-    theirs = WhisperForConditionalGeneration.from_pretrained(name)
-    tokenizer: Any = AutoTokenizer.from_pretrained(name)
-    extractor = WhisperFeatureExtractor.from_pretrained(name)
-    equal = 0
-    for utterance in manifest:
-        waveform = read(utterance)
-        features = extractor(waveform, sampling_rate=16_000, return_tensors="pt").input_features
-        tokens = theirs.generate(features)
-        text = tokenizer.decode(tokens[0], skip_special_tokens=True).strip()
-        equal += text == model.recognise([waveform])[0].text
-    return f"{equal} of {len(manifest)}"
+class Theirs:
+    """The same folder in transformers."""
 
+    def __init__(self, name: str) -> None:
+        self.model = WhisperForConditionalGeneration.from_pretrained(name)
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(name)
+        self.extractor = WhisperFeatureExtractor.from_pretrained(name)
 
-def stamped(name: str, manifest: sx.Manifest) -> str:
-    """How many utterances `generate` of transformers gives times that end within half a second of the sound's end."""
-    theirs = WhisperForConditionalGeneration.from_pretrained(name)
-    tokenizer: Any = AutoTokenizer.from_pretrained(name)
-    extractor = WhisperFeatureExtractor.from_pretrained(name)
-    right = 0
-    for utterance in manifest:
-        waveform = read(utterance)
-        features = extractor(waveform, sampling_rate=16_000, return_tensors="pt").input_features
-        tokens = theirs.generate(features, return_timestamps=True)
-        found = tokenizer.decode(tokens[0], output_offsets=True, skip_special_tokens=True)["offsets"]
-        right += bool(found) and abs(found[-1]["timestamp"][1] - len(waveform) / 16_000) <= 0.5
-    return f"{right} of {len(manifest)}"
+    def tokens(self, waveform: np.ndarray, **options: Any) -> Any:
+        """What `generate` writes."""
+        features = self.extractor(waveform, sampling_rate=16_000, return_tensors="pt").input_features
+        return self.model.generate(features, **options)[0]
+
+    def says(self, waveform: np.ndarray, text: str) -> bool:
+        """Whether it writes this, letter by letter."""
+        written: str = self.tokenizer.decode(self.tokens(waveform), skip_special_tokens=True)
+        return written.strip() == text
+
+    def ends_with(self, waveform: np.ndarray) -> bool:
+        """Whether the times it writes end within half a second of the sound's end."""
+        tokens = self.tokens(waveform, return_timestamps=True)
+        found = self.tokenizer.decode(tokens, output_offsets=True, skip_special_tokens=True)["offsets"]
+        return bool(found) and abs(found[-1]["timestamp"][1] - len(waveform) / 16_000) <= 0.5
 
 
 @click.command()
@@ -127,10 +122,12 @@ def main(model: str, manifest: Path, normalizer: str, every: int, output: Path |
         record[name] = wer(opened, data, normalizer)
         click.echo(f"{name}: WER {record[name]['wer']:.4f}")
     few = data[:: max(1, len(data) // _COMPARED)][:_COMPARED]
-    record["equal_to_generate"] = as_generated(model, padded(model), few)
-    click.echo(f"as transformers' generate writes it: {record['equal_to_generate']}")
-    record["times_that_end_with_the_sound"] = stamped(model, few)
-    click.echo(f"times that end with the sound: {record['times_that_end_with_the_sound']}")
+    theirs, ours, waveforms = Theirs(model), padded(model), list(map(read, few))
+    equal = sum(theirs.says(waveform, ours.recognise([waveform])[0].text) for waveform in waveforms)
+    ended = sum(map(theirs.ends_with, waveforms))
+    record["equal_to_generate"] = f"{equal} of {len(few)}"
+    record["times_that_end_with_the_sound"] = f"{ended} of {len(few)}"
+    click.echo(f"as transformers' generate writes it: {equal}; its times end with the sound: {ended} of {len(few)}")
     if output:
         write_json(output, record | {"utterances": len(data), "machine": describe(), "command": command()})
 

@@ -7,6 +7,7 @@ What costs much undoes what the model knows. Masks lie at each cut of the encode
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, cast
 
@@ -40,12 +41,19 @@ class Trial:
         self.targets = [self.head.targets(utterance) for utterance in manifest]
 
     @torch.inference_mode()
-    def loss(self, cut: int = 0, mask: AugmentConfig | None = None, *, added: float = 0.0, inner: float = 0.0) -> float:
-        """A token's loss, with a mask at a cut; with dropout on what the encoder's layers add, or inside them."""
+    def loss(
+        self,
+        cut: int = 0,
+        mask: AugmentConfig | None = None,
+        *,
+        added: Collection[int] = (),
+        inner: Collection[int] = (),
+    ) -> float:
+        """A token's loss, with a mask at a cut; with dropout on what these encoder layers add, or inside them."""
         self.model.eval()
-        for layer in cast(Any, self.encoder.modules_).layers:
-            layer.dropout, layer.activation_dropout = added, inner
-            layer.train(mode=bool(added or inner))
+        for index, layer in enumerate(cast(Any, self.encoder.modules_).layers):
+            layer.dropout, layer.activation_dropout = (_SHARE * (index in layers) for layers in (added, inner))
+            layer.train(mode=index in added or index in inner)
         torch.manual_seed(0)
         total = 0.0
         for begin in range(0, len(self.targets), _BATCH):
@@ -66,9 +74,11 @@ class Trial:
 def main(model: str, manifest: Path, every: int) -> None:
     trial = Trial(sx.load(model), sx.Manifest.read(manifest)[::every])
     rows = [["nothing", f"{trial.loss():.3f}"]]
-    rows += [["dropout on what each layer adds", f"{trial.loss(added=_SHARE):.3f}"]]
-    rows += [["dropout inside the feed-forward parts", f"{trial.loss(inner=_SHARE):.3f}"]]
-    for cut in range(trial.encoder.depth):
+    layers = range(trial.encoder.depth)
+    rows += [["dropout inside all feed-forward parts", f"{trial.loss(inner=layers):.3f}"]]
+    rows += [["dropout on what all layers add", f"{trial.loss(added=layers):.3f}"]]
+    rows += [[f"dropout on what layer {layer} adds", f"{trial.loss(added=[layer]):.3f}"] for layer in layers]
+    for cut in layers:
         rows += [[f"{name} masked at cut {cut}", f"{trial.loss(cut, mask):.3f}"] for name, mask in _MASKS.items()]
     TerminalProgress().table(model, ["", "loss a token"], rows)
 

@@ -13,6 +13,7 @@ import soundfile
 
 import speechxfer as sx
 from speechxfer.config import build, merge
+from speechxfer.training.fit import _Loop
 from tests.conftest import tone
 
 TIMINGS = ("training_s", "dev_s", "waited")
@@ -56,6 +57,21 @@ class Runs:
 
     def losses(self, name: str) -> list[float]:
         return [line["loss"] for line in self.metrics(name)]
+
+
+def interrupted(runs: Runs, monkeypatch: pytest.MonkeyPatch, name: str, at_step: int, *layers: dict[str, Any]) -> None:
+    """Stop a run at a step as Ctrl-C does."""
+    real = _Loop._step
+
+    def stopping(loop: Any, at: Any, *arguments: Any) -> None:
+        if at.step == at_step:
+            raise KeyboardInterrupt
+        real(loop, at, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Loop, "_step", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            runs.run(name, *layers)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from speechxfer.errors import ConfigError
 from speechxfer.training import averaging
 from speechxfer.training.fit import _Loop
 from speechxfer.training.optimizer import adamw
-from tests.training.conftest import Runs
+from tests.training.conftest import Runs, interrupted
 
 AVERAGED: dict[str, Any] = {"training": {"ema_epochs": 1.0}}
 
@@ -85,17 +85,7 @@ def test_training_is_the_same_and_what_is_measured_and_saved_is_the_average(
 
 def test_an_averaged_run_goes_on_as_if_it_had_never_stopped(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     runs.run("whole", AVERAGED)
-    real = _Loop._step
-
-    def stopping(loop: Any, at: Any, *arguments: Any) -> None:
-        if at.step == 8:
-            raise KeyboardInterrupt
-        real(loop, at, *arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(_Loop, "_step", stopping)
-        with pytest.raises(KeyboardInterrupt):
-            runs.run("stopped", AVERAGED)
+    interrupted(runs, monkeypatch, "stopped", 8, AVERAGED)
     runs.run("stopped", AVERAGED, resume=True)
     assert runs.metrics("stopped") == runs.metrics("whole")
     first, second = (load_file(runs.folder / name / "model" / "model.safetensors") for name in ("whole", "stopped"))

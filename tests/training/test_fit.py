@@ -22,7 +22,7 @@ from speechxfer.training import fit as fit_module
 from speechxfer.training.batch_budget import Budget
 from speechxfer.training.fit import _Loop
 from tests.conftest import tone
-from tests.training.conftest import Runs
+from tests.training.conftest import Runs, interrupted
 
 PLAIN = {"training": {"dropout": 0.0}}
 
@@ -86,21 +86,6 @@ def test_finding_the_budget_by_trial_changes_nothing(runs: Runs, monkeypatch: py
 def trained(runs: Runs) -> list[torch.nn.Parameter]:
     model = sx.load(str(runs.folder / "plain" / "model"))
     return [*model.encoder.layer_groups()[-1].parameters(), *model.head.parameters()]
-
-
-def interrupted(runs: Runs, monkeypatch: pytest.MonkeyPatch, name: str, at_step: int, *layers: dict[str, Any]) -> None:
-    """Stop a run at a step as Ctrl-C does."""
-    real = _Loop._step
-
-    def stopping(loop: Any, at: Any, *arguments: Any) -> None:
-        if at.step == at_step:
-            raise KeyboardInterrupt
-        real(loop, at, *arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(_Loop, "_step", stopping)
-        with pytest.raises(KeyboardInterrupt):
-            runs.run(name, *layers)
 
 
 OFTEN = {"training": {"checkpoint_minutes": 1e-9, "epochs": 3}}

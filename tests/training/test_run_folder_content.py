@@ -16,8 +16,7 @@ from click.testing import CliRunner
 from speechxfer.cli import main
 from speechxfer.config import to_dict
 from speechxfer.data.manifest import Manifest, data_digest
-from speechxfer.training.fit import _Loop
-from tests.training.conftest import Runs
+from tests.training.conftest import Runs, interrupted
 
 SHORT: dict[str, Any] = {"training": {"epochs": 2, "batch_s": 8.0}}
 
@@ -67,17 +66,7 @@ def test_interrupted_with_something_to_retain_it_ends_where_it_would_have(
     noisy: dict[str, Any] = {"training": {"epochs": 2, "batch_s": 8.0, "dropout": 0.1}}
     replay = {"retention": {"replay": str(forgetful.folder / "old.jsonl")}}
     forgetful.run("whole", noisy, replay)
-    real = _Loop._step
-
-    def stopping(loop: Any, at: Any, *arguments: Any) -> None:
-        if at.step == 9:
-            raise KeyboardInterrupt
-        real(loop, at, *arguments)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(_Loop, "_step", stopping)
-        with pytest.raises(KeyboardInterrupt):
-            forgetful.run("stopped", noisy, replay)
+    interrupted(forgetful, monkeypatch, "stopped", 9, noisy, replay)
     forgetful.run("stopped", noisy, replay, resume=True)
     assert forgetful.metrics("stopped") == forgetful.metrics("whole")
     ends = [read(forgetful.folder / name / "metrics.json") for name in ("stopped", "whole")]
