@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 #: Blue, vermilion, green, purple, orange and sky blue, each with a marker of its own.
-_STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"))
+STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"))
 _GREY = "#555555"
 _DOTS_PER_INCH = 160
 _MEASURES = {"ctc": "character error rate on dev", "classification": "error on dev"}
@@ -42,7 +42,7 @@ def save(figure: Figure, path: Path) -> None:
 
 def draw_layers(axes: Axes, probes: Sequence[Probe]) -> None:
     """The error by layer."""
-    for probe, (colour, marker) in zip(probes, _STYLES, strict=False):
+    for probe, (colour, marker) in zip(probes, STYLES, strict=False):
         points = [(row.cut, row.error) for row in probe.rows if row.cut is not None]
         axes.plot(*zip(*points, strict=True), color=colour, marker=marker, label=Path(probe.model).name)
         axes.plot(
@@ -87,8 +87,8 @@ def draw_trials(axes: Axes, plan: Plan) -> None:
     tried = [one for one in plan.ranking() if plan.last(one) is not None]
     for place, one in reversed(list(enumerate(tried))):
         outcomes = [held[one] for held in plan.rounds if one in held]
-        colour, marker = _STYLES[place] if place < len(_STYLES) else (_GREY, ".")
-        label = one.title(several=plan.several) if place < len(_STYLES) else None
+        colour, marker = STYLES[place] if place < len(STYLES) else (_GREY, ".")
+        label = one.title(several=plan.several) if place < len(STYLES) else None
         points = [outcome.epochs for outcome in outcomes], [min(outcome.error, 1.5) for outcome in outcomes]
         axes.plot(*points, color=colour, marker=marker, label=label)
     axes.set_xticks(sorted({outcome.epochs for held in plan.rounds for outcome in held.values()}))

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
-from scripts import study_transfer
-from scripts.study_transfer import BEGIN, END, Cell, Setting, append, figures, fill, read, worse, write_page
+from scripts.study_transfer import cells, page
+from scripts.study_transfer.cells import Cell, Setting, append, fill, read
+from scripts.study_transfer.judging import figures, worse
+from scripts.study_transfer.page import BEGIN, END, write_page
 
 SETTING = Setting("ivr-it", 5.0, "wav2vec2-nano")
 
 
 def line(preset: str, seed: int = 1, **test: Any) -> dict[str, Any]:
-    return {**Cell(SETTING, preset, seed, 20).key, "test": {"interval": [0.1, 0.3], **test}, "wall_s": 60.0, "memory_mb": 900}  # fmt: skip  # noqa: E501
+    return {**Cell(SETTING, preset, seed, 20).key, "test": {"interval": [0.1, 0.3], **test}, "cpu_s": 60.0, "memory_mb": 900, "trained": 1, "parameters": 50}  # fmt: skip  # noqa: E501
 
 
 def test_cells_that_are_done_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,11 +26,11 @@ def test_cells_that_are_done_are_passed_over(tmp_path: Path, monkeypatch: pytest
         ran.append(cell.preset)
         return None if cell.preset == "lora" else line(cell.preset, wer=0.2)
 
-    monkeypatch.setattr(study_transfer, "apart", apart)
-    cells = [Cell(SETTING, preset, 1, 20) for preset in ("fine-tune", "lora", "lower-layers")]
+    monkeypatch.setattr(cells, "apart", apart)
+    wanted = [Cell(SETTING, preset, 1, 20) for preset in ("fine-tune", "lora", "lower-layers")]
     results = tmp_path / "results.jsonl"
     append(results, line("fine-tune", wer=0.3))
-    fill(cells, results, threads=1)
+    fill(wanted, results, threads=1)
     assert ran == ["lora", "lower-layers"]
     assert [item["preset"] for item in read(results)] == ["fine-tune", "lower-layers"]
 
@@ -43,25 +45,32 @@ def test_figures_are_means_over_seeds_and_less_is_better() -> None:
 
 
 def test_the_page_keeps_what_stands_around_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = tmp_path / "transfer.md"
-    page.write_text(f"# Ours\n\nBefore.\n\n{BEGIN}\n\nold\n\n{END}\nAfter.\n")
-    monkeypatch.setattr(study_transfer, "PAGE", page)
+    written_page = tmp_path / "transfer.md"
+    written_page.write_text(f"# Ours\n\nBefore.\n\n{BEGIN}\n\nold\n\n{END}\nAfter.\n")
+    monkeypatch.setattr(page, "PAGE", written_page)
     results, judged = tmp_path / "results.jsonl", tmp_path / "results-judged.jsonl"
     append(results, line("fine-tune", wer=0.2))
     append(results, line("lora", wer=0.3))
+    append(results, line("from-scratch", wer=0.25))
     append(
         judged,
         {
-            "corpus": "ivr-it", "minutes": 5.0, "model": "wav2vec2-nano", "case": 2, "textbook": "lower-layers",
-            "best": "fine-tune", "choice": "lora", "worse": 0.5, "share": 0.09,
+            "corpus": "ivr-it", "minutes": 5.0, "model": "wav2vec2-nano", "case": 2, "textbook": "fine-tune",
+            "best": "fine-tune", "choice": "lora", "share": 0.09,
         },
     )  # fmt: skip
     write_page(results, judged)
-    written = page.read_text()
-    assert "| fine-tune | **0.200** [0.100, 0.300], 60 s, 900 MB |" in written
-    assert "At most 5% worse than the best in 0 of 1 settings." in written
+    written = written_page.read_text()
+    assert "| fine-tune | **0.200** [0.100, 0.300]; 60 s, 900 MB |" in written
+    assert (
+        "at most 5% worse than the best in 0 of 1 settings. The textbook's own way is in 1, and the best in 1."
+        in written
+    )
+    assert "| ivr-it, 5 min, wav2vec2-nano | lora | 0.300 | 0.250 |" in written
+    assert "| ivr-it, 5 min, wav2vec2-nano | 0.300 | 0.200 | +50.0% | 2.0% |" in written
+    assert (tmp_path / "images" / "transfer.png").stat().st_size > 10_000
     assert "old" not in written
     assert written.startswith("# Ours\n\nBefore.")
     assert written.endswith(f"{END}\nAfter.\n")
     write_page(results, judged)
-    assert page.read_text() == written
+    assert written_page.read_text() == written

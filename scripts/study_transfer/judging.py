@@ -1,0 +1,74 @@
+"""The planner against the grid: what it chooses in a tenth of the grid's time, and how far that is from the best."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+
+from scripts.study_transfer.cells import Setting, append, config, part, read
+from speechxfer.cli.terminal import TerminalProgress
+from speechxfer.planner.planner import make_plan
+
+#: Share of a setting's time that the planner gets, and how much worse than the best its choice may be.
+SHARE, MOST_WORSE = 0.1, 0.05
+
+
+def by_setting(lines: Iterable[dict[str, Any]]) -> dict[Setting, list[dict[str, Any]]]:
+    found: dict[Setting, list[dict[str, Any]]] = defaultdict(list)
+    for line in lines:
+        found[Setting.of(line)].append(line)
+    return found
+
+
+def figures(lines: Iterable[dict[str, Any]], name: str = "wer") -> dict[str, float]:
+    """By preset the mean over seeds of an error rate, or of minus the accuracy: less is better."""
+    found = defaultdict(list)
+    for line in lines:
+        found[line["preset"]].append(line["test"][name] if name in line["test"] else -line["test"]["accuracy"])
+    return {preset: statistics.mean(values) for preset, values in found.items()}
+
+
+def worse(chosen: float, best: float) -> float:
+    """How much worse a figure is than the best, as a share of it."""
+    return (chosen - best) / abs(best) if best else float(chosen > best)
+
+
+def best_of(found: dict[str, float]) -> str:
+    return min(found, key=found.__getitem__)
+
+
+def judge(results: Path, judged: Path, settings: Sequence[Setting], share: float) -> None:
+    """Have the planner choose for every setting that has cells."""
+    done = {Setting.of(line) for line in read(judged)}
+    for setting, lines in by_setting(read(results)).items():
+        if setting in done or setting not in settings or len(found := figures(lines)) < 2:
+            continue
+        # One seed's: what a person would spend who tries every preset once.
+        grid_s = sum(statistics.mean(line["cpu_s"] for line in lines if line["preset"] == preset) for preset in found)
+        begun = time.process_time()
+        with TemporaryDirectory() as folder:
+            train = part(setting, Path(folder))
+            assert train is not None
+            base = config(setting, train[0], "", lines[0]["epochs"], seed=1)
+            plan = make_plan(
+                base, [setting.model], share * grid_s, presets=list(found), vary=False, progress=TerminalProgress()
+            )
+        spent_s, choice, best = time.process_time() - begun, plan.choice.preset, best_of(found)
+        told = {
+            **asdict(setting), "grid_s": round(grid_s, 1), "best": best, "choice": choice, "case": plan.case.number,
+            "textbook": plan.case.preset, "spent_s": round(spent_s, 1), "share": round(spent_s / grid_s, 4),
+            "tried": sorted({one.preset for held in plan.rounds for one in held}),
+        }  # fmt: skip
+        append(judged, told)
+        click.echo(
+            f"{setting.name}: {choice} is {worse(found[choice], found[best]):+.1%} from {best}, in {told['share']:.1%}",
+            err=True,
+        )
