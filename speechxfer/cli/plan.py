@@ -61,7 +61,8 @@ def planned(
     made = make_plan(config, models, budget_s, presets=presets or None, vary=vary, progress=progress)
     progress.table("candidates, the best first", COLUMNS, rows(made))
     written = write_plan(made, output)
-    progress.say(f"chosen: {made.choice.title(several=made.several)}")
+    untried = "" if made.last(made.choice) else " (expected to do best; there was no time to try it, a longer --budget may)"  # fmt: skip  # noqa: E501
+    progress.say(f"chosen: {made.choice.title(several=made.several)}{untried}")
     progress.say(f"written: {', '.join(map(str, written))}")
 
 

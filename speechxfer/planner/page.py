@@ -83,10 +83,12 @@ def duration(seconds: float) -> str:
 
 def _summary(plan: Plan, toml: str) -> str:
     outcome, cost = plan.last(plan.choice), plan.price(plan.choice)
-    assert outcome is not None
     epochs = plan.base.training.epochs
+    tried = "Not tried, for want of time, but expected to do best"
+    if outcome is not None:
+        tried = f"Error {outcome.error:.3f} on dev after a trial of {outcome.epochs} epochs"
     return (
-        f"Error {outcome.error:.3f} on dev after a trial of {outcome.epochs} epochs. A whole run of {epochs} epochs is "
+        f"{tried}. A whole run of {epochs} epochs is "
         f"expected to take {duration(cost.run_s(epochs))} and {cost.memory / 2**20:,.0f} MB beside the libraries. "
         f"Planned in {duration(plan.spent_s)} of {duration(plan.budget_s)}.\n\n"
         f"    speechxfer finetune --plan {toml} --train … --dev … --output …"
@@ -101,6 +103,8 @@ def _similar(plan: Plan, model: str) -> str:
 
 
 def _verdict(plan: Plan) -> str:
+    if plan.last(plan.choice) is None:
+        return "There was no time for trials that could tell."
     if plan.choice.preset == plan.case.preset:
         return "The trials agree."
     tried = {one.preset for held in plan.rounds for one in held}

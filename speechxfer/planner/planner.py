@@ -66,9 +66,9 @@ class Plan:
         return next((held[candidate] for held in reversed(self.rounds) if candidate in held), None)
 
     def ranking(self) -> list[Candidate]:
-        """The best first: those that came further before the others, then what was not tried."""
+        """The chosen first, then those that came further before the others, then what was not tried."""
         order = [name for held in reversed(self.rounds) for name in ranked(dict(held))]
-        return list(dict.fromkeys([*order, *self.costs]))
+        return list(dict.fromkeys([self.choice, *order, *self.costs]))
 
     def price(self, candidate: Candidate) -> Cost:
         """What a run takes, corrected by what its longest trial really took."""
@@ -93,6 +93,16 @@ class Plan:
             "probes": {name: probe.to_dict() for name, probe in self.probes.items()},
             "similarity": {name: one.to_dict() for name, one in self.similarities.items()},
         }  # fmt: skip
+
+
+def chosen(rounds: Sequence[Mapping[Candidate, Outcome]], likeliest: str) -> Candidate:
+    """The best of the last round, but with the likeliest preset where there was no time to try that.
+
+    What is tried instead of it is tried for being cheap, and its winning says nothing against what it did not meet.
+    """
+    best = ranked(dict(rounds[-1]))[0]
+    tried = {(one.model, one.preset) for held in rounds for one in held}
+    return best if (best.model, likeliest) in tried else Candidate(best.model, likeliest)
 
 
 def corrected(cost: Cost, outcome: Outcome) -> Cost:
@@ -143,7 +153,7 @@ def make_plan(
         bench = Bench(base, train, dev, Path(folder))
         trials = _Trials(base, bench, budget_s, started, progress)
         rounds = trials.hold(trials.priced(names))
-    choice = ranked(dict(rounds[-1]))[0]
+    choice = chosen(rounds, names[0].preset)
     spent_s = time.monotonic() - started
     return Plan(base, amount, case, probes, similarities, trials.costs, tuple(rounds), choice, budget_s, spent_s)
 
@@ -190,7 +200,8 @@ class _Trials:
     def priced(self, names: Sequence[Candidate]) -> list[Candidate]:
         """As many of the candidates as the time allows trials of, the likeliest first.
 
-        A variation costs what its preset does. What has no price when a share of the time is over is not tried.
+        A variation costs what its preset does. What has no price when a share of the time is over is not tried, but
+        the likeliest always has one, for it may be chosen all the same.
 
         Raises:
             ConfigError: there is no time for one epoch of the cheapest.
@@ -199,7 +210,7 @@ class _Trials:
         with self._progress.task("timing candidates", len(names)) as advance:
             for name in sorted(names, key=lambda one: one.preset != "feature-extraction"):  # which is the cheapest
                 twin = next((one for one in self.costs if (one.model, one.preset) == (name.model, name.preset)), None)
-                if twin or not self.costs or self.left_s > latest:
+                if twin or not self.costs or name.preset == names[0].preset or self.left_s > latest:
                     self.costs[name] = self.costs[twin] if twin else self._bench.cost(name.config(self._base))
                 advance(1)
         priced = [name for name in names if name in self.costs]

@@ -17,8 +17,11 @@ from speechxfer.cli import main
 from speechxfer.cli.plan import seconds
 from speechxfer.config import PlanConfig, TrainingConfig
 from speechxfer.errors import ConfigError
-from speechxfer.planner.candidates import candidates
-from speechxfer.planner.planner import make_plan
+from speechxfer.planner import planner
+from speechxfer.planner.candidates import Candidate, candidates
+from speechxfer.planner.halving import Outcome
+from speechxfer.planner.page import as_markdown
+from speechxfer.planner.planner import chosen, make_plan
 from speechxfer.planner.probe import Probe, Row
 from speechxfer.planner.trial import Bench
 
@@ -97,6 +100,27 @@ def test_models_and_presets_are_compared(base: sx.FinetuneConfig, whisper_folder
     assert plan.settings()["model"] == plan.choice.model
     errors = {one: outcome.loss for one, outcome in plan.rounds[-1].items()}
     assert errors[plan.choice] == min(errors.values())
+
+
+def test_what_was_tried_only_for_being_cheap_does_not_win() -> None:
+    dear, cheap, other = (Candidate("m", name) for name in ("fine-tune", "feature-extraction", "lora"))
+    good, bad = (Outcome(2, error, 1.0, 1.0) for error in (0.1, 0.2))
+    assert chosen([{cheap: good}], "fine-tune") == dear
+    assert chosen([{cheap: good, other: bad}], "fine-tune") == dear
+    assert chosen([{cheap: good, dear: bad}], "fine-tune") == cheap
+    # Met in an earlier round and left behind.
+    assert chosen([{cheap: good, dear: bad, other: bad}, {cheap: good}], "fine-tune") == cheap
+    # The model is the one that did best.
+    assert chosen([{cheap: bad, Candidate("n", "lora"): good}], "fine-tune") == Candidate("n", "fine-tune")
+
+
+def test_a_plan_that_was_not_tried_says_so(base: sx.FinetuneConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planner, "affordable", lambda names, *_: names[-1:])
+    plan = make_plan(base, [base.model], 60.0, presets=["fine-tune", "feature-extraction"], vary=False)
+    assert plan.choice.preset == "fine-tune"
+    page = as_markdown(plan, "plan.toml", "plan.png")
+    assert "Not tried, for want of time, but expected to do best. A whole run of 2 epochs" in page
+    assert page.index("| fine-tune |") < page.index("| feature-extraction |")
 
 
 def test_a_budget_shorter_than_one_epoch_says_what_fits(base: sx.FinetuneConfig) -> None:
