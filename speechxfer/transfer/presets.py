@@ -19,8 +19,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "fine-tune": {"freeze_below": 0, "layer_decay": 0.9},
     # Little data from far away: what the upper layers know does not apply, so the general lower ones carry a new top.
     "lower-layers": {"drop_top": 1 / 2, "train_top": 1 / 3},
-    # Small matrices beside the layers' own (Hu et al., 2022), which move faster than whole weights may.
-    "lora": {"freeze_below": 0, "lora_rank": 8},
+    # Small matrices beside the layers' own (Hu et al., 2022), which move faster than whole weights may; beside all of
+    # them, for beside attention's alone they learn far less (Schulman et al., 2025, LoRA without regret).
+    "lora": {"freeze_below": 0, "lora_rank": 8, "lora_feed_forward": True},
     # The same shape without anything learned: what transfer has to beat.
     "from-scratch": {"from_scratch": True, "encoder_lr": 5e-4},
 }

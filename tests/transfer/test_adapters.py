@@ -90,7 +90,7 @@ def test_whisper_s_decoder_gets_adapters_too(spelling_whisper: Path, tmp_path: P
     assert all(".lora_" in name for name in trained)
     assert {name.split(".")[0] for name in trained} == {"encoder", "head"}
     assert len([name for name in trained if "encoder_attn" in name]) == 8
-    assert plan.head_lr == plan.encoder_lr == 5e-4, "both are five times what whole weights get"
+    assert plan.head_lr == plan.encoder_lr == 1e-3, "both are ten times what whole weights get"
     targets = [[~11, ~5, ~7, 1, 2, 4]]
     with torch.no_grad():
         hidden, frames = model.encoder(SOUND[None], torch.tensor([len(SOUND)]))
