@@ -51,12 +51,14 @@ def from_folder(folder: Path, output: Path, labels: bool, durations: bool, overw
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
 @_output
 @_overwrite
-def convert(source: Path, output: Path, overwrite: bool) -> None:
+@click.option("--label-from", metavar="COLUMN", help="Take the labels from this column, such as speaker.")
+def convert(source: Path, output: Path, overwrite: bool, label_from: str | None) -> None:
     """Write INPUT as OUTPUT, in the format of its suffix and with paths that are right from its folder."""
     from speechxfer.data.manifest import Manifest
 
     _check_output(output, overwrite)
     read = Manifest.read(source)
+    read = read.labelled_by(label_from) if label_from else read
     read.write(output)
     click.echo(f"{output}: {len(read)} utterances")
 

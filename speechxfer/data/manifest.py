@@ -152,6 +152,22 @@ class Manifest(Sequence[Utterance]):
 
         return Manifest(map(measured, self), self.path)
 
+    def labelled_by(self, column: str) -> Manifest:
+        """The same utterances with what stands in another column as their labels: the speaker, say.
+
+        Raises:
+            DataError: the first line that has nothing in it.
+        """
+
+        def labelled(utterance: Utterance) -> Utterance:
+            value = utterance.speaker if column in NAMES["speaker"] else utterance.extra.get(column)
+            if value is None:
+                has = ["speaker"] * (utterance.speaker is not None) + list(utterance.extra)
+                raise DataError(f"{utterance.origin}: has no {column!r} to be its label; wanted one of its columns: {', '.join(has) or 'none'}")  # fmt: skip  # noqa: E501
+            return dataclasses.replace(utterance, label=str(value))
+
+        return Manifest(map(labelled, self), self.path)
+
     def check_files(self) -> None:
         """Look whether all audio files are there, which takes much less time than a run that stops midway.
 

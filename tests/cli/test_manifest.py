@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,17 @@ def test_convert(folder: Path, tmp_path: Path) -> None:
     converted = Manifest.read(tmp_path / "lists/all.tsv")
     converted.check_files()
     assert converted.duration_s == 6.0
+
+
+def test_another_column_becomes_the_label(tmp_path: Path) -> None:
+    lines = [{"audio": "a.wav", "duration": 1.0, "label": "one", "speaker": "ann", "age": 7}]
+    (tmp_path / "all.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    for column, label in (("speaker", "ann"), ("age", "7")):
+        run("convert", tmp_path / "all.jsonl", tmp_path / "labelled.jsonl", "--label-from", column, "--overwrite")
+        (one,) = Manifest.read(tmp_path / "labelled.jsonl")
+        assert (one.label, one.speaker) == (label, "ann")
+    with pytest.raises(DataError, match=r"all\.jsonl:1: has no 'sex' to be its label; .*: speaker, age"):
+        run("convert", tmp_path / "all.jsonl", tmp_path / "other.jsonl", "--label-from", "sex")
 
 
 def test_existing_output_is_kept(folder: Path, tmp_path: Path) -> None:
