@@ -48,6 +48,7 @@ def examine(
         dev,
         encoder,
         untouched=untouched,
+        seconds=seconds,
         reference=reference,
         normalizer=normalizer,
         progress=progress,
