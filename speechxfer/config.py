@@ -40,12 +40,16 @@ class PlanConfig:
     #: The same layer by layer: "4@3, 0-3@6, frontend@9" lets layer 4 sleep until epoch 3 and so on; what is trained
     #: and not named is awake from the start.
     wake: str | None = None
+    #: Let a head that is new learn alone for this share of the epochs first, at least for one: what it asks of the
+    #: layers below before it has learned anything undoes what they know (Kumar et al., 2022, Fine-tuning can distort
+    #: pretrained features; so wav2vec2's own fine-tuning, Baevski et al., 2020). A run of one epoch has none of that.
+    head_first: float | None = None
     #: Of a head with layers of its own (Whisper's decoder), train only this many from the top; usually all.
     head_top: int | None = None
     #: Train the token embedding of such a head as well, which is most of its weights.
     train_embedding: bool | None = None
     #: Peak learning rates; usually what suits the head: 3e-4 and 3e-3, or 1e-4 for both with Whisper's decoder. That of
-    #: adapters is five times the encoder's.
+    #: adapters is ten times the encoder's.
     encoder_lr: float | None = None
     head_lr: float | None = None
     #: Each layer's learning rate as a share of the one above it (Howard and Ruder, 2018); 1, the usual, for one rate.
@@ -73,6 +77,8 @@ class PlanConfig:
             _require(f"plan.{name}", getattr(self, name), "at least 0", (getattr(self, name) or 0) >= 0)
         for name, value in {"encoder_lr": self.encoder_lr, "head_lr": self.head_lr}.items():
             _require(f"plan.{name}", value, "more than 0 and less than 1", value is None or 0 < value < 1)
+        share = self.head_first
+        _require("plan.head_first", share, "at least 0 and less than 1", share is None or 0 <= share < 1)
         decay, alpha = self.layer_decay, self.lora_alpha
         _require("plan.layer_decay", decay, "more than 0 and at most 1", decay is None or 0 < decay <= 1)
         _require("plan.lora_alpha", alpha, "at least 1", alpha is None or alpha >= 1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from speechxfer.cli.plan_options import PLAN_SETTINGS, plan_layer, plan_options
-from speechxfer.config import PlanConfig, build, merge
+from speechxfer.config import PlanConfig, TrainingConfig, build, merge
 from speechxfer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,8 +23,9 @@ def models() -> None:
 @models.command()
 @click.argument("model")
 @click.option("--head", "kind", type=click.Choice(["ctc", "classification", "seq2seq"]), help="What it would learn with (default: its own head, if it has one).")  # fmt: skip  # noqa: E501
+@click.option("--epochs", type=click.IntRange(1), default=TrainingConfig.epochs, show_default=True, help="Of the run, for what wakes after a share of them.")  # fmt: skip  # noqa: E501
 @plan_options
-def show(model: str, kind: str | None, plan: str | None, **options: Any) -> None:
+def show(model: str, kind: str | None, epochs: int, plan: str | None, **options: Any) -> None:
     """Parts of MODEL with their sizes, and which of them a plan would freeze or train, how fast and from when on."""
     given = {PLAN_SETTINGS[name].removeprefix("plan."): value for name, value in options.items() if value is not None}
     wish = build(PlanConfig, merge([plan_layer(plan).get("plan", {}), given]), "plan.")
@@ -48,7 +49,7 @@ def show(model: str, kind: str | None, plan: str | None, **options: Any) -> None
     if head and head.kind != "seq2seq" and needs_new_head(wish, encoder):
         head = None
     wish = reshape(wish, encoder)
-    fitted = TransferPlan.for_model(wish, encoder, head)
+    fitted = TransferPlan.for_model(wish, encoder, head, epochs=epochs, new_head=head is None)
     fitted.attach(encoder, head)
     rows = fitted.rows(encoder, head)
     if head is None:

@@ -55,7 +55,8 @@ def starting_point(
     else:
         make = _ctc_head if config.head == "ctc" else _classification_head
         head = make(config, encoder, opened.head if head_is_kept else None, train, progress)
-    plan = TransferPlan.for_model(wish, encoder, head)
+    is_new = config.head != "seq2seq" and not (head_is_kept and _goes_on(config, opened.head))
+    plan = TransferPlan.for_model(wish, encoder, head, epochs=config.training.epochs, new_head=is_new)
     plan.attach(encoder, head)
     if late := [row["part"] for row in plan.table(encoder, head) if (row["wakes"] or 0) > config.training.epochs]:
         progress.say(f"warning: the run has {config.training.epochs} epochs, so these never wake up: {', '.join(late)}")  # fmt: skip  # noqa: E501
@@ -63,10 +64,15 @@ def starting_point(
     return StartingPoint(SpeechModel(encoder, head, opened.source), plan, transcribes and head.task == "transcription")
 
 
+def _goes_on(config: FinetuneConfig, existing: Head | None) -> bool:
+    """Whether the checkpoint's own head is what learns on."""
+    return existing is not None and existing.kind == config.head and config.text.vocabulary != "new"
+
+
 def _pool(config: FinetuneConfig, wish: PlanConfig, encoder: Encoder) -> None:
     if config.pooling.stride == 1:
         return
-    plan = TransferPlan.for_model(wish, encoder, None)
+    plan = TransferPlan.for_model(wish, encoder, None, epochs=config.training.epochs)
     if encoder.pooling is not None:
         raise ConfigError(
             f"pooling.stride is {config.pooling.stride}, but {config.model} pools its frames already; leave "

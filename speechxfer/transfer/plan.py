@@ -71,14 +71,16 @@ class TransferPlan:
     new_from: int | None = None
 
     @classmethod
-    def for_model(cls, config: PlanConfig, encoder: Encoder, head: Head | None) -> TransferPlan:
-        """Fit the wish to the encoder, as `reshape` left it, and to the head.
+    def for_model(
+        cls, config: PlanConfig, encoder: Encoder, head: Head | None, *, epochs: int, new_head: bool = True
+    ) -> TransferPlan:
+        """Fit the wish to the encoder, as `reshape` left it, to the head, and to a run of so many epochs.
 
         Raises:
             ConfigError: a layer is named that does not exist, or nothing would be trained.
         """
         config = settled(config, encoder.depth)
-        schedule = wakes(config, encoder.depth)
+        schedule = wakes(config, encoder.depth, epochs=epochs, new_head=new_head)
         chosen = _adapters(config)
         layered = head is not None and bool(head.attention_matrices)
         usual = (head or Head).rates

@@ -14,20 +14,27 @@ Wakes = tuple[int | None, ...]
 _NAMED = re.compile(r"(?:(?P<first>\d+)(?:-(?P<last>\d+))?|frontend)@(?P<epoch>\d+)")
 
 
-def wakes(config: PlanConfig, depth: int) -> Wakes:
+def wakes(config: PlanConfig, depth: int, *, epochs: int, new_head: bool) -> Wakes:
     """From which epoch on each part is trained, for an encoder of `depth` layers.
+
+    Args:
+        epochs: of the run.
+        new_head: whether the head has yet to learn anything.
 
     Raises:
         ConfigError: a layer that does not exist, is frozen or is named twice; two schedules.
     """
     trained = _trained(config, depth)
+    if len(given := [name for name in ("wake", "unfreeze_every", "head_first") if getattr(config, name)]) > 1:
+        raise ConfigError(f"plan.{given[0]} and plan.{given[1]} are two schedules; give one of them")
     if config.wake:
-        if config.unfreeze_every:
-            raise ConfigError("plan.wake and plan.unfreeze_every are two schedules; give one of them")
         named = _named(config.wake, depth)
         if asleep := [place for place in named if place not in trained]:
             raise ConfigError(f"plan.wake is {config.wake!r}, but {_part(asleep[0])} is frozen to the end; leave it out, or train it ({_remedy(asleep[0])})")  # fmt: skip  # noqa: E501
         return tuple(named.get(place, 0) if place in trained else None for place in range(depth + 1))
+    if config.head_first and new_head:
+        first = min(max(round(config.head_first * epochs), 1), epochs - 1)
+        return tuple(first if place in trained else None for place in range(depth + 1))
     every = config.unfreeze_every or 0
     return tuple(every * (depth + 1 - place) if place in trained else None for place in range(depth + 1))
 

@@ -25,7 +25,7 @@ every_family = pytest.mark.parametrize("family", FAMILIES)
 
 def adapted(model: SpeechModel, **settings: object) -> TransferPlan:
     """The model with adapters that add something."""
-    plan = TransferPlan.for_model(PlanConfig(**{"lora_rank": 2, **settings}), model.encoder, model.head)
+    plan = TransferPlan.for_model(PlanConfig(**{"lora_rank": 2, **settings}), model.encoder, model.head, epochs=2)
     plan.attach(model.encoder, model.head)
     torch.manual_seed(3)
     with torch.no_grad():

@@ -23,7 +23,7 @@ def model(encoders: Encoders) -> SpeechModel:
 
 
 def plan_of(model: SpeechModel, **settings: Any) -> TransferPlan:
-    return TransferPlan.for_model(PlanConfig(**settings), model.encoder, model.head)
+    return TransferPlan.for_model(PlanConfig(**settings), model.encoder, model.head, epochs=12)
 
 
 def frozen_in(plan: TransferPlan, model: SpeechModel, epoch: int) -> set[str]:
@@ -71,6 +71,18 @@ def test_layers_wake_when_they_are_named_and_others_at_once(model: SpeechModel) 
     assert [row["wakes"] for row in plan.table(model.encoder, model.head)] == [4, 3, 3, 2, 1, 1]
 
 
+def test_a_new_head_learns_alone_first(model: SpeechModel) -> None:
+    def seams(epochs: int, **other: Any) -> list[int | None]:
+        wish = PlanConfig(freeze_below=1, head_first=0.25)
+        plan = TransferPlan.for_model(wish, model.encoder, model.head, epochs=epochs, **other)
+        return [plan.seam_at(epoch) for epoch in range(epochs)]
+
+    assert seams(8) == [3, 3, 1, 1, 1, 1, 1, 1]
+    assert seams(2) == [3, 1], "for one epoch at least"
+    assert seams(1) == [1], "but never for all of them"
+    assert seams(8, new_head=False) == [1] * 8
+
+
 def test_gradual_unfreezing_is_a_schedule_from_the_top(model: SpeechModel) -> None:
     plan = plan_of(model, freeze_below=1, unfreeze_every=2)
     assert plan == plan_of(model, freeze_below=1, wake="2@3, 1@5")
@@ -96,7 +108,8 @@ def test_a_layer_may_sleep_between_others(model: SpeechModel) -> None:
         ({"wake": "two@2"}, "plan.wake: 'two@2'; wanted LAYER@EPOCH"),
         ({"wake": "0@2", "train_top": 1}, "but layer 0 is frozen to the end"),
         ({"wake": "frontend@2"}, "but the front end is frozen to the end"),
-        ({"wake": "1@2", "unfreeze_every": 1}, "two schedules"),
+        ({"wake": "1@2", "unfreeze_every": 1}, "plan.wake and plan.unfreeze_every are two schedules"),
+        ({"head_first": 0.5, "wake": "1@2"}, "plan.wake and plan.head_first are two schedules"),
         ({"reinit_top": 2, "train_top": 1}, "layer 1 is frozen and would stay random"),
         ({"reinit_top": 4}, "plan.reinit_top is 4, but the encoder has 3 layers"),
         ({"lora_rank": 2, "train_top": 0}, "no layer is trained for adapters to stand in"),
