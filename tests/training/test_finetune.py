@@ -205,11 +205,23 @@ def test_an_adapted_model_is_adapted_further_with_its_own_head(
     first = sx.finetune(config(settings, {"training": {"epochs": 20}}))
     again = {"model": str(first.folder / "model"), "output": str(tmp_path / "second"), "test": settings["dev"]}
     heard = Heard()
-    second = sx.finetune(config(settings, SHORT, again), progress=heard)
+    waiting = {"plan": {"head_first": 0.5}, "training": {"epochs": 2}}
+    second = sx.finetune(config(settings, SHORT, again, waiting), progress=heard)
+    # The first head is new and learns alone; this one has learned already.
+    assert _awake_from(first.folder) == {1}
+    assert _awake_from(second.folder) == {1}
+    third = {"output": str(tmp_path / "third"), "text": {"vocabulary": "new"}}
+    assert _awake_from(sx.finetune(config(settings, SHORT, again, waiting, third)).folder) == {1, 2}
     assert any("has a CTC head for 4 characters, which is kept" in line for line in heard.messages)
     assert second.before is not None
     assert second.before.rates.wer == json.loads((first.folder / "metrics.json").read_text())["dev"]["wer"]
     assert second.model.source == settings["model"]  # where the weights came from first
+
+
+def _awake_from(folder: Path) -> set[int]:
+    """The epochs in which parts begin to be trained."""
+    table = json.loads((folder / "plan.json").read_text())
+    return {int(row[3]) for row in table["rows"] if row[3]}
 
 
 def test_a_part_of_dev_may_be_enough(settings: dict[str, Any], corpus: Callable[..., Path]) -> None:
