@@ -97,6 +97,7 @@ def successive_halving(
     most_epochs: int,
     budget_s: float,
     clock: Callable[[], float],
+    rank: Callable[[dict[Name, Outcome]], list[Name]] = ranked,
 ) -> list[dict[Name, Outcome]]:
     """The rounds that were held, each with the outcomes of its candidates; the last one's best is the winner.
 
@@ -109,6 +110,7 @@ def successive_halving(
         trial: train a candidate for so many epochs, a whole run of that length.
         most_epochs: of a whole run.
         clock: seconds so far.
+        rank: the best first.
     """
     end = clock() + budget_s
     alive, held = list(names), []
@@ -126,5 +128,5 @@ def successive_halving(
         held.append(outcomes)
         if len(outcomes) == 1 or epochs == most_epochs or num_rounds(len(alive)) == 1:
             break
-        alive = ranked(outcomes)[: math.ceil(len(alive) / KEPT_OF)]
+        alive = rank(outcomes)[: math.ceil(len(alive) / KEPT_OF)]
     return held

@@ -21,7 +21,7 @@ from speechxfer.planner import planner
 from speechxfer.planner.candidates import Candidate, candidates
 from speechxfer.planner.halving import Outcome
 from speechxfer.planner.page import as_markdown
-from speechxfer.planner.planner import chosen, make_plan
+from speechxfer.planner.planner import chosen, make_plan, promising
 from speechxfer.planner.probe import Probe, Row
 from speechxfer.planner.trial import Bench
 
@@ -105,13 +105,21 @@ def test_models_and_presets_are_compared(base: sx.FinetuneConfig, whisper_folder
 def test_what_was_tried_only_for_being_cheap_does_not_win() -> None:
     dear, cheap, other = (Candidate("m", name) for name in ("fine-tune", "feature-extraction", "lora"))
     good, bad = (Outcome(2, error, 1.0, 1.0) for error in (0.1, 0.2))
-    assert chosen([{cheap: good}], "fine-tune") == dear
-    assert chosen([{cheap: good, other: bad}], "fine-tune") == dear
-    assert chosen([{cheap: good, dear: bad}], "fine-tune") == cheap
+    assert chosen([{cheap: good}], "fine-tune", 2) == dear
+    assert chosen([{cheap: good, other: bad}], "fine-tune", 2) == dear
+    assert chosen([{cheap: good, dear: bad}], "fine-tune", 2) == cheap
     # Met in an earlier round and left behind.
-    assert chosen([{cheap: good, dear: bad, other: bad}, {cheap: good}], "fine-tune") == cheap
+    assert chosen([{cheap: good, dear: bad, other: bad}, {cheap: good}], "fine-tune", 2) == cheap
     # The model is the one that did best.
-    assert chosen([{cheap: bad, Candidate("n", "lora"): good}], "fine-tune") == Candidate("n", "fine-tune")
+    assert chosen([{cheap: bad, Candidate("n", "lora"): good}], "fine-tune", 2) == Candidate("n", "fine-tune")
+
+
+def test_short_trials_have_to_be_better_by_more() -> None:
+    slow, quick = Candidate("m", "fine-tune"), Candidate("m", "lower-layers")
+    outcomes = {slow: Outcome(2, 0.34, 1.3, 1.0), quick: Outcome(2, 0.29, 1.1, 1.0)}
+    assert promising(outcomes, "fine-tune", 12) == [slow, quick]
+    assert promising(outcomes, "fine-tune", 2) == [quick, slow], "nothing is left to be learned"
+    assert promising({**outcomes, quick: Outcome(2, 0.2, 0.8, 1.0)}, "fine-tune", 12) == [quick, slow]
 
 
 def test_a_plan_that_was_not_tried_says_so(base: sx.FinetuneConfig, monkeypatch: pytest.MonkeyPatch) -> None:
