@@ -46,7 +46,8 @@ def as_markdown(plan: Plan, toml: str, picture: str) -> str:
 _READING = (
     "Trials are whole runs of fewer epochs, their learning rate falling to nothing; every round goes on with a third "
     "of the candidates (successive halving). Errors are character error rates, or shares of missed classes; while all "
-    "are above one half, losses decide. Time and memory are predicted from a few timed steps, and where there was a "
+    "are above one half, losses decide. What trains more learns slower and ends better, so what was expected to do best "
+    "has to be beaten by more, the shorter a trial is. Time and memory are predicted from a few timed steps, and where there was a "
     "trial, from what that took."
 )
 #: Of the table of candidates.
@@ -110,7 +111,7 @@ def _verdict(plan: Plan) -> str:
     tried = {one.preset for held in plan.rounds for one in held}
     if plan.case.preset not in tried:
         return "There was no time to try it."
-    return f"The trials contradict: `{plan.choice.preset}` did better."
+    return f"The trials contradict: `{plan.choice.preset}` promises more."
 
 
 def _table(columns: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:

@@ -159,7 +159,7 @@ def test_two_processes_become_one(tmp_path: Path) -> None:
     script.write_text(PROCESS)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
-        [*launcher, str(script), str(tmp_path)], capture_output=True, text=True, check=False, timeout=120
+        [*launcher, str(script), str(tmp_path)], capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
     found = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
