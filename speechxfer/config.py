@@ -43,6 +43,7 @@ class PlanConfig:
     #: Let a head that is new learn alone for this share of the epochs first, at least for one: what it asks of the
     #: layers below before it has learned anything undoes what they know (Kumar et al., 2022, Fine-tuning can distort
     #: pretrained features; so wav2vec2's own fine-tuning, Baevski et al., 2020). A run of one epoch has none of that.
+    #: Usually a sixth where all layers are trained and there is no other schedule, and nothing where not all are.
     head_first: float | None = None
     #: Of a head with layers of its own (Whisper's decoder), train only this many from the top; usually all.
     head_top: int | None = None

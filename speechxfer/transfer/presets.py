@@ -15,19 +15,18 @@ PRESETS: dict[str, dict[str, Any]] = {
     "feature-extraction": {"train_top": 0},
     # What is general stays below, what is particular to the old domain moves.
     "fine-tune-top": {"train_top": 1 / 3},
-    # All layers, the lower ones slower (Howard and Ruder, 2018), after the head has learned alone (Kumar et al., 2022);
-    # the convolutions as they are (Baevski et al., 2020).
-    "fine-tune": {"freeze_below": 0, "layer_decay": 0.9, "head_first": 1 / 6},
+    # All layers, the lower ones slower (Howard and Ruder, 2018); the convolutions as they are (Baevski et al., 2020).
+    "fine-tune": {"freeze_below": 0, "layer_decay": 0.9},
     # Little data from far away: what the upper layers know does not apply, so the general lower ones carry a new top.
     "lower-layers": {"drop_top": 1 / 2, "train_top": 1 / 3},
     # Small matrices beside the layers' own (Hu et al., 2022), which move faster than whole weights may; beside all of
     # them, for beside attention's alone they learn far less (Schulman et al., 2025, LoRA without regret).
-    "lora": {"freeze_below": 0, "lora_rank": 8, "lora_feed_forward": True, "head_first": 1 / 6},
+    "lora": {"freeze_below": 0, "lora_rank": 8, "lora_feed_forward": True},
     # The same shape without anything learned: what transfer has to beat.
     "from-scratch": {"from_scratch": True, "encoder_lr": 5e-4},
 }
-#: Several ways to say one thing: naming one of them takes back what a preset says by another.
-_SAME = (("freeze_below", "train_top"), ("head_first", "wake", "unfreeze_every"))
+#: Two ways to say one thing: naming one of them takes back what a preset says by the other.
+_SAME = ("freeze_below", "train_top")
 
 
 def settled(config: PlanConfig, depth: int) -> PlanConfig:
@@ -43,9 +42,8 @@ def settled(config: PlanConfig, depth: int) -> PlanConfig:
     if preset not in PRESETS:
         raise ConfigError(f"plan.preset is {preset!r}; wanted one of {', '.join(PRESETS)}")
     defaults = dict(PRESETS[preset])
-    for same in _SAME:
-        if any(name in given for name in same):
-            defaults = {name: value for name, value in defaults.items() if name not in same}
+    if any(name in given for name in _SAME):
+        defaults = {name: value for name, value in defaults.items() if name not in _SAME}
     values = defaults | given
     values["drop_top"] = _layers(values.get("drop_top", 0), depth)
     if "train_top" in values:

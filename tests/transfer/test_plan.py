@@ -83,6 +83,26 @@ def test_a_new_head_learns_alone_first(model: SpeechModel) -> None:
     assert seams(8, new_head=False) == [1] * 8
 
 
+@pytest.mark.parametrize(
+    ("settings", "wakes"),
+    [
+        ({}, {1, 3}),
+        ({"preset": "fine-tune"}, {1, 3}),
+        ({"preset": "lora"}, {1, 3}),
+        ({"head_first": 0.0}, {1}),
+        ({"wake": "1@5"}, {1, 5}),
+        ({"freeze_below": 1}, {1}),
+        ({"from_scratch": True}, {1}),
+    ],
+)
+def test_it_does_so_by_itself_where_all_layers_are_trained(
+    model: SpeechModel, settings: dict[str, Any], wakes: set[int]
+) -> None:
+    plan = plan_of(model, **settings)  # of 12 epochs
+    plan.attach(model.encoder, model.head)
+    assert {row["wakes"] for row in plan.table(model.encoder, model.head)} - {None} == wakes
+
+
 def test_gradual_unfreezing_is_a_schedule_from_the_top(model: SpeechModel) -> None:
     plan = plan_of(model, freeze_below=1, unfreeze_every=2)
     assert plan == plan_of(model, freeze_below=1, wake="2@3, 1@5")

@@ -32,12 +32,6 @@ def test_the_other_way_to_say_which_layers_takes_back_the_preset_s() -> None:
     assert (config.train_top, config.freeze_below) == (None, 1)
 
 
-@pytest.mark.parametrize("other", [{"wake": "1@2"}, {"unfreeze_every": 1}])
-def test_another_schedule_takes_back_the_preset_s(other: dict[str, object]) -> None:
-    assert settled(PlanConfig(preset="fine-tune", **other), 6).head_first is None  # type: ignore[arg-type]
-    assert settled(PlanConfig(preset="fine-tune"), 6).head_first == pytest.approx(1 / 6)
-
-
 def test_an_unknown_preset_is_told_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"plan.preset is 'finetune'; wanted one of feature-extraction, .*lora"):
         settled(PlanConfig(preset="finetune"), 6)
