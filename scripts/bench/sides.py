@@ -45,9 +45,9 @@ def ours(job: Job) -> dict[str, Any]:
     from scripts.bench.machine import peak_memory_gb
 
     row, folder = job.row, Path(job.output) / "run"
-    plan: dict[str, Any] = (
-        {"freeze_below": 0, "head_first": 0.0} if row.train_top is None else {"train_top": row.train_top}
-    )
+    # The peer trains everything at once.
+    plan: dict[str, Any] = {"train_top": row.train_top} if row.train_top is not None else {"freeze_below": 0}
+    plan["head_first"] = 0.0
     config = {
         "model": job.model, "train": job.train, "dev": job.dev, "output": str(folder), "device": job.device,
         "plan": {**plan, "freeze_frontend": True, "encoder_lr": row.encoder_lr, "head_lr": row.head_lr},

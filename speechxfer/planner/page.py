@@ -46,9 +46,9 @@ def as_markdown(plan: Plan, toml: str, picture: str) -> str:
 _READING = (
     "Trials are whole runs of fewer epochs, their learning rate falling to nothing; every round goes on with a third "
     "of the candidates (successive halving). Errors are character error rates, or shares of missed classes; while all "
-    "are above one half, losses decide. What trains more learns slower and ends better, so what was expected to do best "
-    "has to be beaten by more, the shorter a trial is. Time and memory are predicted from a few timed steps, and where there was a "
-    "trial, from what that took."
+    "are above one half, losses decide. What trains more learns slower and ends better, so what was expected to do "
+    "best has to be beaten by more, the shorter a trial is. Time and memory are predicted from a few timed steps, and "
+    "where there was a trial, from what that took."
 )
 #: Of the table of candidates.
 COLUMNS = ("candidate", "trained", "whole run", "memory", "trials: error (loss) after epochs")

@@ -11,8 +11,8 @@ from speechxfer.errors import ConfigError
 #: None for never.
 Wakes = tuple[int | None, ...]
 
-#: Share of the epochs in which a new head learns alone before all layers do. On Italian prompts it took dev WER of Whisper
-#: tiny.en from 0.646 to 0.559 (docs/transfer.md); where only the top third is trained, it did not pay.
+#: Share of the epochs in which a new head learns alone before all layers do. On Italian prompts it took dev WER of
+#: Whisper tiny.en from 0.646 to 0.559 (docs/transfer.md); where only the top third is trained, it did not pay.
 HEAD_FIRST = 1 / 6
 
 _NAMED = re.compile(r"(?:(?P<first>\d+)(?:-(?P<last>\d+))?|frontend)@(?P<epoch>\d+)")

@@ -104,7 +104,7 @@ def forgetful(whisper_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
     }  # fmt: skip
     learning = {
         "device": "cpu",
-        "plan": {"freeze_frontend": False, "encoder_lr": 1e-2, "head_lr": 1e-2},
+        "plan": {"freeze_frontend": False, "encoder_lr": 1e-2, "head_lr": 1e-2, "head_first": 0.0},
         "training": {"epochs": 20, "batch_s": 2.0, "dropout": 0.0},
         "augment": {"time_share": 0.0, "channel_share": 0.0},
     }

@@ -205,10 +205,10 @@ def test_an_adapted_model_is_adapted_further_with_its_own_head(
     first = sx.finetune(config(settings, {"training": {"epochs": 20}}))
     again = {"model": str(first.folder / "model"), "output": str(tmp_path / "second"), "test": settings["dev"]}
     heard = Heard()
-    waiting = {"plan": {"head_first": 0.5}, "training": {"epochs": 2}}
+    waiting = {"training": {"epochs": 2}}
     second = sx.finetune(config(settings, SHORT, again, waiting), progress=heard)
     # The first head is new and learns alone; this one has learned already.
-    assert _awake_from(first.folder) == {1}
+    assert _awake_from(first.folder) == {1, 4}
     assert _awake_from(second.folder) == {1}
     third = {"output": str(tmp_path / "third"), "text": {"vocabulary": "new"}}
     assert _awake_from(sx.finetune(config(settings, SHORT, again, waiting, third)).folder) == {1, 2}
