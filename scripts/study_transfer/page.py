@@ -29,7 +29,7 @@ def write_page(results: Path, judged: Path) -> None:
     lines, picture = read(results), PAGE.with_suffix("").name + ".png"
     draw(lines, PAGE.parent / "images" / picture)
     shown = f"![error by amount of data and preset](images/{picture})\n\n{tables(lines, read(judged))}"
-    write_text(PAGE, f"{before.rstrip()}\n\n{BEGIN}\n\n{shown}\n\n{END}\n{after.lstrip()}")
+    write_text(PAGE, f"{before.rstrip()}\n\n{BEGIN}\n\n{shown}\n\n{END}\n\n{after.lstrip()}")
     click.echo(f"written: {PAGE}", err=True)
 
 
@@ -79,16 +79,19 @@ def mean(lines: Sequence[dict[str, Any]], figure: str) -> float:
 def _judged(judged: list[dict[str, Any]], settings: dict[Setting, list[dict[str, Any]]]) -> str:
     rows, chosen, textbook, agreed = [], [], [], 0
     for line in judged:
-        found = figures(settings[Setting.of(line)])
+        lines = settings[Setting.of(line)]
+        found, letters = figures(lines), figures(lines, "cer")
         best = best_of(found)
-        agreed += line["textbook"] == best
+        by_letters = worse(letters[line["choice"]], min(letters.values()))
+        agreed += found[line["textbook"]] == found[best]
         chosen.append(worse(found[line["choice"]], found[best]))
         textbook.append(worse(found[line["textbook"]], found[best]))
         rows.append([
             Setting.of(line).name, f"{line['case']}: {line['textbook']}", f"{textbook[-1]:+.1%}", best,
-            line["choice"], f"{chosen[-1]:+.1%}", f"{line['share']:.1%}",
+            line["choice"], f"{chosen[-1]:+.1%}", f"{by_letters:+.1%}" if "cer" in lines[0]["test"] else "-",
+            f"{line['share']:.1%}",
         ])  # fmt: skip
-    columns = ["setting", "textbook's case", "worse by", "best of the grid", "planner's choice", "worse by", "time spent"]  # fmt: skip  # noqa: E501
+    columns = ["setting", "textbook's case", "worse by", "best of the grid", "planner's choice", "worse by", "by CER", "time spent"]  # fmt: skip  # noqa: E501
     good, fair = (sum(value <= MOST_WORSE for value in values) for values in (chosen, textbook))
     told = f"The planner's choice is at most {MOST_WORSE:.0%} worse than the best in {good} of {len(rows)} settings."
     return "\n\n".join([table(columns, rows), f"{told} The textbook's own way is in {fair}, and the best in {agreed}."])

@@ -49,9 +49,9 @@ def test_the_page_keeps_what_stands_around_its_tables(tmp_path: Path, monkeypatc
     written_page.write_text(f"# Ours\n\nBefore.\n\n{BEGIN}\n\nold\n\n{END}\nAfter.\n")
     monkeypatch.setattr(page, "PAGE", written_page)
     results, judged = tmp_path / "results.jsonl", tmp_path / "results-judged.jsonl"
-    append(results, line("fine-tune", wer=0.2))
-    append(results, line("lora", wer=0.3))
-    append(results, line("from-scratch", wer=0.25))
+    append(results, line("fine-tune", wer=0.2, cer=0.1))
+    append(results, line("lora", wer=0.3, cer=0.12))
+    append(results, line("from-scratch", wer=0.25, cer=0.2))
     append(
         judged,
         {
@@ -61,16 +61,17 @@ def test_the_page_keeps_what_stands_around_its_tables(tmp_path: Path, monkeypatc
     )  # fmt: skip
     write_page(results, judged)
     written = written_page.read_text()
-    assert "| fine-tune | **0.200** [0.100, 0.300]; 60 s, 900 MB |" in written
+    assert "| fine-tune | **0.200** [0.100, 0.300], 0.100; 60 s, 900 MB |" in written
     assert (
         "at most 5% worse than the best in 0 of 1 settings. The textbook's own way is in 1, and the best in 1."
         in written
     )
+    assert "| fine-tune | lora | +50.0% | +20.0% | 9.0% |" in written
     assert "| ivr-it, 5 min, wav2vec2-nano | lora | 0.300 | 0.250 |" in written
     assert "| ivr-it, 5 min, wav2vec2-nano | 0.300 | 0.200 | +50.0% | 2.0% |" in written
     assert (tmp_path / "images" / "transfer.png").stat().st_size > 10_000
     assert "old" not in written
     assert written.startswith("# Ours\n\nBefore.")
-    assert written.endswith(f"{END}\nAfter.\n")
+    assert written.endswith(f"{END}\n\nAfter.\n")
     write_page(results, judged)
     assert written_page.read_text() == written
