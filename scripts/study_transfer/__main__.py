@@ -35,6 +35,8 @@ from scripts.study_transfer.page import PAGE, write_page
 from speechxfer.cli import Command
 from speechxfer.transfer.presets import PRESETS
 
+RESULTS = Path("scripts/results/transfer.jsonl")
+
 
 @click.command(cls=Command, help=__doc__)
 @click.option("--corpus", "corpora", multiple=True, type=click.Choice(list(CORPORA)), default=tuple(CORPORA))
@@ -43,19 +45,23 @@ from speechxfer.transfer.presets import PRESETS
 @click.option("--preset", "presets", multiple=True, type=click.Choice(list(PRESETS)), default=tuple(PRESETS))
 @click.option("--seed", "seeds", multiple=True, type=int, default=(1,), show_default=True)
 @click.option("--epochs", type=int, help=f"Default: as many as hear {HEARD:g} minutes, {EPOCHS[0]} to {EPOCHS[1]}.")
-@click.option("--threads", type=int, default=1, show_default=True)
 @click.option(
-    "--results", type=click.Path(path_type=Path), default=Path("scripts/results/transfer.jsonl"), show_default=True
+    "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting; for --results of their own."
 )
+@click.option("--threads", type=int, default=1, show_default=True)
+@click.option("--results", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
 @click.option("--judge", "judging", is_flag=True, help="Compare the planner's choices with the grid.")
 @click.option("--share", type=float, default=SHARE, show_default=True, help="Of the grid's time, for the planner.")
 @click.option("--page", "paging", is_flag=True, help=f"Write the tables into {PAGE}.")
 @click.option("--cell", "one", hidden=True, help="Run this cell and print its line.")
 def main(
     corpora: tuple[str, ...], models: tuple[str, ...], sizes: tuple[float, ...], presets: tuple[str, ...],
-    seeds: tuple[int, ...], epochs: int | None, threads: int, results: Path, judging: bool, share: float, paging: bool,
+    seeds: tuple[int, ...], epochs: int | None, changes: tuple[str, ...],
+    threads: int, results: Path, judging: bool, share: float, paging: bool,
     one: str | None,
 ) -> None:  # fmt: skip
+    if changes and results == RESULTS:
+        raise click.UsageError(f"--set changes what is compared in {RESULTS}; wanted --results FILE of their own")
     torch.set_num_threads(threads)
     judged = results.with_name(f"{results.stem}-judged.jsonl")
     settings = [Setting(corpus, minutes, model) for corpus in corpora for minutes in sizes for model in models]
@@ -67,7 +73,7 @@ def main(
         write_page(results, judged)
     else:
         cells = [
-            Cell(setting, preset, seed, epochs or epochs_for(setting))
+            Cell(setting, preset, seed, epochs or epochs_for(setting), changes)
             for seed in seeds
             for setting in settings
             for preset in presets

@@ -15,7 +15,15 @@ from typing import Any
 import click
 
 import speechxfer as sx
-from speechxfer.config import PlanConfig, TextConfig, TrainingConfig
+from speechxfer.config import (
+    PlanConfig,
+    TextConfig,
+    TrainingConfig,
+    build,
+    merge,
+    parse_assignment,
+    to_dict,
+)
 from speechxfer.planner.states import sample
 from speechxfer.storage import write_text
 
@@ -55,14 +63,17 @@ class Cell:
     preset: str
     seed: int
     epochs: int
+    #: What differs from the package's own settings, as "plan.head_first=0".
+    changes: tuple[str, ...] = ()
 
     @property
     def key(self) -> dict[str, Any]:
-        return {**asdict(self.setting), "preset": self.preset, "seed": self.seed, "epochs": self.epochs}
+        changed = {"changes": list(self.changes)} if self.changes else {}
+        return {**asdict(self.setting), "preset": self.preset, "seed": self.seed, "epochs": self.epochs, **changed}
 
     @classmethod
     def of(cls, line: dict[str, Any]) -> Cell:
-        return cls(Setting.of(line), line["preset"], line["seed"], line["epochs"])
+        return cls(Setting.of(line), line["preset"], line["seed"], line["epochs"], tuple(line.get("changes", ())))
 
 
 def size(minutes: float) -> str:
@@ -102,7 +113,8 @@ def run_cell(cell: Cell) -> dict[str, Any] | None:
         train = part(cell.setting, Path(folder))
         if train is None:
             return None
-        settings = config(cell.setting, train[0], f"{folder}/run", cell.epochs, cell.seed, cell.preset)
+        usual = config(cell.setting, train[0], f"{folder}/run", cell.epochs, cell.seed, cell.preset)
+        settings = build(sx.FinetuneConfig, merge([to_dict(usual), *map(parse_assignment, cell.changes)]))
         sx.finetune(settings)
         metrics, plan = (json.loads((Path(folder) / "run" / f"{name}.json").read_text()) for name in ("metrics", "plan"))  # fmt: skip  # noqa: E501
         test = sx.Manifest.read(DATA / cell.setting.corpus / "test.jsonl")[:: CORPORA[cell.setting.corpus][1]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -90,7 +90,7 @@ def similarity(
 
     Args:
         probe: of the encoder on the domain.
-        untouched: the model as it is, where it transcribes and dev has texts; one with a decoder keeps its first try.
+        untouched: the model as it is, where it transcribes and dev has texts.
         seconds: of dev, what it transcribes at most.
         reference: a sample of what the encoder was trained on.
 
@@ -101,9 +101,6 @@ def similarity(
     measures = [_gain(probe)]
     if untouched is not None and all(utterance.text is not None for utterance in dev):
         some = sample(dev, min(seconds, _HEARD_S))[:_MOST_HEARD]
-        if untouched.head is not None and untouched.head.search is not None:
-            # Tries by chance take long where a domain is far, and do not make it nearer.
-            untouched.head.search = replace(untouched.head.search, temperatures=())
         measures += heard(untouched, some, normalizer or TextNormalizer(), progress)
     if reference is not None:
         measures.append(_distance(encoder, dev, reference, progress))

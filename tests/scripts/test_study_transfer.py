@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,12 @@ def test_cells_that_are_done_are_passed_over(tmp_path: Path, monkeypatch: pytest
     fill(wanted, results, threads=1)
     assert ran == ["lora", "lower-layers"]
     assert [item["preset"] for item in read(results)] == ["fine-tune", "lower-layers"]
+
+
+def test_a_changed_setting_is_another_cell() -> None:
+    usual, changed = Cell(SETTING, "lora", 1, 20), Cell(SETTING, "lora", 1, 20, ("plan.lora_rank=4",))
+    assert "changes" not in usual.key
+    assert [Cell.of(json.loads(json.dumps(cell.key))) for cell in (usual, changed)] == [usual, changed]
 
 
 def test_figures_are_means_over_seeds_and_less_is_better() -> None:
