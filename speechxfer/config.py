@@ -137,7 +137,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """SpecAugment on frames."""
+    """SpecAugment on frames, and where at least half of the layers are frozen on channels."""
 
     time_share: float = 0.05
     time_frames: int = 10

@@ -14,7 +14,10 @@ from speechxfer.config import AugmentConfig
 
 @dataclass(frozen=True)
 class FrameMask:
-    """What SpecAugment hides in a batch: frames [batch, frames] and channels [batch, width], true where hidden."""
+    """What SpecAugment hides in a batch: frames [batch, frames] and channels [batch, width], true where hidden.
+
+    No channel is hidden where `channels` has a width of 0.
+    """
 
     frames: Tensor
     channels: Tensor
@@ -23,10 +26,12 @@ class FrameMask:
         """Hidden states [batch, frames, width] with the hidden positions set to zero."""
         device = hidden_states.device
         frames = self.frames.to(device, non_blocking=True)
-        channels = self.channels.to(device, non_blocking=True)
         # Where an encoder computes beyond the utterance (silence up to 30 s), nothing is hidden.
         frames = torch.nn.functional.pad(frames, (0, hidden_states.shape[1] - frames.shape[1]))
-        return hidden_states.masked_fill(frames[:, :, None] | channels[:, None, :], 0.0)
+        hidden = frames[:, :, None]
+        if self.channels.shape[1]:
+            hidden = hidden | self.channels.to(device, non_blocking=True)[:, None, :]
+        return hidden_states.masked_fill(hidden, 0.0)
 
 
 def frame_mask(
@@ -41,10 +46,10 @@ def frame_mask(
     Args:
         seeds: non-negative integers for each utterance.
         num_frames: [batch], on the CPU.
-        width: of a hidden state.
+        width: of a hidden state whose channels may be hidden; 0 hides none.
         config: how much to hide; None is returned where that is nothing.
     """
-    if config.time_share == config.channel_share == 0:
+    if config.time_share == 0 and (config.channel_share == 0 or not width):
         return None
     span = max(1, width * config.channel_span_percent // 100)
     frames = np.zeros((len(seeds), int(num_frames.max())), dtype=bool)

@@ -310,6 +310,14 @@ class Encoder(Freezable, ABC):
         """Size of a hidden state at a cut."""
         return self.width * (cut + 1) if self.stacked else self.width
 
+    def maskable_width(self, cut: int) -> int:
+        """Channels of a hidden state that SpecAugment may hide at a cut; 0 in the lower half of the layers.
+
+        There, single channels carry what everything above stands on: what a trained model loses when some are hidden
+        (`scripts.bench.regularisers`), training has to win back before it gets anywhere.
+        """
+        return self.width_at(cut) if 2 * cut >= self.depth else 0
+
     @property
     def num_states(self) -> int:
         """How many hidden states of `width` leave the top side by side."""

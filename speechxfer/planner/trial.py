@@ -100,9 +100,10 @@ class Bench:
         lengths = list(map(copies.duration_s, copies.keys))
         steps = batching.steps(lengths, training.batch_s, seed=training.seed, epoch=0)
         width = model.encoder.width_at(examples.inputs.cut)
+        maskable = model.encoder.maskable_width(examples.inputs.cut)
 
         def batch(step: list[int]) -> Batch:
-            return moved(load(examples, step, 0, width, config.augment, training.seed), self._device)
+            return moved(load(examples, step, 0, maskable, config.augment, training.seed), self._device)
 
         optimizer = adamw(plan.parameter_groups(model, training.weight_decay))
         heaviest = max(steps, key=lambda step: sum(batching.cost_s(lengths[index]) for index in step))

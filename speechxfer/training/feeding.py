@@ -44,7 +44,7 @@ class Batch:
 def load(
     examples: Examples, indices: Sequence[int], epoch: int, width: int, augment: AugmentConfig | None, seed: int
 ) -> Batch:
-    """Read a batch and decide what SpecAugment hides of it; on the CPU."""
+    """Read a batch and decide what SpecAugment hides of it (of `width` channels, which may be none); on the CPU."""
     loaded = examples.inputs.load(indices, epoch)
     seeds = [(seed, epoch, index) for index in indices]
     mask = frame_mask(seeds, loaded.num_frames, width, augment) if augment else None

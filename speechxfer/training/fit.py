@@ -258,7 +258,7 @@ class _Loop:
         return self.budget.cut(batching.share(indices, lengths, self.world.rank, self.world.size), lengths)
 
     def _load(self, indices: Sequence[int], epoch: int) -> Batch:
-        width = self.model.encoder.width_at(self.train.inputs.cut)
+        width = self.model.encoder.maskable_width(self.train.inputs.cut)
         batch = load(self.train, indices, epoch, width, self.task.augment, self.training.seed)
         return moved(batch, self.device)
 

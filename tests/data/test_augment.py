@@ -50,3 +50,14 @@ def test_an_utterance_keeps_something_to_be_recognised_by() -> None:
 
 def test_nothing_asked_nothing_done() -> None:
     assert masked(AugmentConfig(time_share=0.0, channel_share=0.0)).all()
+
+
+def test_without_channels_that_may_be_hidden_only_frames_are() -> None:
+    seeds, frames = [(1, 0, index) for index in range(3)], torch.tensor([50, 90, 70])
+    some, none = (frame_mask(seeds, frames, width, AugmentConfig(channel_share=0.5)) for width in (16, 0))
+    assert some is not None
+    assert none is not None
+    assert torch.equal(some.frames, none.frames)
+    out = none(torch.ones(3, 90, 16))
+    assert torch.equal(out == 0, none.frames[:, :, None].expand(3, 90, 16))
+    assert frame_mask(seeds, frames, 0, AugmentConfig(time_share=0.0)) is None

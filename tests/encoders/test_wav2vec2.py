@@ -97,6 +97,12 @@ def test_the_stack_can_be_cut_anywhere(saved: Saved, variant: str, cut: int) -> 
         assert torch.equal(whole, ours.run(below, num_frames, cut, ours.depth))
 
 
+def test_channels_may_be_hidden_in_the_upper_half_only() -> None:
+    ours = untrained()
+    assert ours.depth == 3
+    assert [ours.maskable_width(cut) for cut in range(4)] == [0, 0, ours.width, ours.width]
+
+
 @functools.cache
 def untrained() -> Encoder:
     return restore_encoder({"family": "wav2vec2", "config": TINY, "options": {}})
