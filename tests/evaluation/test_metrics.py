@@ -113,3 +113,15 @@ def test_rates_of_parts_come_from_sums() -> None:
     pairs = align(["a b", "c d e f"], ["a x", "c d e f"], BASIC)
     assert total(pair.words for pair in pairs) == Counts(5, 1, 0, 0)
     assert rates_of(pairs[:1], BASIC).wer == 0.5
+
+
+def test_words_decide_between_models_or_characters_while_hardly_a_word_is_right() -> None:
+    reference = ["alpha beta gamma delta"]
+    babble, letters, words = ("a a a a", "alpho beto gammo delto", "alpha beta xxxxx xxxxx")
+    by_words, by_letters, by_chance = (error_rates(reference, [said], BASIC) for said in (words, letters, babble))
+    assert by_words.cer > by_letters.cer
+    assert by_words.rank < by_letters.rank < by_chance.rank
+    lucky = error_rates(["one two three four five six seven eight nine ten eleven"], ["one x"], BASIC)
+    close = error_rates(["one two three four five six seven eight nine ten eleven"], ["ono twe thre fou fiv si seve eigt nin te eleve"], BASIC)  # fmt: skip  # noqa: E501
+    assert lucky.wer < close.wer
+    assert close.rank < lucky.rank
