@@ -20,6 +20,8 @@ from speechxfer.planner.planner import make_plan
 #: Share of a setting's time that the planner gets, a little less than the tenth that it may take, for it ends what it
 #: has begun; and how much worse than the best its choice may be.
 SHARE, MOST_WORSE = 0.085, 0.05
+#: Where every word error rate of a setting is above this, characters are compared; so the package chooses epochs.
+HARDLY_A_WORD = 0.9
 
 
 def by_setting(lines: Iterable[dict[str, Any]]) -> dict[Setting, list[dict[str, Any]]]:
@@ -29,12 +31,18 @@ def by_setting(lines: Iterable[dict[str, Any]]) -> dict[Setting, list[dict[str, 
     return found
 
 
-def figures(lines: Iterable[dict[str, Any]], name: str = "wer") -> dict[str, float]:
-    """By preset the mean over seeds of an error rate, or of minus the accuracy: less is better."""
-    found = defaultdict(list)
+def figures(lines: Iterable[dict[str, Any]], name: str = "") -> dict[str, float]:
+    """By preset the mean over seeds of an error rate, or of minus the accuracy: less is better.
+
+    Without a name it is what presets are compared by: words, or characters where no preset gets a word in ten right.
+    """
+    lines = list(lines)
+    found: dict[str, list[float]] = defaultdict(list)
     for line in lines:
-        found[line["preset"]].append(line["test"][name] if name in line["test"] else -line["test"]["accuracy"])
-    return {preset: statistics.mean(values) for preset, values in found.items()}
+        test = line["test"]
+        found[line["preset"]].append(test[name or "wer"] if "wer" in test else -test["accuracy"])
+    means = {preset: statistics.mean(values) for preset, values in found.items()}
+    return means if name or min(means.values()) <= HARDLY_A_WORD else figures(lines, "cer")
 
 
 def worse(chosen: float, best: float) -> float:

@@ -83,12 +83,13 @@ def _judged(judged: list[dict[str, Any]], settings: dict[Setting, list[dict[str,
         found, letters = figures(lines), figures(lines, "cer")
         best = best_of(found)
         by_letters = worse(letters[line["choice"]], min(letters.values()))
+        by = " (CER)" if "cer" in lines[0]["test"] and found == letters else ""
         agreed += found[line["textbook"]] == found[best]
         chosen.append(worse(found[line["choice"]], found[best]))
         textbook.append(worse(found[line["textbook"]], found[best]))
         rows.append([
             Setting.of(line).name, f"{line['case']}: {line['textbook']}", f"{textbook[-1]:+.1%}", best,
-            line["choice"], f"{chosen[-1]:+.1%}", f"{by_letters:+.1%}" if "cer" in lines[0]["test"] else "-",
+            line["choice"], f"{chosen[-1]:+.1%}{by}", f"{by_letters:+.1%}" if "cer" in lines[0]["test"] else "-",
             f"{line['share']:.1%}",
         ])  # fmt: skip
     columns = ["setting", "textbook's case", "worse by", "best of the grid", "planner's choice", "worse by", "by CER", "time spent"]  # fmt: skip  # noqa: E501
@@ -107,7 +108,7 @@ def _negative(settings: dict[Setting, list[dict[str, Any]]]) -> str:
                 rows.append([setting.name, preset, f"{abs(value):.3f}", f"{abs(found[SCRATCH]):.3f}"])
     if not rows:
         return "In no setting did a preset do worse than random weights."
-    return table(["setting", "preset", "WER or accuracy", "from scratch"], rows)
+    return table(["setting", "preset", "error rate or accuracy", "from scratch"], rows)
 
 
 def _lora(settings: dict[Setting, list[dict[str, Any]]]) -> str:

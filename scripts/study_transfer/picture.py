@@ -34,7 +34,7 @@ def _panel(axes: Any, lines: list[dict[str, Any]]) -> None:
     sizes = sorted({line["minutes"] for line in lines}, key=lambda minutes: minutes or float("inf"))
     for preset, (colour, marker) in zip(PRESETS, STYLES, strict=True):
         points = [
-            (place, _error(figures(line for line in lines if line["minutes"] == minutes)[preset]))
+            (place, _error(figures((line for line in lines if line["minutes"] == minutes), "cer")[preset]))
             for place, minutes in enumerate(sizes)
             if any(line["minutes"] == minutes and line["preset"] == preset for line in lines)
         ]
@@ -43,7 +43,7 @@ def _panel(axes: Any, lines: list[dict[str, Any]]) -> None:
     axes.set_xticks(range(len(sizes)), [size(minutes) for minutes in sizes])
     axes.set_xlim(-0.3, len(sizes) - 0.7)
     axes.set_ylim(bottom=0.0)
-    axes.set_ylabel("error" if lines and "accuracy" in lines[0]["test"] else "WER", fontsize=8)
+    axes.set_ylabel("error" if lines and "accuracy" in lines[0]["test"] else "CER", fontsize=8)
     tidy(axes)
 
 

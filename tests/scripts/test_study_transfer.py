@@ -51,6 +51,13 @@ def test_figures_are_means_over_seeds_and_less_is_better() -> None:
     assert worse(0.0, 0.0) == 0.0
 
 
+def test_characters_are_compared_where_hardly_a_word_is_right() -> None:
+    hopeless = [line("a", wer=0.98, cer=0.9), line("b", wer=1.2, cer=0.6)]
+    assert figures(hopeless) == {"a": 0.9, "b": 0.6}
+    assert figures(hopeless, "wer") == {"a": 0.98, "b": 1.2}
+    assert figures([*hopeless, line("c", wer=0.85, cer=0.5)])["b"] == 1.2
+
+
 def test_the_page_keeps_what_stands_around_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written_page = tmp_path / "transfer.md"
     written_page.write_text(f"# Ours\n\nBefore.\n\n{BEGIN}\n\nold\n\n{END}\nAfter.\n")
