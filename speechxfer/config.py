@@ -43,7 +43,7 @@ class PlanConfig:
     #: Let a head that is new learn alone for this share of the epochs first, at least for one: what it asks of the
     #: layers below before it has learned anything undoes what they know (Kumar et al., 2022, Fine-tuning can distort
     #: pretrained features; so wav2vec2's own fine-tuning, Baevski et al., 2020). A run of one epoch has none of that.
-    #: Usually a sixth where all layers are trained and there is no other schedule, and nothing where not all are.
+    #: Usually a sixth where all layers of a Whisper are trained and there is no other schedule, otherwise nothing.
     head_first: float | None = None
     #: Of a head with layers of its own (Whisper's decoder), train only this many from the top; usually all.
     head_top: int | None = None
@@ -95,7 +95,7 @@ class TrainingConfig:
     #: Most seconds a device computes at once; a step is cut into such pieces, which changes nothing but memory and
     #: speed. 0 finds it for the device.
     device_batch_s: float = 0.0
-    #: Share of all steps in which the learning rate rises.
+    #: Share of all steps in which the learning rate rises, from where a layer wakes.
     warmup: float = 0.1
     weight_decay: float = 0.01
     #: Largest norm of the gradient.

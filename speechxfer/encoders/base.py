@@ -113,6 +113,8 @@ class Encoder(Freezable, ABC):
     options: tuple[str, ...] = ()
     #: Whether the family's checkpoints hold a decoder, so that they can transcribe before they are adapted.
     has_decoder: bool = False
+    #: Share of the epochs in which a new head usually learns alone before all layers do (docs/transfer.md).
+    head_first: float = 0.0
     #: Compute what is inside a layer again in the backward pass instead of keeping it.
     recompute: bool = False
     pooling: FramePooling | None

@@ -71,6 +71,7 @@ class WhisperEncoder(Encoder):
 
     family = "whisper"
     has_decoder = True
+    head_first = 1 / 6
     options = ("pad_to_30s",)
     frame_rate = 50.0
     attention_matrices = ("q_proj", "k_proj", "v_proj", "out_proj")

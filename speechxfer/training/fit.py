@@ -22,7 +22,7 @@ from speechxfer.training.feeding import Batch, Examples, Waited, ahead, load, mo
 from speechxfer.training.guard import Alarm, Guard
 from speechxfer.training.interruption import between_steps
 from speechxfer.training.measuring import Measured, measure
-from speechxfer.training.optimizer import adamw, highest_rates, rate_factor
+from speechxfer.training.optimizer import Rates, adamw
 from speechxfer.training.preparation import Preparation
 from speechxfer.training.tracking import Tracking
 from speechxfer.transfer.plan import TransferPlan
@@ -104,8 +104,7 @@ class _Loop:
         self.device = task.model.device
         self.parameters = task.plan.trained(task.model)
         self.optimizer = adamw(task.plan.parameter_groups(task.model, task.training.weight_decay))
-        self.peaks = [group["lr"] for group in self.optimizer.param_groups]
-        self.highest = highest_rates(self.optimizer, {"encoder": task.model.encoder, "head": task.model.head})
+        self.rates = Rates(self.optimizer, task.training.warmup, task.training.epochs)
         self.budget = Budget(self.device, task.training.device_batch_s)
         self.guard = Guard()
         self.train, self.dev, self.retain = task.train, task.dev, task.retain
@@ -268,9 +267,7 @@ class _Loop:
         return made if self.device.type == "cpu" else ahead(made)
 
     def _step(self, at: Position, indices: Sequence[int], batches: list[Batch], share_done: float) -> None:
-        factor = self._rate_factor(at, share_done)
-        for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
-            group["lr"] = peak * factor
+        self.rates.set(share_done, at.rate_scale)
         loss = self._gradients(at, indices, batches)
         trained = [parameter for parameter in self.parameters.values() if parameter.requires_grad]
         loss = self.world.sum_gradients(trained, loss)
@@ -278,9 +275,6 @@ class _Loop:
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.pending.append((loss, norm, indices))
-
-    def _rate_factor(self, at: Position, share_done: float) -> float:
-        return rate_factor(share_done, self.training.warmup) * at.rate_scale
 
     def _gradients(self, at: Position, indices: Sequence[int], batches: list[Batch]) -> Tensor:
         """Add up a step's gradients; its summed loss a label. Where memory runs out, in smaller pieces."""
@@ -380,7 +374,8 @@ class _Loop:
             at.best, at.best_scores, at.best_epoch = scores.rank, scores.summary, at.epoch + 1
         if self.world.is_main:
             done = (at.epoch + 1 - 1 / max(at.batch, 1)) / self.training.epochs  # as of the last step
-            rates = {part: peak * self._rate_factor(at, done) for part, peak in self.highest.items()}
+            parts = {"encoder": self.model.encoder, "head": self.model.head}
+            rates = self.rates.highest(parts, done, at.rate_scale)
             line = curves.line(at, dev, retained, rates, padding=padding, waited=waited)
             curves.record(self.task.folder, at.epoch, line)
             self.task.tracking.log(curves.tagged(line), at.step)

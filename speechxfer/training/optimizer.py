@@ -14,15 +14,44 @@ def adamw(groups: Iterable[dict[str, Any]]) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
 
 
-def rate_factor(share_done: float, warmup: float) -> float:
-    """What the peak rate is multiplied by: a straight rise, then a straight fall to nothing."""
-    if share_done < warmup:
-        return share_done / warmup
-    return (1.0 - share_done) / (1.0 - warmup)
+def rate_factor(share_done: float, warmup: float, begun: float = 0.0) -> float:
+    """What a peak rate is multiplied by: a straight rise, then a straight fall to nothing.
+
+    Weights that are frozen at first rise from where they wake, at `begun`, and fall with the others: at once at the
+    full rate, Adam's first steps, which know no gradient but the last, would undo what they know.
+    """
+    fall = (1.0 - share_done) / (1.0 - warmup)
+    return max(0.0, min((share_done - begun) / warmup, fall)) if warmup else fall
 
 
-def highest_rates(optimizer: torch.optim.Optimizer, parts: Mapping[str, nn.Module]) -> dict[str, float]:
-    """The highest learning rate of each part's parameters now; without the parts of which nothing is trained."""
-    held = {name: set(part.parameters()) for name, part in parts.items()}
-    rates = {name: [group["lr"] for group in optimizer.param_groups if own & set(group["params"])] for name, own in held.items()}  # fmt: skip  # noqa: E501
-    return {name: max(found) for name, found in rates.items() if found}
+class Rates:
+    """The learning rates of an optimiser's groups in the course of a run.
+
+    Args:
+        optimizer: its groups have their peak rates, and in `wakes` the epoch (from 0) from which they are trained.
+        warmup: share of the run in which rates rise.
+        epochs: of the run.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer, warmup: float, epochs: int) -> None:
+        self._groups, self._warmup = optimizer.param_groups, warmup
+        self._peaks = [(group["lr"], group["wakes"] / epochs) for group in self._groups]
+
+    def set(self, share_done: float, scale: float) -> None:
+        """Give every group its rate at this share of the run, `scale` times what it usually is there."""
+        for group, rate in zip(self._groups, self._at(share_done, scale), strict=True):
+            group["lr"] = rate
+
+    def highest(self, parts: Mapping[str, nn.Module], share_done: float, scale: float) -> dict[str, float]:
+        """The highest rate of each part's parameters then; without the parts of which nothing is trained."""
+        rates = self._at(share_done, scale)
+        found = {}
+        for name, part in parts.items():
+            own = set(part.parameters())
+            of_part = [rate for group, rate in zip(self._groups, rates, strict=True) if own & set(group["params"])]
+            if of_part:
+                found[name] = max(of_part)
+        return found
+
+    def _at(self, share_done: float, scale: float) -> list[float]:
+        return [peak * rate_factor(share_done, self._warmup, begun) * scale for peak, begun in self._peaks]

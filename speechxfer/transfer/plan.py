@@ -80,7 +80,7 @@ class TransferPlan:
             ConfigError: a layer is named that does not exist, or nothing would be trained.
         """
         config = settled(config, encoder.depth)
-        schedule = wakes(config, encoder.depth, epochs=epochs, new_head=new_head)
+        schedule = wakes(config, encoder.depth, epochs=epochs, head_first=encoder.head_first, new_head=new_head)
         chosen = _adapters(config)
         layered = head is not None and bool(head.attention_matrices)
         usual = (head or Head).rates
@@ -168,14 +168,20 @@ class TransferPlan:
         return {name: parameter for name, parameter in model.named_parameters() if id(parameter) in chosen}
 
     def parameter_groups(self, model: SpeechModel, weight_decay: float) -> list[dict[str, object]]:
-        """For an optimiser: each part at its own rate, matrices with decay, vectors without."""
-        by_rate: dict[tuple[float, float], list[nn.Parameter]] = {}
+        """For an optimiser: each part at its own rate, matrices with decay, vectors without.
+
+        `wakes` is the epoch, from 0, from which a group is trained.
+        """
+        alike: dict[tuple[float, float, int], list[nn.Parameter]] = {}
         for part in (model.encoder, model.head):
             for group in self._free(part):
                 for parameter in self._moving(part, group):
                     decay = weight_decay if parameter.ndim > 1 else 0.0
-                    by_rate.setdefault((self._rate(part, group), decay), []).append(parameter)
-        return [{"params": chosen, "lr": rate, "weight_decay": decay} for (rate, decay), chosen in by_rate.items()]
+                    alike.setdefault((self._rate(part, group), decay, self._awake(part, group)), []).append(parameter)
+        return [
+            {"params": chosen, "lr": rate, "weight_decay": decay, "wakes": epoch}
+            for (rate, decay, epoch), chosen in alike.items()
+        ]
 
     def table(self, encoder: Encoder, head: Head | None) -> list[Row]:
         """Every part from the bottom up, adapters included once they are attached."""
@@ -210,7 +216,7 @@ class TransferPlan:
             "part": group.name,
             "state": "adapters" if _of_adapters(group) else "new" if is_new else "trained",
             "rate": self._rate(part, group),
-            "wakes": (self.wakes[group.seam] or 0) + 1 if is_encoder else 1,
+            "wakes": self._awake(part, group) + 1,
             "parameters": _size(moving),
         }
 
@@ -232,6 +238,10 @@ class TransferPlan:
         if not isinstance(part, Encoder):
             return self.head_lr
         return self.encoder_lr * self.layer_decay ** (self.depth - group.seam)
+
+    def _awake(self, part: Freezable, group: LayerGroup) -> int:
+        """The epoch, from 0, from which a group that moves is trained."""
+        return (self.wakes[group.seam] or 0) if isinstance(part, Encoder) else 0
 
 
 def _below(places: Iterable[int], depth: int) -> int | None:

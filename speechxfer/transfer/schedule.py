@@ -11,18 +11,15 @@ from speechxfer.errors import ConfigError
 #: None for never.
 Wakes = tuple[int | None, ...]
 
-#: Share of the epochs in which a new head learns alone before all layers do. On Italian prompts it took dev WER of
-#: Whisper tiny.en from 0.646 to 0.559 (docs/transfer.md); where only the top third is trained, it did not pay.
-HEAD_FIRST = 1 / 6
-
 _NAMED = re.compile(r"(?:(?P<first>\d+)(?:-(?P<last>\d+))?|frontend)@(?P<epoch>\d+)")
 
 
-def wakes(config: PlanConfig, depth: int, *, epochs: int, new_head: bool) -> Wakes:
+def wakes(config: PlanConfig, depth: int, *, epochs: int, head_first: float, new_head: bool) -> Wakes:
     """From which epoch on each part is trained, for an encoder of `depth` layers.
 
     Args:
         epochs: of the run.
+        head_first: share of them in which a new head learns alone before all layers do, where nothing else is asked.
         new_head: whether the head has yet to learn anything.
 
     Raises:
@@ -41,7 +38,7 @@ def wakes(config: PlanConfig, depth: int, *, epochs: int, new_head: bool) -> Wak
     share = config.head_first
     if share is None:
         whole = trained.issuperset(range(1, depth + 1)) and not config.from_scratch
-        share = HEAD_FIRST if whole else 0.0
+        share = head_first if whole else 0.0
     first = min(max(round(share * epochs), 1), epochs - 1) if share and new_head else 0
     return tuple(first if place in trained else None for place in range(depth + 1))
 

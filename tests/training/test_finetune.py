@@ -24,7 +24,7 @@ from tests.conftest import tone
 TIMINGS = ("training_s", "dev_s", "waited")
 SETTINGS: dict[str, Any] = {
     # Random convolutions tell tones apart only once they are trained.
-    "plan": {"freeze_frontend": False, "encoder_lr": 1e-2, "head_lr": 1e-2},
+    "plan": {"freeze_frontend": False, "encoder_lr": 1e-2, "head_lr": 1e-2, "head_first": 0.0},
     "training": {"epochs": 25, "batch_s": 2.0, "dropout": 0.0, "warmup": 0.1},
     "augment": {"time_share": 0.0, "channel_share": 0.0},
 }
@@ -202,10 +202,11 @@ def test_too_few_frames_are_reported(settings: dict[str, Any], corpus: Callable[
 def test_an_adapted_model_is_adapted_further_with_its_own_head(
     settings: dict[str, Any], corpus: Callable[..., Path], tmp_path: Path
 ) -> None:
-    first = sx.finetune(config(settings, {"training": {"epochs": 20}}))
+    alone = {"plan": {"head_first": 1 / 6}}
+    first = sx.finetune(config(settings, alone, {"training": {"epochs": 20}}))
     again = {"model": str(first.folder / "model"), "output": str(tmp_path / "second"), "test": settings["dev"]}
     heard = Heard()
-    waiting = {"training": {"epochs": 2}}
+    waiting = {**alone, "training": {"epochs": 2}}
     second = sx.finetune(config(settings, SHORT, again, waiting), progress=heard)
     # The first head is new and learns alone; this one has learned already.
     assert _awake_from(first.folder) == {1, 4}

@@ -8,6 +8,7 @@ import pytest
 
 import speechxfer as sx
 from speechxfer.config import PlanConfig
+from speechxfer.encoders.whisper import WhisperEncoder
 from speechxfer.errors import ConfigError
 from speechxfer.model import SpeechModel
 from speechxfer.transfer.plan import COLUMNS, TransferPlan
@@ -55,6 +56,16 @@ def test_the_optimiser_gets_every_trained_parameter_once_at_its_rate(model: Spee
     assert given[id(model.head.projection.weight)]["lr"] == 1e-2
 
 
+def test_the_optimiser_knows_when_each_parameter_wakes(model: SpeechModel) -> None:
+    plan = plan_of(model, freeze_below=1, unfreeze_every=2)
+    given = {id(one): group["wakes"] for group in plan.parameter_groups(model, 0.1) for one in group["params"]}
+    _, _, first, middle, last = model.encoder.layer_groups()
+    assert {given[id(one)] for one in last.parameters()} == {2}
+    assert {given[id(one)] for one in middle.parameters()} == {4}
+    assert not {id(one) for one in first.parameters()} & given.keys()
+    assert given[id(model.head.projection.weight)] == 0
+
+
 def test_the_convolutions_have_a_switch_of_their_own(model: SpeechModel) -> None:
     plan = plan_of(model, train_top=1, freeze_frontend=False)
     assert frozen_in(plan, model, 0) == {"projection", "layer 0", "layer 1"}
@@ -95,12 +106,17 @@ def test_a_new_head_learns_alone_first(model: SpeechModel) -> None:
         ({"from_scratch": True}, {1}),
     ],
 )
-def test_it_does_so_by_itself_where_all_layers_are_trained(
-    model: SpeechModel, settings: dict[str, Any], wakes: set[int]
+def test_it_does_so_by_itself_where_all_layers_of_a_whisper_are_trained(
+    model: SpeechModel, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], wakes: set[int]
 ) -> None:
+    monkeypatch.setattr(model.encoder, "head_first", WhisperEncoder.head_first)
     plan = plan_of(model, **settings)  # of 12 epochs
     plan.attach(model.encoder, model.head)
     assert {row["wakes"] for row in plan.table(model.encoder, model.head)} - {None} == wakes
+
+
+def test_but_not_where_a_family_gains_nothing_by_it(model: SpeechModel) -> None:
+    assert {row["wakes"] for row in plan_of(model).table(model.encoder, model.head)} == {None, 1}
 
 
 def test_gradual_unfreezing_is_a_schedule_from_the_top(model: SpeechModel) -> None:
