@@ -15,13 +15,12 @@ import click
 
 from scripts.study_transfer.cells import Setting, append, config, part, read
 from speechxfer.cli.terminal import TerminalProgress
+from speechxfer.evaluation.metrics import HARDLY_A_WORD
 from speechxfer.planner.planner import make_plan
 
 #: Share of a setting's time that the planner gets, a little less than the tenth that it may take, for it ends what it
 #: has begun; and how much worse than the best its choice may be.
 SHARE, MOST_WORSE = 0.085, 0.05
-#: Where every word error rate of a setting is above this, characters are compared; so the package chooses epochs.
-HARDLY_A_WORD = 0.9
 
 
 def by_setting(lines: Iterable[dict[str, Any]]) -> dict[Setting, list[dict[str, Any]]]:
@@ -34,7 +33,8 @@ def by_setting(lines: Iterable[dict[str, Any]]) -> dict[Setting, list[dict[str, 
 def figures(lines: Iterable[dict[str, Any]], name: str = "") -> dict[str, float]:
     """By preset the mean over seeds of an error rate, or of minus the accuracy: less is better.
 
-    Without a name it is what presets are compared by: words, or characters where no preset gets a word in ten right.
+    Without a name it is what presets are compared by: words, or characters where no preset gets a word in ten right,
+    as the package chooses epochs.
     """
     lines = list(lines)
     found: dict[str, list[float]] = defaultdict(list)

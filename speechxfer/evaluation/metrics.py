@@ -72,7 +72,7 @@ class Pair:
 
 
 #: Above this word error rate characters decide which of two models is better.
-_HARDLY_A_WORD = 0.9
+HARDLY_A_WORD = 0.9
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class ErrorRates:
         A CTC head learns to write letters long before it writes words, and meanwhile the few words that are right are
         chance.
         """
-        return min(self.wer, _HARDLY_A_WORD), self.cer
+        return min(self.wer, HARDLY_A_WORD), self.cer
 
     @property
     def relative_error(self) -> float:
