@@ -11,7 +11,7 @@ from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.data.text import TextNormalizer
 from speechxfer.errors import DataError
 from speechxfer.evaluation.hypotheses import Hypotheses, wrong_label
-from speechxfer.evaluation.intervals import Intervals, Units, ratio_intervals, units
+from speechxfer.evaluation.intervals import Intervals, Units, ratio_intervals, units_of
 from speechxfer.evaluation.metrics import align
 from speechxfer.evaluation.significance import (
     LEAST_DIFFERING,
@@ -159,7 +159,7 @@ def compare_systems(
     figure = "wer" if first.task == "transcription" else "error"
     references = texts(manifest) if figure == "wer" else _labels(manifest)
     lengths, errors = (_word_errors if figure == "wer" else _class_errors)(references, sides, normalizer)
-    drawn = units([utterance.speaker for utterance in manifest])
+    drawn = units_of(manifest, of_classes=figure == "error")
     systems = [_scored(side.name, wrong, lengths, figure, drawn) for side, wrong in zip(sides, errors, strict=True)]
     return Comparison(
         first=systems[0],

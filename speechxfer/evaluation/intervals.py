@@ -15,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
+from speechxfer.data.manifest import Utterance
+
 #: How often the true value lies within, how many times is drawn, and from which seed.
 LEVEL, RESAMPLES, SEED = 0.95, 2000, 0
 #: Of fewer there are too few different draws to tell anything.
 LEAST_UNITS = 5
 #: Of fewer speakers, if they differ much, intervals hold the truth 90 to 93 times in 100 (scripts/bench/intervals.py).
 _ENOUGH_SPEAKERS = 15
+_OF_THESE = "so it says nothing of other speakers"
 #: Numbers drawn at a time: what bounds the memory.
 _AT_ONCE = 1 << 20
 
@@ -91,10 +94,26 @@ def units(speakers: Sequence[str | None]) -> Units:
     if len(known) == len(speakers) and len(names) >= LEAST_UNITS:
         few = "of so few speakers it may hold the truth only 90 times in 100" if len(names) < _ENOUGH_SPEAKERS else ""  # fmt: skip  # noqa: E501
         return Units("speaker", len(names), np.array([names[name] for name in known], dtype=np.int64), few)
-    note = f"only {_counted(len(names), 'speaker')}, so it says nothing of other speakers" if names else ""
+    note = f"only {_counted(len(names), 'speaker')}, {_OF_THESE}" if names else ""
     if len(known) < len(speakers) and known:
         note = f"{len(speakers) - len(known)} of {len(speakers)} utterances have no speaker, so it takes them as independent"  # fmt: skip  # noqa: E501
     return Units("utterance", len(speakers), np.arange(len(speakers)), note)
+
+
+def units_of(utterances: Sequence[Utterance], of_classes: bool) -> Units:
+    """What to draw from these utterances, for figures of classes or of transcripts: speakers, as `units` has it.
+
+    But utterances where every speaker is a class: who speaks is asked of these speakers only, so they are no sample of
+    others, and drawing them would draw classes.
+    """
+    speakers = [utterance.speaker for utterance in utterances]
+    if of_classes and None not in speakers:
+        classes = {utterance.label for utterance in utterances}
+        pairs = {(utterance.speaker, utterance.label) for utterance in utterances}
+        if len(pairs) == len(classes) == len(set(speakers)):
+            note = f"each speaker is a class of its own, {_OF_THESE}"
+            return Units("utterance", len(utterances), np.arange(len(utterances)), note)
+    return units(speakers)
 
 
 def ratio_intervals(figures: Mapping[str, tuple[Column, Column]], drawn: Units) -> Intervals:

@@ -13,7 +13,7 @@ from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Classification, Hypothesis, Prediction
 from speechxfer.errors import DataError
 from speechxfer.evaluation.classes import ClassScores, class_scores, wrong_labels
-from speechxfer.evaluation.intervals import Intervals, ratio_intervals, share_interval, units
+from speechxfer.evaluation.intervals import Intervals, ratio_intervals, share_interval, units_of
 from speechxfer.evaluation.metrics import ErrorRates, Pair, align, error_rates, rates_of
 
 
@@ -149,8 +149,8 @@ def score(
 def intervals_of(results: Sequence[Result]) -> Intervals:
     """Intervals of the figures that these results have together: `wer` and `cer`, or `accuracy`."""
     results = sorted(results, key=lambda result: result.place)  # or the same seed would draw others
-    drawn = units([result.utterance.speaker for result in results])
     pairs = [result.pair for result in results if result.pair is not None]
+    drawn = units_of([result.utterance for result in results], of_classes=not pairs)
     if not pairs:
         return share_interval("accuracy", [not result.errors for result in results], drawn)
     figures = {

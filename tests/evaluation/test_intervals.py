@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from speechxfer.data.manifest import Utterance
 from speechxfer.evaluation.intervals import (
     p_value,
     percentiles,
@@ -14,6 +17,7 @@ from speechxfer.evaluation.intervals import (
     resampled,
     share_interval,
     units,
+    units_of,
     wilson,
 )
 
@@ -83,6 +87,19 @@ def test_speakers_are_drawn_where_enough_are_known() -> None:
     assert (partly.name, partly.count) == ("utterance", 21)
     assert "1 of 21 utterances have no speaker" in partly.note
     assert not units([None] * 20).note
+
+
+def test_speakers_who_are_the_classes_are_no_sample_of_others() -> None:
+    who = [Utterance(audio="a.wav", path=Path("a.wav"), label=f"s{n % 6}", speaker=f"s{n % 6}") for n in range(60)]
+    drawn = units_of(who, of_classes=True)
+    assert (drawn.name, drawn.count) == ("utterance", 60)
+    assert "each speaker is a class of its own" in drawn.note
+    assert units_of(who, of_classes=False).name == "speaker"
+    what = [replace(utterance, label=str(number % 10)) for number, utterance in enumerate(who)]
+    assert units_of(what, of_classes=True).name == "speaker"
+    some = [replace(utterance, label=str(number % 6 // 2)) for number, utterance in enumerate(who)]  # two speakers each
+    assert units_of(some, of_classes=True).name == "speaker"
+    assert not units_of([replace(utterance, speaker=None) for utterance in who], of_classes=True).note
 
 
 def test_speakers_that_differ_make_the_interval_wider() -> None:
