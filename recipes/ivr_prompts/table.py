@@ -10,7 +10,7 @@ import click
 NAMES = {"en": "English", "es": "Spanish", "fr": "French", "it": "Italian", "ru": "Russian"}
 
 
-def row(language: str, run: Path) -> str:
+def table_row(language: str, run: Path) -> str:
     metrics = json.loads((run / "metrics.json").read_text())
     minutes = sum(metrics["seconds"].values()) / 60
     before, after = metrics["before"], metrics["after"]
@@ -19,14 +19,16 @@ def row(language: str, run: Path) -> str:
 
 
 @click.command()
+@click.option("--row", type=click.Choice(["ctc", "seq2seq", "base"]), default="ctc", show_default=True)
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
-def table(runs: Path) -> None:
+def table(row: str, runs: Path) -> None:
     """Print the table as Markdown; languages without a finished run are left out."""
     click.echo("| language | WER before | after | CER before | after | test words | utterances | training, minutes |")
     click.echo("|---|---|---|---|---|---|---|---|")
     for language in NAMES:
-        if (runs / f"ivr-{language}" / "metrics.json").is_file():
-            click.echo(row(language, runs / f"ivr-{language}"))
+        run = runs / (f"ivr-{language}" if row == "ctc" else f"ivr-{language}-{row}")
+        if (run / "metrics.json").is_file():
+            click.echo(table_row(language, run))
 
 
 if __name__ == "__main__":
