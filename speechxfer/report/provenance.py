@@ -55,7 +55,7 @@ def data(run: FinishedRun) -> Html:
 def again(run: FinishedRun) -> Html:
     """The command, as it was and as it would be again, the environment and the settings."""
     folder = str(run.folder)
-    made_with = [item for item in run.environment.items() if item[0] != "command"]
+    made_with = [(name, str(value)) for name, value in run.environment.items() if name != "command"]
     given = run.environment.get("command")
     command = f"speechxfer finetune --config {shlex.quote(f'{folder}/config.toml')} --output {shlex.quote(f'{folder}-again')}"  # fmt: skip  # noqa: E501
     settings = (run.folder / "config.toml").read_text(encoding="utf-8")

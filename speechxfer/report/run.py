@@ -108,7 +108,7 @@ def read_run(folder: Path) -> FinishedRun:
         before=said["before"],
         after=said["after"],
         evaluation=evaluation,
-        plan=_read(folder / "plan.json", {}),
+        plan=_read(folder / "plan.json", {}, "trained", "total", "columns", "rows"),
         environment=_read(folder / "environment.json", {}),
         interpolation=_read(folder / "interpolation.json", []),
         notes=notes,
@@ -125,20 +125,27 @@ def _config_of(folder: Path) -> Path:
     raise ConfigError(f"{folder}: is not a run (no {_CONFIG}); wanted a folder that `speechxfer finetune` wrote{near}")
 
 
-def _read(path: Path, default: Any) -> Any:
-    return _parsed(path.read_text(encoding="utf-8"), str(path)) if path.is_file() else default
+def _read(path: Path, default: Any, *names: str) -> Any:
+    return _parsed(path.read_text(encoding="utf-8"), str(path), default, names) if path.is_file() else default
 
 
 def _lines(path: Path) -> list[Mapping[str, Any]]:
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [_parsed(line, f"{path}:{number}") for number, line in enumerate(lines, start=1)]
+    return [_parsed(line, f"{path}:{number}", {}, ("epoch",)) for number, line in enumerate(lines, start=1)]
 
 
-def _parsed(text: str, where: str) -> Any:
+def _parsed(text: str, where: str, kind: Any, names: Sequence[str]) -> Any:
+    """A value of the same kind, with these names in it."""
+    way_out = "remove the file to have a report without it"
     try:
-        return json.loads(text)
+        found = json.loads(text)
     except ValueError as error:
-        raise DataError(f"{where}: is not JSON ({error}); remove the file to have a report without it") from error
+        raise DataError(f"{where}: is not JSON ({error}); {way_out}") from error
+    if not isinstance(found, type(kind)):
+        raise DataError(f"{where}: holds a {type(found).__name__}; wanted a {type(kind).__name__}, or {way_out}")
+    if missing := [name for name in names if name not in found]:
+        raise DataError(f"{where}: has no {missing[0]}, so it is not what a run wrote; {way_out}")
+    return found
 
 
 def _manifests(config: FinetuneConfig, notes: list[str]) -> dict[str, Manifest]:
@@ -160,8 +167,8 @@ def _said(path: Path, test: Manifest | None, *, expected: bool, notes: list[str]
     """What was said of each utterance of the test split, if it is still the one that it was said of."""
     if test is None:
         return None
-    known = _read(path, None)
-    if known is None:
+    known = _read(path, {}, "data", "hypotheses")
+    if not known:
         if expected:
             notes.append(f"There is no {path.name}, so that utterances cannot be looked at one by one.")
         return None

@@ -262,9 +262,18 @@ def test_several_classes_at_once(classified: Callable[[Sequence[str], Sequence[s
     assert len(page.all("article")) == 2
 
 
-def test_a_damaged_file_is_named(finished: Folder) -> None:
-    (finished.path / "after.json").write_text("{")
-    with pytest.raises(DataError, match=r"after\.json: is not JSON .* remove the file"):
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        ("after.json", "{", r"after\.json: is not JSON .* remove the file"),
+        ("after.json", '{"data": ""}', r"after\.json: has no hypotheses, so it is not what a run wrote"),
+        ("plan.json", "[]", r"plan\.json: holds a list; wanted a dict, or remove the file"),
+        ("metrics.jsonl", '{"epoch": 1}\n{"loss": 2}', r"metrics\.jsonl:2: has no epoch"),
+    ],
+)
+def test_a_damaged_file_is_named(finished: Folder, file: str, text: str, says: str) -> None:
+    (finished.path / file).write_text(text)
+    with pytest.raises(DataError, match=says):
         write_report(finished.path)
 
 
