@@ -12,6 +12,8 @@ from speechxfer.decoding.search import Written
 _MOST_COMPRESSED, _LEAST_CERTAIN = 2.4, -1.0
 #: How often the same tokens in a row make a loop, and of how many tokens such a turn is at most.
 _TURNS, _LONGEST_TURN = 4, 12
+#: Of how many tokens a phrase is at least that stands twice at the end of a text in doubt.
+_PHRASE = 4
 
 
 def compression_ratio(text: str) -> float:
@@ -32,5 +34,17 @@ def without_loop(tokens: Sequence[int]) -> tuple[int, ...]:
         for size in range(1, min(_LONGEST_TURN, (len(tokens) - start) // _TURNS) + 1):
             turn = tokens[start : start + size]
             if all(tokens[start + size * n : start + size * (n + 1)] == turn for n in range(1, _TURNS)):
+                return tuple(tokens[: start + size])
+    return tuple(tokens)
+
+
+def without_echo(tokens: Sequence[int]) -> tuple[int, ...]:
+    """The tokens without a phrase at their end that says again, once or more, whole or begun, what it comes after.
+
+    Only for text that is doubted already: people repeat themselves too.
+    """
+    for start in range(len(tokens)):
+        for size in range(_PHRASE, (len(tokens) - start) // 2 + 1):
+            if all(tokens[place] == tokens[place - size] for place in range(start + size, len(tokens))):
                 return tuple(tokens[: start + size])
     return tuple(tokens)

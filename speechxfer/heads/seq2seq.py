@@ -23,7 +23,7 @@ from transformers.models.whisper.modeling_whisper import WhisperDecoder
 from speechxfer.data.manifest import Utterance
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Hypothesis
-from speechxfer.decoding.sanity import is_doubtful, without_loop
+from speechxfer.decoding.sanity import is_doubtful, without_echo, without_loop
 from speechxfer.decoding.search import Search, Written, beam_search, greedy
 from speechxfer.encoders.base import LayerGroup, valid_positions
 from speechxfer.errors import CheckpointError
@@ -212,7 +212,7 @@ class WhisperSeq2SeqHead(Head):
                     best[row] = item
                     doubtful.remove(row)
         for row in doubtful:  # nothing better was found
-            best[row] = replace(best[row], tokens=without_loop(best[row].tokens))
+            best[row] = replace(best[row], tokens=without_echo(without_loop(best[row].tokens)))
         return best
 
     def _read(self, written: Written, no_speech: float) -> Hypothesis:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechxfer.decoding.sanity import compression_ratio, is_doubtful, without_loop
+from speechxfer.decoding.sanity import compression_ratio, is_doubtful, without_echo, without_loop
 from speechxfer.decoding.search import Written
 
 
@@ -27,6 +27,27 @@ def test_what_is_left_is_a_beginning_without_a_loop(tokens: list[int]) -> None:
     kept = without_loop(tokens)
     assert list(kept) == tokens[: len(kept)]
     assert without_loop(kept) == kept
+
+
+@pytest.mark.parametrize(
+    ("tokens", "kept"),
+    [
+        ((9, 1, 2, 3, 4, 1, 2, 3, 4), (9, 1, 2, 3, 4)),
+        ((9, 1, 2, 3, 4, 1, 2, 3, 4, 1, 2), (9, 1, 2, 3, 4)),
+        ((9, 1, 2, 3, 4, 1, 2, 3, 4, 8), (9, 1, 2, 3, 4, 1, 2, 3, 4, 8)),  # it went on
+        ((9, 1, 2, 3, 1, 2, 3), (9, 1, 2, 3, 1, 2, 3)),  # too short to be an echo
+        ((), ()),
+    ],
+)
+def test_a_phrase_at_the_end_is_said_once(tokens: tuple[int, ...], kept: tuple[int, ...]) -> None:
+    assert without_echo(tokens) == kept
+
+
+@given(st.lists(st.integers(0, 2), max_size=60))
+def test_what_is_left_is_a_beginning_that_has_every_token(tokens: list[int]) -> None:
+    kept = without_echo(tokens)
+    assert list(kept) == tokens[: len(kept)]
+    assert set(kept) == set(tokens)
 
 
 def test_speech_is_not_doubted_and_babble_is() -> None:
