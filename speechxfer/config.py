@@ -139,10 +139,15 @@ class TrainingConfig:
 class AugmentConfig:
     """SpecAugment on frames, and where at least half of the layers are frozen on channels."""
 
+    #: "seam": what the frozen layers give is augmented. "spectrogram": what Whisper hears, whose mel bands are the
+    #: channels and whose frames last 10 ms; frozen layers are computed in every epoch then.
+    where: str = "seam"
     time_share: float = 0.05
     time_frames: int = 10
     channel_share: float = 0.05
     channel_span_percent: int = 5
+    #: Of the spectrogram: stretch frequencies by up to this share either way, as longer and shorter vocal tracts do.
+    warp: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -258,6 +263,7 @@ class FinetuneConfig:
         shares = {
             "training.warmup": training.warmup, "training.dropout": training.dropout,
             "augment.time_share": augment.time_share, "augment.channel_share": augment.channel_share,
+            "augment.warp": augment.warp,
             "classes.label_smoothing": self.classes.label_smoothing,
             "seq2seq.timestamp_share": self.seq2seq.timestamp_share,
             "seq2seq.label_smoothing": self.seq2seq.label_smoothing,
@@ -268,6 +274,8 @@ class FinetuneConfig:
             _require(name, value, "at least 0 and less than 1", 0 <= value < 1)
         _require("seq2seq.beams", self.seq2seq.beams, "at least 1", self.seq2seq.beams >= 1)
         _require("augment.time_frames", augment.time_frames, "at least 1", augment.time_frames >= 1)
+        warps = augment.where == "spectrogram" or not augment.warp
+        _require("augment.warp", augment.warp, '0, or augment.where "spectrogram"', warps)
         _require("training.device_batch_s", training.device_batch_s, "at least 0", training.device_batch_s >= 0)
         minutes = training.checkpoint_minutes
         _require("training.checkpoint_minutes", minutes, "more than 0", minutes > 0)
@@ -281,6 +289,7 @@ class FinetuneConfig:
             "training.cache_dtype": (training.cache_dtype, ("half", "float32")),
             "training.guard": (training.guard, ("off", "warn", "rollback")),
             "training.precision": (training.precision, ("auto", "float32", "bfloat16")),
+            "augment.where": (augment.where, ("seam", "spectrogram")),
             "pooling.kind": (self.pooling.kind, ("mean", "learned")),
         }
         for name, (choice, known) in choices.items():

@@ -133,6 +133,30 @@ def import_command(kind: str, source: str, output: Path, split: str | None, over
     click.echo(f"{output}: {len(made)} utterances, {_transcribed(made)}")
 
 
+@manifest.command()
+@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@_output
+@click.option("--model", required=True, help="Whisper, as it is before it is adapted.")
+@click.option("--language", help="What is spoken, by its code, such as it.")
+@click.option("--device", default="auto", show_default=True)
+@_overwrite
+def respell(source: Path, output: Path, model: str, language: str | None, device: str, overwrite: bool) -> None:
+    """Write INPUT as OUTPUT with upper and lower case and end marks as a Whisper would have written them.
+
+    For transcripts in one case: a Whisper that learns from them forgets how to write both.
+    """
+    from speechxfer.cli.terminal import TerminalProgress
+    from speechxfer.data.manifest import Manifest
+    from speechxfer.respelling import respelled
+
+    _check_output(output, overwrite)
+    read = Manifest.read(source)
+    read.check_files()
+    made = respelled(read, model, language=language, device=device, progress=TerminalProgress())
+    made.write(output)
+    click.echo(f"{output}: {_transcribed(made)}")
+
+
 def _check_output(output: Path, overwrite: bool) -> None:
     """Before an hour of reading headers rather than after it."""
     from speechxfer.data.rows import check_suffix

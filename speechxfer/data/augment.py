@@ -1,4 +1,4 @@
-"""Augmentation. What is here acts on frames at the seam, after everything that is computed once."""
+"""Augmentation: on frames at the seam, after everything that is computed once, or on the spectrogram below it all."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class FrameMask:
     frames: Tensor
     channels: Tensor
 
-    def __call__(self, hidden_states: Tensor) -> Tensor:
-        """Hidden states [batch, frames, width] with the hidden positions set to zero."""
+    def __call__(self, hidden_states: Tensor, fill: Tensor | float = 0.0) -> Tensor:
+        """Hidden states [batch, frames, width] with the hidden positions set to `fill`."""
         device = hidden_states.device
         frames = self.frames.to(device, non_blocking=True)
         # Where an encoder computes beyond the utterance (silence up to 30 s), nothing is hidden.
@@ -31,7 +31,7 @@ class FrameMask:
         hidden = frames[:, :, None]
         if self.channels.shape[1]:
             hidden = hidden | self.channels.to(device, non_blocking=True)[:, None, :]
-        return hidden_states.masked_fill(hidden, 0.0)
+        return torch.where(hidden, fill, hidden_states)
 
 
 def frame_mask(
@@ -62,6 +62,32 @@ def frame_mask(
             frames[row, :size] = hidden
         channels[row] = _spans(width, config.channel_share, span, chance)
     return FrameMask(torch.from_numpy(frames), torch.from_numpy(channels))
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """What becomes of the spectrograms of a batch: first each one's frequencies are multiplied, then some is hidden."""
+
+    #: Factor of each utterance's frequencies [batch]; None where all stay.
+    warps: Tensor | None
+    mask: FrameMask | None
+
+
+def distortion(seeds: Sequence[Sequence[int]], num_steps: Tensor, bins: int, config: AugmentConfig) -> Distortion:
+    """Vocal tract length perturbation (Jaitly and Hinton, 2013) and SpecAugment, each utterance by its own seed.
+
+    Args:
+        seeds: non-negative integers for each utterance.
+        num_steps: of each spectrogram [batch], on the CPU.
+        bins: mel bands of a step.
+        config: how much to change.
+    """
+    warps = None
+    if config.warp:
+        # A number is added so that the factor does not tell what is hidden.
+        chances = [np.random.Generator(np.random.SFC64([*seed, 1])) for seed in seeds]
+        warps = torch.tensor([1 + config.warp * chance.uniform(-1, 1) for chance in chances], dtype=torch.float32)
+    return Distortion(warps, frame_mask(seeds, num_steps, bins, config))
 
 
 def _spans(size: int, share: float, span: int, chance: np.random.Generator) -> np.ndarray:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from speechxfer.audio import SAMPLE_RATE
+from speechxfer.data.augment import Distortion
 from speechxfer.encoders.pooling import FramePooling
 from speechxfer.errors import ConfigError
 
@@ -113,6 +114,8 @@ class Encoder(Freezable, ABC):
     options: tuple[str, ...] = ()
     #: Whether the family's checkpoints hold a decoder, so that they can transcribe before they are adapted.
     has_decoder: bool = False
+    #: Bands of the log-mel spectrogram that it hears; 0 where it hears the waveform itself.
+    mel_bands: int = 0
     #: Share of the epochs in which a new head usually learns alone before all layers do (docs/transfer.md).
     head_first: float = 0.0
     #: Compute what is inside a layer again in the backward pass instead of keeping it.
@@ -152,8 +155,17 @@ class Encoder(Freezable, ABC):
         """Frames for waveforms of `num_samples` samples; exact. Takes an int or an integer tensor."""
 
     @abstractmethod
-    def frontend(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
-        """Waveforms [batch, samples], lengths [batch] -> hidden states at cut 0, number of frames [batch]."""
+    def frontend(
+        self, waveforms: Tensor, num_samples: Tensor, distortion: Distortion | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Waveforms [batch, samples], lengths [batch] -> hidden states at cut 0, number of frames [batch].
+
+        A distortion is one of spectrograms, so for encoders with `mel_bands` only.
+        """
+
+    def num_steps(self, num_samples: Any) -> Any:
+        """Steps of the spectrogram of `num_samples` samples, where there is one."""
+        raise NotImplementedError(f"{self.family} has no spectrogram")
 
     @property
     @abstractmethod

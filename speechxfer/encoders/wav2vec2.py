@@ -19,6 +19,7 @@ from transformers.models.hubert.modeling_hubert import HubertModel
 from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2Model
 from transformers.models.wavlm.modeling_wavlm import WavLMAttention, WavLMModel
 
+from speechxfer.data.augment import Distortion
 from speechxfer.encoders.base import Encoder, LayerGroup, valid_positions
 from speechxfer.errors import CheckpointError
 
@@ -110,7 +111,9 @@ class Wav2Vec2Encoder(Encoder):
             size = (size - 1) * stride + kernel
         return size
 
-    def frontend(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
+    def frontend(
+        self, waveforms: Tensor, num_samples: Tensor, distortion: Distortion | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The normalisation and the convolutions."""
         if self._normalize:
             waveforms = _normalized(waveforms, num_samples)

@@ -15,12 +15,15 @@ from torch import Tensor, nn
 from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder as Modules
 
+from speechxfer.data.augment import Distortion
 from speechxfer.encoders.base import Encoder, LayerGroup, valid_positions
 
 _WINDOW = 400  # samples of one Fourier transform, 25 ms
 _HOP = 160  # samples between mel frames, 10 ms
 _CHUNK_SAMPLES = 480_000  # the 30 s Whisper was trained on
 _DYNAMIC_RANGE = 8.0  # powers of ten kept below the loudest bin
+_HIGHEST = 8000.0  # Hz
+_FORMANTS = 4800.0  # Hz; what is below is warped evenly
 
 
 class LogMel(nn.Module):
@@ -33,7 +36,7 @@ class LogMel(nn.Module):
     def __init__(self, num_mel_bins: int) -> None:
         super().__init__()
         filters = torchaudio.functional.melscale_fbanks(
-            n_freqs=1 + _WINDOW // 2, f_min=0.0, f_max=8000.0, n_mels=num_mel_bins, sample_rate=16_000,
+            n_freqs=1 + _WINDOW // 2, f_min=0.0, f_max=_HIGHEST, n_mels=num_mel_bins, sample_rate=16_000,
             norm="slaney", mel_scale="slaney",
         )  # fmt: skip
         self.filters: Tensor
@@ -42,10 +45,11 @@ class LogMel(nn.Module):
         self.register_buffer("window", torch.hann_window(_WINDOW), persistent=False)
 
     @torch.no_grad()
-    def forward(self, waveforms: Tensor, num_samples: Tensor) -> Tensor:
+    def forward(self, waveforms: Tensor, num_samples: Tensor, warps: Tensor | None = None) -> Tensor:
         """[batch, samples], [batch] -> [batch, mel bins, samples // 160], zero beyond each length.
 
-        Fewer than 400 samples are extended to 400, so that there always is a bin.
+        Fewer than 400 samples are extended to 400, so that there always is a bin. `warps` [batch] are what each
+        utterance's frequencies are multiplied with.
         """
         waveforms = F.pad(waveforms, (0, max(_WINDOW - waveforms.shape[1], 0)))
         # Reflection on the left, as in the original; on the right the silence that follows.
@@ -54,11 +58,30 @@ class LogMel(nn.Module):
         spectrum = torch.stft(padded, _WINDOW, _HOP, window=self.window, center=False, return_complex=True)
         size = waveforms.shape[1] // _HOP
         power = (spectrum.real**2 + spectrum.imag**2)[..., :size]
-        log_mel = (self.filters @ power).clamp_(min=1e-10).log10_()
+        filters = self.filters if warps is None else self._warped(warps.to(power.device))
+        log_mel = (filters @ power).clamp_(min=1e-10).log10_()
         valid = valid_positions(num_samples // _HOP, size)[:, None]
         loudest = log_mel.masked_fill(~valid, -10.0).amax(dim=(1, 2), keepdim=True)
         log_mel = torch.maximum(log_mel, loudest - _DYNAMIC_RANGE)
         return ((log_mel + 4.0) / 4.0).masked_fill_(~valid, 0.0)
+
+    def _warped(self, warps: Tensor) -> Tensor:
+        """Filters [batch, mel bins, frequencies] that hear each frequency where a factor [batch] puts it.
+
+        Up to the formants' region all are multiplied, above it they are moved so that the highest one stays (Jaitly and
+        Hinton, 2013, Vocal tract length perturbation improves speech recognition).
+        """
+        last = self.filters.shape[1] - 1
+        places = torch.arange(last + 1, device=warps.device) * (_HIGHEST / last)
+        even = _FORMANTS * warps.clamp(max=1.0) / warps  # up to here they are multiplied
+        slope = (_HIGHEST - even * warps) / (_HIGHEST - even)
+        factors, even, slope = warps[:, None], even[:, None], slope[:, None]
+        moved = torch.where(places <= even, places * factors, _HIGHEST - slope * (_HIGHEST - places))
+        moved = (moved * (last / _HIGHEST)).clamp(0.0, last)
+        below = moved.long().clamp(max=last - 1)
+        above_share = (moved - below)[:, None]
+        table = self.filters[:, below].transpose(0, 1), self.filters[:, below + 1].transpose(0, 1)
+        return torch.lerp(*table, above_share)
 
 
 class WhisperEncoder(Encoder):
@@ -83,6 +106,7 @@ class WhisperEncoder(Encoder):
         self.fixed_length = pad_to_30s
         self.width = config.d_model
         self.depth = config.encoder_layers
+        self.mel_bands = config.num_mel_bins
         self.max_duration_s = config.max_source_positions / self.frame_rate
         self.log_mel = LogMel(config.num_mel_bins)
         self.modules_ = Modules(config)
@@ -120,17 +144,30 @@ class WhisperEncoder(Encoder):
         """The utterance, or 30 s."""
         return _CHUNK_SAMPLES / self.sample_rate if self.fixed_length else duration_s
 
-    def features(self, waveforms: Tensor, num_samples: Tensor) -> Tensor:
-        """[batch, samples], [batch] -> the log-mel spectrogram [batch, mel bins, 10 ms steps]; of 30 s if padded."""
-        if not self.fixed_length:
-            return cast(Tensor, self.log_mel(waveforms, num_samples))
-        waveforms = F.pad(waveforms, (0, _CHUNK_SAMPLES - waveforms.shape[1]))
-        return cast(Tensor, self.log_mel(waveforms, torch.full_like(num_samples, _CHUNK_SAMPLES)))
+    def num_steps(self, num_samples: Any) -> Any:
+        """Whole 10 ms hops."""
+        return num_samples // _HOP
 
-    def frontend(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
+    def features(self, waveforms: Tensor, num_samples: Tensor, distortion: Distortion | None = None) -> Tensor:
+        """[batch, samples], [batch] -> the log-mel spectrogram [batch, mel bins, 10 ms steps]; of 30 s if padded."""
+        heard = num_samples
+        if self.fixed_length:
+            waveforms = F.pad(waveforms, (0, _CHUNK_SAMPLES - waveforms.shape[1]))
+            heard = torch.full_like(num_samples, _CHUNK_SAMPLES)
+        features = cast(Tensor, self.log_mel(waveforms, heard, distortion.warps if distortion else None))
+        if distortion is None or distortion.mask is None:
+            return features
+        own = valid_positions(self.num_steps(num_samples).clamp(min=1), features.shape[2])[:, None]
+        mean = (features * own).sum(dim=(1, 2), keepdim=True) / (own.sum(dim=2, keepdim=True) * self.mel_bands)
+        hidden = distortion.mask(features.transpose(1, 2), mean).transpose(1, 2)
+        return torch.where(own, hidden, features)
+
+    def frontend(
+        self, waveforms: Tensor, num_samples: Tensor, distortion: Distortion | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Log-mel, the two convolutions and the positions."""
         heard = torch.full_like(num_samples, _CHUNK_SAMPLES) if self.fixed_length else num_samples
-        features = self.features(waveforms, num_samples)
+        features = self.features(waveforms, num_samples, distortion)
         # Convolutions read a frame beyond the end, where an utterance on its own has zeros.
         outside = ~valid_positions(heard // _HOP, features.shape[2])[:, None]
         hidden = F.gelu(self.modules_.conv1(features)).masked_fill(outside, 0.0)

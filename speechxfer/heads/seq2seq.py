@@ -34,6 +34,8 @@ from speechxfer.heads.whisper_tokens import WhisperTokens
 #: bytes stays below; a loop is cut soon.
 _TOKENS, _TOKENS_A_SECOND = 16, 25
 _NOT_LEARNED = -100
+#: Most tokens whose probabilities over the vocabulary are computed at once.
+_SCORED_TOKENS = 2048
 
 
 class WhisperSeq2SeqHead(Head):
@@ -171,6 +173,45 @@ class WhisperSeq2SeqHead(Head):
         no_speech = scorer.no_speech
         written = self._tried_again(written, prompt, hidden_states, mask, limits)
         return [self._read(item, silence) for item, silence in zip(written, no_speech, strict=True)]
+
+    @torch.inference_mode()
+    def log_probabilities(
+        self, hidden_states: Tensor, num_frames: Tensor, texts: Sequence[Sequence[str]], *, language: str | None = None
+    ) -> list[list[float]]:
+        """[batch, frames, width], [batch], some texts for each -> natural logarithms of their chances to be written.
+
+        Raises:
+            ConfigError: a language was named that the model lacks.
+        """
+        self.tokens.check_language(language)
+        mask = self._attended(hidden_states, num_frames)
+        prompts = self._prompts(hidden_states, mask, language or self.language).tolist()
+        rows = [row for row, some in enumerate(texts) for _ in some]
+        written = [[*self.tokens.spell(text), self.tokens.end] for some in texts for text in some]
+        found: list[float] = []
+        most = max(map(len, written), default=0) + len(prompts[0])
+        for begin in range(0, len(rows), step := max(1, _SCORED_TOKENS // most)):
+            chosen = torch.tensor(rows[begin : begin + step], device=hidden_states.device)
+            targets = [
+                torch.tensor([*prompts[row], *tokens])
+                for row, tokens in zip(rows[begin : begin + step], written[begin : begin + step], strict=True)
+            ]
+            heard = hidden_states[chosen], None if mask is None else mask[chosen]
+            found += self._log_probabilities(pad_sequence(targets, True, _NOT_LEARNED), len(prompts[0]), *heard)
+        scores = iter(found)
+        return [[next(scores) for _ in some] for some in texts]
+
+    def _log_probabilities(
+        self, targets: Tensor, prompt_size: int, hidden_states: Tensor, mask: Tensor | None
+    ) -> list[float]:
+        """Of what follows the prompt in each row of tokens."""
+        targets = targets.to(hidden_states.device)
+        output = self._run(targets[:, :-1].clamp(min=0), hidden_states, mask, None)[:, prompt_size - 1 :]
+        wanted = targets[:, prompt_size:]
+        scored = wanted != _NOT_LEARNED
+        losses = torch.zeros(scored.shape, device=scored.device)
+        losses[scored] = F.cross_entropy(self._logits(output[scored]), wanted[scored], reduction="none")
+        return (-losses.sum(dim=1)).tolist()
 
     def limits(self, num_frames: Tensor, prompt_size: int) -> list[int]:
         """Most tokens that are written for each utterance [batch]."""

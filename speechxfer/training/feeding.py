@@ -44,10 +44,14 @@ class Batch:
 def load(
     examples: Examples, indices: Sequence[int], epoch: int, width: int, augment: AugmentConfig | None, seed: int
 ) -> Batch:
-    """Read a batch and decide what SpecAugment hides of it (of `width` channels, which may be none); on the CPU."""
+    """Read a batch and decide what SpecAugment hides of it (of `width` channels, which may be none); on the CPU.
+
+    Where something is hidden of its spectrograms, nothing is at the seam.
+    """
     loaded = examples.inputs.load(indices, epoch)
     seeds = [(seed, epoch, index) for index in indices]
-    mask = frame_mask(seeds, loaded.num_frames, width, augment) if augment else None
+    at_seam = augment if examples.inputs.augment is None else None
+    mask = frame_mask(seeds, loaded.num_frames, width, at_seam) if at_seam else None
     return Batch(indices, loaded, mask, [examples.targets[index] for index in indices])
 
 

@@ -151,7 +151,8 @@ def _task(job: Job, start: StartingPoint, manifests: dict[str, Manifest], prepar
 
     def examples(name: str, copies: int = 0, *, learned: bool = True) -> Examples:
         manifest = manifests[name]
-        inputs = preparation.inputs(manifest, start.plan.lowest_seam, name, speed_copies=copies)
+        augment = config.augment if name == "train" else None
+        inputs = preparation.inputs(manifest, start.plan.lowest_seam, name, speed_copies=copies, augment=augment)
         return Examples(inputs, manifest, [head.targets(utterance) for utterance in manifest] if learned else [])
 
     tracked = tracking.Tracked(

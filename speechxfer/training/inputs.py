@@ -18,6 +18,8 @@ from soxr import resample
 from torch import Tensor
 
 from speechxfer.audio import SAMPLE_RATE
+from speechxfer.config import AugmentConfig
+from speechxfer.data.augment import Distortion, distortion
 from speechxfer.data.loading import durations_s, read
 from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.base import Encoder
@@ -35,7 +37,7 @@ class Copies:
 
     def __init__(self, manifest: Manifest, encoder: Encoder, speed_copies: int, seed: int) -> None:
         self.manifest = manifest
-        self._seed = seed
+        self.seed = seed
         self._encoder = encoder
         self._durations = durations_s(manifest, encoder.max_duration_s)
         longest = encoder.max_duration_s or math.inf
@@ -53,7 +55,7 @@ class Copies:
     def heard(self, index: int, epoch: int) -> Key:
         """The copy of an utterance that is heard in an epoch."""
         speeds = self._speeds[index]
-        chance = random.Random(f"{self._seed}/{epoch}/{index}") if len(speeds) > 1 else None
+        chance = random.Random(f"{self.seed}/{epoch}/{index}") if len(speeds) > 1 else None
         return index, chance.choice(speeds) if chance else speeds[0]
 
     def duration_s(self, key: Key) -> float:
@@ -79,6 +81,8 @@ class Loaded:
     lengths: Tensor
     #: Frames of each at cut 0 [batch]; stays on the CPU, where reading it stops nobody.
     num_frames: Tensor
+    #: What becomes of the spectrograms of waveforms on the way.
+    distortion: Distortion | None = None
 
     def to(self, device: torch.device) -> Loaded:
         """On the device, copied beside the computation where that is possible."""
@@ -93,6 +97,8 @@ class Inputs(Protocol):
 
     copies: Copies
     cut: int
+    #: What is done to spectrograms; None where there is nothing to be done below the seam.
+    augment: AugmentConfig | None
 
     def load(self, indices: Sequence[int], epoch: int) -> Loaded:
         """What `at_seam` takes, on the CPU."""
@@ -104,27 +110,37 @@ class Inputs(Protocol):
 class LiveInputs:
     """Computed for every batch; with a gradient where even the front end is trained (`seam` None)."""
 
-    def __init__(self, encoder: Encoder, seam: int | None, copies: Copies) -> None:
+    def __init__(
+        self, encoder: Encoder, seam: int | None, copies: Copies, augment: AugmentConfig | None = None
+    ) -> None:
         self._encoder = encoder
         self._frozen = seam is not None
         self.copies = copies
         self.cut = seam or 0
+        self.augment = augment
 
     def load(self, indices: Sequence[int], epoch: int) -> Loaded:
         """Decoded waveforms."""
         waveforms = [self.copies.waveform(self.copies.heard(index, epoch)) for index in indices]
         values, num_samples = self._encoder.collate(waveforms)
-        return Loaded(values, num_samples, self._encoder.num_frames(num_samples))
+        loaded = Loaded(values, num_samples, self._encoder.num_frames(num_samples))
+        if self.augment is None:
+            return loaded
+        seeds = [(self.copies.seed, epoch, index) for index in indices]
+        steps, bins = self._encoder.num_steps(num_samples), self._encoder.mel_bands
+        return replace(loaded, distortion=distortion(seeds, steps, bins, self.augment))
 
     def at_seam(self, loaded: Loaded) -> Tensor:
         """Through the front end and the frozen layers."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self._frozen):
-            hidden_states, num_frames = self._encoder.frontend(loaded.values, loaded.lengths)
+            hidden_states, num_frames = self._encoder.frontend(loaded.values, loaded.lengths, loaded.distortion)
             return self._encoder.run(hidden_states, num_frames, 0, self.cut)
 
 
 class CachedInputs:
     """Read from memory or from mapped files."""
+
+    augment: AugmentConfig | None = None
 
     def __init__(self, copies: Copies, cut: int, kept: dict[Key, States], *, on_disk: bool) -> None:
         self.copies = copies

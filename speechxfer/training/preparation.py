@@ -13,11 +13,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from speechxfer.config import TrainingConfig
+from speechxfer.config import AugmentConfig, TrainingConfig
 from speechxfer.data.batching import batches
 from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.base import Encoder
-from speechxfer.errors import StorageError
+from speechxfer.errors import ConfigError, StorageError
 from speechxfer.progress import Progress
 from speechxfer.storage import cache_folder
 from speechxfer.training.batch_budget import is_out_of_memory
@@ -60,14 +60,20 @@ class Preparation:
     def _device(self) -> torch.device:
         return next(self.encoder.parameters()).device
 
-    def inputs(self, manifest: Manifest, seam: int | None, name: str, *, speed_copies: int = 0) -> Inputs:
+    def inputs(
+        self, manifest: Manifest, seam: int | None, name: str, *, speed_copies: int = 0,
+        augment: AugmentConfig | None = None,
+    ) -> Inputs:  # fmt: skip
         """Keep what is frozen where there is something frozen and room for it, else compute it every time.
 
         Raises:
+            ConfigError: spectrograms are to be augmented, but the encoder hears the waveform.
             DataError: unreadable audio, or longer than the encoder takes.
             StorageError: a cache on disk was asked for and cannot be written.
         """
         copies = Copies(manifest, self.encoder, speed_copies, self.training.seed)
+        if augment is not None and augment.where == "spectrogram":
+            return self._augmented(copies, seam, name, augment)
         if seam is None:
             return LiveInputs(self.encoder, None, copies)
 
@@ -93,7 +99,7 @@ class Preparation:
         if cut == inputs.cut:
             return inputs
         if cut is None or not isinstance(inputs, CachedInputs):
-            return LiveInputs(self.encoder, cut, inputs.copies)
+            return LiveInputs(self.encoder, cut, inputs.copies, inputs.augment)
         below = inputs
 
         def from_below(keys: Sequence[Key]) -> tuple[Tensor, Tensor]:
@@ -102,6 +108,14 @@ class Preparation:
             return self.encoder.run(loaded.values.float(), frames, below.cut, cut), frames
 
         return self._cached(below.copies, cut, name, on_disk=below.on_disk, compute=from_below)
+
+    def _augmented(self, copies: Copies, seam: int | None, name: str, augment: AugmentConfig) -> Inputs:
+        """Utterances that sound different in every epoch."""
+        if not self.encoder.mel_bands:
+            raise ConfigError(f'augment.where is "spectrogram", but {self.encoder.family} hears the waveform itself; wanted "seam"')  # fmt: skip  # noqa: E501
+        if seam:
+            self.progress.say(f"frozen layers, {name}: computed in every epoch, for the spectrograms change")
+        return LiveInputs(self.encoder, seam, copies, augment)
 
     def _best_place(self, copies: Copies, seam: int, compute: _Compute) -> tuple[str, str]:
         """Memory, disk or neither, and why: from the room there is and what computing was measured to cost."""

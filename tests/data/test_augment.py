@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from speechxfer.config import AugmentConfig
-from speechxfer.data.augment import frame_mask
+from speechxfer.data.augment import distortion, frame_mask
 
 
 def masked(config: AugmentConfig, seed: int = 1, size: int = 400) -> torch.Tensor:
@@ -61,3 +61,17 @@ def test_without_channels_that_may_be_hidden_only_frames_are() -> None:
     out = none(torch.ones(3, 90, 16))
     assert torch.equal(out == 0, none.frames[:, :, None].expand(3, 90, 16))
     assert frame_mask(seeds, frames, 0, AugmentConfig(time_share=0.0)) is None
+
+
+def test_frequencies_are_warped_by_an_utterance_s_own_chance() -> None:
+    config, steps = AugmentConfig(where="spectrogram", warp=0.1), torch.tensor([50, 90, 70])
+    seeds = [(1, 0, index) for index in range(3)]
+    together = distortion(seeds, steps, 80, config)
+    alone = distortion(seeds[1:2], steps[1:2], 80, config)
+    other = distortion([(1, 1, index) for index in range(3)], steps, 80, config)
+    assert together.warps is not None
+    assert alone.warps is not None
+    assert torch.equal(together.warps[1:2], alone.warps)
+    assert ((together.warps - 1).abs() <= 0.1).all()
+    assert not torch.equal(together.warps, other.warps)  # in the next epoch it is another
+    assert distortion(seeds, steps, 80, AugmentConfig(where="spectrogram")).warps is None

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 
+from speechxfer.config import AugmentConfig
+from speechxfer.data.augment import Distortion, distortion
 from speechxfer.encoders import load_encoder
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import find
@@ -121,3 +124,52 @@ def test_a_waveform_shorter_than_a_frame_is_no_frame(whisper_folder: Path) -> No
         hidden, num_frames = ours(*ours.collate([noise(length) for length in lengths]))
         assert num_frames.tolist() == counts
         assert torch.isfinite(hidden).all()
+
+
+def test_a_warped_tone_is_heard_where_the_factor_puts_it() -> None:
+    def heard(frequency: float, warp: float | None) -> int:
+        time = torch.arange(16_000) / 16_000
+        warps = None if warp is None else torch.tensor([warp])
+        log_mel = LogMel(80)(torch.sin(2 * torch.pi * frequency * time)[None], torch.tensor([16_000]), warps)
+        return int(log_mel[0, :, 50].argmax())
+
+    assert heard(1_000, 1.2) == heard(1_200, None)
+    assert heard(1_000, 0.8) == heard(800, None)
+    assert heard(1_000, 1.0) == heard(1_000, None)
+    assert heard(7_990, 0.8) == heard(7_990, 1.2) == heard(7_990, None)  # the highest one stays
+
+
+@pytest.mark.parametrize("pad_to_30s", [False, True])
+def test_what_is_done_to_a_spectrogram_does_not_depend_on_neighbours(pad_to_30s: bool, whisper_folder: Path) -> None:
+    ours = encoder(whisper_folder, pad_to_30s=pad_to_30s)
+    waveforms, seeds = [noise(20_000), noise(9_000, 1), noise(31_000, 2)], [(1, index) for index in range(3)]
+    config = AugmentConfig(where="spectrogram", time_share=0.2, channel_share=0.3, warp=0.2)
+
+    def hidden(chosen: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        batch, num_samples = ours.collate([waveforms[index] for index in chosen])
+        steps = ours.num_steps(num_samples)
+        change = distortion([seeds[index] for index in chosen], steps, ours.mel_bands, config)
+        return ours.frontend(batch, num_samples, change)
+
+    with torch.no_grad():
+        together, num_frames = hidden([0, 1, 2])
+        for row, count in enumerate(num_frames.tolist()):
+            assert (hidden([row])[0][0, :count] - together[row, :count]).abs().max() < TOLERANCE
+        plain, _ = ours.frontend(*ours.collate(waveforms))
+        assert (plain - together).abs().max() > 100 * TOLERANCE
+
+
+def test_what_is_hidden_of_a_spectrogram_sounds_like_its_mean(whisper_folder: Path) -> None:
+    ours: Any = encoder(whisper_folder)
+    batch, num_samples = ours.collate([noise(20_000), noise(9_000, 1)])
+    plain = ours.features(batch, num_samples)
+    steps = ours.num_steps(num_samples)
+    config = AugmentConfig(where="spectrogram", time_share=0.0, channel_share=0.3)
+    mask = distortion([(1, 0), (1, 1)], steps, ours.mel_bands, config).mask
+    assert mask is not None
+    changed = ours.features(batch, num_samples, Distortion(None, mask))
+    for row, size in enumerate(steps.tolist()):
+        bands = mask.channels[row]
+        assert bands.any()
+        assert torch.equal(changed[row, ~bands], plain[row, ~bands])
+        assert torch.allclose(changed[row, bands, :size], plain[row, :, :size].mean(), atol=1e-5)

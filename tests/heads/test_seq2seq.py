@@ -13,6 +13,7 @@ from transformers import WhisperConfig, WhisperForConditionalGeneration
 from speechxfer.data.manifest import Utterance
 from speechxfer.decoding.search import Search
 from speechxfer.errors import ConfigError
+from speechxfer.heads import seq2seq
 from speechxfer.heads.seq2seq import WhisperSeq2SeqHead
 from speechxfer.heads.whisper_tokens import WhisperTokens
 
@@ -169,3 +170,21 @@ def test_its_parts_hold_every_weight_once(whisper: WhisperForConditionalGenerati
     grouped = [id(parameter) for group in head.layer_groups() for parameter in group.parameters()]
     assert sorted(grouped) == sorted(map(id, head.parameters()))
     assert [group.name for group in head.layer_groups()] == ["token embedding", "decoder layer 0"]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("at_once", [12, 2048])
+def test_chances_of_texts_are_what_the_loss_counts(
+    whisper: WhisperForConditionalGeneration, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seq2seq, "_SCORED_TOKENS", at_once)
+    head = head_of(whisper, language="it")
+    hidden, lengths = torch.randn(3, 25, 32), torch.tensor([25, 9, 14])
+    texts = [["w1 w2 w3 w4 w6", "", "w9"], [], ["w9 w8"]]
+    found = head.log_probabilities(hidden, lengths, texts)
+    for row, (some, scores) in enumerate(zip(texts, found, strict=True)):
+        alone = hidden[row : row + 1, : lengths[row]], lengths[row : row + 1]
+        for text, score in zip(some, scores, strict=True):
+            assert score == pytest.approx(-head.loss(*alone, [head.targets(utterance(text))]).item(), abs=1e-3)
+    with pytest.raises(ConfigError, match="language 'xx'"):
+        head.log_probabilities(hidden, lengths, texts, language="xx")

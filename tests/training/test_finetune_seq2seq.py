@@ -17,7 +17,7 @@ from speechxfer.decoding.search import Search, Written
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.heads import seq2seq
 from tests.conftest import tone
-from tests.training.conftest import Runs, texts
+from tests.training.conftest import Runs, interrupted, texts
 
 SEQ2SEQ: dict[str, Any] = {
     "head": "seq2seq",
@@ -86,6 +86,22 @@ def test_a_run_with_times_and_chance_can_be_repeated(runs: Runs) -> None:
     for name in ("once", "again"):
         runs.run(name, SEQ2SEQ, some, {"training": {"epochs": 2, "dropout": 0.1}})
     assert runs.metrics("once") == runs.metrics("again")
+
+
+def test_spectrograms_that_change_in_every_epoch_are_the_same_in_every_run(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warped = {
+        "plan": {"train_top": 1, "freeze_frontend": True}, "training": {"epochs": 2, "cache": "memory"},
+        "augment": {"where": "spectrogram", "time_share": 0.1, "channel_share": 0.1, "warp": 0.1},
+    }  # fmt: skip
+    heard = runs.run("once", SEQ2SEQ, warped)
+    assert "frozen layers, train: computed in every epoch, for the spectrograms change" in heard
+    interrupted(runs, monkeypatch, "again", 5, SEQ2SEQ, warped)
+    runs.run("again", SEQ2SEQ, warped, resume=True)
+    assert runs.metrics("once") == runs.metrics("again")
+    runs.run("plain", SEQ2SEQ, warped, {"augment": {"where": "seam", "time_share": 0.0, "channel_share": 0.0}})
+    assert runs.losses("plain") != runs.losses("once")
 
 
 def test_beams_are_what_is_measured_and_what_is_saved(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -217,3 +217,13 @@ def test_a_run_without_room_for_two_checkpoints_keeps_the_newest(runs: Runs) -> 
     shutil.rmtree(runs.folder / "run" / "checkpoints" / kept[0])
     assert fit_module.checkpoint.load  # the newest alone is enough to go on from
     runs.run("run", OFTEN, resume=True)
+
+
+def test_a_spectrogram_that_is_none_is_told(runs: Runs) -> None:
+    with pytest.raises(ConfigError, match=r'augment\.where is "spectrogram", but wav2vec2 hears the waveform itself'):
+        runs.run("run", {"model": "wav2vec2-nano", "augment": {"where": "spectrogram"}})
+
+
+def test_warping_what_is_no_spectrogram_is_told(runs: Runs) -> None:
+    with pytest.raises(ConfigError, match=r'augment\.warp is 0\.1; wanted 0, or augment\.where "spectrogram"'):
+        runs.config("run", {"augment": {"warp": 0.1}})
