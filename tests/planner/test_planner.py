@@ -15,7 +15,7 @@ from click.testing import CliRunner
 import speechxfer as sx
 from speechxfer.cli import main
 from speechxfer.cli.plan import seconds
-from speechxfer.config import PlanConfig, TrainingConfig
+from speechxfer.config import AugmentConfig, PlanConfig, TrainingConfig
 from speechxfer.errors import ConfigError
 from speechxfer.planner import planner
 from speechxfer.planner.candidates import Candidate, candidates
@@ -69,6 +69,17 @@ def test_a_trial_is_a_run_and_leaves_nothing_but_the_cache(
     assert bench.trial(config, 2).loss == first.loss
     assert kept == {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.safetensors")}
     assert {path.name for path in tmp_path.iterdir()} == {"cache", "corpus", "run"}
+
+
+def test_a_trial_changes_spectrograms_as_the_run_does(base: sx.FinetuneConfig, bench: Bench, tmp_path: Path) -> None:
+    plain = as_preset(base, "fine-tune-top")
+    config = replace(plain, augment=AugmentConfig(where="spectrogram", warp=0.2))
+    tried, folder = bench.trial(config, 2), tmp_path / "run"
+    sx.finetune(replace(config, output=str(folder)))
+    line = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+    assert (tried.error, tried.loss) == pytest.approx((line["dev_cer"], line["dev_loss"]), rel=1e-3)
+    assert tried.loss != bench.trial(plain, 2).loss
+    assert bench.cost(config).memory < bench.cost(plain).memory  # nothing is kept
 
 
 def test_a_trial_that_goes_astray_comes_last(base: sx.FinetuneConfig, bench: Bench) -> None:
