@@ -274,11 +274,12 @@ class FinetuneConfig:
             _require(name, value, "at least 0 and less than 1", 0 <= value < 1)
         _require("seq2seq.beams", self.seq2seq.beams, "at least 1", self.seq2seq.beams >= 1)
         _require("augment.time_frames", augment.time_frames, "at least 1", augment.time_frames >= 1)
-        warps = augment.where == "spectrogram" or not augment.warp
-        _require("augment.warp", augment.warp, '0, or augment.where "spectrogram"', warps)
+        heard = not augment.warp or augment.where == "spectrogram"
+        _require("augment.warp", augment.warp, '0, or augment.where "spectrogram"', heard)
         _require("training.device_batch_s", training.device_batch_s, "at least 0", training.device_batch_s >= 0)
-        minutes = training.checkpoint_minutes
-        _require("training.checkpoint_minutes", minutes, "more than 0", minutes > 0)
+        _require(
+            "training.checkpoint_minutes", training.checkpoint_minutes, "more than 0", training.checkpoint_minutes > 0
+        )
         _require("pooling.stride", self.pooling.stride, "1 to 8", 1 <= self.pooling.stride <= 8)
         choices = {
             "head": (self.head, ("ctc", "classification", "seq2seq")),

@@ -32,9 +32,9 @@ def respelled(
 ) -> Manifest:  # fmt: skip
     """The manifest with every transcript's case and end mark as the Whisper called `name` would have written its words.
 
-    Corpora often have transcripts in one case and without marks, and a Whisper that learns from them forgets how to write
-    both. Of each word the model is asked, given the sound and the other words, whether it is likelier with its first
-    letter in upper case; the first word of a transcript always is. Which words there are stays as it is.
+    Corpora often have transcripts in one case and without marks, and a Whisper that learns from them forgets how to
+    write both. Of each word the model is asked, given the sound and the other words, whether it is likelier with its
+    first letter in upper case; the first word of a transcript always is. Which words there are stays as it is.
 
     Raises:
         CheckpointError: the model cannot be found or read.

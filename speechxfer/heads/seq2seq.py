@@ -6,7 +6,6 @@ The modules are those of `transformers`; they are called layer by layer, so that
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from speechxfer.decoding.search import Search, Written, beam_search, greedy
 from speechxfer.encoders.base import LayerGroup, valid_positions
 from speechxfer.errors import CheckpointError
 from speechxfer.heads.base import Head, Interchange
+from speechxfer.heads.whisper_files import generation_config, tokenizer_files
 from speechxfer.heads.whisper_tokens import WhisperTokens
 
 #: Most tokens for an utterance: some, and so many for each of its seconds. Fast speech in a script that is spelled in
@@ -320,36 +320,11 @@ class WhisperSeq2SeqHead(Head):
     # Folders
 
     def interchange(self) -> Interchange:
-        """The decoder, the tokenizer's file, and what `generate` has to know."""
-        known = ("suppress_tokens", "begin_suppress_tokens")
-        generation: dict[str, Any] = {name: list(getattr(self.config, name) or []) for name in known}
-        generation |= {
-            **dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), self.tokens.end),
-            "decoder_start_token_id": self.tokens.start, "prev_sot_token_id": self.tokens.before,
-            "no_timestamps_token_id": self.tokens.plain, "max_length": self.max_positions,
-            "is_multilingual": self.tokens.is_multilingual, "return_timestamps": False,
-        }  # fmt: skip
-        if not self.untouched:
-            generation["begin_suppress_tokens"] = [
-                token for token in generation["begin_suppress_tokens"] if token != self.tokens.end
-            ]
-        if heads := getattr(self.config, "alignment_heads", None):
-            generation["alignment_heads"] = heads  # else nothing there or in faster-whisper can tell words' times
-        if self.tokens.is_multilingual:
-            named = {self.tokens.tokenizer.id_to_token(token): token for token in self.tokens.languages}
-            tasks = {task: self.tokens.number(f"<|{task}|>") for task in ("transcribe", "translate")}
-            generation |= {"lang_to_id": named, "task_to_id": tasks, "task": self.task_token}
-            generation |= {"language": self.language} if self.language else {}
-        files = {
-            "generation_config.json": generation,
-            "tokenizer.json": json.loads(self.tokens.tokenizer.to_str()),
-            "tokenizer_config.json": {
-                "tokenizer_class": "WhisperTokenizer", "unk_token": "<|endoftext|>", "bos_token": "<|endoftext|>",
-                "eos_token": "<|endoftext|>", "pad_token": "<|endoftext|>", "model_max_length": 1024,
-                # In this order: `transformers` takes the token after the last of them for the time 0.
-                "additional_special_tokens": self.tokens.controls,
-            },
-        }  # fmt: skip
+        """The decoder, the tokenizer's files, and what `generate` has to know."""
+        generation = generation_config(
+            self.config, self.tokens, language=self.language, task=self.task_token, writes_nothing=not self.untouched
+        )
+        files = {"generation_config.json": generation, **tokenizer_files(self.tokens)}
         return Interchange({"decoder.": "model.decoder."}, {}, files)
 
     def describe(self) -> dict[str, Any]:

@@ -96,8 +96,7 @@ class Bench:
         opening_s = time.monotonic() - started
         model, plan, training = start.model, start.plan, config.training
         copies = Copies(self.train, model.encoder, 0, training.seed)
-        augment = config.augment if config.augment.where == "spectrogram" else None
-        examples = _examples(model, LiveInputs(model.encoder, plan.seam, copies, augment), self.train)
+        examples = _examples(model, LiveInputs(model.encoder, plan.seam, copies, config.augment), self.train)
         lengths = list(map(copies.duration_s, copies.keys))
         steps = batching.steps(lengths, training.batch_s, seed=training.seed, epoch=0)
         width = model.encoder.width_at(examples.inputs.cut)
@@ -114,7 +113,7 @@ class Bench:
         share = sum(lengths[index] for step in chosen for index in step) / sum(lengths)
         below_s, above_s = (sum(part) / share for part in zip(*timings, strict=True))
         with_dev = 1.0 + self.dev.with_durations().duration_s / sum(lengths) * _DEV_SHARE
-        frozen = plan.seam is not None and augment is None
+        frozen = plan.seam is not None and examples.inputs.augment is None
         trained, weights = plan.num_trained(model), sum(one.numel() for one in model.parameters())
         stored = sum(lengths) * model.encoder.frame_rate * width * 2 * frozen
         return Cost(

@@ -108,7 +108,10 @@ class Inputs(Protocol):
 
 
 class LiveInputs:
-    """Computed for every batch; with a gradient where even the front end is trained (`seam` None)."""
+    """Computed for every batch; with a gradient where even the front end is trained (`seam` None).
+
+    `augment` counts where it is one of spectrograms.
+    """
 
     def __init__(
         self, encoder: Encoder, seam: int | None, copies: Copies, augment: AugmentConfig | None = None
@@ -117,7 +120,7 @@ class LiveInputs:
         self._frozen = seam is not None
         self.copies = copies
         self.cut = seam or 0
-        self.augment = augment
+        self.augment = augment if augment and augment.where == "spectrogram" else None
 
     def load(self, indices: Sequence[int], epoch: int) -> Loaded:
         """Decoded waveforms."""

@@ -17,7 +17,7 @@ from speechxfer.config import AugmentConfig, TrainingConfig
 from speechxfer.data.batching import batches
 from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.base import Encoder
-from speechxfer.errors import ConfigError, StorageError
+from speechxfer.errors import StorageError
 from speechxfer.progress import Progress
 from speechxfer.storage import cache_folder
 from speechxfer.training.batch_budget import is_out_of_memory
@@ -67,15 +67,15 @@ class Preparation:
         """Keep what is frozen where there is something frozen and room for it, else compute it every time.
 
         Raises:
-            ConfigError: spectrograms are to be augmented, but the encoder hears the waveform.
             DataError: unreadable audio, or longer than the encoder takes.
             StorageError: a cache on disk was asked for and cannot be written.
         """
         copies = Copies(manifest, self.encoder, speed_copies, self.training.seed)
-        if augment is not None and augment.where == "spectrogram":
-            return self._augmented(copies, seam, name, augment)
-        if seam is None:
-            return LiveInputs(self.encoder, None, copies)
+        live = LiveInputs(self.encoder, seam, copies, augment)
+        if seam and live.augment is not None:
+            self.progress.say(f"frozen layers, {name}: computed in every epoch, for the spectrograms change")
+        if seam is None or live.augment is not None:
+            return live
 
         def from_sound(keys: Sequence[Key]) -> tuple[Tensor, Tensor]:
             waveforms, num_samples = self.encoder.collate([copies.waveform(key) for key in keys])
@@ -88,7 +88,7 @@ class Preparation:
             place, reason = self.world.gather({self.world.rank: self._best_place(copies, seam, from_sound)})[0]
             self.progress.say(f"frozen layers, {name}: {reason}")
         if place == "off":
-            return LiveInputs(self.encoder, seam, copies)
+            return live
         return self._cached(copies, seam, name, on_disk=place == "disk", compute=from_sound)
 
     def recut(self, inputs: Inputs, cut: int | None, name: str) -> Inputs:
@@ -108,14 +108,6 @@ class Preparation:
             return self.encoder.run(loaded.values.float(), frames, below.cut, cut), frames
 
         return self._cached(below.copies, cut, name, on_disk=below.on_disk, compute=from_below)
-
-    def _augmented(self, copies: Copies, seam: int | None, name: str, augment: AugmentConfig) -> Inputs:
-        """Utterances that sound different in every epoch."""
-        if not self.encoder.mel_bands:
-            raise ConfigError(f'augment.where is "spectrogram", but {self.encoder.family} hears the waveform itself; wanted "seam"')  # fmt: skip  # noqa: E501
-        if seam:
-            self.progress.say(f"frozen layers, {name}: computed in every epoch, for the spectrograms change")
-        return LiveInputs(self.encoder, seam, copies, augment)
 
     def _best_place(self, copies: Copies, seam: int, compute: _Compute) -> tuple[str, str]:
         """Memory, disk or neither, and why: from the room there is and what computing was measured to cost."""
@@ -172,7 +164,9 @@ class Preparation:
         for path in spoilt:
             self.progress.say(f"{path}: damaged or written by another version; computed again")
             path.unlink(missing_ok=True)
-        missing = {key for key, entry in names.items() if entry not in found}
+        lacking = {key for key, entry in names.items() if entry not in found}
+        # One answer for all processes: one that looks later may find what another has just written.
+        missing = self.world.gather({self.world.rank: lacking})[0]
         if missing:
             failure = ""
             try:
@@ -183,9 +177,10 @@ class Preparation:
             # Where one process cannot write, none waits for it.
             if failures := [text for text in self.world.gather({self.world.rank: failure}).values() if text]:
                 raise StorageError(failures[0])
-            found, _ = cache.read(names.values())
         else:
             self.progress.say(f"frozen layers, {name}: all {len(names):,} found in {cache.folder}")
+        if missing or lacking:
+            found, _ = cache.read(names.values())
         return {key: found[entry] for key, entry in names.items()}
 
     def _announce(self, size: float, name: str, cache: FrozenCache) -> None:

@@ -47,6 +47,8 @@ def starting_point(
     opened = open_checkpoint(checkpoint, with_decoder=config.head == "seq2seq", **asdict(config.encoder))
     encoder = opened.encoder
     progress.say(f"{checkpoint.name}: {encoder.family} encoder, {encoder.depth} layers of width {encoder.width}")
+    if config.augment.where == "spectrogram" and not encoder.mel_bands:
+        raise ConfigError(f'augment.where is "spectrogram", but {encoder.family} hears the waveform itself; wanted "seam"')  # fmt: skip  # noqa: E501
     head_is_kept = not needs_new_head(config.plan, encoder)
     wish = reshape(config.plan, encoder)
     _pool(config, wish, encoder)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +17,16 @@ import soundfile
 import torch
 from safetensors.torch import load_file, save_file
 
+from speechxfer.config import TrainingConfig
 from speechxfer.data.manifest import Manifest
 from speechxfer.encoders import load_encoder
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import StorageError
+from speechxfer.progress import Progress
 from speechxfer.training import preparation as preparation_module
 from speechxfer.training.frozen_cache import FrozenCache, Sounds, States, prefix_digest
+from speechxfer.training.preparation import Preparation
 from tests.training.conftest import Runs
 
 NOISY = {"training": {"speed_copies": 1, "dropout": 0.1}, "augment": {"time_share": 0.2}}
@@ -220,3 +226,42 @@ def test_what_killed_writers_left_goes_after_a_day(tmp_path: Path) -> None:
     cache.tidy()
     assert not old.exists()
     assert new.exists()
+
+
+class _Together:
+    """Two processes played by two threads."""
+
+    def __init__(self, rank: int, met: threading.Barrier, parts: dict[int, Any]) -> None:
+        self.rank, self.size, self.is_main = rank, 2, rank == 0
+        self._met, self._parts = met, parts
+
+    def gather(self, items: dict[int, Any]) -> dict[int, Any]:
+        self._met.wait(20)  # all have read what was said before
+        self._parts.update(items)
+        self._met.wait(20)
+        return dict(self._parts)
+
+
+def test_a_process_that_looks_later_leaves_nothing_out(
+    encoder: Encoder, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, manifest = FrozenCache.read, Manifest.read(runs.base["train"])
+    training = TrainingConfig(cache="disk", cache_dir=str(tmp_path / "cache"), device_batch_s=2.0)
+
+    def slow_to_look(cache: FrozenCache, names: Any) -> Any:
+        if threading.current_thread().name.endswith("_1"):
+            time.sleep(0.5)
+        return real(cache, names)
+
+    monkeypatch.setattr(FrozenCache, "read", slow_to_look)
+    met = threading.Barrier(2)
+    parts: dict[int, Any] = {}
+
+    def kept(rank: int) -> set[Any]:
+        world: Any = _Together(rank, met, parts)
+        inputs: Any = Preparation(encoder, training, torch.float32, world, Progress()).inputs(manifest, 1, "train")
+        return set(inputs.kept)
+
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(kept, range(2)))
+    assert both[0] == both[1] == {(index, 1.0) for index in range(len(manifest))}
