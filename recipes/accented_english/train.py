@@ -18,7 +18,14 @@ ROWS: dict[str, dict[str, Any]] = {
     "seq2seq": {},
     "base": {
         "model": "data/whisper-base",
-        "plan": {"train_top": 3, "encoder_lr": 7e-5, "head_lr": 7e-5},
+        "plan": {"train_top": 6, "encoder_lr": 7e-5, "head_lr": 7e-5},
+        "augment": {
+            "where": "spectrogram",
+            "time_frames": 20,
+            "channel_share": 0.15,
+            "channel_span_percent": 12,
+            "warp": 0.1,
+        },
         "seq2seq": {"language": "en"},
     },
     "ctc": {
