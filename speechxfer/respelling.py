@@ -13,7 +13,7 @@ from speechxfer.data.batching import batches
 from speechxfer.data.loading import durations_s, read
 from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.checkpoints import find
-from speechxfer.errors import ConfigError
+from speechxfer.errors import ConfigError, DataError
 from speechxfer.heads.seq2seq import WhisperSeq2SeqHead
 from speechxfer.model import SpeechModel, choose_device, open_checkpoint
 from speechxfer.progress import Progress
@@ -22,6 +22,8 @@ from speechxfer.progress import Progress
 _MARKS = (".", "?", "!", "")
 #: Seconds of silence after an utterance, by which an untouched Whisper hears that it has ended.
 _SILENCE_S = 2.0
+#: Tokens that a capital, the mark and the end may add to a text.
+_SPARE = 8
 #: Seconds of audio computed together.
 _BATCH_S = 60.0
 
@@ -39,7 +41,7 @@ def respelled(
     Raises:
         CheckpointError: the model cannot be found or read.
         ConfigError: the model is no Whisper, or lacks the language.
-        DataError: audio that cannot be read.
+        DataError: audio that cannot be read, or a text longer than the decoder.
     """
     # An untouched Whisper only writes on what is padded to 30 s, but it judges what is written without that.
     opened = open_checkpoint(find(name), with_decoder=True, pad_to_30s=False)
@@ -49,6 +51,10 @@ def respelled(
     model = SpeechModel(opened.encoder, head, opened.source).to(choose_device(device)).eval()
     lengths = [seconds + _SILENCE_S for seconds in durations_s(manifest, model.encoder.max_duration_s)]
     texts = [utterance.text or "" for utterance in manifest]
+    for utterance, text in zip(manifest, texts, strict=True):
+        count = len(head.tokens.spell(text.lower())) + len(head.prompt()) + _SPARE
+        if count > head.max_positions:
+            raise DataError(f"{utterance.origin}: its text takes about {count} tokens, but the decoder of {name} has {head.max_positions} positions; cut the utterance in parts")  # fmt: skip  # noqa: E501
     with (progress or Progress()).task("respelling", len(manifest)) as advance:
         for batch in batches(range(len(manifest)), lengths, _BATCH_S):
             chosen = [index for index in batch if texts[index].split()]
@@ -58,8 +64,13 @@ def respelled(
                 for index, text in zip(chosen, spelt, strict=True):
                     texts[index] = text
             advance(len(batch))
+    # Where there is no word, nothing said ("") and no transcript stay what they are.
     return Manifest(
-        (replace(utterance, text=text or None) for utterance, text in zip(manifest, texts, strict=True)), manifest.path
+        (
+            replace(utterance, text=text) if text.split() else utterance
+            for utterance, text in zip(manifest, texts, strict=True)
+        ),
+        manifest.path,
     )
 
 
@@ -77,13 +88,13 @@ def _spelt(
     values, num_samples = model.encoder.collate(heard)
     hidden_states, num_frames = model.encoder(values.to(model.device), num_samples.to(model.device))
 
-    def likeliest(candidates: Sequence[Sequence[str]]) -> list[list[float]]:
+    def chances(candidates: Sequence[Sequence[str]]) -> list[list[float]]:
         return head.log_probabilities(hidden_states, num_frames, candidates, language=language)
 
     lower = [text.lower().split() for text in texts]
     begun = [" ".join([_capital(words[0]), *words[1:]]) for words in lower]
     ended = [[text + mark for mark in _MARKS] if text[-1].isalnum() else [text] for text in begun]
-    plain = [some[int(np.argmax(scores))] for some, scores in zip(ended, likeliest(ended), strict=True)]
+    plain = [some[int(np.argmax(scores))] for some, scores in zip(ended, chances(ended), strict=True)]
     words = [text.split() for text in plain]
     # Where a word has no other case (a number, a script without cases), asking costs little and changes nothing.
     raised = [
@@ -94,9 +105,10 @@ def _spelt(
         " ".join(
             [some[0], *(_capital(word) if score > base else word for word, score in zip(some[1:], rest, strict=True))]
         )
-        for some, (base, *rest) in zip(words, likeliest(raised), strict=True)
+        for some, (base, *rest) in zip(words, chances(raised), strict=True)
     ]
 
 
 def _capital(word: str) -> str:
-    return word[:1].upper() + word[1:]
+    first = word[:1].upper()
+    return first + word[1:] if len(first) == 1 else word  # "ß" has no capital of its own

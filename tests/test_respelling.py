@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from speechxfer.cli import main
 from speechxfer.data.manifest import Manifest
-from speechxfer.errors import ConfigError
+from speechxfer.errors import ConfigError, DataError
 from speechxfer.heads.seq2seq import WhisperSeq2SeqHead
 from speechxfer.respelling import respelled
 from tests.training.conftest import texts
@@ -65,3 +65,16 @@ def test_on_the_command_line(corpus: Callable[..., Path], spelling_whisper: Path
 def test_a_model_without_decoder_is_told(corpus: Callable[..., Path]) -> None:
     with pytest.raises(ConfigError, match="wav2vec2-nano: has no decoder that knows how words are spelled; wanted"):
         respelled(Manifest.read(corpus("some", ["a"])), "wav2vec2-nano", device="cpu")
+
+
+def test_a_text_longer_than_the_decoder_is_told(corpus: Callable[..., Path], spelling_whisper: Path) -> None:
+    manifest = Manifest.read(corpus("long", ["a b"]))
+    long = Manifest([replace(manifest[0], text="abc " * 12)])
+    with pytest.raises(DataError, match=r"long\.jsonl:1: its text takes about \d+ tokens, .* has 32 positions"):
+        respelled(long, str(spelling_whisper), device="cpu")
+
+
+def test_what_says_nothing_stays_as_it_is(corpus: Callable[..., Path], spelling_whisper: Path) -> None:
+    manifest = Manifest.read(corpus("some", ["a", "b", "c"]))
+    empty = Manifest([replace(one, text=text) for one, text in zip(manifest, ("", None, "a ß"), strict=True)])
+    assert respelled(empty, str(spelling_whisper), device="cpu").texts[:2] == ["", None]
