@@ -1,10 +1,19 @@
-# Two commands do all the set-up: `make demo` and `make test`. They need Python 3.11 or newer, git and make.
+# Two commands do all the set-up: `make demo` and `make test`. They need Python 3.11 or newer, git and make, and install
+# exactly the versions in requirements/, which `make lock` refreshes. `make test-newest` tests with the newest ones.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 RUN ?= runs/ivr-it
 
-.PHONY: demo test lint types check clean
+# Where a package has no wheel, what builds it is locked too.
+INSTALL = -m pip install --quiet --no-build-isolation
+define locked
+$(1)/bin/python -m pip install --quiet --requirement requirements/build.txt
+$(1)/bin/python $(INSTALL) --requirement requirements/$(2).txt
+$(1)/bin/python $(INSTALL) --no-deps --editable .
+endef
+
+.PHONY: demo test test-newest lock lint types check clean
 
 demo: $(VENV)/.installed-recipes
 	$(BIN)/python recipes/ivr_prompts/prepare.py --language it
@@ -13,10 +22,17 @@ demo: $(VENV)/.installed-recipes
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
 
+test-newest:
+	$(PYTHON) scripts/newest.py
+
+lock:
+	PYTHON=$(PYTHON) scripts/lock.sh
+
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/deptry speechxfer recipes scripts
 
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
@@ -28,12 +44,12 @@ $(BIN)/python:
 	  { echo "$$($(PYTHON) --version) is too old; wanted 3.11 or newer: make demo PYTHON=python3.12"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed-recipes: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[recipes]'
+$(VENV)/.installed-recipes: pyproject.toml requirements/demo.txt | $(BIN)/python
+	$(call locked,$(VENV),demo)
 	touch $@
 
-$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[recipes,dev]'
+$(VENV)/.installed-dev: pyproject.toml requirements/dev.txt | $(BIN)/python
+	$(call locked,$(VENV),dev)
 	touch $@ $(VENV)/.installed-recipes
 
 clean:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import sys
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -30,7 +33,16 @@ _COMMANDS = (
 
 
 class Command(click.Command):
-    """Tells a user's mistake in a line, without a traceback; recipes are such commands too."""
+    """Prints a user's mistake as one line, without a traceback; recipes are such commands too."""
+
+    def main(self, args: Sequence[str] | None = None, *arguments: Any, **options: Any) -> Any:
+        """Run the process's own command line where `args` is None.
+
+        Warnings of libraries are for developers, who see them in the tests and with `python -W default`.
+        """
+        if args is None and not sys.warnoptions:
+            warnings.simplefilter("ignore")
+        return super().main(args, *arguments, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it; what was wrong goes to standard error, and its kind into the exit status."""

@@ -303,8 +303,8 @@ class WhisperSeq2SeqHead(Head):
         past = cache.get_seq_length() if cache is not None else 0
         positions = decoder.embed_positions.weight[past : past + tokens.shape[1]]
         output = decoder.embed_tokens(tokens) + positions
-        for layer in decoder.layers:
-            output = layer(output, None, hidden_states, mask, past_key_values=cache, use_cache=cache is not None)
+        for layer in decoder.layers:  # by position: the cache's name changed in transformers 5.24
+            output = layer(output, None, hidden_states, mask, cache, cache is not None)
         return cast(Tensor, decoder.layer_norm(output))
 
     def _no_speech(self, tokens: Tensor, output: Tensor) -> list[float]:
