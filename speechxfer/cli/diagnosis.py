@@ -6,21 +6,12 @@ import importlib
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 from dataclasses import dataclass
 
-_PACKAGES = (
-    "transformers",
-    "tokenizers",
-    "safetensors",
-    "librosa",
-    "jiwer",
-    "rich",
-    "click",
-    "numpy",
-    "scipy",
-    "matplotlib",
-)
+#: Dependencies that are checked by more than their presence.
+_CHECKED_APART = ("torch", "torchaudio", "soundfile", "av")
 _REINSTALL = 'python -m pip install "torch>=2.11,<2.12" "torchaudio>=2.11,<2.12"'
 
 
@@ -39,7 +30,7 @@ def examine() -> list[Check]:
     return [
         _python(),
         *_torch(),
-        *(_package(name) for name in _PACKAGES),
+        *(_package(name) for name in _dependencies() if name not in _CHECKED_APART),
         *_decoders(),
         _gpu(),
         _memory(),
@@ -70,6 +61,13 @@ def _torch() -> list[Check]:
         remedy = "" if same else f"torch is {torch}; both have to be of one release: {_REINSTALL}"
         checks.append(Check("torchaudio", same, torchaudio, remedy))
     return checks
+
+
+def _dependencies() -> list[str]:
+    """Names of the packages that this one cannot do without."""
+    requirements = importlib.metadata.requires("speechxfer") or []
+    needed = [requirement for requirement in requirements if "extra ==" not in requirement]
+    return [re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0] for requirement in needed]
 
 
 def _package(name: str) -> Check:
