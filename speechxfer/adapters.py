@@ -6,6 +6,7 @@ added to the matrices, so that the folder holds an ordinary model; beside it the
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from speechxfer.errors import ConfigError
+from speechxfer.errors import CheckpointError, ConfigError
 from speechxfer.storage import write_json, write_tensors
 
 _NAME = "default"
-#: Where PEFT expects the model in its own wrapping.
-_PREFIX = "base_model.model."
+#: What PEFT puts before the names of an adapter's weights.
+PREFIX = "base_model.model."
 
 
 def attach(part: nn.Module, modules: Iterable[nn.Module], matrices: Iterable[str], *, rank: int, alpha: int) -> None:
@@ -92,7 +93,7 @@ def write(
 
     one = next(iter(adapted.values()))
     state = {name.replace(f".{_NAME}.", "."): value for name, value in model.state_dict().items() if _is_adapter(name)}
-    weights = {_PREFIX + name: value.detach().cpu().contiguous() for name, value in renamed({**state, **whole}).items()}
+    weights = {PREFIX + name: value.detach().cpu().contiguous() for name, value in renamed({**state, **whole}).items()}
     config = LoraConfig(
         r=one.r[_NAME], lora_alpha=one.lora_alpha[_NAME], base_model_name_or_path=source, inference_mode=True,
         target_modules=sorted(renamed(dict.fromkeys(adapted, torch.empty(0)))),
@@ -101,6 +102,48 @@ def write(
     folder.mkdir()
     write_tensors(folder / "adapter_model.safetensors", weights)
     write_json(folder / "adapter_config.json", _plain(config.to_dict()))
+
+
+def merged(
+    folder: Path, model: nn.Module, described: Mapping[str, Any], weights: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """The state dict of a model of `transformers` with an adapter of PEFT merged into it.
+
+    Args:
+        folder: of the adapter, for messages.
+        model: what the adapter belongs to; is changed.
+        described: the adapter's configuration, as PEFT writes it.
+        weights: the adapter's, named as the model names what they belong to.
+
+    Raises:
+        CheckpointError: PEFT is not installed, or the adapter does not fit or is of a kind that cannot be merged.
+    """
+    kind = described.get("peft_type")
+    try:
+        import peft  # noqa: F401
+    except ImportError:
+        raise CheckpointError(f"{folder}: holds an adapter of PEFT ({kind}), which takes the library peft; pip install 'speechxfer[lora]'") from None  # fmt: skip  # noqa: E501
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return _merged_by_peft(folder, model, {PREFIX + name: value for name, value in weights.items()})
+        except Exception as error:  # whatever a kind of adapter raises that cannot do it
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise CheckpointError(f"{folder}: its adapter ({kind}) cannot be merged into the model ({reason:.200}); merge it with PEFT first") from error  # fmt: skip  # noqa: E501
+
+
+def _merged_by_peft(folder: Path, model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    from peft import PeftConfig, PeftModel, set_peft_model_state_dict
+
+    config = PeftConfig.from_pretrained(str(folder))
+    if config.is_prompt_learning:
+        raise NotImplementedError("it changes what the model reads, not its weights")
+    adapted = PeftModel(model, config)
+    found = set_peft_model_state_dict(adapted, weights)
+    wrong = [name for name in found.missing_keys if f".{_NAME}" in name] + list(found.unexpected_keys)
+    if wrong:
+        raise ValueError(f"its weights do not fit: {wrong[0]}")
+    return dict(adapted.merge_and_unload(safe_merge=True).state_dict())
 
 
 def _adapted(model: nn.Module) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from speechxfer.errors import ConfigError
+from speechxfer.languages import language_code
 
 #: Where figures may go besides TensorBoard.
 TRACKERS = ("mlflow", "trackio", "wandb")
@@ -172,14 +173,26 @@ class PoolingConfig:
 class TextConfig:
     """From transcripts to symbols."""
 
-    normalizer: str = "basic"
-    #: Applied to both sides before errors are counted; empty is the same one.
+    #: How transcripts are written before they are learned; empty is what the checkpoint's own head writes, if that is
+    #: kept, and "basic" otherwise.
+    normalizer: str = ""
+    #: Applied to both sides before errors are counted; empty is `normalizer`, or "basic".
     scored_by: str = ""
     #: Let dev and test hold characters that the training text lacks; they count as errors.
     ignore_unknown: bool = False
     #: Of a checkpoint that has a CTC head: "keep" its characters, "extend" them by those of the training text, or
     #: begin with a "new" head. Others get a new one anyway.
     vocabulary: str = "keep"
+
+    @property
+    def new_head_normalizer(self) -> str:
+        """How transcripts are written for a head that has no way of its own."""
+        return self.normalizer or "basic"
+
+    @property
+    def scoring_normalizer(self) -> str:
+        """How both sides are written before errors are counted."""
+        return self.scored_by or self.new_head_normalizer
 
 
 @dataclass(frozen=True)
@@ -200,7 +213,7 @@ class ClassesConfig:
 class Seq2SeqConfig:
     """Whisper's own decoder as the head."""
 
-    #: What is spoken, by its code, such as "it"; has to be given for a multilingual model.
+    #: What is spoken, by its code or English name, such as "it"; has to be given for a multilingual model.
     language: str = ""
     #: "transcribe", or "translate" where the texts are English translations.
     task: str = "transcribe"
@@ -214,6 +227,9 @@ class Seq2SeqConfig:
     #: Hypotheses that are followed at once wherever the model writes, dev and test included; 1 is greedy.
     beams: int = 1
 
+    def __post_init__(self) -> None:
+        _name_language(self)
+
 
 @dataclass(frozen=True)
 class RetentionConfig:
@@ -225,6 +241,9 @@ class RetentionConfig:
     replay_share: float = 0.2
     #: What is spoken in the source domain, for the decoder of a multilingual Whisper; empty lets it find out.
     language: str = ""
+
+    def __post_init__(self) -> None:
+        _name_language(self)
 
 
 @dataclass(frozen=True)
@@ -297,6 +316,11 @@ class FinetuneConfig:
             _require(name, repr(choice), f"one of {', '.join(known)}", choice in known)
         for tracker in training.trackers:
             _require("training.trackers", repr(tracker), "mlflow, trackio or wandb", tracker in TRACKERS)
+
+
+def _name_language(config: Seq2SeqConfig | RetentionConfig) -> None:
+    """Put the code of a language in place of its name; what no table knows stays, for the model may know it."""
+    object.__setattr__(config, "language", language_code(config.language) or config.language)
 
 
 def _require(name: str, value: object, wanted: str, holds: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -12,13 +11,18 @@ from torch import Tensor
 from speechxfer.data.labels import ClassLabels
 from speechxfer.data.text import CTCVocabulary, TextNormalizer
 from speechxfer.encoders.base import Encoder
-from speechxfer.encoders.checkpoints import read_json
+from speechxfer.encoders.checkpoints import Checkpoint
+from speechxfer.encoders.families import family_of
 from speechxfer.errors import CheckpointError
 from speechxfer.heads.base import Head
 from speechxfer.heads.classification import ClassificationHead
 from speechxfer.heads.ctc import CTCHead
+from speechxfer.heads.ctc_files import read_spelling
 
-_SPECIAL = {"pad_token": "<pad>", "unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
+#: What is no head: what pre-training leaves above an encoder, and Whisper's tokens, which its decoder has as well.
+_NO_HEAD = ("quantizer.", "project_q.", "project_hid.", "proj_out.")
+_CTC = {"lm_head.weight", "lm_head.bias"}
+_CLASSIFICATION = {"projector.weight", "projector.bias", "classifier.weight", "classifier.bias"}
 
 
 @dataclass(frozen=True)
@@ -46,83 +50,49 @@ def folder_of(encoder: Encoder, head: Head) -> Folder | None:
         return None
     architecture, prefix = encoder.architectures[head.kind]
     names = {"encoder.modules_.": prefix} | {f"head.{ours}": theirs for ours, theirs in written.names.items()}
-    config = {**encoder.describe()["config"], **written.config, "architectures": [architecture]}
+    precision = str(next(encoder.parameters()).dtype).removeprefix("torch.")
+    config = {**encoder.describe()["config"], **written.config, "architectures": [architecture], "dtype": precision}
+    config.pop("torch_dtype", None)  # the name of the same before transformers 5
     return Folder(names, {"config.json": config, "preprocessor_config.json": encoder.feature_extractor(), **written.files})  # fmt: skip  # noqa: E501
 
 
 def options_of(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """What an encoder has to be told, so that a head that comes with these weights hears what it was trained on."""
-    return {"pad_to_30s": True} if "encoder.conv1.weight" in state else {}
+    return {"pad_to_30s": True} if "model.encoder.conv1.weight" in state and state.keys() >= _CLASSIFICATION else {}
 
 
 def read_head(
-    folder: Path, config: Mapping[str, Any], state: Mapping[str, Tensor], encoder: Encoder
+    checkpoint: Checkpoint, config: Mapping[str, Any], state: Mapping[str, Tensor], encoder: Encoder
 ) -> CTCHead | ClassificationHead | None:
-    """The CTC or classification head of a folder of `transformers`, with its weights; None where there is none.
+    """The CTC or classification head of a checkpoint of `transformers`, with its weights; None where there is none.
 
     Raises:
         CheckpointError: its labels do not fit its weights, or it is of a kind that is not read.
     """
-    if "lm_head.weight" in state:
-        return _ctc_head(folder, config, state, encoder)
-    if "classifier.weight" in state and "projector.weight" in state:
-        return _classification_head(folder, config, state, encoder)
+    prefix = family_of(checkpoint.name, config).prefix
+    above = {name for name in state if not name.startswith((prefix, *_NO_HEAD))}
+    named = ", ".join(config.get("architectures") or []) or "unknown class"
+    if config.get("add_adapter"):
+        raise CheckpointError(f"{checkpoint.name}: convolutions stand above its encoder (add_adapter in config.json of {named}), which are not supported")  # fmt: skip  # noqa: E501
+    if above == _CTC:
+        return _ctc_head(checkpoint, config, state, encoder)
+    if above - {"layer_weights"} == _CLASSIFICATION:
+        return _classification_head(checkpoint, config, state, encoder)
+    if above:
+        raise CheckpointError(f"{checkpoint.name}: its head ({named}) is of a kind that is not supported; wanted a CTC head or one for classes of whole utterances")  # fmt: skip  # noqa: E501
     return None
 
 
-def _ctc_head(folder: Path, config: Mapping[str, Any], state: Mapping[str, Tensor], encoder: Encoder) -> CTCHead:
-    """Rows of special tokens other than the blank, which no transcript holds, are left out."""
+def _ctc_head(
+    checkpoint: Checkpoint, config: Mapping[str, Any], state: Mapping[str, Tensor], encoder: Encoder
+) -> CTCHead:
     weight, bias = state["lm_head.weight"], state["lm_head.bias"]
-    spelled = _spelled(folder, config, len(weight))
-    numbers = [config.get("pad_token_id", 0), *spelled]
-    vocabulary = CTCVocabulary(list(spelled.values()))
+    spelling = read_spelling(checkpoint, config, len(weight))
+    numbers = [spelling.blank, *spelling.symbols.values()]
+    vocabulary = CTCVocabulary(list(spelling.symbols))
     head = CTCHead(encoder.width, encoder.output_frame_rate, vocabulary, _normalizer_of(vocabulary))
-    _take(folder, head, {"projection.weight": weight[numbers], "projection.bias": bias[numbers]})
+    _take(checkpoint, head, {"projection.weight": weight[numbers], "projection.bias": bias[numbers]})
     return head
-
-
-def _spelled(folder: Path, config: Mapping[str, Any], rows: int) -> dict[int, str]:
-    """Row of the head -> the character it stands for, from `vocab.json`."""
-    path = folder / "vocab.json"
-    vocabulary = read_json(path)
-    if not isinstance(vocabulary, dict) or not all(isinstance(number, int) for number in vocabulary.values()):
-        raise CheckpointError(f"{path}: holds no numbers of characters (several languages?); wanted one vocabulary")
-    special, delimiter = _tokenizer(folder)
-    blank = config.get("pad_token_id", 0)
-    if vocabulary.get(special["pad_token"]) != blank:
-        raise CheckpointError(
-            f"{path}: {special['pad_token']!r} is number {vocabulary.get(special['pad_token'])}, but config.json says "
-            f"that the blank (pad_token_id) is {blank}; they have to agree"
-        )
-    spelled = {
-        number: " " if token == delimiter else token
-        for token, number in sorted(vocabulary.items(), key=lambda item: item[1])
-        if token not in special.values()
-    }
-    if spelled and max(spelled) >= rows:
-        raise CheckpointError(f"{path}: spells {max(spelled) + 1} numbers, but the head has {rows} outputs; one of them is of another model")  # fmt: skip  # noqa: E501
-    if unnamed := set(range(rows)) - set(vocabulary.values()) - _added(folder):
-        raise CheckpointError(f"{path}: spells {len(vocabulary)} of the head's {rows} outputs, but not number {min(unnamed)}; one of them is of another model")  # fmt: skip  # noqa: E501
-    if long := [token for token in spelled.values() if len(token) != 1]:
-        raise CheckpointError(f"{path}: {long[0]!r} is more than a character; a CTC head over pieces of words or phonemes is not read")  # fmt: skip  # noqa: E501
-    return spelled
-
-
-def _tokenizer(folder: Path) -> tuple[dict[str, str], str]:
-    """Special tokens by role, and what stands for the space."""
-    found: dict[str, Any] = dict(_SPECIAL)
-    for name in ("special_tokens_map.json", "tokenizer_config.json"):
-        if (folder / name).is_file():
-            found |= {key: value for key, value in read_json(folder / name).items() if value is not None}
-    content = {key: value["content"] if isinstance(value, dict) else value for key, value in found.items() if key.endswith("_token")}  # fmt: skip  # noqa: E501
-    return {role: content[role] for role in _SPECIAL}, content.get("word_delimiter_token", "|")
-
-
-def _added(folder: Path) -> set[int]:
-    """Numbers of tokens that were added to the vocabulary later."""
-    path, old = folder / "tokenizer_config.json", folder / "added_tokens.json"
-    numbers = set(map(int, read_json(path).get("added_tokens_decoder", {}))) if path.is_file() else set()
-    return numbers | (set(read_json(old).values()) if old.is_file() else set())
 
 
 def _normalizer_of(vocabulary: CTCVocabulary) -> TextNormalizer:
@@ -137,36 +107,45 @@ def _normalizer_of(vocabulary: CTCVocabulary) -> TextNormalizer:
 
 
 def _classification_head(
-    folder: Path, config: Mapping[str, Any], state: Mapping[str, Tensor], encoder: Encoder
+    checkpoint: Checkpoint, config: Mapping[str, Any], state: Mapping[str, Tensor], encoder: Encoder
 ) -> ClassificationHead:
+    outputs = len(state["classifier.weight"])
+    if config.get("problem_type") == "regression" or outputs == 1:
+        raise CheckpointError(f"{checkpoint.name}: its head ({outputs} outputs) tells numbers and not classes, which is not supported")  # fmt: skip  # noqa: E501
+    labels = ClassLabels(_class_names(checkpoint, config, outputs))
     encoder.set_stacked(bool(config.get("use_weighted_layer_sum")))
-    named = config.get("id2label", {})
-    names = [named[key] for key in sorted(named, key=int)]
-    if len(names) != len(state["classifier.weight"]):
-        raise CheckpointError(
-            f"{folder / 'config.json'}: names {len(names)} classes (id2label), but the head has "
-            f"{len(state['classifier.weight'])} outputs; one of them is of another model"
-        )
     head = ClassificationHead(
         encoder.width,
-        ClassLabels(names),
+        labels,
         projection=len(state["projector.weight"]),
         multi_label=config.get("problem_type") == "multi_label_classification",
         pool_padding=encoder.fixed_length,
         states=encoder.num_states,
     )
-    own = {name: value for name, value in state.items() if name.startswith(("projector.", "classifier."))}
+    own = {name: value for name, value in state.items() if name in _CLASSIFICATION}
     own |= {"layer_sum.weights": state["layer_weights"]} if encoder.stacked and "layer_weights" in state else {}
-    _take(folder, head, own)
+    _take(checkpoint, head, own)
     return head
 
 
-def _take(folder: Path, head: Head, state: Mapping[str, Tensor]) -> None:
+def _class_names(checkpoint: Checkpoint, config: Mapping[str, Any], outputs: int) -> list[str]:
+    """Of the head's outputs; where config.json names none, as `transformers` does then."""
+    named = config.get("id2label") or {number: f"LABEL_{number}" for number in range(outputs)}
+    names = [str(named[key]) for key in sorted(named, key=int)]
+    if len(names) != outputs:
+        raise CheckpointError(
+            f"{checkpoint.file('config.json')}: names {len(names)} classes (id2label), but the head has "
+            f"{outputs} outputs; one of them is of another model"
+        )
+    return names
+
+
+def _take(checkpoint: Checkpoint, head: Head, state: Mapping[str, Tensor]) -> None:
     try:
         head.load_state_dict(state, strict=False)
     except RuntimeError as error:
         detail = " ".join(str(error).split())
-        raise CheckpointError(f"{folder}: the head's weights do not fit config.json: {detail:.200}") from error
+        raise CheckpointError(f"{checkpoint.name}: the head's weights do not fit config.json: {detail:.200}") from error
 
 
 def _renamed(state: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from speechxfer import adapters
 from speechxfer.audio import Source, blocks, from_array
@@ -17,7 +17,9 @@ from speechxfer.data.text import CTCVocabulary, TextNormalizer
 from speechxfer.decoding.hypothesis import Classification, Hypothesis, Prediction
 from speechxfer.encoders import load_encoder, restore_encoder
 from speechxfer.encoders.base import Encoder
-from speechxfer.encoders.checkpoints import MODEL_FILE, Checkpoint, find, read_json, read_weights
+from speechxfer.encoders.checkpoints import ADAPTER_FILE, MODEL_FILE, Checkpoint, find
+from speechxfer.encoders.files import read_json
+from speechxfer.encoders.weights import read_weights
 from speechxfer.errors import CheckpointError, ConfigError
 from speechxfer.heads.base import Head
 from speechxfer.heads.classification import ClassificationHead
@@ -63,10 +65,8 @@ class SpeechModel(nn.Module):
         chosen = choose_device(device)
         opened = open_checkpoint(find(name), with_decoder=True)
         if opened.head is None:
-            raise CheckpointError(
-                f"{name}: is an encoder ({opened.encoder.family}) that writes nothing by itself; adapt it first with "
-                "speechxfer finetune"
-            )
+            problem = opened.problem or f"{name}: is an encoder ({opened.encoder.family}) without a head"
+            raise CheckpointError(f"{problem}; its encoder can be adapted with speechxfer finetune")
         return cls(opened.encoder, opened.head, opened.source).to(chosen).eval()
 
     def save(self, folder: str | Path) -> None:
@@ -214,10 +214,12 @@ class Opened:
     head: Head | None
     #: Where the pre-trained weights came from first.
     source: str
+    #: Why a head that is there cannot be opened.
+    problem: str | None = None
 
 
 def open_checkpoint(checkpoint: Checkpoint, *, with_decoder: bool = False, **options: Any) -> Opened:
-    """The encoder of a checkpoint and the head on it, if there is one.
+    """The encoder of a checkpoint and the head on it, if there is one that can be opened.
 
     Args:
         with_decoder: open a Whisper with its own decoder; unless options say otherwise, on what that was trained on:
@@ -231,16 +233,20 @@ def open_checkpoint(checkpoint: Checkpoint, *, with_decoder: bool = False, **opt
     if checkpoint.is_ours:
         return _open_saved(checkpoint, options)
     config, state = checkpoint.read()
-    if with_decoder and any(name.startswith("model.decoder.") for name in state):
-        from speechxfer.heads.seq2seq import load_whisper_head
+    decodes = with_decoder and any(name.startswith("model.decoder.") for name in state)
+    usual = {"pad_to_30s": True} | options if decodes else options | options_of(state)
+    encoder = load_encoder(checkpoint.name, config, state, **usual)
+    try:
+        head = (_decoder if decodes else read_head)(checkpoint, config, state, encoder)
+    except CheckpointError as error:
+        return Opened(encoder, None, checkpoint.name, problem=str(error))
+    return Opened(encoder, head, checkpoint.name)
 
-        encoder = load_encoder(checkpoint.name, config, state, **({"pad_to_30s": True} | options))
-        head = load_whisper_head(
-            checkpoint.folder, config, state, attend_everything=encoder.fixed_length, untouched=True
-        )
-        return Opened(encoder, head, checkpoint.name)
-    encoder = load_encoder(checkpoint.name, config, state, **(options | options_of(state)))
-    return Opened(encoder, read_head(checkpoint.folder, config, state, encoder), checkpoint.name)
+
+def _decoder(checkpoint: Checkpoint, config: Mapping[str, Any], state: Mapping[str, Tensor], encoder: Encoder) -> Head:
+    from speechxfer.heads.whisper_checkpoint import load_whisper_head
+
+    return load_whisper_head(checkpoint, config, state, attend_everything=encoder.fixed_length, untouched=True)
 
 
 def _open_saved(checkpoint: Checkpoint, options: Mapping[str, Any]) -> Opened:
@@ -250,10 +256,12 @@ def _open_saved(checkpoint: Checkpoint, options: Mapping[str, Any]) -> Opened:
             f"{checkpoint.folder / MODEL_FILE}: format {description.get('format')!r}, but this version reads "
             f"format {_FORMAT}; upgrade speechxfer or train again"
         )
+    if checkpoint.has_adapter:
+        raise CheckpointError(f"{checkpoint.folder}: holds an adapter of PEFT ({ADAPTER_FILE}) beside an adapted model; move it to a folder of its own that names this one (base_model_name_or_path)")  # fmt: skip  # noqa: E501
     described = description["encoder"]
     wanted = {name: value for name, value in options.items() if value}
     encoder = restore_encoder({**described, "options": {**described["options"], **wanted}})
-    head = restore_head(description["head"], encoder, checkpoint.folder)
+    head = restore_head(description["head"], encoder, checkpoint)
     model = SpeechModel(encoder, head, description["source"])
     state, theirs = read_weights(checkpoint.folder), folder_of(restore_encoder(described), head)
     try:
@@ -264,8 +272,8 @@ def _open_saved(checkpoint: Checkpoint, options: Mapping[str, Any]) -> Opened:
     return Opened(encoder, head, description["source"])
 
 
-def restore_head(description: dict[str, Any], encoder: Encoder, folder: Path) -> Head:
-    """Build the head that `Head.describe` described, with random weights; `folder` holds what else it needs.
+def restore_head(description: dict[str, Any], encoder: Encoder, checkpoint: Checkpoint) -> Head:
+    """Build the head that `Head.describe` described, with random weights; its folder holds what else it needs.
 
     Raises:
         CheckpointError: of a kind or normaliser version that this version does not have.
@@ -284,7 +292,7 @@ def restore_head(description: dict[str, Any], encoder: Encoder, folder: Path) ->
     if kind == "seq2seq":
         from speechxfer.heads.seq2seq import WhisperSeq2SeqHead
 
-        return WhisperSeq2SeqHead.restore(description, encoder.describe()["config"], folder)
+        return WhisperSeq2SeqHead.restore(description, encoder.describe()["config"], checkpoint)
     vocabulary = CTCVocabulary(cast(list[str], description["vocabulary"]["symbols"]))
     return CTCHead(encoder.width, encoder.output_frame_rate, vocabulary, normalizer, states=encoder.num_states)
 

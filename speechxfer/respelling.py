@@ -47,7 +47,8 @@ def respelled(
     opened = open_checkpoint(find(name), with_decoder=True, pad_to_30s=False)
     head = opened.head
     if not isinstance(head, WhisperSeq2SeqHead):
-        raise ConfigError(f"{name}: has no decoder that knows how words are spelled; wanted a Whisper")
+        reason = f" ({opened.problem})" if opened.problem else ""
+        raise ConfigError(f"{name}: has no decoder that knows how words are spelled{reason}; wanted a Whisper")
     model = SpeechModel(opened.encoder, head, opened.source).to(choose_device(device)).eval()
     lengths = [seconds + _SILENCE_S for seconds in durations_s(manifest, model.encoder.max_duration_s)]
     texts = [utterance.text or "" for utterance in manifest]

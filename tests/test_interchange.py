@@ -215,7 +215,7 @@ def test_a_published_classifier_is_opened(encoder_folder: Callable[[str], Path],
 @pytest.mark.parametrize(
     ("tokens", "seen"),
     [
-        (["<pad>", "|", "A"], "spells 3 of the head's 9 outputs, but not number 3"),
+        (["<pad>", "|", "A"], "spells 3 of the head's 9 outputs, but not number 6"),
         (["<pad>", *"|ABCDEFGHIJ"], "spells 12 numbers, but the head has 9 outputs"),
         (["|", "A", "<pad>", *"BCDEFG"], "'<pad>' is number 2, but config.json says that the blank"),
         (["<pad>", "|", "AH", *"BCDEFG"], "'AH' is more than a character"),

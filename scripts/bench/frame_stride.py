@@ -35,7 +35,7 @@ def train(settings: dict[str, Any], test: str) -> dict[str, Any]:
     run = sx.finetune(config)
     metrics = json.loads((Path(config.output) / "metrics.json").read_text(encoding="utf-8"))
     # Not given to finetune, which would first measure the untouched model on it.
-    rates = sx.evaluate(run.model, sx.Manifest.read(test), sx.TextNormalizer(config.text.normalizer)).rates
+    rates = sx.evaluate(run.model, sx.Manifest.read(test), sx.TextNormalizer(config.text.new_head_normalizer)).rates
     return {
         "seconds": {name: round(value, 2) for name, value in metrics["seconds"].items()},
         "dev": {name: round(value, 4) for name, value in metrics["dev"].items()},

@@ -118,7 +118,7 @@ def run_cell(cell: Cell) -> dict[str, Any] | None:
         sx.finetune(settings)
         metrics, plan = (json.loads((Path(folder) / "run" / f"{name}.json").read_text()) for name in ("metrics", "plan"))  # fmt: skip  # noqa: E501
         test = sx.Manifest.read(DATA / cell.setting.corpus / "test.jsonl")[:: CORPORA[cell.setting.corpus][1]]
-        after = sx.evaluate(sx.load(f"{folder}/run/model"), test, sx.TextNormalizer(settings.text.normalizer))
+        after = sx.evaluate(sx.load(f"{folder}/run/model"), test, sx.TextNormalizer(settings.text.new_head_normalizer))
         scores, bounds = after.scores.to_dict(), after.intervals.to_dict()["bounds"]
     figure = "wer" if "wer" in scores else "accuracy"
     told = {figure: scores[figure], "interval": bounds.get(figure), **({"cer": scores["cer"]} if "cer" in scores else {})}  # fmt: skip  # noqa: E501

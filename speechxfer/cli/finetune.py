@@ -60,7 +60,7 @@ _SETTINGS = {
 @click.option("--track", type=click.Choice(TRACKERS), multiple=True, help="Where figures go besides TensorBoard; may be given several times.")  # fmt: skip  # noqa: E501
 @click.option("--seed", type=int)
 @click.option("--pad-to-30s", is_flag=True, default=None, help="Extend every utterance to 30 s, as Whisper was trained.")  # fmt: skip  # noqa: E501
-@click.option("--normalizer", help="How transcripts are written before they are learned (default: basic).")
+@click.option("--normalizer", help="How transcripts are written before they are learned (default: as the model's own CTC head, if it is kept; or basic).")  # fmt: skip  # noqa: E501
 @click.option("--ignore-unknown", is_flag=True, default=None, help="Let dev and test hold characters the training text lacks.")  # fmt: skip  # noqa: E501
 @click.option("--device", help="auto, cpu, cuda or cuda:N.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting, for instance augment.time_share=0.1.")  # fmt: skip  # noqa: E501

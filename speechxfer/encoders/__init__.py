@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
+from speechxfer.encoders.families import FAMILIES, family_of
 from speechxfer.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from speechxfer.encoders.base import Encoder
-
-#: Module and class of each family, by the `model_type` of its checkpoints; imported when wanted, for it takes seconds.
-_FAMILIES = {
-    "whisper": ("whisper", "WhisperEncoder"),
-    "wav2vec2": ("wav2vec2", "Wav2Vec2Encoder"),
-    "hubert": ("wav2vec2", "HubertEncoder"),
-    "wavlm": ("wav2vec2", "WavLMEncoder"),
-    "data2vec-audio": ("wav2vec2", "Data2VecAudioEncoder"),
-}
-
-
-def _family(name: Any) -> type[Encoder]:
-    module, class_name = _FAMILIES[name]
-    family: type[Encoder] = getattr(importlib.import_module(f"speechxfer.encoders.{module}"), class_name)
-    return family
 
 
 def restore_encoder(description: dict[str, Any]) -> Encoder:
@@ -35,10 +20,10 @@ def restore_encoder(description: dict[str, Any]) -> Encoder:
         CheckpointError: the family is not known to this version.
     """
     name = description["family"]
-    if name not in _FAMILIES:
-        known = ", ".join(_FAMILIES)
+    if name not in FAMILIES:
+        known = ", ".join(FAMILIES)
         raise CheckpointError(f"an encoder of family {name!r} is not known to this version (known: {known})")
-    encoder = _family(name).build(description["config"], description["options"])
+    encoder = FAMILIES[name].load().build(description["config"], description["options"])
     if pooling := description.get("pooling"):
         encoder.set_pooling(**pooling)
     encoder.set_stacked(description.get("stacked", False))
@@ -54,14 +39,13 @@ def load_encoder(name: str, config: dict[str, Any], state: dict[str, Tensor], **
         CheckpointError: another architecture, or weights that do not fit the configuration.
         ConfigError: an option is set that the family does not have.
     """
-    model_type = config.get("model_type")
-    if model_type not in _FAMILIES:
-        raise CheckpointError(f"{name}: is a {model_type!r} model; wanted one of: {', '.join(_FAMILIES)}")
-    family = _family(model_type)
+    family = family_of(name, config).load()
     chosen = {option: value for option, value in options.items() if value}
     for option in chosen:
         if option not in family.options:
-            raise ConfigError(f"encoder.{option} is set, but a {model_type} encoder has no such option; leave it out")
+            raise ConfigError(
+                f"encoder.{option} is set, but a {family.family} encoder has no such option; leave it out"
+            )
     encoder = family.build(config, chosen)
     try:
         encoder.load_source(state)

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import difflib
 import importlib.metadata
-import json
-import os
 import re
-import socket
-import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
+from speechxfer.encoders.families import family_of
+from speechxfer.encoders.files import read_json
+from speechxfer.encoders.hub import from_hub
+from speechxfer.encoders.weights import read_weights
 from speechxfer.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -25,20 +23,11 @@ if TYPE_CHECKING:
 
 #: Written into every folder `SpeechModel.save` makes.
 MODEL_FILE = "speechxfer.json"
+#: Written by PEFT beside the weights of an adapter.
+ADAPTER_FILE = "adapter_config.json"
 #: Models that come with this package.
 SHIPPED = Path(__file__).parents[1] / "pretrained"
-_HUB_PATIENCE_S = 1.5
-#: What belongs to a model's configuration but is kept in other files: tokens never written (newer versions of
-#: `transformers` keep them there only), which heads of attention tell when a word was said, and whether waveforms are
-#: normalised.
-_SETTINGS_ELSEWHERE = {
-    "generation_config.json": ("suppress_tokens", "begin_suppress_tokens", "alignment_heads"),
-    "preprocessor_config.json": ("do_normalize",),
-    "processor_config.json": ("do_normalize",),
-}
-_WANTED_FROM_HUB = ("*.json", "*.safetensors", "*.txt")
-#: Some published models exist in no other form.
-_PICKLED = "pytorch_model*.bin"
+_SAMPLE_RATE = 16_000
 
 
 @dataclass(frozen=True)
@@ -47,91 +36,92 @@ class Checkpoint:
 
     name: str
     folder: Path
+    #: Of a folder that holds an adapter only: the model that the adapter belongs to.
+    base: Checkpoint | None = None
 
     @property
     def is_ours(self) -> bool:
         """Whether `SpeechModel.save` made it."""
         return (self.folder / MODEL_FILE).is_file()
 
+    @property
+    def has_adapter(self) -> bool:
+        """Whether PEFT left an adapter in the folder, alone or beside its model."""
+        return (self.folder / ADAPTER_FILE).is_file()
+
+    def file(self, name: str) -> Path:
+        """Where a file is: in the folder, or in that of the model below an adapter. It may be missing."""
+        own = self.folder / name
+        return own if self.base is None or own.exists() else self.base.file(name)
+
+    def settings(self, name: str) -> dict[str, Any]:
+        """What a JSON file holds that may be missing."""
+        path = self.file(name)
+        return read_json(path) if path.exists() else {}
+
     def read(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """The configuration and state dict as `transformers` names them.
+        """The configuration and the float32 state dict, named as `transformers` has them in a model with a head.
+
+        An adapter of PEFT is merged into the weights.
 
         Raises:
             CheckpointError: files are missing, damaged or of a kind that is not read.
         """
+        config, state = self.base.read() if self.base else self._read_model()
+        if self.has_adapter:
+            from speechxfer.encoders.merging import with_adapter
+
+            config, state = with_adapter(self.folder, config, state)
+        return config | self._preprocessing() | self._generation(), state
+
+    def _read_model(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         config = read_json(self.folder / "config.json")
         if (self.folder / "model.bin").is_file() and "model_type" not in config:
             from speechxfer.encoders.ctranslate2 import read_whisper
 
             return read_whisper(self.folder)
-        for file, names in _SETTINGS_ELSEWHERE.items():
-            config = {**config, **_settings(self.folder / file, names)}
-        return config, read_weights(self.folder)
+        family = family_of(self.name, config)
+        _check(self.folder / "config.json", config)
+        # The weights are float32 from here on.
+        config = {key: value for key, value in config.items() if key not in ("dtype", "torch_dtype")}
+        return config, family.named(read_weights(self.folder))
+
+    def _preprocessing(self) -> dict[str, Any]:
+        """What belongs to the model but is kept beside it: whether waveforms are normalized.
+
+        Raises:
+            CheckpointError: the model listens to another sample rate.
+        """
+        found: dict[str, Any] = {}
+        for name in ("preprocessor_config.json", "processor_config.json"):
+            values = self.settings(name)
+            values = values.get("feature_extractor", values)
+            if not isinstance(values, dict):
+                continue
+            if values.get("sampling_rate") not in (None, _SAMPLE_RATE):
+                raise CheckpointError(f"{self.file(name)}: the model listens to audio at {values['sampling_rate']} Hz, which is not supported; wanted {_SAMPLE_RATE}")  # fmt: skip  # noqa: E501
+            if values.get("do_normalize") is not None:
+                found["do_normalize"] = values["do_normalize"]
+        return found
+
+    def _generation(self) -> dict[str, Any]:
+        """Which tokens Whisper never writes, and which heads of attention know when a word was said.
+
+        Where there is a `generation_config.json`, what it lacks does not hold, whatever `config.json` says.
+        """
+        values = self.settings("generation_config.json")
+        if not values:
+            return {}
+        found = {name: values.get(name) or [] for name in ("suppress_tokens", "begin_suppress_tokens")}
+        return found | {name: values[name] for name in ("alignment_heads",) if values.get(name)}
 
 
-def _settings(path: Path, names: Sequence[str]) -> dict[str, Any]:
-    """Those of the settings that a file, which may be missing, has a value for."""
-    if not path.is_file():
-        return {}
-    values = read_json(path)
-    values = values.get("feature_extractor", values)
-    return {name: values[name] for name in names if values.get(name) not in (None, [])}
-
-
-def read_json(path: Path) -> Any:
-    """A JSON file of a model folder.
-
-    Raises:
-        CheckpointError: missing or not JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path.parent}: lacks {path.name}, so it is not a model folder") from None
-    except ValueError as error:
-        raise CheckpointError(f"{path}: is not JSON ({error}); copy the model folder again") from error
-
-
-def read_weights(folder: Path) -> dict[str, Tensor]:
-    """All tensors of a folder's safetensors files; where there are none, of its `pytorch_model*.bin`.
-
-    The latter are pickles, of which only tensors are read: whatever else one holds is refused, not run.
-
-    Raises:
-        CheckpointError: there are none, or one is damaged or more than tensors.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    files = sorted(folder.glob("*.safetensors"))
-    state: dict[str, Tensor] = {}
-    for file in files:
-        try:
-            state |= load_file(file)
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{file}: cannot be read ({error}); copy or download it again") from error
-    pickled = [] if files else sorted(folder.glob(_PICKLED))
-    for file in pickled:
-        state |= _unpickled(file)
-    if not files and not pickled:
-        raise CheckpointError(f"{folder}: holds no weights; wanted .safetensors (or {_PICKLED}) beside config.json")
-    return state
-
-
-def _unpickled(file: Path) -> dict[str, Tensor]:
-    import torch
-
-    try:
-        loaded = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever damaged bytes lead to
-        reason = str(error).strip().partition("\n")[0].partition(". ")[0]
-        raise CheckpointError(
-            f"{file}: is damaged, or a pickle of more than tensors, which could run code and is not opened "
-            f"({reason:.120}); download it again, or save it as .safetensors where you trust it"
-        ) from error
-    if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
-        raise CheckpointError(f"{file}: holds something else than named tensors; wanted a model's state dict")
-    return loaded
+def _check(path: Path, config: dict[str, Any]) -> None:
+    """Look whether a configuration stands for classes of `transformers` with plain weights."""
+    if "auto_map" in config:
+        raise CheckpointError(f"{path}: the model brings code of its own (auto_map), which is never run; wanted a model whose classes are those of transformers")  # fmt: skip  # noqa: E501
+    if "quantization_config" in config:
+        raise CheckpointError(f"{path}: the weights are quantized (quantization_config), which is not supported; wanted the original ones")  # fmt: skip  # noqa: E501
 
 
 def find(name: str) -> Checkpoint:
@@ -142,9 +132,7 @@ def find(name: str) -> Checkpoint:
     """
     path = Path(name).expanduser()
     if path.is_dir():
-        if not any((path / file).is_file() for file in (MODEL_FILE, "config.json")):
-            raise CheckpointError(f"{name}: this folder holds no config.json, so it is not a model")
-        return Checkpoint(name, path)
+        return _in_folder(name, path)
     if path.exists():
         raise CheckpointError(f"{name}: is a file; wanted the folder that holds config.json and the weights")
     if path.name == name and (SHIPPED / name / "config.json").is_file():
@@ -153,7 +141,36 @@ def find(name: str) -> Checkpoint:
         return Checkpoint(name, folder)
     if _looks_like_a_path(name):
         raise CheckpointError(f"{name}: no such folder{_closest(path)}; a model is a folder, a package or a hub id")
-    return Checkpoint(name, _from_hub(name))
+    return _in_folder(name, from_hub(name, _closest(Path(name))))
+
+
+def _in_folder(name: str, folder: Path) -> Checkpoint:
+    if any((folder / file).is_file() for file in (MODEL_FILE, "config.json")):
+        return Checkpoint(name, folder)
+    if (folder / ADAPTER_FILE).is_file():
+        return Checkpoint(name, folder, _base_of(name, folder))
+    files = (MODEL_FILE, "config.json", ADAPTER_FILE)
+    inside = [item for item in folder.iterdir() if any((item / file).is_file() for file in files)]
+    latest = max(inside, key=lambda item: (len(item.name), item.name), default=None)
+    hint = f"; did you mean {latest}?" if latest else ""
+    raise CheckpointError(f"{name}: this folder holds no config.json, so it is not a model{hint}")
+
+
+def _base_of(name: str, folder: Path) -> Checkpoint:
+    """The model that an adapter belongs to, by the name that PEFT wrote down; of a folder, also beside the adapter."""
+    path = folder / ADAPTER_FILE
+    base = read_json(path).get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise CheckpointError(f"{path}: does not name the model it belongs to; set base_model_name_or_path to its folder or hub id")  # fmt: skip  # noqa: E501
+    places = [folder / base, folder.parent / base, folder.parent / Path(base).name]
+    beside = next((place for place in places if place.is_dir()), None)
+    where = str(beside) if beside and not Path(base).expanduser().is_dir() else base
+    if Path(where).expanduser().resolve() == folder.resolve():
+        raise CheckpointError(f"{path}: names its own folder as the model it belongs to, but there is no config.json; set base_model_name_or_path to the model's folder or hub id")  # fmt: skip  # noqa: E501
+    try:
+        return find(where)
+    except CheckpointError as error:
+        raise CheckpointError(f"{name}: is an adapter of {base}, which is not found ({error}); set base_model_name_or_path in {path} to where it is") from error  # fmt: skip  # noqa: E501
 
 
 def _looks_like_a_path(name: str) -> bool:
@@ -184,48 +201,3 @@ def _in_package(name: str) -> Path | None:
             if file.name == weights and (folder / "config.json").is_file():
                 return folder
     raise CheckpointError(f"{name}: this installed package carries no model (no config.json beside weights)")
-
-
-def _from_hub(name: str) -> Path:
-    import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(huggingface_hub.snapshot_download(name, local_files_only=True))
-    except LocalEntryNotFoundError:
-        pass
-    offline = bool(os.environ.get("HF_HUB_OFFLINE"))
-    if offline or not _reachable(huggingface_hub.constants.ENDPOINT):
-        reason = "HF_HUB_OFFLINE is set" if offline else "the hub cannot be reached"
-        raise CheckpointError(
-            f"{name}: is neither a folder{_closest(Path(name))} nor an installed package nor in the local hub cache, "
-            f"and {reason}; check the spelling or the connection"
-        )
-    try:
-        folder = Path(huggingface_hub.snapshot_download(name, allow_patterns=list(_WANTED_FROM_HUB)))
-        if not any(folder.glob("*.safetensors")):
-            huggingface_hub.snapshot_download(name, allow_patterns=[_PICKLED])
-    except (HfHubHTTPError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"{name}: could not be fetched from the hub ({reason})") from error
-    return folder
-
-
-def _reachable(endpoint: str) -> bool:
-    """Whether a connection to the hub (or the proxy before it) opens in time; name look-ups included."""
-    proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
-    target = urlsplit(proxy or endpoint)
-    opened = threading.Event()
-
-    def connect() -> None:
-        port = target.port or (80 if target.scheme == "http" else 443)
-        try:
-            socket.create_connection((target.hostname or "", port), _HUB_PATIENCE_S).close()
-        except OSError:
-            return
-        opened.set()
-
-    thread = threading.Thread(target=connect, daemon=True)
-    thread.start()
-    thread.join(_HUB_PATIENCE_S)
-    return opened.is_set()

@@ -27,8 +27,8 @@ from speechxfer.errors import CheckpointError
 #: fast as together, for what a whole batch gives to 512 channels at 3,200 frames a second fits no cache.
 _AT_ONCE_S = {"cpu": 0.0}
 _AT_ONCE_ELSEWHERE_S = 100.0
-#: Names of the positions' weight norm before and after `torch.nn.utils.parametrizations`.
-_RENAMED = {"conv.weight_g": "conv.parametrizations.weight.original0", "conv.weight_v": "conv.parametrizations.weight.original1"}  # fmt: skip  # noqa: E501
+#: What pre-training puts in place of frames to be guessed.
+_EMBEDDING = "masked_spec_embed"
 
 
 class Wav2Vec2Encoder(Encoder):
@@ -66,7 +66,7 @@ class Wav2Vec2Encoder(Encoder):
         self.frame_rate = self.sample_rate / math.prod(config.conv_stride)
         self._norm_first = getattr(config, "do_stable_layer_norm", False)
         self.modules_ = self._model(config)
-        if hasattr(self.modules_, "masked_spec_embed"):  # pre-training's; kept so that the weights stay complete
+        if hasattr(self.modules_, _EMBEDDING):  # kept so that the weights stay complete
             self.modules_.masked_spec_embed.requires_grad_(False)
         self.set_dropout(0.0)
 
@@ -214,14 +214,13 @@ class Wav2Vec2Encoder(Encoder):
     def load_source(self, state: Mapping[str, Tensor]) -> None:
         """Take the encoder's weights out of the state dict of a model with any head, or with none."""
         own = {name.removeprefix(self._prefix): value for name, value in state.items() if name.startswith(self._prefix)}
-        own = {name: value for name, value in (own or state).items() if not name.startswith("adapter.")}
-        for old, new in _RENAMED.items():
-            own = {name.replace(old, new): value for name, value in own.items()}
-        own.pop("masked_spec_embed", None)
-        modules = cast(nn.Module, self.modules_)
-        if isinstance(embedding := getattr(modules, "masked_spec_embed", None), nn.Parameter):
-            own["masked_spec_embed"] = state.get(f"{self._prefix}masked_spec_embed", torch.zeros_like(embedding))
-        modules.load_state_dict(own)
+        own = {name: value for name, value in own.items() if not name.startswith("adapter.")}
+        embedding = self.modules_.state_dict().get(_EMBEDDING)
+        if embedding is None:
+            own.pop(_EMBEDDING, None)
+        else:
+            own.setdefault(_EMBEDDING, torch.zeros_like(embedding))
+        cast(nn.Module, self.modules_).load_state_dict(own)
 
 
 class HubertEncoder(Wav2Vec2Encoder):

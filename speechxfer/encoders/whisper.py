@@ -20,7 +20,8 @@ from speechxfer.encoders.base import Encoder, LayerGroup, valid_positions
 
 _WINDOW = 400  # samples of one Fourier transform, 25 ms
 _HOP = 160  # samples between mel frames, 10 ms
-_CHUNK_SAMPLES = 480_000  # the 30 s Whisper was trained on
+#: A formula, which the module begins with.
+_POSITIONS = "embed_positions.weight"
 _DYNAMIC_RANGE = 8.0  # powers of ten kept below the loudest bin
 _HIGHEST = 8000.0  # Hz
 _FORMANTS = 4800.0  # Hz; what is below is warped evenly
@@ -108,6 +109,8 @@ class WhisperEncoder(Encoder):
         self.depth = config.encoder_layers
         self.mel_bands = config.num_mel_bins
         self.max_duration_s = config.max_source_positions / self.frame_rate
+        #: What Whisper was trained on, which is 30 s for all that are published.
+        self._chunk_samples: int = config.max_source_positions * 2 * _HOP
         self.log_mel = LogMel(config.num_mel_bins)
         self.modules_ = Modules(config)
 
@@ -130,7 +133,7 @@ class WhisperEncoder(Encoder):
             "feature_size": self.config.num_mel_bins,
             "n_fft": _WINDOW,
             "hop_length": _HOP,
-            "chunk_length": _CHUNK_SAMPLES // self.sample_rate,
+            "chunk_length": self._chunk_samples // self.sample_rate,
             "padding_side": "right",
             "padding_value": 0.0,
             "return_attention_mask": False,
@@ -142,7 +145,7 @@ class WhisperEncoder(Encoder):
 
     def computed_s(self, duration_s: float) -> float:
         """The utterance, or 30 s."""
-        return _CHUNK_SAMPLES / self.sample_rate if self.fixed_length else duration_s
+        return self._chunk_samples / self.sample_rate if self.fixed_length else duration_s
 
     def num_steps(self, num_samples: Any) -> Any:
         """Whole 10 ms hops."""
@@ -152,8 +155,8 @@ class WhisperEncoder(Encoder):
         """[batch, samples], [batch] -> the log-mel spectrogram [batch, mel bins, 10 ms steps]; of 30 s if padded."""
         heard = num_samples
         if self.fixed_length:
-            waveforms = F.pad(waveforms, (0, _CHUNK_SAMPLES - waveforms.shape[1]))
-            heard = torch.full_like(num_samples, _CHUNK_SAMPLES)
+            waveforms = F.pad(waveforms, (0, self._chunk_samples - waveforms.shape[1]))
+            heard = torch.full_like(num_samples, self._chunk_samples)
         features = cast(Tensor, self.log_mel(waveforms, heard, distortion.warps if distortion else None))
         if distortion is None or distortion.mask is None:
             return features
@@ -166,7 +169,7 @@ class WhisperEncoder(Encoder):
         self, waveforms: Tensor, num_samples: Tensor, distortion: Distortion | None = None
     ) -> tuple[Tensor, Tensor]:
         """Log-mel, the two convolutions and the positions."""
-        heard = torch.full_like(num_samples, _CHUNK_SAMPLES) if self.fixed_length else num_samples
+        heard = torch.full_like(num_samples, self._chunk_samples) if self.fixed_length else num_samples
         features = self.features(waveforms, num_samples, distortion)
         # Convolutions read a frame beyond the end, where an utterance on its own has zeros.
         outside = ~valid_positions(heard // _HOP, features.shape[2])[:, None]
@@ -211,6 +214,7 @@ class WhisperEncoder(Encoder):
 
     def load_source(self, state: Mapping[str, Tensor]) -> None:
         """Take the encoder's weights out of a whole Whisper's state dict, or a classifier's."""
-        prefix = next((begin for begin in ("model.encoder.", "encoder.") if f"{begin}conv1.weight" in state), "")
+        prefix = "model.encoder."
         own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        own.setdefault(_POSITIONS, self.modules_.state_dict()[_POSITIONS])
         cast(nn.Module, self.modules_).load_state_dict(own)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from speechxfer.encoders.checkpoints import MODEL_FILE, find, read_json
+from speechxfer.encoders.checkpoints import MODEL_FILE, find
+from speechxfer.encoders.files import read_json
 from speechxfer.errors import ConfigError
 from speechxfer.export.parity import Parity
 

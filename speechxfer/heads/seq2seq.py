@@ -8,12 +8,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import WhisperConfig
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
@@ -25,7 +24,7 @@ from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.decoding.sanity import is_doubtful, without_echo, without_loop
 from speechxfer.decoding.search import Search, Written, beam_search, greedy
 from speechxfer.encoders.base import LayerGroup, valid_positions
-from speechxfer.errors import CheckpointError
+from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.heads.base import Head, Interchange
 from speechxfer.heads.whisper_files import generation_config, tokenizer_files
 from speechxfer.heads.whisper_tokens import WhisperTokens
@@ -72,7 +71,7 @@ class WhisperSeq2SeqHead(Head):
         self.config = config
         self.tokens = tokens
         self.normalizer = normalizer or TextNormalizer("none")
-        self.language, self.task_token = language, task
+        self.language, self.task_token = tokens.language(language), task
         self.attend_everything = attend_everything
         self.timestamp_share, self.label_smoothing = timestamp_share, label_smoothing
         self.untouched = untouched
@@ -81,7 +80,6 @@ class WhisperSeq2SeqHead(Head):
         #: Of a sequence, prompt and end included.
         self.max_positions: int = config.max_target_positions
         self.frame_rate = 50.0
-        tokens.check_language(language)
 
     # Learning
 
@@ -94,8 +92,7 @@ class WhisperSeq2SeqHead(Head):
         Raises:
             ConfigError: the model lacks the language.
         """
-        self.tokens.check_language(language)
-        self.normalizer, self.language, self.task_token = normalizer, language, task
+        self.normalizer, self.language, self.task_token = normalizer, self.tokens.language(language), task
         self.timestamp_share, self.label_smoothing, self.untouched = timestamp_share, label_smoothing, False
         self.search = replace(self.search, beams=beams)
 
@@ -114,8 +111,7 @@ class WhisperSeq2SeqHead(Head):
         if stamped and words:
             words = [self.tokens.stamp(0.0), *words, self.tokens.stamp(utterance.duration or 0.0)]
         context = str(utterance.extra.get("context") or "")
-        named = str(utterance.extra.get("language") or "")
-        language = named if self.tokens.knows(named) else self.language
+        language = self.tokens.known_language(str(utterance.extra.get("language") or "")) or self.language
         prompt = self.tokens.prompt(language, self.task_token, context, plain=not stamped)
         return [*(~token for token in prompt), *words, self.tokens.end]
 
@@ -161,9 +157,9 @@ class WhisperSeq2SeqHead(Head):
         Raises:
             ConfigError: a language was asked for that the model lacks.
         """
-        self.tokens.check_language(language)
+        language = self.tokens.language(language) or self.language
         mask = self._attended(hidden_states, num_frames)
-        prompt = self._prompts(hidden_states, mask, language or self.language)
+        prompt = self._prompts(hidden_states, mask, language)
         limits = self.limits(num_frames, prompt.shape[1])
         scorer = self._scorer(prompt, hidden_states, mask)
         if self.search.beams > 1:
@@ -183,9 +179,9 @@ class WhisperSeq2SeqHead(Head):
         Raises:
             ConfigError: a language was named that the model lacks.
         """
-        self.tokens.check_language(language)
+        language = self.tokens.language(language) or self.language
         mask = self._attended(hidden_states, num_frames)
-        prompts = self._prompts(hidden_states, mask, language or self.language).tolist()
+        prompts = self._prompts(hidden_states, mask, language).tolist()
         rows = [row for row, some in enumerate(texts) for _ in some]
         written = [[*self.tokens.spell(text), self.tokens.end] for some in texts for text in some]
         found: list[float] = []
@@ -283,8 +279,8 @@ class WhisperSeq2SeqHead(Head):
         """The token of the most likely language of each row [batch]."""
         tokens = torch.full((len(hidden_states), 1), self.tokens.start, device=hidden_states.device)
         logits = self._logits(self._run(tokens, hidden_states, mask, None)[:, -1])
-        languages = self.tokens.languages
-        return logits[:, languages.start : languages.stop].argmax(dim=-1) + languages.start
+        languages = torch.tensor(sorted(self.tokens.languages.values()), device=hidden_states.device)
+        return languages[logits[:, languages].argmax(dim=-1)]
 
     # The decoder
 
@@ -325,7 +321,7 @@ class WhisperSeq2SeqHead(Head):
             self.config, self.tokens, language=self.language, task=self.task_token, writes_nothing=not self.untouched
         )
         files = {"generation_config.json": generation, **tokenizer_files(self.tokens)}
-        return Interchange({"decoder.": "model.decoder."}, {}, files)
+        return Interchange({"decoder.": "model.decoder."}, {"tie_word_embeddings": True}, files)
 
     def describe(self) -> dict[str, Any]:
         """Everything but the tokenizer, which has a file of its own."""
@@ -338,7 +334,9 @@ class WhisperSeq2SeqHead(Head):
         }  # fmt: skip
 
     @classmethod
-    def restore(cls, description: Mapping[str, Any], config: Mapping[str, Any], folder: Path) -> WhisperSeq2SeqHead:
+    def restore(
+        cls, description: Mapping[str, Any], config: Mapping[str, Any], checkpoint: Checkpoint
+    ) -> WhisperSeq2SeqHead:
         """The inverse of `describe`, with random weights.
 
         Raises:
@@ -347,7 +345,7 @@ class WhisperSeq2SeqHead(Head):
         options = {name: value for name, value in description.items() if name not in ("kind", "normalizer")}
         normalizer = TextNormalizer(description["normalizer"]["name"])
         whole = WhisperConfig(**config)
-        return cls(whole, WhisperTokens.read(folder, whole.vocab_size), normalizer, **options)
+        return cls(whole, WhisperTokens.read(checkpoint, whole.vocab_size), normalizer, **options)
 
 
 #: Above this probability of the token that says so, and with less than this a token for what was written, nothing was
@@ -384,26 +382,6 @@ class _Scorer:
             self._cache.reorder_cache(rows)
             self._hidden_states = self._hidden_states[rows]
             self._mask = None if self._mask is None else self._mask[rows]
-
-
-def load_whisper_head(
-    folder: Path, config: dict[str, Any], state: Mapping[str, Tensor], **options: Any
-) -> WhisperSeq2SeqHead:
-    """The decoder half of a Whisper checkpoint with the tokenizer in its folder.
-
-    Raises:
-        CheckpointError: there is no tokenizer, or weights are missing.
-    """
-    whole = WhisperConfig(**config)
-    head = WhisperSeq2SeqHead(whole, WhisperTokens.read(folder, whole.vocab_size), **options)
-    prefix = "model.decoder."
-    own = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-    try:
-        cast(nn.Module, head.decoder).load_state_dict(own)
-    except RuntimeError as error:
-        detail = " ".join(str(error).split())
-        raise CheckpointError(f"{folder}: the decoder's weights do not fit config.json: {detail:.300}") from error
-    return head
 
 
 def _chance(name: str) -> float:

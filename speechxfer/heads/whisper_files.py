@@ -36,7 +36,7 @@ def generation_config(
     if heads := getattr(config, "alignment_heads", None):
         generation["alignment_heads"] = heads  # else nothing there or in faster-whisper can tell words' times
     if tokens.is_multilingual:
-        named = {tokens.tokenizer.id_to_token(token): token for token in tokens.languages}
+        named = {f"<|{code}|>": token for code, token in tokens.languages.items()}
         tasks = {name: tokens.number(f"<|{name}|>") for name in ("transcribe", "translate")}
         generation |= {"lang_to_id": named, "task_to_id": tasks, "task": task}
         generation |= {"language": language} if language else {}

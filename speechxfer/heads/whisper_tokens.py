@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
+from tokenizers.models import BPE
 
+from speechxfer.encoders.checkpoints import Checkpoint
+from speechxfer.encoders.files import check_fetched, read_json
 from speechxfer.errors import CheckpointError, ConfigError
+from speechxfer.heads.tokenizer_files import TokenizerFiles
+from speechxfer.languages import language_code, similar_language
 
 #: The grid of time stamps, in seconds, and the last of them.
 _TICK_S, _LAST_S = 0.02, 30.0
 #: Tokens of context that a prompt may hold; as many as Whisper was trained with.
 _MOST_CONTEXT = 223
-#: A vocabulary of at least so many tokens has the languages and tasks in use.
-_MULTILINGUAL = 51_865
+#: A vocabulary of at least so many tokens has the languages and tasks in use, unless it is an English one that was
+#: extended: there, the end of text has this number.
+_MULTILINGUAL, _ENGLISH_END = 51_865, 50_256
+#: Names of tokens that are not text.
+_CONTROL = re.compile(r"<\|.*\|>")
 
 
 class WhisperTokens:
@@ -22,10 +31,11 @@ class WhisperTokens:
 
     Args:
         tokenizer: as the model's `tokenizer.json` has it.
-        vocab_size: outputs of the model, time stamps included.
+        vocab_size: outputs of the model, time stamps and added tokens included.
+        generation: the model's `generation_config.json`, as far as it is there.
     """
 
-    def __init__(self, tokenizer: Tokenizer, vocab_size: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, vocab_size: int, generation: Mapping[str, Any] | None = None) -> None:
         self.tokenizer = tokenizer
         self.vocab_size = vocab_size
         self.end = self.number("<|endoftext|>")
@@ -35,44 +45,65 @@ class WhisperTokens:
         self.before = self.number("<|startofprev|>")
         #: Says that nothing is said; its name has changed over time.
         self.no_speech: int | None = tokenizer.token_to_id("<|nospeech|>") or tokenizer.token_to_id("<|nocaptions|>")
+        #: The tokens that stand for languages, by code.
+        self.languages = self._languages((generation or {}).get("lang_to_id"))
+        #: Whether prompts name a language and a task.
+        self.is_multilingual = self._chooses((generation or {}).get("is_multilingual"))
+        #: Tokens that are never written: from the start of a transcript to the last time stamp, unless the tokenizer
+        #: has text in their place, and those above that the tokenizer does not have.
+        self.special = [token for token in range(self.start, vocab_size) if not self._is_text(token)]
 
     @classmethod
-    def read(cls, folder: Path, vocab_size: int) -> WhisperTokens:
-        """From a model's folder.
+    def read(cls, checkpoint: Checkpoint, vocab_size: int) -> WhisperTokens:
+        """From a model's folder: `tokenizer.json`, or `vocab.json`, `merges.txt` and what was added to them.
 
         Raises:
-            CheckpointError: there is no tokenizer.
+            CheckpointError: there is no tokenizer, or one that is damaged or not Whisper's.
         """
-        path = folder / "tokenizer.json"
-        if not path.is_file():
-            raise CheckpointError(f"{folder}: lacks tokenizer.json, so its decoder's output cannot be read")
-        return cls(Tokenizer.from_file(str(path)), vocab_size)
+        path = checkpoint.file("tokenizer.json")
+        if path.exists():
+            check_fetched(path)
+            try:
+                tokenizer = Tokenizer.from_file(str(path))
+            except Exception as error:  # as `tokenizers` says that something is not what it expects
+                raise CheckpointError(f"{path}: is not a tokenizer ({error}); copy the model folder again") from error
+        elif checkpoint.file("vocab.json").exists():
+            tokenizer = _from_parts(checkpoint)
+        else:
+            raise CheckpointError(f"{path.parent}: lacks tokenizer.json, so its decoder's output cannot be read; copy it from where the tokenizer was saved")  # fmt: skip  # noqa: E501
+        return cls(tokenizer, vocab_size, checkpoint.settings("generation_config.json"))
 
-    @property
-    def is_multilingual(self) -> bool:
-        """Whether prompts name a language and a task."""
-        return self.number("<|transcribe|>") > self.number("<|translate|>") and self.vocab_size >= _MULTILINGUAL
+    def _languages(self, named: Any) -> dict[str, int]:
+        if isinstance(named, dict):
+            return {str(name).removeprefix("<|").removesuffix("|>"): int(token) for name, token in named.items()}
+        tokens = range(self.start + 1, self.number("<|translate|>"))
+        return {str(self.tokenizer.id_to_token(token))[2:-2]: token for token in tokens}
 
-    @property
-    def languages(self) -> range:
-        """The tokens that stand for languages."""
-        return range(self.start + 1, self.number("<|translate|>"))
+    def _chooses(self, known: Any) -> bool:
+        if isinstance(known, bool):
+            return known
+        is_large = self.vocab_size >= _MULTILINGUAL and self.end != _ENGLISH_END
+        return is_large and self.number("<|transcribe|>") > self.number("<|translate|>")
+
+    def _is_text(self, token: int) -> bool:
+        name = self.tokenizer.id_to_token(token)
+        return name is not None and not _CONTROL.fullmatch(name)
 
     @property
     def controls(self) -> list[str]:
         """The names of the special tokens before the time stamps."""
         return [str(self.tokenizer.id_to_token(token)) for token in range(self.start, self.plain + 1)]
 
-    @property
-    def special(self) -> range:
-        """Tokens from the start of a transcript on, time stamps included; none of them is text."""
-        return range(self.start, self.vocab_size)
-
     def number(self, name: str) -> int:
-        """The token of this name, which every Whisper has."""
+        """The token of this name, which every Whisper has.
+
+        Raises:
+            CheckpointError: this one does not.
+        """
         number = self.tokenizer.token_to_id(name)
-        assert isinstance(number, int), f"a Whisper tokenizer without {name}"
-        return number
+        if number is None:
+            raise CheckpointError(f"the tokenizer lacks {name}, so it is not that of a Whisper; wanted the one that the model was trained with")  # fmt: skip  # noqa: E501
+        return int(number)
 
     def spell(self, text: str) -> list[int]:
         """Text to tokens, as Whisper writes it: with a space before it."""
@@ -92,23 +123,61 @@ class WhisperTokens:
         """
         words = self.spell(context)[-_MOST_CONTEXT:]
         before = [self.before, *words] if words else []
-        spoken = [self.number(f"<|{language}|>"), self.number(f"<|{task}|>")] if self.is_multilingual else []
+        spoken = [self._spoken(language), self.number(f"<|{task}|>")] if self.is_multilingual else []
         return [*before, self.start, *spoken, *([self.plain] if plain else [])]
 
-    def knows(self, language: str) -> bool:
-        """Whether there is a token for a language, named by its code."""
-        return self.tokenizer.token_to_id(f"<|{language}|>") in self.languages
+    def _spoken(self, language: str | None) -> int:
+        """The token of a language; of any, where it is still to be found out."""
+        return self.languages[language] if language else min(self.languages.values())
 
-    def check_language(self, language: str | None) -> None:
-        """Whether the model knows a language; None is always fine.
+    def known_language(self, name: str) -> str | None:
+        """The code of a language that the model has a token for, from its code or English name; None if it has none."""
+        plain = name.strip().removeprefix("<|").removesuffix("|>")
+        code = plain if plain in self.languages else language_code(name)
+        return code if code in self.languages else None
+
+    def language(self, name: str | None) -> str | None:
+        """The code of a language that was asked for by its code or English name; None stands for none.
 
         Raises:
-            ConfigError: it does not.
+            ConfigError: the model does not know it.
         """
-        if language is None:
-            return
+        if name is None:
+            return None
         if not self.is_multilingual:
-            if language != "en":
-                raise ConfigError(f"language {language!r}: this Whisper knows English only; leave --language out")
-        elif not self.knows(language):
-            raise ConfigError(f"language {language!r} is not one this Whisper knows; wanted a code such as 'it'")
+            if language_code(name) == "en":
+                return "en"
+            raise ConfigError(f"language {name!r}: this Whisper knows English only; leave --language out")
+        if code := self.known_language(name):
+            return code
+        near = similar_language(name)
+        hint = f"did you mean {near}?" if near else "wanted a code or an English name, such as 'it' or 'Italian'"
+        raise ConfigError(f"language {name!r} is not one this Whisper knows; {hint}")
+
+
+def _from_parts(checkpoint: Checkpoint) -> Tokenizer:
+    """The byte-level tokenizer of `vocab.json`, `merges.txt` and the tokens that were added to them.
+
+    Raises:
+        CheckpointError: one of them is missing or damaged.
+    """
+    vocabulary, path = read_json(checkpoint.file("vocab.json")), checkpoint.file("merges.txt")
+    check_fetched(path)
+    files = TokenizerFiles.read(checkpoint)
+    added = {name: number for number, name in sorted(files.added.items())}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        merges = [tuple(line.split()) for line in lines if line and not line.startswith("#version")]
+        made = Tokenizer(BPE(vocabulary | added, merges))  # type: ignore[arg-type]
+    except Exception as error:  # as `tokenizers` says that something is not what it expects
+        raise CheckpointError(f"{path}: does not fit vocab.json ({error}); copy the model folder again") from error
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    special = {name for name in vocabulary | added if name in files.special or _CONTROL.fullmatch(name)}
+    named = sorted(special | added.keys(), key=(vocabulary | added).__getitem__)
+    made.add_tokens([AddedToken(name, special=name in special and not _is_stamp(name), normalized=False) for name in named])  # fmt: skip  # noqa: E501
+    return made
+
+
+def _is_stamp(name: str) -> bool:
+    return re.fullmatch(r"<\|\d+\.\d+\|>", name) is not None

@@ -8,7 +8,6 @@ from dataclasses import replace
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.encoders.checkpoints import Checkpoint
-from speechxfer.errors import CheckpointError
 from speechxfer.model import SpeechModel, choose_device, open_checkpoint
 from speechxfer.planner.probe import Probe, probe
 from speechxfer.planner.similarity import Similarity, similarity
@@ -59,11 +58,9 @@ def examine(
 
 def _untouched(checkpoint: Checkpoint, progress: Progress) -> SpeechModel | None:
     """The model as it is, where it transcribes."""
-    try:
-        opened = open_checkpoint(checkpoint, with_decoder=True)
-    except CheckpointError as error:  # its encoder could be opened, so the decoder is what lacks something
-        progress.say(f"{error}; the model is not heard as it is")
-        return None
+    opened = open_checkpoint(checkpoint, with_decoder=True)
+    if opened.problem:
+        progress.say(f"{opened.problem}; its errors as it is are not measured")
     if opened.head is None or opened.head.task != "transcription":
         return None
     if opened.head.search is not None:

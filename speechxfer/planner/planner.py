@@ -183,8 +183,8 @@ def _met(
     """A model's probe and how far the domain is from it."""
     found = examine(
         find(model), train, dev, head="classification" if base.head == "classification" else "ctc", seconds=seconds,
-        device=base.device, normalizer=TextNormalizer(base.text.normalizer), multi_label=base.classes.multi_label,
-        progress=progress,
+        device=base.device, normalizer=TextNormalizer(base.text.new_head_normalizer),
+        multi_label=base.classes.multi_label, progress=progress,
     )  # fmt: skip
     progress.say(f"{model}: {found[1].verdict}")
     return found

@@ -157,7 +157,7 @@ class Bench:
             )
             for name, manifest, augment in splits
         )
-        normalizer = TextNormalizer(config.text.scored_by or config.text.normalizer)
+        normalizer = TextNormalizer(config.text.scoring_normalizer)
         digest = data_digest([self.train, self.dev])
         return Task(start.model, start.plan, train, dev, config.training, config.augment, normalizer, folder, digest)
 

@@ -178,7 +178,8 @@ def _data(run: FinishedRun) -> str:
 
 def _base(run: FinishedRun) -> str:
     """Where the pre-trained weights came from first; of a folder only its name."""
-    from speechxfer.encoders.checkpoints import MODEL_FILE, read_json
+    from speechxfer.encoders.checkpoints import MODEL_FILE
+    from speechxfer.encoders.files import read_json
 
     described: dict[str, Any] = {}
     if (run.folder / "model" / MODEL_FILE).is_file():

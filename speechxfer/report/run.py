@@ -191,7 +191,7 @@ def _certain(chosen: Sequence[str], labels: Sequence[str], multi_label: bool) ->
 
 
 def _normalizer(config: FinetuneConfig) -> TextNormalizer:
-    return TextNormalizer(config.text.scored_by or config.text.normalizer)
+    return TextNormalizer(config.text.scoring_normalizer)
 
 
 def _aligned(reference: str, hypothesis: str, normalizer: TextNormalizer) -> Any:

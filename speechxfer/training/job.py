@@ -33,7 +33,7 @@ class Job:
     @property
     def normalizer(self) -> TextNormalizer:
         """What both sides are written as before errors are counted."""
-        return TextNormalizer(self.config.text.scored_by or self.config.text.normalizer)
+        return TextNormalizer(self.config.text.scoring_normalizer)
 
     @property
     def device(self) -> torch.device:

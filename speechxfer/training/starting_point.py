@@ -17,7 +17,7 @@ from speechxfer.errors import ConfigError, DataError
 from speechxfer.heads.base import Head
 from speechxfer.heads.classification import ClassificationHead
 from speechxfer.heads.ctc import CTCHead
-from speechxfer.model import SpeechModel, open_checkpoint
+from speechxfer.model import Opened, SpeechModel, open_checkpoint
 from speechxfer.progress import Progress
 from speechxfer.transfer.plan import TransferPlan
 from speechxfer.transfer.reshape import needs_new_head, reshape
@@ -53,8 +53,9 @@ def starting_point(
     wish = reshape(config.plan, encoder)
     _pool(config, wish, encoder)
     if config.head == "seq2seq":
-        head: Head = _seq2seq_head(config, encoder, opened.head, anew=bool(wish.from_scratch))
+        head: Head = _seq2seq_head(config, encoder, opened, anew=bool(wish.from_scratch))
     else:
+        _check_wanted(config, opened, progress)
         make = _ctc_head if config.head == "ctc" else _classification_head
         head = make(config, encoder, opened.head if head_is_kept else None, train, progress)
     is_new = config.head != "seq2seq" and not (head_is_kept and _goes_on(config, opened.head))
@@ -69,6 +70,19 @@ def starting_point(
 def _goes_on(config: FinetuneConfig, existing: Head | None) -> bool:
     """Whether the checkpoint's own head is what learns on."""
     return existing is not None and existing.kind == config.head and config.text.vocabulary != "new"
+
+
+def _check_wanted(config: FinetuneConfig, opened: Opened, progress: Progress) -> None:
+    """Say that a head which cannot be opened makes room for a new one, unless nobody could expect it to be kept.
+
+    Raises:
+        ConfigError: it was to be extended.
+    """
+    if opened.problem is None or (config.head == "ctc" and config.text.vocabulary == "new"):
+        return
+    if config.head == "ctc" and config.text.vocabulary == "extend":
+        raise ConfigError(f"text.vocabulary is 'extend', but {opened.problem}; take --new-vocabulary")
+    progress.say(f"{opened.problem}; a new head is trained in its place")
 
 
 def _pool(config: FinetuneConfig, wish: PlanConfig, encoder: Encoder) -> None:
@@ -93,10 +107,12 @@ def _ctc_head(
 ) -> CTCHead:
     """The checkpoint's own head where it has one that writes the texts, or a new one."""
     if not isinstance(existing, CTCHead) or config.text.vocabulary == "new":
-        normalizer = TextNormalizer(config.text.normalizer)
+        normalizer = TextNormalizer(config.text.new_head_normalizer)
         vocabulary = CTCVocabulary.from_texts(normalizer(text) for text in texts(train))
         progress.say(f"{len(vocabulary) - 1} characters in the training text: {''.join(vocabulary.symbols)!r}")
         return CTCHead(encoder.width, encoder.output_frame_rate, vocabulary, normalizer, states=encoder.num_states)
+    if config.text.normalizer:
+        existing.normalizer = TextNormalizer(config.text.normalizer)
     missing = existing.vocabulary.extended("".join(map(existing.normalizer, texts(train))))
     new = missing.symbols[len(existing.vocabulary.symbols) :]
     writes = f"{config.model} has a CTC head for {len(existing.vocabulary.symbols)} characters"
@@ -105,7 +121,8 @@ def _ctc_head(
         return existing
     if config.text.vocabulary != "extend":
         raise DataError(
-            f"{train.path}: {''.join(new)!r} occur in the training text, but {writes} without them; add them with "
+            f"{train.path}: {''.join(new)!r} occur in the training text (as normalizer {existing.normalizer.name!r} "
+            f"writes it), but {writes} without them; write it otherwise with --normalizer, add them with "
             "--extend-vocabulary, or begin with a new head with --new-vocabulary"
         )
     progress.say(f"{writes}, to which {len(new)} are added: {''.join(new)!r}")
@@ -143,12 +160,14 @@ def _classification_head(
     return head
 
 
-def _seq2seq_head(config: FinetuneConfig, encoder: Encoder, existing: Head | None, *, anew: bool) -> Head:
+def _seq2seq_head(config: FinetuneConfig, encoder: Encoder, opened: Opened, *, anew: bool) -> Head:
     """The checkpoint's own decoder, or one of its shape with random weights, told what it is to learn."""
     from speechxfer.heads.seq2seq import WhisperSeq2SeqHead  # late: transformers takes seconds
 
+    existing = opened.head
     if not isinstance(existing, WhisperSeq2SeqHead):
-        raise ConfigError(f"head is 'seq2seq', but {config.model} has no decoder; wanted a Whisper, or --head ctc")
+        reason = opened.problem or f"{config.model} has no decoder"
+        raise ConfigError(f"head is 'seq2seq', but {reason}; wanted a Whisper with its decoder, or --head ctc")
     if encoder.stacked:
         raise ConfigError("plan.weighted_layers is true, but Whisper's decoder reads the last layer only; leave it out, or take --head ctc or classification")  # fmt: skip  # noqa: E501
     wanted = config.seq2seq
@@ -159,7 +178,7 @@ def _seq2seq_head(config: FinetuneConfig, encoder: Encoder, existing: Head | Non
     if anew:
         existing.forget()
     existing.learn(
-        TextNormalizer(config.text.normalizer), language=wanted.language or None, task=wanted.task,
+        TextNormalizer(config.text.new_head_normalizer), language=wanted.language or None, task=wanted.task,
         timestamp_share=wanted.timestamp_share, label_smoothing=wanted.label_smoothing,
         beams=wanted.beams,
     )  # fmt: skip

@@ -1,0 +1,93 @@
+"""Models of the Hugging Face hub: from its cache on this machine, or fetched."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from speechxfer.encoders.weights import ADAPTER_WEIGHTS, MODEL_WEIGHTS, weight_files
+from speechxfer.errors import CheckpointError
+
+_PATIENCE_S = 1.5
+_WANTED = ("*.json", "*.safetensors", "*.txt")
+#: The adapters of other languages, of which one model has a thousand, and other precisions of the same weights.
+_UNWANTED = ("adapter.*.safetensors", "model.fp16.safetensors", "model.bf16.safetensors", "*/*.safetensors")
+#: Some published models exist in no other form: pickles, or converted for CTranslate2.
+_OTHER_FORMS = ("pytorch_model*.bin", "adapter_model.bin", "model.bin")
+
+
+def from_hub(name: str, closest: str) -> Path:
+    """The folder of a model, whole; what the cache lacks of it is fetched.
+
+    Args:
+        name: its id.
+        closest: what is said of a folder with a similar name.
+
+    Raises:
+        CheckpointError: it is not there, or the hub cannot be reached, which is found out within two seconds.
+    """
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    lacks = None
+    try:
+        folder = Path(huggingface_hub.snapshot_download(name, local_files_only=True))
+        if not (lacks := _lacks(folder)):
+            return folder
+    except LocalEntryNotFoundError:
+        pass
+    offline = bool(os.environ.get("HF_HUB_OFFLINE"))
+    if offline or not _reachable(huggingface_hub.constants.ENDPOINT):
+        reason = "HF_HUB_OFFLINE is set" if offline else "the hub cannot be reached"
+        if lacks:
+            raise CheckpointError(f"{name}: the local hub cache holds only a part of it ({lacks}), and {reason}; run again with a connection")  # fmt: skip  # noqa: E501
+        raise CheckpointError(
+            f"{name}: is neither a folder{closest} nor an installed package nor in the local hub cache, "
+            f"and {reason}; check the spelling or the connection"
+        )
+    try:
+        download = huggingface_hub.snapshot_download
+        folder = Path(download(name, allow_patterns=list(_WANTED), ignore_patterns=list(_UNWANTED)))
+        if _lacks(folder):
+            download(name, allow_patterns=list(_OTHER_FORMS))
+    except (HfHubHTTPError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"{name}: could not be fetched from the hub ({reason})") from error
+    return folder
+
+
+def _lacks(folder: Path) -> str | None:
+    """What a folder lacks to be a model or an adapter; None where it is whole."""
+    is_model = (folder / "config.json").is_file()
+    if not is_model and not (folder / "adapter_config.json").is_file():
+        return "no config.json"
+    if is_model and (folder / "model.bin").is_file():  # of CTranslate2
+        return None
+    try:
+        weight_files(folder, MODEL_WEIGHTS if is_model else ADAPTER_WEIGHTS)
+    except CheckpointError as error:
+        return str(error).removeprefix(f"{folder}: ").partition(",")[0]
+    return None
+
+
+def _reachable(endpoint: str) -> bool:
+    """Whether a connection to the hub (or the proxy before it) opens in time; name look-ups included."""
+    proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
+    target = urlsplit(proxy or endpoint)
+    opened = threading.Event()
+
+    def connect() -> None:
+        port = target.port or (80 if target.scheme == "http" else 443)
+        try:
+            socket.create_connection((target.hostname or "", port), _PATIENCE_S).close()
+        except OSError:
+            return
+        opened.set()
+
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(_PATIENCE_S)
+    return opened.is_set()

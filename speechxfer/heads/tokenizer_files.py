@@ -1,0 +1,49 @@
+"""What the files of a tokenizer say beside its vocabulary: which tokens are special, and which were added later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from speechxfer.encoders.checkpoints import Checkpoint
+
+_EXTRA = ("additional_special_tokens", "extra_special_tokens")
+
+
+@dataclass(frozen=True)
+class TokenizerFiles:
+    """`tokenizer_config.json`, `special_tokens_map.json` and `added_tokens.json`, as far as they are there."""
+
+    settings: dict[str, Any]
+    #: Tokens that the vocabulary was extended by, by number.
+    added: dict[int, str]
+    #: Tokens that are not text.
+    special: frozenset[str]
+
+    @classmethod
+    def read(cls, checkpoint: Checkpoint) -> TokenizerFiles:
+        """From a model's folder.
+
+        Raises:
+            CheckpointError: a file is damaged.
+        """
+        settings: dict[str, Any] = {}
+        for name in ("special_tokens_map.json", "tokenizer_config.json"):
+            settings |= {key: value for key, value in checkpoint.settings(name).items() if value is not None}
+        entries = {int(number): entry for number, entry in settings.get("added_tokens_decoder", {}).items()}
+        added = {number: name for name, number in checkpoint.settings("added_tokens.json").items()}
+        added |= {number: _content(entry) for number, entry in entries.items()}
+        special = {_content(entry) for entry in entries.values() if isinstance(entry, dict) and entry.get("special")}
+        special |= {_content(value) for role, value in settings.items() if role.endswith("_token")}
+        for extra in (settings.get(name, []) for name in _EXTRA):
+            special |= {_content(value) for value in (extra.values() if isinstance(extra, dict) else extra)}
+        return cls(settings, added, frozenset(special))
+
+    def role(self, name: str, usual: str) -> str:
+        """The token of a role such as `pad_token`."""
+        return _content(self.settings.get(name, usual))
+
+
+def _content(token: Any) -> str:
+    """A token's text; some files describe it by more than that."""
+    return str(token["content"] if isinstance(token, dict) else token)
