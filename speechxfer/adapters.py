@@ -113,7 +113,7 @@ def merged(
         folder: of the adapter, for messages.
         model: what the adapter belongs to; is changed.
         described: the adapter's configuration, as PEFT writes it.
-        weights: the adapter's, named as the model names what they belong to.
+        weights: the adapter's, named as PEFT writes them.
 
     Raises:
         CheckpointError: PEFT is not installed, or the adapter does not fit or is of a kind that cannot be merged.
@@ -126,22 +126,22 @@ def merged(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return _merged_by_peft(folder, model, {PREFIX + name: value for name, value in weights.items()})
+            return _merged_by_peft(folder, model, weights)
         except Exception as error:  # whatever a kind of adapter raises that cannot do it
             reason = " ".join(str(error).split()) or type(error).__name__
             raise CheckpointError(f"{folder}: its adapter ({kind}) cannot be merged into the model ({reason:.200}); merge it with PEFT first") from error  # fmt: skip  # noqa: E501
 
 
-def _merged_by_peft(folder: Path, model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+def _merged_by_peft(folder: Path, model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     from peft import PeftConfig, PeftModel, set_peft_model_state_dict
 
     config = PeftConfig.from_pretrained(str(folder))
     if config.is_prompt_learning:
         raise NotImplementedError("it changes what the model reads, not its weights")
     adapted = PeftModel(model, config)
-    found = set_peft_model_state_dict(adapted, weights)
-    wrong = [name for name in found.missing_keys if f".{_NAME}" in name] + list(found.unexpected_keys)
-    if wrong:
+    found = set_peft_model_state_dict(adapted, dict(weights))
+    own = str(getattr(adapted.base_model, "prefix", _NAME))  # of the names of what an adapter learns
+    if wrong := [*(name for name in found.missing_keys if own in name), *found.unexpected_keys]:
         raise ValueError(f"its weights do not fit: {wrong[0]}")
     return dict(adapted.merge_and_unload(safe_merge=True).state_dict())
 

@@ -92,7 +92,7 @@ fo fao faroese
 ht hat haitian creole, haitian
 ps pus pashto, pushto
 tk tuk turkmen
-nn nno nynorsk
+nn nno nynorsk, norwegian nynorsk
 mt mlt maltese
 sa san sanskrit
 lb ltz luxembourgish, letzeburgesch

@@ -216,6 +216,8 @@ class Opened:
     source: str
     #: Why a head that is there cannot be opened.
     problem: str | None = None
+    #: Whether the checkpoint is a Whisper with its own decoder, opened or not.
+    has_decoder: bool = False
 
 
 def open_checkpoint(checkpoint: Checkpoint, *, with_decoder: bool = False, **options: Any) -> Opened:
@@ -233,14 +235,16 @@ def open_checkpoint(checkpoint: Checkpoint, *, with_decoder: bool = False, **opt
     if checkpoint.is_ours:
         return _open_saved(checkpoint, options)
     config, state = checkpoint.read()
-    decodes = with_decoder and any(name.startswith("model.decoder.") for name in state)
+    has_decoder = any(name.startswith("model.decoder.") for name in state)
+    decodes = with_decoder and has_decoder
     usual = {"pad_to_30s": True} | options if decodes else options | options_of(state)
     encoder = load_encoder(checkpoint.name, config, state, **usual)
+    head, problem = None, None
     try:
         head = (_decoder if decodes else read_head)(checkpoint, config, state, encoder)
     except CheckpointError as error:
-        return Opened(encoder, None, checkpoint.name, problem=str(error))
-    return Opened(encoder, head, checkpoint.name)
+        problem = str(error)
+    return Opened(encoder, head, checkpoint.name, problem, has_decoder)
 
 
 def _decoder(checkpoint: Checkpoint, config: Mapping[str, Any], state: Mapping[str, Tensor], encoder: Encoder) -> Head:

@@ -11,6 +11,7 @@ from speechxfer.config import PlanConfig, TrainingConfig, build, merge
 from speechxfer.errors import ConfigError
 
 if TYPE_CHECKING:
+    from speechxfer.encoders.checkpoints import Checkpoint
     from speechxfer.heads.base import Head
     from speechxfer.model import Opened
 
@@ -40,12 +41,13 @@ def show(model: str, kind: str | None, epochs: int, plan: str | None, **options:
 
     opened = open_checkpoint(checkpoint, with_decoder=kind == "seq2seq")
     encoder, head = opened.encoder, _head(model, opened, kind)
-    origin = f", adapted from {opened.source}" if checkpoint.is_ours else ""
-    click.echo(f"{checkpoint.folder}{origin}")
+    click.echo(f"{checkpoint.folder}{_origin(checkpoint, opened)}")
     click.echo(
         f"{encoder.family} encoder: {encoder.depth} layers of width {encoder.width}, "
-        f"{encoder.frame_rate:g} frames/s{f', {head.kind} head' if head else ''}"
+        f"{encoder.frame_rate:g} frames/s{_own_head(opened)}"
     )
+    if opened.problem:
+        click.echo(f"its own head cannot be opened: {opened.problem}")
     if head and head.kind != "seq2seq" and needs_new_head(wish, encoder):
         head = None
     wish = reshape(wish, encoder)
@@ -57,6 +59,21 @@ def show(model: str, kind: str | None, epochs: int, plan: str | None, **options:
     TerminalProgress().table("", COLUMNS, rows)
 
 
+def _origin(checkpoint: Checkpoint, opened: Opened) -> str:
+    if checkpoint.base:
+        return f", an adapter merged into {checkpoint.base.folder}"
+    if checkpoint.has_adapter:
+        return ", with the adapter beside it merged"
+    return f", adapted from {opened.source}" if checkpoint.is_ours else ""
+
+
+def _own_head(opened: Opened) -> str:
+    """The head that the checkpoint has, whatever head was asked for."""
+    if opened.has_decoder:
+        return ", with its own decoder (--head seq2seq)"
+    return f", {opened.head.summary()}" if opened.head else ""
+
+
 def _head(model: str, opened: Opened, kind: str | None) -> Head | None:
     """The model's own head where it is of the kind that was asked for; None where there would be a new one.
 
@@ -66,5 +83,6 @@ def _head(model: str, opened: Opened, kind: str | None) -> Head | None:
     if opened.head is not None and kind in (None, opened.head.kind):
         return opened.head
     if kind == "seq2seq":
-        raise ConfigError(f"--head seq2seq, but {model} has no decoder; wanted a Whisper, or another head")
+        reason = opened.problem or f"{model} has no decoder"
+        raise ConfigError(f"--head seq2seq, but {reason}; wanted a Whisper, or another head")
     return None

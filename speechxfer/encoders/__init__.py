@@ -39,7 +39,10 @@ def load_encoder(name: str, config: dict[str, Any], state: dict[str, Tensor], **
         CheckpointError: another architecture, or weights that do not fit the configuration.
         ConfigError: an option is set that the family does not have.
     """
-    family = family_of(name, config).load()
+    known = family_of(name, config)
+    family = known.load()
+    if not any(weight.startswith(f"{known.prefix}{known.parts[0]}") for weight in state):
+        raise CheckpointError(f"{name}: has no encoder among its weights ({', '.join(sorted(state)[:3])} …); wanted a whole {family.family} model")  # fmt: skip  # noqa: E501
     chosen = {option: value for option, value in options.items() if value}
     for option in chosen:
         if option not in family.options:

@@ -112,8 +112,6 @@ class Encoder(Freezable, ABC):
     fixed_length: bool = False
     #: Options of `build` that a user may set.
     options: tuple[str, ...] = ()
-    #: Whether the family's checkpoints hold a decoder, so that they can transcribe before they are adapted.
-    has_decoder: bool = False
     #: Bands of the log-mel spectrogram that it hears; 0 where it hears the waveform itself.
     mel_bands: int = 0
     #: Share of the epochs in which a new head usually learns alone before all layers do (docs/transfer.md).

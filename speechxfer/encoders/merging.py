@@ -38,12 +38,13 @@ def with_adapter(
     """
     family = family_of(str(folder), config)
     described = read_json(folder / "adapter_config.json")
-    weights = {name.removeprefix(adapters.PREFIX): value for name, value in read_weights(folder, ADAPTER_WEIGHTS).items()}  # fmt: skip  # noqa: E501
-    architecture = _architecture(folder, family, _named_classes(described, config), weights)
-    config = _resized(config, weights) | {"architectures": [architecture]}
+    weights = {f"{'' if name.startswith('base_model.') else adapters.PREFIX}{name}": value for name, value in read_weights(folder, ADAPTER_WEIGHTS).items()}  # fmt: skip  # noqa: E501
+    whole = {name.removeprefix(adapters.PREFIX): value for name, value in weights.items() if name.startswith(adapters.PREFIX)}  # fmt: skip  # noqa: E501
+    architecture = _architecture(folder, family, _named_classes(described, config), whole)
+    config = _resized(config, whole) | {"architectures": [architecture]}
     model, lacking = _built(architecture, family, config, state)
     merged = adapters.merged(folder, model, described, weights)
-    merged = {name: value for name, value in merged.items() if name not in lacking - weights.keys()}
+    merged = {name: value for name, value in merged.items() if name not in lacking - whole.keys()}
     if any(not torch.equal(merged[name], merged[source]) for name, source in _tied(model).items() if name in merged):
         config |= {"tie_word_embeddings": False}
     found = family.named(merged)

@@ -94,7 +94,6 @@ class WhisperEncoder(Encoder):
     """
 
     family = "whisper"
-    has_decoder = True
     head_first = 1 / 6
     options = ("pad_to_30s",)
     frame_rate = 50.0

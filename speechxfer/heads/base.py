@@ -78,6 +78,10 @@ class Head(Freezable, ABC):
         """How `transformers` writes this head down; None where it has no such head."""
         return None
 
+    def summary(self) -> str:
+        """What it is, in a few words."""
+        return f"{self.kind} head"
+
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """What is needed to build the same head again: plain JSON values."""

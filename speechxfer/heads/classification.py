@@ -17,6 +17,7 @@ from speechxfer.errors import ConfigError
 from speechxfer.heads.base import Head, Interchange
 from speechxfer.heads.layer_sum import LayerSum
 
+_MOST_SHOWN = 10  # classes
 #: The least variance that a root is taken of: its slope at zero is infinite.
 _LEAST_VARIANCE = 1e-6
 
@@ -141,6 +142,11 @@ class ClassificationHead(Head):
         }  # fmt: skip
         written = {"layer_sum.weights": "layer_weights", "projector.": "projector.", "classifier.": "classifier."}
         return Interchange(written, config)
+
+    def summary(self) -> str:
+        """With its classes."""
+        names, more = self.labels.names[:_MOST_SHOWN], len(self.labels) - _MOST_SHOWN
+        return f"classification head for {', '.join(names)}{f' and {more} more' if more > 0 else ''}"
 
     def describe(self) -> dict[str, Any]:
         """Classes, pooling and what the loss weighs."""

@@ -120,6 +120,10 @@ class CTCHead(Head):
         files = {"vocab.json": {"<pad>": CTCVocabulary.BLANK, **spelled}, "tokenizer_config.json": tokenizer}
         return Interchange({"projection.": "lm_head."}, config, files)
 
+    def summary(self) -> str:
+        """With how many characters it writes."""
+        return f"ctc head for {len(self.vocabulary.symbols)} characters"
+
     def describe(self) -> dict[str, Any]:
         """Vocabulary and normaliser."""
         return {

@@ -66,7 +66,7 @@ class WhisperTokens:
             try:
                 tokenizer = Tokenizer.from_file(str(path))
             except Exception as error:  # as `tokenizers` says that something is not what it expects
-                raise CheckpointError(f"{path}: is not a tokenizer ({error}); copy the model folder again") from error
+                raise CheckpointError(f"{path}: is not a tokenizer ({_reason(error)}); copy the model folder again") from error  # fmt: skip  # noqa: E501
         elif checkpoint.file("vocab.json").exists():
             tokenizer = _from_parts(checkpoint)
         else:
@@ -170,13 +170,17 @@ def _from_parts(checkpoint: Checkpoint) -> Tokenizer:
         merges = [tuple(line.split()) for line in lines if line and not line.startswith("#version")]
         made = Tokenizer(BPE(vocabulary | added, merges))  # type: ignore[arg-type]
     except Exception as error:  # as `tokenizers` says that something is not what it expects
-        raise CheckpointError(f"{path}: does not fit vocab.json ({error}); copy the model folder again") from error
+        raise CheckpointError(f"{path}: does not fit vocab.json ({_reason(error)}); copy the model folder again") from error  # fmt: skip  # noqa: E501
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
     special = {name for name in vocabulary | added if name in files.special or _CONTROL.fullmatch(name)}
     named = sorted(special | added.keys(), key=(vocabulary | added).__getitem__)
     made.add_tokens([AddedToken(name, special=name in special and not _is_stamp(name), normalized=False) for name in named])  # fmt: skip  # noqa: E501
     return made
+
+
+def _reason(error: Exception) -> str:
+    return f"{' '.join(str(error).split()):.120}"
 
 
 def _is_stamp(name: str) -> bool:

@@ -46,6 +46,8 @@ def starting_point(
     torch.manual_seed(config.training.seed)
     opened = open_checkpoint(checkpoint, with_decoder=config.head == "seq2seq", **asdict(config.encoder))
     encoder = opened.encoder
+    if opened.head is not None and opened.head.kind != config.head:
+        encoder.set_stacked(False)  # what that head reads
     progress.say(f"{checkpoint.name}: {encoder.family} encoder, {encoder.depth} layers of width {encoder.width}")
     if config.augment.where == "spectrogram" and not encoder.mel_bands:
         raise ConfigError(f'augment.where is "spectrogram", but {encoder.family} hears the waveform itself; wanted "seam"')  # fmt: skip  # noqa: E501
@@ -63,7 +65,7 @@ def starting_point(
     plan.attach(encoder, head)
     if late := [row["part"] for row in plan.table(encoder, head) if (row["wakes"] or 0) > config.training.epochs]:
         progress.say(f"warning: the run has {config.training.epochs} epochs, so these never wake up: {', '.join(late)}")  # fmt: skip  # noqa: E501
-    transcribes = encoder.has_decoder or (opened.head is not None and opened.head.task == "transcription")
+    transcribes = opened.has_decoder or (opened.head is not None and opened.head.task == "transcription")
     return StartingPoint(SpeechModel(encoder, head, opened.source), plan, transcribes and head.task == "transcription")
 
 
