@@ -1,0 +1,82 @@
+"""Models of the hub: from its cache, where they are whole, or fetched."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import pytest
+from huggingface_hub import constants
+
+from speechxfer.encoders import hub
+from speechxfer.encoders.checkpoints import find
+from speechxfer.errors import CheckpointError
+from tests.encoders.test_weights import sharded
+
+
+@pytest.fixture
+def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """The cache's folder of a model, made of files of another folder."""
+
+    def make(name: str, source: Path) -> Path:
+        model = tmp_path / "hub" / f"models--{name.replace('/', '--')}"
+        (model / "refs").mkdir(parents=True)
+        (model / "refs" / "main").write_text("0" * 40)
+        return shutil.copytree(source, model / "snapshots" / ("0" * 40))
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return make
+
+
+def test_a_whole_model_of_the_cache_is_used(cached: Callable[..., Path], whisper_folder: Path) -> None:
+    folder = cached("somebody/tiny", whisper_folder)
+    assert find("somebody/tiny").folder == folder
+    assert find("somebody/tiny").read()[0]["d_model"] == 32
+
+
+@pytest.mark.parametrize(
+    ("lost", "seen"),
+    [("model.safetensors", "holds no weights"), ("config.json", "no config.json")],
+)
+def test_a_part_of_a_model_in_the_cache_is_named_as_that(
+    lost: str, seen: str, cached: Callable[..., Path], whisper_folder: Path
+) -> None:
+    (cached("somebody/tiny", whisper_folder) / lost).unlink()
+    with pytest.raises(CheckpointError, match=rf"holds only a part of it \({seen}.*HF_HUB_OFFLINE is set; run again"):
+        find("somebody/tiny")
+
+
+def test_a_missing_file_of_several_is_named(cached: Callable[..., Path], whisper_folder: Path) -> None:
+    folder = cached("somebody/tiny", whisper_folder)
+    (folder / "model.safetensors").unlink()
+    sharded(folder, 1.0)[1].unlink()
+    with pytest.raises(CheckpointError, match=r"\(lacks model-00002-of-00002\.safetensors\)"):
+        find("somebody/tiny")
+
+
+@pytest.mark.parametrize("form", ["model.safetensors", "pytorch_model.bin"])
+def test_what_the_cache_lacks_is_fetched_and_nothing_that_nobody_reads(
+    form: str, cached: Callable[..., Path], whisper_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, asked = cached("somebody/tiny", whisper_folder), []
+    (folder / "model.safetensors").unlink()
+    published = ["config.json", form, "adapter.eng.safetensors", "checkpoint-500/model.safetensors", "optimizer.pt", "vocab.json", "merges.txt"]  # fmt: skip  # noqa: E501
+
+    def download(
+        name: str, *, local_files_only: bool = False, allow_patterns: Any = None, ignore_patterns: Any = None
+    ) -> str:
+        if not local_files_only:
+            chosen = huggingface_hub.utils.filter_repo_objects(published, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns)  # fmt: skip  # noqa: E501
+            asked.extend(chosen)
+            for file in asked:
+                (folder / file).write_bytes(b"{}")
+        return str(folder)
+
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(hub, "_reachable", lambda endpoint: True)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    assert find("somebody/tiny").folder == folder
+    assert sorted(asked) == sorted(["config.json", form, "vocab.json", "merges.txt"])
