@@ -5,7 +5,6 @@ The format: `model.bin` is a list of named tensors behind a short header; attent
 
 from __future__ import annotations
 
-import json
 import re
 import struct
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from speechxfer.encoders.files import check_fetched, read_json
 from speechxfer.errors import CheckpointError
 
 _DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
@@ -53,6 +53,7 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
     Raises:
         CheckpointError: truncated, of another format version, not Whisper, or quantised.
     """
+    check_fetched(path)
     reader = _Reader(path)
     version = reader.number("I")
     if version != 6:
@@ -82,7 +83,7 @@ def read_whisper(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         CheckpointError: see `read_tensors`.
     """
     tensors = read_tensors(folder / "model.bin")
-    config = _config(tensors, json.loads((folder / "config.json").read_text()))
+    config = _config(tensors, read_json(folder / "config.json"))
     state: dict[str, Tensor] = {}
 
     def put(target: str, source: str) -> None:

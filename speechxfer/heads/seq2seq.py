@@ -321,7 +321,9 @@ class WhisperSeq2SeqHead(Head):
             self.config, self.tokens, language=self.language, task=self.task_token, writes_nothing=not self.untouched
         )
         files = {"generation_config.json": generation, **tokenizer_files(self.tokens)}
-        return Interchange({"decoder.": "model.decoder."}, {"tie_word_embeddings": True}, files)
+        config = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), self.tokens.end)
+        config |= {"decoder_start_token_id": self.tokens.start, "tie_word_embeddings": True}
+        return Interchange({"decoder.": "model.decoder."}, config, files)
 
     def describe(self) -> dict[str, Any]:
         """Everything but the tokenizer, which has a file of its own."""

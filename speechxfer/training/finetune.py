@@ -173,6 +173,8 @@ def _untouched(job: Job, start: StartingPoint, manifests: dict[str, Manifest]) -
     if not wanted or not (start.transcribes or head.task == "classification"):
         return {}
     opened = open_checkpoint(find(config.model), with_decoder=head.task == "transcription")
+    if opened.problem:
+        job.progress.say(f"before: {opened.problem}; what it gives as it is cannot be measured")
     if opened.head is None or not before_after.tells_the_same(opened.head, head):
         return {}
     source = SpeechModel(opened.encoder, opened.head, opened.source).to(job.device).eval()

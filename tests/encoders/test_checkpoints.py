@@ -101,6 +101,12 @@ def test_something_else_called_model_bin_is_told(ctranslate2_folder: Path) -> No
         find(str(ctranslate2_folder)).read()
 
 
+def test_a_pointer_in_place_of_model_bin_is_told(ctranslate2_folder: Path) -> None:
+    (ctranslate2_folder / "model.bin").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(CheckpointError, match=r"model\.bin: is a pointer of Git LFS"):
+        find(str(ctranslate2_folder)).read()
+
+
 def test_tokens_never_written_may_stand_in_the_generation_config(tmp_path: Path, whisper_folder: Path) -> None:
     folder = shutil.copytree(whisper_folder, tmp_path / "copy")
     (folder / "generation_config.json").write_text('{"suppress_tokens": [3], "begin_suppress_tokens": [4]}')
