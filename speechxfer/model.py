@@ -88,6 +88,8 @@ class SpeechModel(nn.Module):
             adapters.write(self, temporary / "adapter", source=self.source, whole=own, renamed=renamed)
             for name, content in (theirs.files if theirs else {}).items():
                 write_json(temporary / name, content)
+                if name != "config.json" and (temporary / "adapter").is_dir():  # which has no base model's vocabulary
+                    write_json(temporary / "adapter" / name, content)
             write_json(temporary / MODEL_FILE, {"format": _FORMAT, **description})
 
     @torch.inference_mode()

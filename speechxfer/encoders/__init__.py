@@ -49,7 +49,13 @@ def load_encoder(name: str, config: dict[str, Any], state: dict[str, Tensor], **
             raise ConfigError(
                 f"encoder.{option} is set, but a {family.family} encoder has no such option; leave it out"
             )
-    encoder = family.build(config, chosen)
+    try:
+        encoder = family.build(config, chosen)
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever wrong values lead to in `transformers`
+        detail = " ".join(str(error).split()) or type(error).__name__
+        raise CheckpointError(f"{name}: its config.json describes no {family.family} encoder ({detail:.200})") from error  # fmt: skip  # noqa: E501
     try:
         encoder.load_source(state)
     except RuntimeError as error:

@@ -34,7 +34,8 @@ class TokenizerFiles:
         added = {number: name for name, number in checkpoint.settings("added_tokens.json").items()}
         added |= {number: _content(entry) for number, entry in entries.items()}
         special = {_content(entry) for entry in entries.values() if isinstance(entry, dict) and entry.get("special")}
-        special |= {_content(value) for role, value in settings.items() if role.endswith("_token")}
+        roles = {role: value for role, value in settings.items() if role.endswith("_token")}
+        special |= {_content(value) for value in roles.values() if isinstance(value, str | dict)}
         for extra in (settings.get(name, []) for name in _EXTRA):
             special |= {_content(value) for value in (extra.values() if isinstance(extra, dict) else extra)}
         return cls(settings, added, frozenset(special))

@@ -52,10 +52,10 @@ def _spoken(checkpoint: Checkpoint, config: Mapping[str, Any], tokens: WhisperTo
         return None, _TASKS[0]
     if language is None and task is None:
         forced = generation.get("forced_decoder_ids") or config.get("forced_decoder_ids") or []
-        numbers = {token for _, token in forced}
+        numbers = {pair[-1] for pair in forced if isinstance(pair, list)}
         language = next((code for code, token in tokens.languages.items() if token in numbers), None)
         task = next((name for name in _TASKS if tokens.number(f"<|{name}|>") in numbers), None)
     try:
-        return tokens.language(language), task if task in _TASKS else _TASKS[0]
+        return tokens.language(None if language is None else str(language)), task if task in _TASKS else _TASKS[0]
     except ConfigError as error:
         raise CheckpointError(f"{checkpoint.file('generation_config.json')}: {error}") from error

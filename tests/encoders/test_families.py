@@ -120,3 +120,15 @@ def test_another_sample_rate_is_refused(tmp_path: Path) -> None:
     (tmp_path / "preprocessor_config.json").write_text('{"sampling_rate": 8000}')
     with pytest.raises(CheckpointError, match="listens to audio at 8000 Hz, which is not supported; wanted 16000"):
         find(str(tmp_path)).read()
+
+
+@pytest.mark.parametrize(
+    "change", [{"hidden_size": 33}, {"num_attention_heads": "two"}, {"conv_dim": [1]}, {"hidden_act": "x"}]
+)
+def test_a_configuration_of_wrong_values_is_told(change: dict[str, object], tmp_path: Path) -> None:
+    reference("hubert").save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(CheckpointError, match=r"its config\.json describes no hubert encoder") as told:
+        load_encoder("tiny", *find(str(tmp_path)).read())
+    assert "\n" not in str(told.value)

@@ -131,6 +131,21 @@ def test_peft_opens_the_adapter_on_the_model_it_was_made_for(encoders: Encoders,
     assert (described["r"], described["lora_alpha"], described["base_model_name_or_path"]) == (2, 4, "tiny")
 
 
+@pytest.mark.parametrize("family", ["wav2vec2", "hubert", "wavlm"])
+def test_the_adapter_s_folder_opens_like_the_model_s(encoders: Encoders, family: str, tmp_path: Path) -> None:
+    encoder = encoders(family)
+    model = model_of(encoder, ctc_head(encoder))
+    model.source = "base"
+    model.save(tmp_path / "run" / "base")
+    adapted(model)
+    with torch.no_grad():
+        model.head.projection.weight.normal_()
+    model.save(tmp_path / "run" / "model")
+    (tmp_path / "run" / "model" / "adapter").rename(tmp_path / "run" / "adapter")
+    alone = sx.load(str(tmp_path / "run" / "adapter"), device="cpu")
+    torch.testing.assert_close(output(alone, SOUND), output(model, SOUND), atol=1e-4, rtol=1e-4)
+
+
 def test_a_model_without_adapters_has_no_folder_of_them(encoders: Encoders, tmp_path: Path) -> None:
     encoder = encoders("wav2vec2")
     model_of(encoder, ctc_head(encoder)).save(tmp_path / "model")
