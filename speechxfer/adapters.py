@@ -20,6 +20,8 @@ from speechxfer.storage import write_json, write_tensors
 _NAME = "default"
 #: What PEFT puts before the names of an adapter's weights.
 PREFIX = "base_model.model."
+#: Kinds of adapters that are merged. Others change what a model reads, load further models, or compile code.
+_MERGED = ("LORA", "ADALORA", "IA3", "LOHA", "LOKR", "OFT", "VERA", "LN_TUNING", "HRA", "FOURIERFT", "C3A")
 
 
 def attach(part: nn.Module, modules: Iterable[nn.Module], matrices: Iterable[str], *, rank: int, alpha: int) -> None:
@@ -119,6 +121,8 @@ def merged(
         CheckpointError: PEFT is not installed, or the adapter does not fit or is of a kind that cannot be merged.
     """
     kind = described.get("peft_type")
+    if kind not in _MERGED or described.get("megatron_config"):  # the latter names a module to be imported
+        raise CheckpointError(f"{folder}: its adapter ({kind}) is of a kind that is not supported; wanted one of: {', '.join(_MERGED)}")  # fmt: skip  # noqa: E501
     try:
         import peft  # noqa: F401
     except ImportError:
@@ -135,10 +139,7 @@ def merged(
 def _merged_by_peft(folder: Path, model: nn.Module, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     from peft import PeftConfig, PeftModel, set_peft_model_state_dict
 
-    config = PeftConfig.from_pretrained(str(folder))
-    if config.is_prompt_learning:
-        raise NotImplementedError("it changes what the model reads, not its weights")
-    adapted = PeftModel(model, config)
+    adapted = PeftModel(model, PeftConfig.from_pretrained(str(folder)))
     found = set_peft_model_state_dict(adapted, dict(weights))
     own = str(getattr(adapted.base_model, "prefix", _NAME))  # of the names of what an adapter learns
     if wrong := [*(name for name in found.missing_keys if own in name), *found.unexpected_keys]:

@@ -173,7 +173,7 @@ class PoolingConfig:
 class TextConfig:
     """From transcripts to symbols."""
 
-    #: How transcripts are written before they are learned; empty is what the checkpoint's own head writes, if that is
+    #: How transcripts are written before they are learned; empty is as the checkpoint's own CTC head writes, if that is
     #: kept, and "basic" otherwise.
     normalizer: str = ""
     #: Applied to both sides before errors are counted; empty is `normalizer`, or "basic".
@@ -186,7 +186,7 @@ class TextConfig:
 
     @property
     def new_head_normalizer(self) -> str:
-        """How transcripts are written for a head that has no way of its own."""
+        """How transcripts are written for any head but a CTC head that is kept."""
         return self.normalizer or "basic"
 
     @property

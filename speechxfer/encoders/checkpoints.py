@@ -9,7 +9,7 @@ import difflib
 import importlib.metadata
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 from speechxfer.encoders.families import family_of
@@ -118,9 +118,9 @@ class Checkpoint:
 
 def _check(path: Path, config: dict[str, Any]) -> None:
     """Look whether a configuration stands for classes of `transformers` with plain weights."""
-    if "auto_map" in config:
+    if config.get("auto_map"):
         raise CheckpointError(f"{path}: the model brings code of its own (auto_map), which is never run; wanted a model whose classes are those of transformers")  # fmt: skip  # noqa: E501
-    if "quantization_config" in config:
+    if config.get("quantization_config"):
         raise CheckpointError(f"{path}: the weights are quantized (quantization_config), which is not supported; wanted the original ones")  # fmt: skip  # noqa: E501
 
 
@@ -162,7 +162,9 @@ def _base_of(name: str, folder: Path) -> Checkpoint:
     base = read_json(path).get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
         raise CheckpointError(f"{path}: does not name the model it belongs to; set base_model_name_or_path to its folder or hub id")  # fmt: skip  # noqa: E501
-    places = [folder / base, folder.parent / base, folder.parent / Path(base).name]
+    places = [folder / base, folder.parent / base]
+    if PureWindowsPath(base).root:  # of another machine
+        places.append(folder.parent / PureWindowsPath(base).name)
     beside = next((place for place in places if place.is_dir()), None)
     where = str(beside) if beside and not Path(base).expanduser().is_dir() else base
     if Path(where).expanduser().resolve() == folder.resolve():

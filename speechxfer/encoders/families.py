@@ -86,8 +86,8 @@ def family_of(name: str, config: Mapping[str, Any]) -> Family:
         CheckpointError: it is of none of them.
     """
     model_type = config.get("model_type")
-    if model_type in FAMILIES:
+    if isinstance(model_type, str) and model_type in FAMILIES:
         return FAMILIES[model_type]
     seen = f"is a {model_type!r} model" if model_type else "its config.json names no model_type"
-    code = "; it brings code of its own (auto_map), which is never run" if "auto_map" in config else ""
+    code = "; it brings code of its own (auto_map), which is never run" if config.get("auto_map") else ""
     raise CheckpointError(f"{name}: {seen}{code}; wanted one of: {', '.join(FAMILIES)}")

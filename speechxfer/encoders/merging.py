@@ -42,7 +42,11 @@ def with_adapter(
     whole = {name.removeprefix(adapters.PREFIX): value for name, value in weights.items() if name.startswith(adapters.PREFIX)}  # fmt: skip  # noqa: E501
     architecture = _architecture(folder, family, _named_classes(described, config), whole)
     config = _resized(config, whole) | {"architectures": [architecture]}
-    model, lacking = _built(architecture, family, config, state)
+    try:
+        model, lacking = _built(architecture, family, config, state)
+    except Exception as error:  # whatever wrong values lead to in `transformers`
+        detail = " ".join(str(error).split()) or type(error).__name__
+        raise CheckpointError(f"{folder}: the config.json below its adapter describes no {architecture} ({detail:.200})") from error  # fmt: skip  # noqa: E501
     merged = adapters.merged(folder, model, described, weights)
     merged = {name: value for name, value in merged.items() if name not in lacking - whole.keys()}
     if any(not torch.equal(merged[name], merged[source]) for name, source in _tied(model).items() if name in merged):

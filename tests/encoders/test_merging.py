@@ -103,6 +103,10 @@ KINDS: dict[str, Any] = {
     "loha": peft.LoHaConfig(target_modules=TARGETS),
     "lokr": peft.LoKrConfig(target_modules=TARGETS),
     "vera": peft.VeraConfig(target_modules=TARGETS),
+    "oft": peft.OFTConfig(target_modules=TARGETS, r=4, oft_block_size=0),
+    "hra": peft.HRAConfig(target_modules=TARGETS),
+    "fourier": peft.FourierFTConfig(target_modules=TARGETS, n_frequency=50),
+    "c3a": peft.C3AConfig(target_modules=TARGETS, block_size=4),
     "norms": peft.LNTuningConfig(target_modules=["layer_norm"]),
 }
 
@@ -216,9 +220,18 @@ def test_the_model_is_found_beside_the_adapter(
     """By a relative name, and by one from another machine."""
     shutil.copytree(base(), tmp_path / "models" / "base")
     monkeypatch.chdir(tmp_path)
-    for name in ("models/base", "../base", "base", "/content/drive/base"):
+    for name in ("models/base", "../base", "base", "/content/drive/base", r"C:\models\base"):
         expected = adapted(ctc(), KINDS["lora"], tmp_path / "models" / "adapter", base=name)
         same(logits("models/adapter"), expected)
+
+
+def test_a_folder_that_happens_to_be_called_like_the_hub_s_model_is_not_taken_for_it(
+    base: Callable[..., Path], tmp_path: Path
+) -> None:
+    shutil.copytree(base(), tmp_path / "whisper-tiny")
+    adapted(ctc(), KINDS["lora"], tmp_path / "adapter", base="openai/whisper-tiny")
+    with pytest.raises(CheckpointError, match="is an adapter of openai/whisper-tiny, which is not found"):
+        find(str(tmp_path / "adapter"))
 
 
 @pytest.mark.parametrize(
@@ -250,13 +263,11 @@ def test_a_model_that_is_nowhere_is_told(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 4}, r"its adapter \(PREFIX_TUNING\) cannot be merged"),
-        (
-            {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 4},
-            r"\(PROMPT_TUNING\) cannot be merged .*what the model reads",
-        ),
-        ({"peft_type": "TELEPATHY"}, r"its adapter \(TELEPATHY\) cannot be merged"),
-        ({"peft_type": None}, r"its adapter \(None\) cannot be merged"),
+        ({"peft_type": "PREFIX_TUNING", "num_virtual_tokens": 4}, r"its adapter \(PREFIX_TUNING\) is of a kind that"),
+        ({"peft_type": "XLORA", "adapters": {"a": "nobody/x"}}, r"its adapter \(XLORA\) is of a kind that"),
+        ({"peft_type": "TELEPATHY"}, r"\(TELEPATHY\) is of a kind that is not supported; wanted one of: LORA, ADALORA"),
+        ({"peft_type": None}, r"its adapter \(None\) is of a kind that"),
+        ({"megatron_config": {"a": 1}, "megatron_core": "runs_code"}, r"its adapter \(LORA\) is of a kind that"),
         ({"r": 8}, r"its adapter \(LORA\) cannot be merged"),
         ({"target_modules": ["fc1"]}, r"its adapter \(LORA\) cannot be merged"),
         ({"target_modules": ["q_proj"]}, r"its weights do not fit: .*v_proj"),
@@ -272,6 +283,15 @@ def test_an_adapter_that_cannot_be_merged_is_refused_by_name(
     with pytest.raises(CheckpointError, match=message) as told:
         open_checkpoint(find(str(folder)))
     assert "\n" not in str(told.value)
+
+
+def test_a_model_of_wrong_values_below_an_adapter_is_told(base: Callable[..., Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(base(), tmp_path / "both")
+    adapted(ctc(), KINDS["lora"], folder, base="x")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "num_attention_heads": "two"}))
+    with pytest.raises(CheckpointError, match=r"the config\.json below its adapter describes no Wav2Vec2ForCTC"):
+        open_checkpoint(find(str(folder)))
 
 
 def test_an_adapter_of_another_model_is_refused(base: Callable[..., Path], tmp_path: Path) -> None:
