@@ -64,7 +64,7 @@ def test_keywords_are_read_as_the_normaliser_writes_them(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"anna\n?!\n", r"words.txt:2: normaliser basic/1 leaves nothing of '\?!'"),
+        (b"anna\n?!\n", r"words.txt:2: normaliser basic/2 leaves nothing of '\?!'"),
         (b"\n \n", "words.txt: holds no keywords"),
         (b"\xff\xfe", "words.txt: cannot be read"),
     ],

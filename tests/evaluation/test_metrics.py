@@ -29,7 +29,7 @@ def test_errors_are_counted_over_the_corpus_not_averaged() -> None:
     rates = error_rates(["a b c d e f g h", "x"], ["a b c d e f g h", "y"], BASIC)
     assert rates.wer == pytest.approx(1 / 9)  # the mean of the utterances' rates would be 1/2
     assert (rates.words, rates.utterances, rates.substitutions) == (9, 2, 1)
-    assert rates.normalizer == "basic/1"
+    assert rates.normalizer == "basic/2"
 
 
 def test_kinds_of_errors() -> None:
@@ -93,7 +93,7 @@ def test_silence_for_everything_is_an_error_of_one() -> None:
 
 
 def test_nothing_to_measure_is_no_division_by_zero() -> None:
-    with pytest.raises(DataError, match="2 references hold no word after normaliser basic/1; there is nothing"):
+    with pytest.raises(DataError, match="2 references hold no word after normaliser basic/2; there is nothing"):
         error_rates(["", " "], ["a", "b"], BASIC)
     with pytest.raises(DataError, match="0 references hold no word"):
         error_rates([], [], BASIC)
