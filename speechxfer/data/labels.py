@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from speechxfer.data.columns import SEPARATOR
 from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.errors import CheckpointError, DataError
 
-#: Stands between the classes of an utterance that has several.
-SEPARATOR = "|"
 _MOST_SHOWN = 20
 
 

@@ -168,8 +168,11 @@ def test_lines_that_are_no_utterances(corpus: Corpus) -> None:
     assert report.lines == {str(corpus.folder / "train.jsonl"): 2}
     path = corpus.write()
     path.write_text(path.read_text() + "{")
-    with pytest.raises(DataError, match=r"train\.jsonl:4: not JSON"):
-        look(path)
+    report = look(path)
+    assert told(report) == {("line", 2), ("line", 4)}
+    assert cleaning.clean(path, report.findings) == (2, 0, 2)
+    *_, last = cleaning.outputs(path)[1].read_text().splitlines()
+    assert json.loads(last)["quarantine_text"] == "{"
 
 
 @pytest.mark.parametrize(
@@ -180,7 +183,8 @@ def test_lines_that_are_no_utterances(corpus: Corpus) -> None:
         ("ba\u200b ki", "unicode"),
         ("ba \x07 ki", "unicode"),
         ("caf\u00c3\u00a9 ba", "unicode"),
-        ("ba \ufffd ki", "unicode"),
+        ("ba \ufffd ki", "unreadable-character"),
+        ("ba \ue000 ki", "unreadable-character"),
         ("Дом и café, 日本語のテキスト", None),
         ("naïve façade œuvre ß", None),
         ("می\u200cخواهم", None),  # noqa: RUF001
@@ -188,9 +192,10 @@ def test_lines_that_are_no_utterances(corpus: Corpus) -> None:
     ],
 )
 def test_suspicious_characters(text: str, kind: str | None) -> None:
-    assert [found for found, _ in writing.faults(text)] == ([kind] if kind else [])
+    mixed = ["mixed-scripts"] * (writing.mixture(text) is not None)
+    assert [*(found for found, _ in writing.faults(text)), *mixed] == ([kind] if kind else [])
     if kind == "unicode":
-        assert list(writing.faults(writing.mended(text))) == []
+        assert list(writing.faults(writing.repaired(text))) == []
 
 
 @pytest.mark.parametrize("text", ["", "  ", "…?!"])

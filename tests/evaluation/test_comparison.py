@@ -117,9 +117,9 @@ def test_hypotheses_for_other_utterances_are_told(tmp_path: Path) -> None:
         read_hypotheses(path, manifest(["one two", "tree", *TEXTS[2:]]))
 
 
-def test_a_start_that_is_no_number_is_another_utterance(tmp_path: Path) -> None:
+def test_a_start_that_is_no_number_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"audio": "0.wav", "start": "late", "hypothesis": "one"}\n')
-    with pytest.raises(DataError, match="1 are of other utterances"):
+    with pytest.raises(DataError, match=r'a.jsonl:1: start is "late"; wanted a number of seconds'):
         read_hypotheses(tmp_path / "a.jsonl", manifest(["one"]))
 
 
