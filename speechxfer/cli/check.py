@@ -73,4 +73,5 @@ def _fix(manifests: tuple[Path, ...], report: Report) -> None:
         kept, repaired, taken = cleaning.clean(manifest, report.findings)
         cleaned, quarantine = cleaning.outputs(manifest)
         where = f", {taken} in {quarantine.name}" if taken else ""
-        click.echo(f"{cleaned}: {kept} lines, {repaired} of them with repaired text{where}")
+        written = f"{kept} lines, {repaired} of them with repaired text" if kept else "not written, no line is left"
+        click.echo(f"{cleaned}: {written}{where}")

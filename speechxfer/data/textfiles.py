@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import difflib
 import io
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -71,8 +72,8 @@ def _utf8_lines(path: Path, file: io.BufferedReader) -> Iterator[str]:
             yield (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).decode()
         except UnicodeDecodeError as error:
             seen = f"not UTF-8 ({line[error.start : error.end]!r})"
-            near = line[max(error.start - 20, 0) : error.end + 20].decode("cp1252", errors="replace").split()
-            word = next((word for word in near if not word.isascii()), "")
+            near = line[max(error.start - 20, 0) : error.end + 20].decode("cp1252", errors="replace")
+            word = next((word for word in re.findall(r"\w+", near) if not word.isascii()), near)
             convert = f"`iconv -f cp1252 -t utf-8` converts it if {word!r} is right"
             raise DataError(f'{path}:{number}: {seen}; save the file as UTF-8 (in Excel "CSV UTF-8"); {convert}') from error  # fmt: skip  # noqa: E501
 
@@ -88,6 +89,8 @@ def _with_any_ends(file: io.BufferedReader) -> Iterator[bytes]:
 
 def _utf16_lines(path: Path, file: io.BufferedReader, encoding: str) -> Iterator[str]:
     try:
-        yield from io.TextIOWrapper(file, encoding=encoding, newline="\n")
+        with io.TextIOWrapper(file, encoding=encoding, newline="\n") as text:
+            for line in text:
+                yield from io.StringIO(line, newline="") if "\r" in line else [line]
     except UnicodeError as error:
         raise DataError(f"{path}: begins as UTF-16 and goes on as something else ({error}); save it as UTF-8") from error  # fmt: skip  # noqa: E501

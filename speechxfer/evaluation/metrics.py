@@ -184,6 +184,17 @@ def rates_of(pairs: Sequence[Pair], normalizer: TextNormalizer) -> ErrorRates:
     )
 
 
+def damage(texts: Iterable[str | None], normalizer: TextNormalizer) -> str | None:
+    """What a normalizer takes from texts in a script whose marks it does not keep; None where it takes nothing."""
+    damaged = [word for text in texts if (word := normalizer.damaged(text or ""))]
+    if not damaged:
+        return None
+    return (
+        f"normalizer {normalizer} leaves out marks of {len(damaged)} references: {damaged[0]!r} becomes "
+        f"{normalizer(damaged[0])!r}, so errors in them are not counted; use basic for this script"
+    )
+
+
 def total(counts: Iterable[Counts]) -> Counts:
     """Their sum."""
     return sum(counts, start=Counts())

@@ -290,6 +290,30 @@ def test_check_files(written: Written, tmp_path: Path) -> None:
     assert "(+2 more)" in message
 
 
+def test_files_by_the_names_of_other_systems(written: Written, tmp_path: Path) -> None:
+    written("my clips/a.wav", "")
+    written("caf\u00e9.wav", "")
+    written("deep/cafe\u0301.wav", "")
+    rows = ["my clips\\a.wav", ".\\my clips\\a.wav", "cafe\u0301.wav", "deep/caf\u00e9.wav", "C:\\gone.wav"]
+    manifest = Manifest.read(written("m.jsonl", "\n".join(json.dumps({"audio": one}) for one in rows)))
+    manifest[:-1].check_files()
+    assert not manifest[-1].path.exists()
+    manifest[:-1].write(tmp_path / "o/m.csv")
+    Manifest.read(tmp_path / "o/m.csv").check_files()
+
+
+def test_a_pointer_of_git_lfs_is_no_audio(written: Written) -> None:
+    written("a.wav", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(DataError, match=r"m\.jsonl:1: .*a\.wav is a pointer of Git LFS.*`git lfs pull`"):
+        Manifest.read(written("m.jsonl", GOOD)).check_files()
+
+
+def test_a_name_that_no_file_can_have_is_missing(written: Written) -> None:
+    name = "x" * 5000 + ".wav"
+    with pytest.raises(DataError, match="no such file"):
+        Manifest.read(written("m.jsonl", json.dumps({"audio": name}))).check_files()
+
+
 # Folders
 
 

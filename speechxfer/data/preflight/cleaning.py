@@ -51,7 +51,7 @@ def clean(manifest: Path, findings: Iterable[Finding]) -> tuple[int, int, int]:
     kept: list[dict[str, Any]] = []
     taken: dict[int, dict[str, Any]] = {}
     num_repaired = 0
-    for line, row in rows.read(manifest, refused=lambda _error: None):
+    for line, row in rows.read(manifest, columns.is_number, refused=lambda _error: None):
         if line in reasons:
             taken[line] = row
         else:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from speechxfer.data import columns
+from speechxfer.data.characters import JOINERS
 from speechxfer.data.manifest import Utterance
 from speechxfer.data.preflight import writing
 from speechxfer.data.preflight.finding import Finding
@@ -102,7 +103,9 @@ class Examiner:
         if not text:
             yield "empty-text", f"text without a letter or digit (as {self._limits.normalizer!r} writes it)"
         elif rate is not None and sound.duration_s:
-            needed, there = frames_needed([ord(symbol) for symbol in text]), int(sound.duration_s * rate)
+            # Joiners have no sound: a text is not of other audio because of them.
+            needed = frames_needed([ord(symbol) for symbol in text if symbol not in JOINERS])
+            there = int(sound.duration_s * rate)
             if needed > there:
                 frames = f"{sound.duration_s:.2f} s give {there} frames, but {needed} are needed to spell it"
                 yield "too-few-frames", f"text too long for its audio: {frames}"
