@@ -54,6 +54,13 @@ def plain(name: str) -> str:
     return re.sub(r"[\s\-]+", "_", name.strip().casefold())
 
 
+def known_as(name: str) -> str | None:
+    """What a column of this name means: "speaker" for `speaker`, `client_id` and `speaker_id`, None for most names."""
+    spelled = plain(name)
+    others = (column for column, names in OTHER_NAMES.items() if spelled in names)
+    return _COLUMNS.get(spelled) or next(others, None)
+
+
 def is_number(name: str) -> bool:
     """Whether a column of this name holds seconds."""
     return _COLUMNS.get(plain(name)) in ("start", "duration", "end")

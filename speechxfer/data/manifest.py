@@ -46,6 +46,13 @@ class Utterance:
         """The audio as written, with `@start` for an excerpt that begins later than the file."""
         return f"{self.audio}@{self.start}" if self.start > 0 else self.audio
 
+    def value(self, column: str) -> Any:
+        """What stands in a column, by its own name or by what it means; None where nothing does."""
+        if column in self.extra:
+            return self.extra[column]
+        known = columns.known_as(column)
+        return None if known in (None, "end") else getattr(self, str(known))
+
 
 class Manifest(Sequence[Utterance]):
     """Utterances in order, never changed in place; `path` is the file they were read from."""
@@ -152,7 +159,7 @@ class Manifest(Sequence[Utterance]):
         """
 
         def labelled(utterance: Utterance) -> Utterance:
-            value = utterance.speaker if column in columns.NAMES["speaker"] else utterance.extra.get(column)
+            value = utterance.value(column)
             if value is None:
                 has = ["speaker"] * (utterance.speaker is not None) + list(utterance.extra)
                 raise DataError(f"{utterance.origin}: has no {column!r} to be its label; wanted one of its columns: {', '.join(has) or 'none'}")  # fmt: skip  # noqa: E501

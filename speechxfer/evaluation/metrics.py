@@ -1,4 +1,4 @@
-"""Error rates of a corpus, counted by jiwer after a named normaliser."""
+"""Error rates of a corpus, counted by jiwer after a named normalizer."""
 
 from __future__ import annotations
 
@@ -208,8 +208,8 @@ def _counts(chunks: Iterable[jiwer.AlignmentChunk]) -> Counts:
 
 
 def _nothing_left(references: Sequence[str], normalizer: TextNormalizer) -> str:
-    told = f"{len(references)} references hold no word after normaliser {normalizer}; there is nothing to measure"
+    told = f"{len(references)} references hold no word after normalizer {normalizer}; there is nothing to measure"
     full = next((text for text in references if text.strip()), None)
     if full is None:
         return told
-    return f"{told}: it leaves nothing of {full[:60]!r}; choose another normaliser"
+    return f"{told}: it leaves nothing of {full[:60]!r}; choose another normalizer"
