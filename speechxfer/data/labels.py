@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from speechxfer.data.columns import SEPARATOR
+from speechxfer.data.columns import SEPARATOR, plain_name
 from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.errors import CheckpointError, DataError
 
@@ -29,7 +29,9 @@ class ClassLabels:
             raise CheckpointError(f"classes need different names; found {list(names)!r:.200}")
         self.names = tuple(names)
         self.multi_label = multi_label
-        self._numbers = {name: number for number, name in enumerate(self.names)}
+        # Labels are read without spaces around them; a published checkpoint may name its classes otherwise.
+        self._numbers = {plain_name(name): number for number, name in reversed(list(enumerate(self.names)))}
+        self._numbers |= {name: number for number, name in enumerate(self.names)}
 
     @classmethod
     def from_manifest(cls, manifest: Manifest, *, multi_label: bool = False) -> ClassLabels:

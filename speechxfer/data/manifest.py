@@ -11,6 +11,7 @@ import functools
 import hashlib
 import math
 import os
+import stat
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from typing import Any, overload
 from speechxfer.data import columns, folders, rows
 from speechxfer.errors import AudioError, DataError
 from speechxfer.storage import LFS_POINTER, LFS_REMEDY
+
+_LARGEST_POINTER = 1024  # bytes; those of Git LFS have about 130
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,14 +265,18 @@ def _exists(path: Path) -> bool:
 
 def _why_missing(path: Path) -> str | None:
     """Why there is no audio at a path, as far as that is to be seen without decoding."""
-    if not os.path.isfile(path):  # noqa: PTH113 - as in `_exists`
-        return f"no such file: {path}"
     try:
+        seen = path.stat()
+        if not stat.S_ISREG(seen.st_mode):
+            return f"no such file: {path}"
+        if seen.st_size > _LARGEST_POINTER:
+            return None
         with path.open("rb") as file:
-            is_pointer = file.read(len(LFS_POINTER)) == LFS_POINTER
-    except OSError as error:
-        return f"{path} cannot be read ({error.strerror})"
-    return f"{path} {LFS_REMEDY}" if is_pointer else None
+            return f"{path} {LFS_REMEDY}" if file.read(len(LFS_POINTER)) == LFS_POINTER else None
+    except PermissionError:
+        return f"{path} may not be read"
+    except (OSError, ValueError):  # also for a name that no file can have
+        return f"no such file: {path}"
 
 
 def _rest_s(utterance: Utterance) -> float:

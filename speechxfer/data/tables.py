@@ -16,7 +16,7 @@ from speechxfer.data import textfiles
 from speechxfer.errors import DataError
 
 _DELIMITERS = ",;\t"
-_DECIMAL_COMMA = re.compile(r"\s*-?\d*,\d+\s*")
+_DECIMAL_COMMA = re.compile(r"\s*-?\d*,\d+(?:[eE][+-]?\d+)?\s*")
 _SAID_DELIMITER = re.compile(r"sep=(.)\s*")  # the first line of a table for Excel
 _QUOTED = re.compile(r'"[^"]*"')
 

@@ -13,6 +13,7 @@ from speechxfer.errors import DataError
 from speechxfer.storage import LFS_POINTER, LFS_REMEDY
 
 _HEAD = 64
+_WEB_PAGE = (b"<!doctype html", b"<html")
 
 
 def is_utf16(path: Path) -> bool:
@@ -43,13 +44,16 @@ def lines(path: Path, suffixes: Sequence[str] = ()) -> Iterator[str]:
         suffixes: of files beside it whose names are offered where there is no such file.
 
     Raises:
-        DataError: no such file, a pointer of Git LFS, or a line that is neither UTF-8 nor UTF-16.
+        DataError: no such file, a pointer of Git LFS or a web page in its place, or a line that is neither UTF-8 nor
+            UTF-16.
     """
     try:
         with path.open("rb") as file:
             head = file.peek(_HEAD)[:_HEAD]
             if head.startswith(LFS_POINTER):
                 raise DataError(f"{path}: {LFS_REMEDY}")
+            if head.lower().startswith(_WEB_PAGE):
+                raise DataError(f"{path}: is a web page; download the file again, signed in where that is needed")
             encoding = _encoding(head)
             yield from _utf8_lines(path, file) if encoding == "utf-8" else _utf16_lines(path, file, encoding)
     except FileNotFoundError as error:

@@ -492,6 +492,21 @@ def test_columns_that_choose_no_part_of_the_audio(corpus: Corpus) -> None:
     assert "channel, start_time" in finding.what
 
 
+def test_languages_are_known_by_code_and_by_name(corpus: Corpus) -> None:
+    for language in ("Italian", "IT", "it-IT", None, "Klingon", "Klingon"):
+        corpus.add(language=language)
+    (finding,) = look(corpus.write(), quick=True).findings
+    assert (finding.kind, finding.lines) == ("language", (5, 6))
+    assert "2 of 6 lines name a language that is not known: 'Klingon' (2)" in finding.what
+
+
+def test_labels_of_several_classes(corpus: Corpus) -> None:
+    for label in ("dog", ["dog", "cat"], "cat"):
+        corpus.add(label=label, text=None)
+    (finding,) = look(corpus.write(), quick=True).findings
+    assert (finding.kind, finding.severity, finding.lines) == ("several-classes", "note", (2,))
+
+
 def test_capitals_of_turkish(corpus: Corpus) -> None:
     corpus.add(text="\u0130zmir ba ki lo mu na")
     corpus.add(text="Isp ba ki lo mu na po")

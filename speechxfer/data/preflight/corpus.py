@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from speechxfer.data.columns import SEPARATOR
 from speechxfer.data.labels import named
 from speechxfer.data.preflight.finding import Finding
 from speechxfer.data.preflight.lines import Lines
@@ -94,7 +95,7 @@ def texts_and_labels(splits: Sequence[Lines]) -> list[Finding]:
                 for line in split.column("line")[split.column(column) < 0]:
                     split.found(kind, int(line), f"has no {name}, though others have")
     for split in splits:
-        whole += _without_anything(split) + _spellings(split)
+        whole += _without_anything(split) + _several(split) + _spellings(split)
     known = splits[0].label_names
     for split in splits[1:] if known else []:
         unknown = {number: name for name, number in split.label_names.items() if name not in known}
@@ -111,6 +112,17 @@ def _without_anything(split: Lines) -> list[Finding]:
     other = ", ".join(list(split.other_columns)[:20]) or "none"
     what = f"no line has a transcript or a label (columns without a meaning here: {other})"
     return [Finding("no-text", split.file, (), what)]
+
+
+def _several(split: Lines) -> list[Finding]:
+    """Labels that name several classes, which are one class unless a run is told otherwise."""
+    numbers = [number for name, number in split.label_names.items() if SEPARATOR in name]
+    lines = split.column("line")[np.isin(split.column("labels"), numbers)]
+    if not len(lines):
+        return []
+    example = next(name for name in split.label_names if SEPARATOR in name)
+    what = f"{len(lines)} of {len(split)} lines name several classes, such as {example!r}"
+    return [Finding("several-classes", split.file, tuple(lines.tolist()), what)]
 
 
 def _spellings(split: Lines) -> list[Finding]:

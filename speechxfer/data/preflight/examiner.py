@@ -16,6 +16,7 @@ from speechxfer.data.preflight.lines import Lines
 from speechxfer.data.preflight.sound import Sound
 from speechxfer.data.text import TextNormalizer, frames_needed
 from speechxfer.errors import DataError
+from speechxfer.languages import language_code
 
 #: Foreign letters in more lines than this, and in more than this fraction of them, are how a corpus is written.
 _USUAL_LINES, _USUAL_FRACTION = 2, 0.05
@@ -63,6 +64,7 @@ class Examiner:
         self._turkish: list[int] = []
         self._capital_i: list[int] = []
         self._unused: defaultdict[str, list[int]] = defaultdict(list)
+        self._unknown_languages: defaultdict[str, list[int]] = defaultdict(list)
 
     def refused(self, error: DataError) -> None:
         """Note a line that is no utterance."""
@@ -85,11 +87,13 @@ class Examiner:
         for name in utterance.extra:
             if columns.plain(name) in columns.UNUSED:
                 self._unused[name].append(line)
+        if (language := str(utterance.extra.get("language") or "")) and language_code(language) is None:
+            self._unknown_languages[language].append(line)
 
     def finish(self) -> list[Finding]:
         """Judge what takes all lines; what is about a single one of them is added to `lines`."""
         self._judge_unknown()
-        return [*self._judge_mixed(), *self._judge_turkish(), *self._judge_unused()]
+        return [*self._judge_mixed(), *self._judge_turkish(), *self._judge_columns()]
 
     def _length(self, sound: Sound) -> Iterator[tuple[str, str]]:
         seen = f"{sound.duration_s:.2f} s long"
@@ -151,13 +155,18 @@ class Examiner:
             what = f"{len(self._turkish)} lines have ı or İ and {len(self._capital_i)} the capital I, which basic writes as i"  # fmt: skip  # noqa: E501, RUF001
             yield Finding("turkish", self.lines.file, tuple(self._capital_i), what)
 
-    def _judge_unused(self) -> Iterator[Finding]:
+    def _judge_columns(self) -> Iterator[Finding]:
         if self._unused:
             lines = sorted({line for some in self._unused.values() for line in some})
             names = ", ".join(sorted(self._unused))
             count = f"{len(lines)} of {len(self.lines)} lines"
             what = f"{count} have columns that choose no part of the audio here: {names}"
             yield Finding("unused-column", self.lines.file, tuple(lines), what)
+        if self._unknown_languages:
+            lines = sorted({line for some in self._unknown_languages.values() for line in some})
+            names = ", ".join(f"{name!r} ({len(some)})" for name, some in self._unknown_languages.items())
+            what = f"{len(lines)} of {len(self.lines)} lines name a language that is not known: {names:.200}"
+            yield Finding("language", self.lines.file, tuple(lines), what)
 
 
 def _stand_ins(utterance: Utterance) -> Iterator[tuple[str, str]]:

@@ -46,6 +46,7 @@ KINDS: dict[str, Kind] = {
     "mixed-scripts": Kind("warning", "keep", "type it again in one alphabet, unless the language is written so"),
     "turkish": Kind("warning", "keep", "if this is Turkish or Azerbaijani, use --normalizer basic-turkish", True),
     "normalizer": Kind("warning", "keep", "use the normalizer basic, which keeps the marks of all scripts", True),
+    "language": Kind("warning", "keep", "name it by its code or in English, such as it or Italian", True),
     "stand-in": Kind("note", "keep", "leave the cell empty where nothing is known; keep it where it was said"),
     "unused-column": Kind("note", "keep", "name the part by start, end or duration in seconds", True),
     "duplicate-text": Kind("note", "keep", "check that it is meant to be there twice"),
@@ -55,6 +56,7 @@ KINDS: dict[str, Kind] = {
     "speaker-in-both": Kind("warning", "keep", "split by speaker: `speechxfer manifest split` does"),
     "no-label": Kind("error", "drop", "write the label, or leave the line out"),
     "unknown-label": Kind("error", "drop", "correct the label, or add training utterances of it"),
+    "several-classes": Kind("note", "keep", "train with --set classes.multi_label=true if several may hold at once"),
     "label-spelling": Kind("warning", "keep", "write the class in one way, or keep them as two classes", True),
     "imbalance": Kind("note", "keep", "collect more of the rare classes, or weigh classes in training"),
 }

@@ -1,0 +1,141 @@
+"""Names of languages: from what people write ("Italian", "IT", "it-IT", "ita") to one code."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import re
+
+#: A language a line: its code as Whisper has it, its ISO 639 codes of three letters, and its English names. The codes
+#: are those of ISO 639-1 but for `jw` (Javanese), `haw` and `yue`.
+_TABLE = """
+en eng english
+zh zho chi cmn chinese, mandarin
+de deu ger german
+es spa spanish, castilian
+ru rus russian
+ko kor korean
+fr fra fre french
+ja jpn japanese
+pt por portuguese
+tr tur turkish
+pl pol polish
+ca cat catalan, valencian
+nl nld dut dutch, flemish
+ar ara arb arabic
+sv swe swedish
+it ita italian
+id ind in indonesian
+hi hin hindi
+fi fin finnish
+vi vie vietnamese
+he heb iw hebrew
+uk ukr ukrainian
+el ell gre greek
+ms msa may zsm malay
+cs ces cze czech
+ro ron rum mo romanian, moldavian, moldovan
+da dan danish
+hu hun hungarian
+ta tam tamil
+no nor nb nob norwegian, bokmål, bokmal
+th tha thai
+ur urd urdu
+hr hrv croatian
+bg bul bulgarian
+lt lit lithuanian
+la lat latin
+mi mri mao maori
+ml mal malayalam
+cy cym wel welsh
+sk slk slo slovak
+te tel telugu
+fa fas per pes persian, farsi
+lv lav lvs latvian
+bn ben bengali, bangla
+sr srp serbian
+az aze azj azerbaijani
+sl slv slovenian, slovene
+kn kan kannada
+et est ekk estonian
+mk mkd mac macedonian
+br bre breton
+eu eus baq basque
+is isl ice icelandic
+hy hye arm armenian
+ne nep npi nepali
+mn mon khk mongolian
+bs bos bosnian
+kk kaz kazakh
+sq sqi alb albanian
+sw swa swh swahili
+gl glg galician
+mr mar marathi
+pa pan punjabi, panjabi
+si sin sinhala, sinhalese
+km khm khmer
+sn sna shona
+yo yor yoruba
+so som somali
+af afr afrikaans
+oc oci occitan
+ka kat geo georgian
+be bel belarusian
+tg tgk tajik
+sd snd sindhi
+gu guj gujarati
+am amh amharic
+yi yid ji yiddish
+lo lao lao
+uz uzb uzn uzbek
+fo fao faroese
+ht hat haitian creole, haitian
+ps pus pashto, pushto
+tk tuk turkmen
+nn nno nynorsk, norwegian nynorsk
+mt mlt maltese
+sa san sanskrit
+lb ltz luxembourgish, letzeburgesch
+my mya bur myanmar, burmese
+bo bod tib tibetan
+tl tgl fil tagalog, filipino
+mg mlg malagasy
+as asm assamese
+tt tat tatar
+haw haw hawaiian
+ln lin lingala
+ha hau hausa
+ba bak bashkir
+jw jv jav javanese
+su sun sundanese
+yue yue cantonese
+"""
+
+
+def language_code(name: str) -> str | None:
+    """The code of a language named by a code or in English, in any case, with or without a region; None if unknown.
+
+    "Italian", "IT", "it-IT", "it_it", "ita" and "<|it|>" are all "it".
+    """
+    plain = name.strip().removeprefix("<|").removesuffix("|>").strip().casefold()
+    known = _codes()
+    return known.get(plain) or known.get(re.split(r"[-_(,]", plain)[0].strip())
+
+
+def similar_language(name: str) -> str | None:
+    """The English name of a known language that is spelled like `name`."""
+    near = difflib.get_close_matches(name.strip().casefold(), [known for known in _codes() if len(known) > 3], n=1)
+    return near[0].title() if near else None
+
+
+@functools.cache
+def _codes() -> dict[str, str]:
+    """Everything that names a language -> its code."""
+    found: dict[str, str] = {}
+    for line in _TABLE.strip().splitlines():
+        code, rest = line.split(maxsplit=1)
+        short = re.match(r"(?:\w{2,3} )*", rest)
+        assert short is not None
+        names = [code, *short[0].split(), *rest[short.end() :].split(", ")]
+        found |= dict.fromkeys(names, code)
+    return found
