@@ -39,7 +39,7 @@ _VIRAMA = 9  # the canonical combining class of signs that take a consonant's vo
 _SEQUENCES = (
     (re.compile("\u0e4d([\u0e48-\u0e4b]?)\u0e32"), "\\1\u0e33"),
     (re.compile("\u0ecd([\u0ec8-\u0ecb]?)\u0eb2"), "\\1\u0eb3"),
-    (re.compile('(?<=[\u05d0-\u05ea])["”](?=[\u05d0-\u05ea])'), "״"),
+    (re.compile('(?<=[\u0591-\u05ea])["”](?=[\u05d0-\u05ea])'), "״"),
 )
 
 
@@ -56,12 +56,18 @@ def unified(text: str) -> str:
     letters of a script that separates words by it becomes a space.
     """
     text = unicodedata.normalize("NFC", text.translate(_EQUIVALENTS))
-    text = _WORD_SEPARATOR.sub(" ", text).replace(_ZERO_WIDTH_SPACE, "")
-    # Of several joiners in a row the first can stay.
-    text = _JOINER_RUN.sub(lambda run: run[0][0] if _is_needed(run) else "", text)
-    text = unicodedata.normalize("NFC", text)
+    text = unicodedata.normalize("NFC", _WORD_SEPARATOR.sub(" ", text).replace(_ZERO_WIDTH_SPACE, ""))
+    text = _without_idle_joiners(text)
     for sequence, written in _SEQUENCES:
         text = sequence.sub(written, text)
+    return text
+
+
+def _without_idle_joiners(text: str) -> str:
+    """Composed text without the joiners that join nothing; of several in a row the first can stay."""
+    # Marks that were apart may change places, and with them what stands before a joiner.
+    while (left := _JOINER_RUN.sub(lambda run: run[0][0] if _is_needed(run) else "", text)) != text:
+        text = unicodedata.normalize("NFC", left)
     return text
 
 

@@ -42,7 +42,7 @@ UNUSED = frozenset(
 SEPARATOR = "|"
 #: How programs write that nothing is known, where a number or a name is wanted.
 _MISSING_NUMBERS = frozenset(("", "nan", "none", "null", "n/a", "na", "<na>", "nat", "#n/a", "-"))
-_MISSING_NAMES = frozenset(("nan", "NaN", "<NA>", "NaT", "#N/A"))
+MISSING_NAMES = frozenset(("nan", "NaN", "<NA>", "NaT", "#N/A"))
 _LONGEST_S = 1e9  # 31 years: whatever is more is no time in an audio file
 _SAME_S = 0.01  # two ends that differ by less are one
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
@@ -147,7 +147,7 @@ def _name(name: str, value: Any, origin: str) -> str | None:
     if _is_number(value):  # a name that happens to be a number, which pandas makes 1.0 where another one is missing
         return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
     text = _string(name, value, origin)
-    return None if text.strip() in _MISSING_NAMES else plain_name(text)
+    return None if text.strip() in MISSING_NAMES else plain_name(text)
 
 
 def _label(name: str, value: Any, origin: str) -> str | None:

@@ -19,11 +19,12 @@ _OLD_APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "＇": "'",
 #: Marks that belong to a word where letters stand on both sides: the apostrophe, the middle dot after l (Catalan), the
 #: gershayim. Everywhere else they are punctuation.
 _INNER = "'·״"
-_OUTER = re.compile(f"(?<![^ {_INNER}])'|'(?![^ {_INNER}])|(?<!l)·|·(?![^ {_INNER}])|(?<![א-ת])״|״(?![א-ת])")
+_OUTER = re.compile(f"(?<![^ {_INNER}])'|'(?![^ {_INNER}])|(?<!l)·|·(?![^ {_INNER}])|(?<![\u0591-\u05ea])״|״(?![א-ת])")
 #: The apostrophe that is a letter is written as the other one inside a word, where people type either.
-_LETTER_APOSTROPHE = re.compile(f"(?<=[^ {_INNER}ʼ])ʼ(?=[^ {_INNER}ʼ])")  # noqa: RUF001
-#: They choose between forms of the character before them, which may have been a symbol.
-_IDLE_VARIATION = re.compile("(?<!\\S)[\ufe00-\ufe0f\u20e3]+")
+_LETTER_APOSTROPHE = re.compile(f"(?<=[^ {_INNER}ʼ{JOINERS}])ʼ(?=[^ {_INNER}ʼ{JOINERS}])")  # noqa: RUF001
+#: They choose a form of the character before them, or join it, and that may have been a symbol.
+_IDLE = re.compile(f"(?<![^ {_INNER}ʼ])[\ufe00-\ufe0f\u20e3{JOINERS}]+")  # noqa: RUF001
+_SECOND_DOT = re.compile("i\u0307+")
 _LOWER_I = str.maketrans({"İ": "i"})
 _LOWER_I_TURKISH = str.maketrans({"İ": "i", "I": "ı"})  # noqa: RUF001
 
@@ -44,9 +45,10 @@ _WORD_CHARACTERS = _WordCharacters()
 def _basic(text: str, capitals: dict[int, str] = _LOWER_I) -> str:
     """Lower case, one way to write each letter, letters, marks and digits only, single spaces."""
     # Python writes İ as i with a second dot, and others have written it so.
-    lowered = unicodedata.normalize("NFC", unified(text).translate(capitals).lower()).replace("i\u0307", "i")
-    words = _OUTER.sub(" ", lowered.translate(_WORD_CHARACTERS))
-    return _IDLE_VARIATION.sub("", _LETTER_APOSTROPHE.sub("'", words)).strip()
+    lowered = unicodedata.normalize("NFC", unified(text).translate(capitals).lower())
+    lowered = unicodedata.normalize("NFC", _SECOND_DOT.sub("i", lowered))
+    words = _OUTER.sub(" ", _IDLE.sub("", lowered.translate(_WORD_CHARACTERS)))
+    return _LETTER_APOSTROPHE.sub("'", words).strip()
 
 
 def _basic_turkish(text: str) -> str:
@@ -56,7 +58,10 @@ def _basic_turkish(text: str) -> str:
 
 def _basic_upper(text: str) -> str:
     """As `_basic`, in upper case: how many published English models spell."""
-    return unicodedata.normalize("NFC", _basic(text).upper())
+    upper = unicodedata.normalize("NFC", _basic(text).upper())
+    while "İ" in upper:  # a dot above has met an I
+        upper = unicodedata.normalize("NFC", upper.replace("İ", "I"))
+    return upper
 
 
 def _basic_1(text: str) -> str:

@@ -34,7 +34,8 @@ json_values = st.recursive(
 
 def as_name(text: str | None) -> str | None:
     """A label or speaker as it is read again."""
-    return None if text is None or text.startswith("[") else columns.plain_name(text)
+    name = columns.plain_name(text or "")
+    return None if text is None or name.startswith("[") or name in columns.MISSING_NAMES else name
 
 
 def is_free(name: str) -> bool:

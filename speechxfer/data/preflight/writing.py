@@ -17,6 +17,8 @@ _WORD = re.compile(r"[^\W\d_]+")
 #: White space that people type; all other has come from a program.
 _USUAL_SPACE = " \t\n\r\u00a0\u2002\u2003\u2009\u202f\u3000"
 _JOINER = "\u200d"
+#: How the letters of European languages begin when their UTF-8 is read as Latin-1.
+_MISREAD_PAIR = re.compile("[ÂÃ]|[ÄÅ][^»\u00a0]")
 
 
 def faults(text: str) -> Iterator[tuple[str, str]]:
@@ -105,9 +107,11 @@ def _misread(text: str) -> str | None:
         return None
     for encoding in ("latin-1", "cp1252"):
         try:
-            return text.encode(encoding).decode()
+            found = text.encode(encoding).decode()
         except UnicodeError:
             continue
+        # One pair alone may be a letter and a mark behind it, as in CAFÉ».
+        return found if len(text) - len(found) > 1 or _MISREAD_PAIR.search(text) else None
     return None
 
 
