@@ -42,11 +42,17 @@ def repaired(text: str) -> str:
     """
     misread = _misread(text)
     text = text if misread is None else misread
+    # What is composed may join other letters than before.
+    while (left := unicodedata.normalize("NFC", _without_hidden(text))) != text:
+        text = left
+    return re.sub(" +", " ", text).strip()
+
+
+def _without_hidden(text: str) -> str:
     hidden = _hidden_places(text)
-    kept = (
-        character if place not in hidden else " " if character.isspace() else "" for place, character in enumerate(text)
-    )
-    return re.sub(" +", " ", unicodedata.normalize("NFC", "".join(kept))).strip()
+    written = {place: " " if text[place].isspace() else "" for place in hidden}
+    kept = (written.get(place, character) for place, character in enumerate(text))
+    return "".join(kept) if hidden else text
 
 
 @dataclass(frozen=True, slots=True)
