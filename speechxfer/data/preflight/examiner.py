@@ -113,7 +113,7 @@ class Examiner:
             if needed > there:
                 frames = f"{sound.duration_s:.2f} s give {there} frames, but {needed} are needed to spell it"
                 yield "too-few-frames", f"text too long for its audio: {frames}"
-        for normalizer in {self._normalizer, self._scored}:
+        for normalizer in dict.fromkeys((self._normalizer, self._scored)):
             if word := normalizer.damaged(written):
                 yield "normalizer", f"{normalizer.name} writes {word!r} as {normalizer(word)!r}, without its marks"
 
