@@ -185,7 +185,8 @@ class Manifest(Sequence[Utterance]):
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write in the format of the suffix, with relative paths that are right from the folder of `path`.
 
-        In tables, `extra` values that are not strings become JSON, and an empty text becomes none.
+        In tables, `extra` values that are not strings become JSON, an empty text becomes none, and the label of an
+        utterance that is of no class the empty list.
 
         Raises:
             ConfigError: the suffix is no manifest's.
@@ -199,6 +200,8 @@ class Manifest(Sequence[Utterance]):
         folder = path.parent.absolute()
         real = functools.cache(os.path.realpath)
         lines = [_row(utterance, _audio_from(folder, utterance, real)) for utterance in self]
+        if rows.is_table(path):  # in a table an empty cell says that nothing is known
+            lines = [row | {"label": "[]"} if row.get("label") == "" else row for row in lines]
         rows.write(path, lines, first=_WRITTEN)
 
 

@@ -31,6 +31,11 @@ def check_suffix(path: Path) -> None:
         raise ConfigError(f"{path}: ends in {path.suffix!r}; wanted a manifest: {', '.join(SUFFIXES)}{hint}")
 
 
+def is_table(path: Path) -> bool:
+    """Whether a file is CSV or TSV, by its suffix."""
+    return path.suffix.lower() in _TABLES
+
+
 def read(
     path: Path,
     is_number: Callable[[str], bool] = lambda _name: False,
@@ -50,10 +55,10 @@ def read(
         DataError: no such file, one that is no text, or, without `refused`, a row that cannot be used.
     """
     check_suffix(path)
-    if path.suffix.lower() in _JSON:
-        yield from documents.read(path, SUFFIXES, refused or _raised)
-    else:
+    if is_table(path):
         yield from tables.read(path, SUFFIXES, is_number, refused or _raised)
+    else:
+        yield from documents.read(path, SUFFIXES, refused or _raised)
 
 
 def _raised(error: DataError) -> None:
@@ -72,10 +77,10 @@ def write(path: Path, rows: Sequence[Mapping[str, Any]], first: Sequence[str] = 
         StorageError: the file cannot be written.
     """
     check_suffix(path)
-    if path.suffix.lower() in _JSON:
-        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    else:
+    if is_table(path):
         text = tables.written(rows, path, first)
+    else:
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     try:
         storage.write_text(path, text)
     except UnicodeEncodeError as error:  # file names that are not UTF-8 end here

@@ -108,3 +108,9 @@ def test_audio_as_datasets_writes_it(tmp_path: Path) -> None:
 
 def test_names_are_compared_without_case_and_spaces() -> None:
     assert columns.plain(" File  Name") == columns.plain("file-name") == "file_name"
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".tsv"])
+def test_an_utterance_of_no_class_stays_one(tmp_path: Path, suffix: str) -> None:
+    Manifest([one(tmp_path, label=[]), one(tmp_path)]).write(tmp_path / f"o{suffix}")
+    assert [again.label for again in Manifest.read(tmp_path / f"o{suffix}")] == ["", None]
