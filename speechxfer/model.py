@@ -282,23 +282,18 @@ def restore_head(description: dict[str, Any], encoder: Encoder, checkpoint: Chec
     """Build the head that `Head.describe` described, with random weights; its folder holds what else it needs.
 
     Raises:
-        CheckpointError: of a kind or normaliser version that this version does not have.
+        CheckpointError: of a kind or normalizer version that this version does not have.
     """
     kind = description.get("kind")
     if kind == "classification":
         return ClassificationHead.restore(description, encoder.width, encoder.num_states)
     if kind not in ("ctc", "seq2seq"):
         raise CheckpointError(f"a head of kind {kind!r} is unknown to this version (known: classification, ctc, seq2seq)")  # fmt: skip  # noqa: E501
-    normalizer = TextNormalizer(description["normalizer"]["name"])
-    if normalizer.version != description["normalizer"]["version"]:
-        raise CheckpointError(
-            f"the model was trained with text normaliser {normalizer.name}/{description['normalizer']['version']}, "
-            f"but this version has {normalizer}; install the version it was trained with"
-        )
     if kind == "seq2seq":
         from speechxfer.heads.seq2seq import WhisperSeq2SeqHead
 
         return WhisperSeq2SeqHead.restore(description, encoder.describe()["config"], checkpoint)
+    normalizer = TextNormalizer.restore(description["normalizer"])
     vocabulary = CTCVocabulary(cast(list[str], description["vocabulary"]["symbols"]))
     return CTCHead(encoder.width, encoder.output_frame_rate, vocabulary, normalizer, states=encoder.num_states)
 

@@ -119,10 +119,10 @@ def read_pairs(paths: Sequence[Path], most: int) -> dict[str, list[tuple[str, st
     found: dict[str, list[tuple[str, str]]] = {}
     for path in paths:
         for _, row in rows.read(path):
-            if "text" in row:
+            if row.get("text") is not None:
                 texts.append(normalizer(row["text"]))
             else:
-                pair = (normalizer(row.get("reference", "")), normalizer(row.get("hypothesis", "")))
+                pair = (normalizer(row.get("reference") or ""), normalizer(row.get("hypothesis") or ""))
                 found.setdefault(f"hypotheses of {path.stem}", []).append(pair)
     if not texts and not found:
         raise ConfigError("no texts and no hypotheses; wanted manifests, or what `evaluate --hypotheses` writes")

@@ -42,7 +42,7 @@ def check(
 
     The first manifest is for training; characters, labels and speech rates of the others are compared with it. The
     exit status is 1 if there are errors. --fix leaves out lines that are useless or in two splits (of those, the
-    line in the manifest named first), mends characters, and never touches audio.
+    line in the manifest named first), repairs characters, and never touches audio.
     """
     from speechxfer.cli.terminal import TerminalProgress
     from speechxfer.data.preflight import Limits, Split, cleaning, shortened
@@ -70,7 +70,8 @@ def _fix(manifests: tuple[Path, ...], report: Report) -> None:
     from speechxfer.data.preflight import cleaning
 
     for manifest in manifests:
-        kept, mended, taken = cleaning.clean(manifest, report.findings)
+        kept, repaired, taken = cleaning.clean(manifest, report.findings)
         cleaned, quarantine = cleaning.outputs(manifest)
         where = f", {taken} in {quarantine.name}" if taken else ""
-        click.echo(f"{cleaned}: {kept} lines, {mended} of them with mended text{where}")
+        written = f"{kept} lines, {repaired} of them with repaired text" if kept else "not written, no line is left"
+        click.echo(f"{cleaned}: {written}{where}")

@@ -44,10 +44,13 @@ def compare(
     from speechxfer.data.manifest import Manifest
     from speechxfer.data.text import TextNormalizer
     from speechxfer.evaluation.comparison import compare_systems
+    from speechxfer.evaluation.metrics import damage
     from speechxfer.storage import write_json
 
     normalize, data, progress = TextNormalizer(normalizer), Manifest.read(manifest), TerminalProgress()
     _check((first, second), data)
+    if warning := damage(data.texts, normalize):
+        progress.say(warning)
     sides = [_hypotheses(name, data, language, device, progress) for name in (first, second)]
     found = compare_systems(data, sides[0], sides[1], normalize)
     columns = ("A", "B", "reference", f"A: {first}", f"B: {second}")

@@ -33,13 +33,14 @@ def manifest() -> None:
 def from_folder(folder: Path, output: Path, labels: bool, durations: bool, overwrite: bool) -> None:
     """List the audio files beneath FOLDER in OUTPUT.
 
-    The transcript of a.wav is what a.txt or a.lab beside it says.
+    The transcript of a.wav is what a.txt or a.lab beside it says, in upper or lower case, or its line in a
+    *.trans.txt. Files whose names are not UTF-8 are left out and reported.
     """
     from speechxfer.cli.terminal import TerminalProgress
     from speechxfer.data.manifest import Manifest
 
     _check_output(output, overwrite)
-    found = Manifest.from_folder(folder, labels=labels)
+    found = Manifest.from_folder(folder, labels=labels, skipped=lambda message: click.echo(f"skipped {message}", err=True))  # fmt: skip  # noqa: E501
     if durations:
         with TerminalProgress().task("durations", len(found)) as advance:
             found = found.with_durations(advance)

@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from speechxfer.data.columns import SEPARATOR, plain_name
 from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.errors import CheckpointError, DataError
 
-#: Stands between the classes of an utterance that has several.
-SEPARATOR = "|"
 _MOST_SHOWN = 20
 
 
@@ -30,7 +29,9 @@ class ClassLabels:
             raise CheckpointError(f"classes need different names; found {list(names)!r:.200}")
         self.names = tuple(names)
         self.multi_label = multi_label
-        self._numbers = {name: number for number, name in enumerate(self.names)}
+        # Labels are read without spaces around them; a published checkpoint may name its classes otherwise.
+        self._numbers = {plain_name(name): number for number, name in reversed(list(enumerate(self.names)))}
+        self._numbers |= {name: number for number, name in enumerate(self.names)}
 
     @classmethod
     def from_manifest(cls, manifest: Manifest, *, multi_label: bool = False) -> ClassLabels:

@@ -1,6 +1,7 @@
 """Manifests: which audio there is, and what is said in it, one utterance a line.
 
-No sound is decoded here, and transcripts stay as they are written; `rows` knows the file formats.
+No sound is decoded here, and transcripts stay as they are written; `rows` knows the file formats, `columns` what the
+columns are called.
 """
 
 from __future__ import annotations
@@ -8,29 +9,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
-import json
 import math
 import os
+import stat
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, overload
 
-from speechxfer.data import rows
+from speechxfer.data import columns, folders, rows
 from speechxfer.errors import AudioError, DataError
+from speechxfer.storage import LFS_POINTER, LFS_REMEDY
 
-#: What a column may be called: our own name, then NeMo's and Common Voice's.
-NAMES = {
-    "audio": ("audio", "audio_filepath", "path"),
-    "text": ("text", "sentence"),
-    "label": ("label",),
-    "start": ("start", "offset"),
-    "duration": ("duration",),
-    "speaker": ("speaker", "client_id"),
-}
-_MEANING = {name: column for column, names in NAMES.items() for name in names}
-_NUMERIC = frozenset(name for name, column in _MEANING.items() if column in ("start", "duration"))
-_LONGEST_S = 1e9  # 31 years: whatever is more is no time in an audio file
+_LARGEST_POINTER = 1024  # bytes; those of Git LFS have about 130
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +49,13 @@ class Utterance:
         """The audio as written, with `@start` for an excerpt that begins later than the file."""
         return f"{self.audio}@{self.start}" if self.start > 0 else self.audio
 
+    def value(self, column: str) -> Any:
+        """What stands in a column, by its own name or by what it means; None where nothing does."""
+        if column in self.extra:
+            return self.extra[column]
+        known = columns.known_as(column)
+        return None if known in (None, "end") else getattr(self, str(known))
+
 
 class Manifest(Sequence[Utterance]):
     """Utterances in order, never changed in place; `path` is the file they were read from."""
@@ -67,9 +66,10 @@ class Manifest(Sequence[Utterance]):
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Manifest:
-        """Read JSONL (.jsonl, .ndjson, .json), CSV (.csv) or TSV (.tsv, without quoting).
+        """Read JSON (.jsonl, .ndjson, .json: one object a line, or a list), CSV (.csv) or TSV (.tsv).
 
-        An empty cell of a table is no value. Clips that Common Voice keeps in `clips/` are found there.
+        `columns` has the names that columns may have. An empty cell of a table is no value, nor is a NaN. Clips that
+        Common Voice keeps in `clips/` are found there.
 
         Raises:
             ConfigError: the suffix is none of these.
@@ -82,29 +82,31 @@ class Manifest(Sequence[Utterance]):
         return cls(utterances, path)
 
     @classmethod
-    def from_folder(cls, folder: str | os.PathLike[str], *, labels: bool = False) -> Manifest:
-        """All audio files beneath `folder`, sorted by path; hidden ones are passed over.
+    def from_folder(
+        cls,
+        folder: str | os.PathLike[str],
+        *,
+        labels: bool = False,
+        skipped: Callable[[str], None] = lambda _message: None,
+    ) -> Manifest:
+        """All audio files beneath `folder`, sorted by path, with the transcripts beside them (`folders.recordings`).
 
-        The text of `a.wav` is that of `a.txt` or `a.lab` beside it, None where there is neither. With
-        `labels`, an utterance's label is the name of the first-level folder that it lies in.
+        With `labels`, an utterance's label is the name of the first-level folder that it lies in. `skipped` is told of
+        files whose names no manifest can hold.
 
         Raises:
             DataError: no audio, a transcript that is not UTF-8, or a file outside the folders of labels.
         """
         folder = Path(folder)
-        files = sorted(file for file in folder.rglob("*") if _is_audio(file, folder))
-        if not files:
-            seen = "holds no audio files" if folder.is_dir() else "is not a folder"
-            raise DataError(f"{folder}: {seen}; wanted a folder with audio files in it, such as .wav or .flac")
         return cls(
             Utterance(
                 audio=file.relative_to(folder).as_posix(),
                 path=file,
-                text=_sidecar_text(file),
+                text=text,
                 label=_folder_label(file, folder) if labels else None,
                 origin=str(file),
             )
-            for file in files
+            for file, text in folders.recordings(folder, skipped)
         )
 
     @overload
@@ -160,7 +162,7 @@ class Manifest(Sequence[Utterance]):
         """
 
         def labelled(utterance: Utterance) -> Utterance:
-            value = utterance.speaker if column in NAMES["speaker"] else utterance.extra.get(column)
+            value = utterance.value(column)
             if value is None:
                 has = ["speaker"] * (utterance.speaker is not None) + list(utterance.extra)
                 raise DataError(f"{utterance.origin}: has no {column!r} to be its label; wanted one of its columns: {', '.join(has) or 'none'}")  # fmt: skip  # noqa: E501
@@ -174,16 +176,17 @@ class Manifest(Sequence[Utterance]):
         Raises:
             DataError: the first three that are not there, and how many more.
         """
-        missing = [utterance for utterance in self if not utterance.path.is_file()]
+        missing = [(utterance, why) for utterance in self if (why := _why_missing(utterance.path))]
         if missing:
-            first = "; ".join(f"{one.origin}: no such file: {one.path}" for one in missing[:3])
+            first = "; ".join(f"{one.origin}: {why}" for one, why in missing[:3])
             more = f" (+{len(missing) - 3} more)" if len(missing) > 3 else ""
             raise DataError(f"{first}{more}; relative paths are seen from the manifest's folder")
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write in the format of the suffix, with relative paths that are right from the folder of `path`.
 
-        In tables, `extra` values that are not strings become JSON, and an empty text becomes none.
+        In tables, `extra` values that are not strings become JSON, an empty text becomes none, and the label of an
+        utterance that is of no class the empty list.
 
         Raises:
             ConfigError: the suffix is no manifest's.
@@ -197,7 +200,9 @@ class Manifest(Sequence[Utterance]):
         folder = path.parent.absolute()
         real = functools.cache(os.path.realpath)
         lines = [_row(utterance, _audio_from(folder, utterance, real)) for utterance in self]
-        rows.write(path, lines, first=tuple(NAMES))
+        if rows.is_table(path):  # in a table an empty cell says that nothing is known
+            lines = [row | {"label": "[]"} if row.get("label") == "" else row for row in lines]
+        rows.write(path, lines, first=_WRITTEN)
 
 
 def data_digest(manifests: Iterable[Manifest]) -> str:
@@ -222,7 +227,7 @@ def stream(path: Path, refused: Callable[[DataError], None] | None = None) -> It
         ConfigError: the suffix is no manifest's.
         DataError: the file cannot be read, or, without `refused`, a line cannot be used.
     """
-    for line, row in rows.read(path, _NUMERIC):
+    for line, row in rows.read(path, columns.is_number, refused):
         try:
             yield _utterance(row, f"{path}:{line}", path.parent)
         except DataError as error:
@@ -232,51 +237,49 @@ def stream(path: Path, refused: Callable[[DataError], None] | None = None) -> It
 
 
 def _utterance(row: Mapping[str, Any], origin: str, folder: Path) -> Utterance:
-    """One row, whose values are not None, as an utterance."""
-    known: dict[str, Any] = {}
-    extra: dict[str, Any] = {}
-    for name, value in row.items():
-        column = _MEANING.get(name)
-        if column is None:
-            extra[name] = value
-        elif column in known:
-            first = next(other for other in row if _MEANING.get(other) == column)
-            raise DataError(f"{origin}: {first} and {name} both mean the {column}; wanted one of them")
-        else:
-            known[column] = (_seconds if column in ("start", "duration") else _string)(column, name, value, origin)
+    """One row as an utterance."""
+    known, extra = columns.values(row, origin)
     if not known.get("audio"):
-        seen = "audio is empty" if "audio" in known else f"no audio among the columns {', '.join(row)}"
-        wanted = f"{' or '.join(NAMES['audio'])} with the path of a file (the first line of a table names its columns)"
+        empty = [name for name, column in columns.meanings(row, origin).items() if column == "audio"]
+        seen = f"{empty[0]} is empty" if empty else f"no audio among the columns {', '.join(row)}"
+        wanted = f"{' or '.join(columns.NAMES['audio'])} with the path of a file (the first line of a table names its columns)"  # fmt: skip  # noqa: E501
         raise DataError(f"{origin}: {seen}; wanted {wanted}")
     return Utterance(**known, path=_located(folder, known["audio"]), extra=extra, origin=origin)
 
 
-def _string(column: str, name: str, value: Any, origin: str) -> str:
-    if isinstance(value, str):
-        return value
-    number = type(value) in (int, float)  # which leaves out booleans
-    if number and column in ("label", "speaker"):
-        return str(value)  # a name that happens to be a number; a text of digits is more likely a mistake
-    hint = f'; quote it: "{value}"' if number else ""
-    raise DataError(f"{origin}: {name} is {_shown(value)}; wanted a string{hint}")
-
-
-def _seconds(column: str, name: str, value: Any, origin: str) -> float:
-    if type(value) in (int, float) and 0 <= value < _LONGEST_S and (value or column == "start"):
-        return float(value)
-    wanted = "more than 0 (leave it out to read to the end)" if column == "duration" else "at least 0"
-    raise DataError(f"{origin}: {name} is {_shown(value)}; wanted a number of seconds, {wanted}")
-
-
-def _shown(value: Any) -> str:
-    shown = json.dumps(value, ensure_ascii=False)
-    return shown if len(shown) <= 60 else f"{shown[:60]}…"
-
-
 def _located(folder: Path, audio: str) -> Path:
+    """Where a file is that a manifest in `folder` names; other systems write other slashes and forms of Unicode."""
     path = folder / audio
-    clip = folder / "clips" / audio
-    return clip if PurePath(audio).name == audio and not path.exists() and clip.exists() else path
+    is_bare = PurePath(audio).name == audio
+    if audio.isascii() and not is_bare and "\\" not in audio and not audio.startswith("~/"):
+        return path  # without a look at the disk
+    if _exists(path):
+        return path
+    spelled = audio.replace("\\", "/")
+    others = [folder / "clips" / audio] if is_bare else []
+    others += [Path(spelled).expanduser() if spelled.startswith("~/") else folder / spelled]
+    others += [folder / unicodedata.normalize(form, spelled) for form in ("NFC", "NFD")]
+    return next(filter(_exists, others), path)
+
+
+def _exists(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 - `Path.exists` raises for a name that is too long
+
+
+def _why_missing(path: Path) -> str | None:
+    """Why there is no audio at a path, as far as that is to be seen without decoding."""
+    try:
+        seen = path.stat()
+        if not stat.S_ISREG(seen.st_mode):
+            return f"no such file: {path}"
+        if seen.st_size > _LARGEST_POINTER:
+            return None
+        with path.open("rb") as file:
+            return f"{path} {LFS_REMEDY}" if file.read(len(LFS_POINTER)) == LFS_POINTER else None
+    except PermissionError:
+        return f"{path} may not be read"
+    except (OSError, ValueError):  # also for a name that no file can have
+        return f"no such file: {path}"
 
 
 def _rest_s(utterance: Utterance) -> float:
@@ -292,33 +295,17 @@ def _rest_s(utterance: Utterance) -> float:
     return duration - utterance.start
 
 
-def _is_audio(file: Path, folder: Path) -> bool:
-    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-    from speechxfer.audio import AUDIO_SUFFIXES
-
-    return file.suffix.lower() in AUDIO_SUFFIXES and not hidden and file.is_file()
-
-
-def _sidecar_text(file: Path) -> str | None:
-    for sidecar in (file.with_suffix(".txt"), file.with_suffix(".lab")):
-        try:
-            # Line breaks are layout there: the whole file is one transcript.
-            return " ".join(sidecar.read_text(encoding="utf-8-sig").split())
-        except FileNotFoundError:
-            continue
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{sidecar}: cannot be read ({error}); wanted a transcript in UTF-8") from error
-    return None
-
-
 def _folder_label(file: Path, folder: Path) -> str:
     label, *below = file.relative_to(folder).parts
     if not below:
         raise DataError(f"{file}: lies in no folder of a label; wanted {folder / 'LABEL' / file.name}")
-    return label
+    return columns.plain_name(label)
 
 
 # Writing
+
+#: The columns of a table, as far as there is something in them, before all others.
+_WRITTEN = ("audio", "text", "label", "start", "duration", "speaker")
 
 
 def _audio_from(folder: Path, utterance: Utterance, real: Callable[[Path], str]) -> str:
@@ -336,8 +323,8 @@ def _audio_from(folder: Path, utterance: Utterance, real: Callable[[Path], str])
 
 
 def _row(utterance: Utterance, audio: str) -> dict[str, Any]:
-    if reserved := sorted(_MEANING.keys() & utterance.extra):
+    if reserved := sorted(name for name in utterance.extra if columns.plain(name) in columns.RESERVED):
         raise DataError(f"{utterance.origin or audio}: extra has {reserved[0]!r}; wanted a name of no meaning here")
-    values = {column: getattr(utterance, column) for column in NAMES} | {"audio": audio}
+    values = {column: getattr(utterance, column) for column in _WRITTEN} | {"audio": audio}
     values["start"] = utterance.start or None
     return {name: value for name, value in [*values.items(), *utterance.extra.items()] if value is not None}

@@ -58,13 +58,9 @@ def split(
 
 def _check_column(manifest: Manifest, by: str) -> None:
     # That speakers are unknown is common, and no mistake of whoever left the option alone.
-    if by != "speaker" and all(_value(utterance, by) is None for utterance in manifest):
+    if by != "speaker" and all(utterance.value(by) is None for utterance in manifest):
         known = sorted({name for utterance in manifest for name in utterance.extra} | {"speaker"})
         raise ConfigError(f"--by {by}: no utterance has this column; wanted one of: {', '.join(known)}")
-
-
-def _value(utterance: Utterance, column: str) -> object:
-    return utterance.speaker if column == "speaker" else utterance.extra.get(column)
 
 
 def _groups(manifest: Manifest, by: str, normalize: TextNormalizer | None) -> list[list[int]]:
@@ -89,7 +85,7 @@ def _groups(manifest: Manifest, by: str, normalize: TextNormalizer | None) -> li
 
 def _ties(utterance: Utterance, by: str, normalize: TextNormalizer | None) -> Iterable[tuple[str, str]]:
     yield "file", str(utterance.path)
-    if (value := _value(utterance, by)) is not None:
+    if (value := utterance.value(by)) is not None:
         yield by, str(value)
     if normalize is not None and utterance.label is None and (text := normalize(utterance.text or "")):
         yield "text", text

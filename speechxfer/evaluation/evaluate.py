@@ -11,6 +11,7 @@ from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Hypothesis, Prediction
 from speechxfer.evaluation.hypotheses import Hypotheses
+from speechxfer.evaluation.metrics import damage
 from speechxfer.evaluation.results import Evaluation, compare
 from speechxfer.heads.classification import ClassificationHead
 from speechxfer.model import SpeechModel
@@ -37,8 +38,11 @@ def evaluate(
         DataError: an utterance without text or label, a label the model does not know, or unreadable audio.
     """
     _check_references(model, manifest)
+    normalizer = normalizer or TextNormalizer()
+    if progress and model.head.task == "transcription" and (warning := damage(manifest.texts, normalizer)):
+        progress.say(warning)
     predictions = predict_all(model, manifest, language=language, progress=progress)
-    return compare(manifest, predictions, normalizer or TextNormalizer())
+    return compare(manifest, predictions, normalizer)
 
 
 def hypothesize(

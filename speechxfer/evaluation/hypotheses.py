@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from speechxfer.data import rows
-from speechxfer.data.labels import SEPARATOR
+from speechxfer.data import columns, rows
+from speechxfer.data.labels import named
 from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.errors import DataError
 from speechxfer.evaluation.results import Evaluation, Result
@@ -50,28 +50,28 @@ def read_hypotheses(path: Path, manifest: Manifest) -> Hypotheses:
     Raises:
         DataError: they are for other utterances, or the file holds none.
     """
-    lines = list(rows.read(path, (_START,)))
+    lines = list(rows.read(path, columns.is_number))
     if not lines:
         raise DataError(f"{path}: holds no hypotheses; wanted the file that `evaluate --hypotheses` writes")
     said = next((name for name in _REFERENCES if any(name in row for _, row in lines)), None)
     if said is None:
-        columns = ", ".join(lines[0][1])
-        raise DataError(f"{path}: has the columns {columns}; wanted hypothesis, or predicted for classes")
+        names = ", ".join(lines[0][1])
+        raise DataError(f"{path}: has the columns {names}; wanted hypothesis, or predicted for classes")
     waiting: defaultdict[str, deque[tuple[int, dict[str, Any]]]] = defaultdict(deque)
     for line, row in lines:
-        waiting[_key(row)].append((line, row))
+        waiting[_key(row, f"{path}:{line}")].append((line, row))
     taken = [waiting[utterance.id].popleft() if waiting[utterance.id] else None for utterance in manifest]
     _check_complete(path, manifest, taken, len(lines), [line for left in waiting.values() for line, _ in left])
     for utterance, found in zip(manifest, taken, strict=True):
         if found:
             _check_reference(path, utterance, *found, _REFERENCES[said])
-    texts = tuple(str(found[1].get(said, "")) for found in taken if found)
+    texts = tuple(_text(found[1].get(said)) for found in taken if found)
     return Hypotheses(str(path), "transcription" if said == "hypothesis" else "classification", texts)
 
 
 def wrong_label(label: str, predicted: str) -> bool:
     """Whether exactly the right classes were named, in whatever order."""
-    return set(label.split(SEPARATOR)) != set(predicted.split(SEPARATOR))
+    return set(named(label, multi_label=True)) != set(named(predicted, multi_label=True))
 
 
 def _row(result: Result) -> dict[str, Any]:
@@ -93,11 +93,15 @@ def _row(result: Result) -> dict[str, Any]:
     }
 
 
-def _key(row: dict[str, Any]) -> str:
+def _key(row: dict[str, Any], origin: str) -> str:
     """As `Utterance.id`."""
-    start = row.get(_START, 0.0)
-    start = float(start) if isinstance(start, int | float) else start
-    return f"{row.get('audio', '')}@{start}" if start else str(row.get("audio", ""))
+    start = columns.seconds(_START, row.get(_START), origin)
+    return f"{_text(row.get('audio'))}@{start}" if start else _text(row.get("audio"))
+
+
+def _text(value: Any) -> str:
+    """What stands in a row; a cell without anything is an empty text."""
+    return "" if value is None else str(value)
 
 
 def _check_complete(
@@ -116,6 +120,7 @@ def _check_complete(
 def _check_reference(path: Path, utterance: Utterance, line: int, row: dict[str, Any], column: str) -> None:
     """Raise DataError where the file was written for another text or label; a file without references is taken."""
     wanted = (utterance.text if column == "reference" else utterance.label) or ""
-    if column in row and str(row[column]) != wanted:
-        seen = f"{path}:{line} was written for {str(row[column])[:60]!r}, but {utterance.origin} has {wanted[:60]!r}"
+    written = _text(row.get(column))
+    if row.get(column) is not None and written != wanted and columns.plain_name(written) != columns.plain_name(wanted):
+        seen = f"{path}:{line} was written for {written[:60]!r}, but {utterance.origin} has {wanted[:60]!r}"
         raise DataError(f"{seen}; wanted hypotheses for the same manifest")

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from speechxfer.data import textfiles
 from speechxfer.data.text import TextNormalizer
 from speechxfer.errors import DataError
 from speechxfer.evaluation.metrics import Pair
@@ -68,22 +69,18 @@ class WordScore:
 
 
 def read_keywords(path: Path, normalizer: TextNormalizer) -> list[str]:
-    """Keywords and phrases, one a line, as the normaliser writes them; each once.
+    """Keywords and phrases, one a line, as the normalizer writes them; each once.
 
     Raises:
-        DataError: no such file, not UTF-8, none in it, or one of which the normaliser leaves nothing.
+        DataError: no such file, not UTF-8, none in it, or one of which the normalizer leaves nothing.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); wanted keywords in UTF-8, one a line") from error
     found: dict[str, None] = {}
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(textfiles.lines(path), start=1):
         if not line.strip():
             continue
         keyword = normalizer(line)
         if not keyword:
-            raise DataError(f"{path}:{number}: normaliser {normalizer} leaves nothing of {line.strip()[:60]!r}; wanted a word")  # fmt: skip  # noqa: E501
+            raise DataError(f"{path}:{number}: normalizer {normalizer} leaves nothing of {line.strip()[:60]!r}; wanted a word")  # fmt: skip  # noqa: E501
         found[keyword] = None
     if not found:
         raise DataError(f"{path}: holds no keywords; wanted one a line")

@@ -1,4 +1,4 @@
-"""Error rates of a corpus, counted by jiwer after a named normaliser."""
+"""Error rates of a corpus, counted by jiwer after a named normalizer."""
 
 from __future__ import annotations
 
@@ -184,6 +184,17 @@ def rates_of(pairs: Sequence[Pair], normalizer: TextNormalizer) -> ErrorRates:
     )
 
 
+def damage(texts: Iterable[str | None], normalizer: TextNormalizer) -> str | None:
+    """What a normalizer takes from texts in a script whose marks it does not keep; None where it takes nothing."""
+    damaged = [word for text in texts if (word := normalizer.damaged(text or ""))]
+    if not damaged:
+        return None
+    return (
+        f"normalizer {normalizer} leaves out marks of {len(damaged)} references: {damaged[0]!r} becomes "
+        f"{normalizer(damaged[0])!r}, so errors in them are not counted; use basic for this script"
+    )
+
+
 def total(counts: Iterable[Counts]) -> Counts:
     """Their sum."""
     return sum(counts, start=Counts())
@@ -197,8 +208,8 @@ def _counts(chunks: Iterable[jiwer.AlignmentChunk]) -> Counts:
 
 
 def _nothing_left(references: Sequence[str], normalizer: TextNormalizer) -> str:
-    told = f"{len(references)} references hold no word after normaliser {normalizer}; there is nothing to measure"
+    told = f"{len(references)} references hold no word after normalizer {normalizer}; there is nothing to measure"
     full = next((text for text in references if text.strip()), None)
     if full is None:
         return told
-    return f"{told}: it leaves nothing of {full[:60]!r}; choose another normaliser"
+    return f"{told}: it leaves nothing of {full[:60]!r}; choose another normalizer"

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from speechxfer.data.columns import known_as
 from speechxfer.data.loading import read
-from speechxfer.data.manifest import Manifest, Utterance
+from speechxfer.data.manifest import Manifest
 from speechxfer.errors import ConfigError
 from speechxfer.evaluation.intervals import Intervals
 from speechxfer.evaluation.metrics import Counts, total
@@ -73,7 +74,7 @@ def check_columns(manifest: Manifest, columns: Sequence[str]) -> None:
     """
     known = _columns(manifest)
     for column in columns:
-        if column not in known:
+        if column not in known and known_as(column) not in known:
             where = manifest.path or "the manifest"
             raise ConfigError(f"--slice {column}: {where} has no such column; wanted one of: {', '.join(known)}")
 
@@ -116,11 +117,7 @@ def _values(manifest: Manifest, results: Sequence[Result], column: str, progress
     if column == "snr":
         with progress.task("estimating noise", len(manifest)) as advance:
             return [_advanced(advance, snr_db(read(utterance))) for utterance in manifest]
-    return [_known(utterance, column) for utterance in manifest]
-
-
-def _known(utterance: Utterance, column: str) -> str | None:
-    return utterance.label if column == "label" else utterance.speaker
+    return [utterance.value(column) for utterance in manifest]
 
 
 def _advanced(advance: Callable[[float], None], value: float | None) -> float | None:
@@ -132,7 +129,7 @@ def _names(column: str, values: Sequence[Any]) -> Callable[[Any], tuple[float, s
     """From a value to its place among the slices and what it is called."""
     numbers = {number for value in values if (number := _number(value)) is not None}
     numeric = bool(numbers) and all(value is None or _number(value) is not None for value in values)
-    if column in ("label", "speaker") or not numeric:
+    if known_as(column) in ("label", "speaker") or not numeric:
         return lambda value: (1.0, _NOTHING) if value is None else (0.0, str(value))
     edges = _BINS.get(column)
     if edges is None and len(numbers) > _MOST_VALUES:

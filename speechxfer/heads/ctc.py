@@ -129,5 +129,5 @@ class CTCHead(Head):
         return {
             "kind": self.kind,
             "vocabulary": self.vocabulary.to_dict(),
-            "normalizer": {"name": self.normalizer.name, "version": self.normalizer.version},
+            "normalizer": self.normalizer.to_dict(),
         }

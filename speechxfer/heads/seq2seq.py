@@ -329,7 +329,7 @@ class WhisperSeq2SeqHead(Head):
         """Everything but the tokenizer, which has a file of its own."""
         return {
             "kind": self.kind,
-            "normalizer": {"name": self.normalizer.name, "version": self.normalizer.version},
+            "normalizer": self.normalizer.to_dict(),
             "language": self.language, "task": self.task_token, "attend_everything": self.attend_everything,
             "timestamp_share": self.timestamp_share, "label_smoothing": self.label_smoothing,
             "untouched": self.untouched, "beams": self.search.beams,
@@ -342,10 +342,10 @@ class WhisperSeq2SeqHead(Head):
         """The inverse of `describe`, with random weights.
 
         Raises:
-            CheckpointError: there is no tokenizer.
+            CheckpointError: there is no tokenizer, or a normalizer that is not known here.
         """
         options = {name: value for name, value in description.items() if name not in ("kind", "normalizer")}
-        normalizer = TextNormalizer(description["normalizer"]["name"])
+        normalizer = TextNormalizer.restore(description["normalizer"])
         whole = WhisperConfig(**config)
         return cls(whole, WhisperTokens.read(checkpoint, whole.vocab_size), normalizer, **options)
 

@@ -91,7 +91,10 @@ def _adapt(job: Job, *, resume: bool, overwrite: bool = False) -> tuple[Run, dic
     manifests = job.manifests()
     if world.is_main and not resume:
         # Too few frames for a text are told below, by the encoder's own count.
-        say_errors(manifests, Limits(normalizer=config.text.new_head_normalizer, frame_rate=None), job.progress)
+        limits = Limits(
+            normalizer=config.text.new_head_normalizer, scoring_normalizer=job.normalizer.name, frame_rate=None
+        )
+        say_errors(manifests, limits, job.progress)
     start = starting_point(config, find(config.model), manifests["train"], job.progress)
     check(start.model, manifests, ignore_unknown=config.text.ignore_unknown, progress=job.progress)
     start.plan.apply(start.model, 0)

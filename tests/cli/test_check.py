@@ -47,7 +47,7 @@ def test_errors_are_exit_status_1_and_warnings_are_not(train: Path) -> None:
 
 
 def test_many_of_a_kind_are_shortened(train: Path) -> None:
-    train.write_text("".join(f'{{"audio": "gone{number}.wav"}}\n' for number in range(14)))
+    train.write_text("".join(f'{{"audio": "gone{number}.wav", "text": "go {number}"}}\n' for number in range(14)))
     status, lines, _ = run(train, "--quick")
     assert (status, len(lines)) == (1, 12)
     assert lines[10] == f"{train}: … and 4 more [missing]"
@@ -59,7 +59,7 @@ def test_fix(train: Path) -> None:
     before = train.read_bytes()
     status, lines, _ = run(train, "--fix")
     assert status == 1
-    assert lines[-2].endswith("train.clean.jsonl: 3 lines, 0 of them with mended text, 1 in train.quarantine.jsonl")
+    assert lines[-2].endswith("train.clean.jsonl: 3 lines, 0 of them with repaired text, 1 in train.quarantine.jsonl")
     assert train.read_bytes() == before
     assert run(train.with_name("train.clean.jsonl"))[0] == 0
     status, _, error = run(train, "--fix")

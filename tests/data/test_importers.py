@@ -54,10 +54,29 @@ def test_kaldi_with_segments(kaldi: Path, tmp_path: Path) -> None:
     assert [(one.text, one.start, one.duration) for one in again] == [("one", 0.5, 1.25), ("two", 2.0, None)]
 
 
+def test_kaldi_with_any_white_space(kaldi: Path) -> None:
+    write(kaldi, wav_scp=f"u1\t{kaldi / 'c.wav'}\nu2 \t c.wav\n", utt2spk="u1\tann\n")
+    (kaldi / "text").write_text("u1\tone two\nu2   three\n")
+    assert [(one.text, one.speaker, one.path.name) for one in from_kaldi(kaldi)] == [
+        ("one two", "ann", "c.wav"),
+        ("three", None, "c.wav"),
+    ]
+
+
+@pytest.mark.parametrize("command", ["cat {} |", "flac -c -d -s {} |", "/usr/bin/flac -cd '{}' |", " cat {}|"])
+def test_commands_of_kaldi_that_only_print_a_file(kaldi: Path, command: str) -> None:
+    write(kaldi, wav_scp=f"u1 {command.format(kaldi / 'c.wav')}\n")
+    assert from_kaldi(kaldi)[0].path == kaldi / "c.wav"
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [
         ({"wav_scp": "r1 sph2pipe -f wav a.sph |\n"}, r"wav\.scp:1: .* is a command"),
+        ({"wav_scp": "r1 sph2pipe -c 1 a.sph |\n"}, r"a command; run it once .*, or name a\.sph itself if the command"),
+        ({"wav_scp": "r1 sox a.wav -t wav - remix 2 |\n"}, r"wav\.scp:1: .* is a command"),
+        ({"wav_scp": "r1 cat 'a.wav |\n"}, r"wav\.scp:1: .* is a command"),
+        ({"wav_scp": "r1 a.wav\nr1 b.wav\n"}, r"wav\.scp:2: r1 is there for a second time, after .*wav\.scp:1"),
         ({"wav_scp": "r1 raw.ark:1234\n"}, r"wav\.scp:1: .* is a place in an archive"),
         ({"wav_scp": "r1\n"}, r"wav\.scp:1: 'r1' has one column"),
         ({"text": "u9 hello\n"}, r"text:1: u9 is in neither segments nor wav\.scp"),
@@ -165,6 +184,64 @@ def test_huggingface(tmp_path: Path) -> None:
     assert first.extra == {"age": 3, "original_path": "p"}
     assert soundfile.info(first.path).frames == 1600
     assert (second.path, second.text, second.label) == (tmp_path / "kept/b.wav", None, "no")
+
+
+class Classes:
+    """As much of `datasets.ClassLabel` as is used."""
+
+    def int2str(self, number: int) -> str:
+        if not 0 <= number < 2:
+            raise ValueError(f"Invalid integer class label {number}")
+        return ("dog", "cat ")[number]
+
+
+def kinds_of_lists() -> list[Any]:
+    return [SimpleNamespace(feature=Classes()), [Classes()]]
+
+
+@pytest.mark.parametrize("kind", kinds_of_lists())
+def test_several_classes_of_the_hub(hub: dict[str, Any], tmp_path: Path, kind: Any) -> None:
+    rows = [
+        {
+            "audio": {"bytes": b"RIFF", "path": None},
+            "labels": labels,
+            "gender": gender,
+            "score": score,
+            "tags": ["a", 1],
+        }
+        for labels, gender, score in (([0], 0, 0.5), ([0, 1], 1, float("nan")), ([], -1, 1.0), (None, None, None))
+    ]
+    features = {"audio": Audio(), "labels": kind, "gender": Classes(), "score": None, "tags": None}
+    hub["me/corpus"] = DataSet(features, rows)
+    output = tmp_path / "o.jsonl"
+    read_corpus("huggingface", "me/corpus", beside=output).write(output)
+    made = Manifest.read(output)
+    assert [one.label for one in made] == ["dog", "dog|cat", "", None]
+    assert [dict(one.extra) for one in made] == [
+        {"gender": "dog", "score": 0.5, "tags": ["a", 1]},
+        {"gender": "cat", "tags": ["a", 1]},
+        {"score": 1.0, "tags": ["a", 1]},
+        {"tags": ["a", 1]},
+    ]
+
+
+@pytest.mark.parametrize(("number", "label"), [(-1, None), (1, "cat")])
+def test_a_class_of_the_hub(hub: dict[str, Any], tmp_path: Path, number: int, label: str | None) -> None:
+    row = {"audio": {"bytes": b"RIFF", "path": None}, "label": number}
+    hub["me/corpus"] = DataSet({"audio": Audio(), "label": Classes()}, [row])
+    (made,) = read_corpus("huggingface", "me/corpus", beside=tmp_path / "o.jsonl")
+    assert made.label == label
+
+
+def test_rows_of_the_hub_that_cannot_be_used(hub: dict[str, Any], tmp_path: Path) -> None:
+    features = {"audio": Audio(), "label": Classes()}
+    for row, message in (
+        ({"audio": {"bytes": b"RIFF", "path": None}, "label": 7}, "row 0: label is 7, which stands for no class"),
+        ({"audio": None, "label": 0}, "row 0: neither bytes nor a file of sound"),
+    ):
+        hub["me/corpus"] = DataSet(features, [row])
+        with pytest.raises(DataError, match=message):
+            read_corpus("huggingface", "me/corpus", beside=tmp_path / "o.jsonl")
 
 
 @pytest.mark.usefixtures("hub")

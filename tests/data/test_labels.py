@@ -76,3 +76,9 @@ def test_many_known_classes_do_not_drown_the_message() -> None:
 def test_names_are_different() -> None:
     with pytest.raises(CheckpointError, match="different names"):
         ClassLabels(["a", "b", "a"])
+
+
+def test_classes_of_a_checkpoint_are_known_without_spaces_around_them() -> None:
+    labels = ClassLabels(["yes ", "cafe\u0301"])
+    assert [labels.numbers(one) for one in manifest(["yes", "caf\u00e9", "yes "])] == [[0], [1], [0]]
+    assert ClassLabels(["a ", "a"]).numbers(manifest(["a"])[0]) == [1]

@@ -15,14 +15,14 @@ import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from speechxfer.data import columns
 from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.errors import AudioError, ConfigError, DataError, StorageError
 
-RESERVED = {"audio", "audio_filepath", "path", "text", "sentence", "label", "start", "offset", "duration"}
-RESERVED |= {"speaker", "client_id"}
+RESERVED = columns.RESERVED.union(*columns.OTHER_NAMES.values())
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-cells = texts.filter(bool)
+cells = texts.filter(str.strip)
 seconds = st.floats(min_value=1e-3, max_value=1e6)
 names = st.sampled_from(["a.wav", "b c/é.flac", 'q"uote,.wav', "deep/er/x.mp3"])
 json_values = st.recursive(
@@ -32,6 +32,16 @@ json_values = st.recursive(
 )
 
 
+def as_name(text: str | None) -> str | None:
+    """A label or speaker as it is read again."""
+    name = columns.plain_name(text or "")
+    return None if text is None or name.startswith("[") or name in columns.MISSING_NAMES else name
+
+
+def is_free(name: str) -> bool:
+    return bool(name) and columns.plain(name) not in RESERVED
+
+
 def utterances(text: st.SearchStrategy[str], value: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Utterance]]:
     optional = text | st.none()
     one = st.builds(
@@ -39,11 +49,13 @@ def utterances(text: st.SearchStrategy[str], value: st.SearchStrategy[Any]) -> s
         audio=names,
         path=st.just(Path()),
         text=optional,
-        label=optional,
-        speaker=optional,
+        label=optional.map(as_name),
+        speaker=optional.map(as_name),
         start=st.just(0.0) | seconds,
         duration=seconds | st.none(),
-        extra=st.dictionaries(text.filter(lambda name: name not in RESERVED), value, max_size=3),
+        extra=st.dictionaries(
+            text.map(str.strip).filter(is_free), value.filter(lambda one: one is not None), max_size=3
+        ),
     )
     return st.lists(one, min_size=1, max_size=4)
 
@@ -162,18 +174,25 @@ GOOD = '{"audio": "a.wav"}\n'
     [
         ("m.jsonl", GOOD + "{oops", "m.jsonl:2: not JSON"),
         ("m.jsonl", GOOD + "[" * 100_000, "m.jsonl:2: not JSON"),
-        ("m.json", '[{"audio": "a.wav"}]', "m.json:1: a JSON list, no object; wanted one object a line"),
+        ("m.jsonl", GOOD + '[{"audio": "a.wav"}]', "m.jsonl:2: a JSON list, no object; wanted one object a line"),
+        ("m.json", '[{"audio": "a.wav"},\n 3]', "m.json:2: a JSON int, no object; wanted one object a line"),
+        ("m.json", '[{"audio": "a.wav"},', "m.json: a JSON list that cannot be read (it does not end"),
+        ("m.json", '[{"audio": "a.wav"}] [', "m.json: a JSON list that cannot be read (more than one list)"),
+        ("m.jsonl", '{"audio": "a", "text": "x", "text": "y"}', "m.jsonl:1: not JSON (the key 'text' is there twice)"),
         ("m.jsonl", GOOD + '\n{"text": "yes"}', "m.jsonl:3: no audio among the columns text; wanted audio or audio_"),
         ("m.jsonl", '{"audio": ""}', "m.jsonl:1: audio is empty"),
         ("m.jsonl", '{"audio": 5}', 'm.jsonl:1: audio is 5; wanted a string; quote it: "5"'),
         ("m.jsonl", '{"audio": ["a.wav"]}', 'm.jsonl:1: audio is ["a.wav"]; wanted a string'),
         ("m.jsonl", '{"audio": "a", "text": 12}', 'm.jsonl:1: text is 12; wanted a string; quote it: "12"'),
         ("m.jsonl", '{"audio": "a", "text": true}', "m.jsonl:1: text is true; wanted a string"),
-        ("m.jsonl", '{"audio": "a", "start": "1"}', 'm.jsonl:1: start is "1"; wanted a number of seconds, at least 0'),
+        (
+            "m.jsonl",
+            '{"audio": "a", "start": "1 s"}',
+            'm.jsonl:1: start is "1 s"; wanted a number of seconds, at least',
+        ),
         ("m.jsonl", '{"audio": "a", "offset": -1}', "m.jsonl:1: offset is -1; wanted a number of seconds, at least 0"),
         ("m.jsonl", '{"audio": "a", "start": true}', "m.jsonl:1: start is true"),
         ("m.jsonl", '{"audio": "a", "duration": 0}', "m.jsonl:1: duration is 0; wanted a number of seconds, more"),
-        ("m.jsonl", '{"audio": "a", "duration": NaN}', "m.jsonl:1: duration is NaN"),
         ("m.jsonl", '{"audio": "a", "duration": Infinity}', "m.jsonl:1: duration is Infinity"),
         ("m.jsonl", '{"audio": "a", "duration": 1' + "0" * 400 + "}", "m.jsonl:1: duration is 1000"),
         ("m.jsonl", '{"audio": "a", "path": "b"}', "m.jsonl:1: audio and path both mean the audio"),
@@ -182,12 +201,11 @@ GOOD = '{"audio": "a.wav"}\n'
         ("m.jsonl", " \n\n", "m.jsonl: holds no utterances"),
         ("m.csv", "", "m.csv: holds no utterances"),
         ("m.csv", "audio,text\n", "m.csv: holds no utterances"),
-        ("m.csv", "file,text\na.wav,yes\n", "m.csv:2: no audio among the columns file, text; wanted audio or audio_"),
+        ("m.csv", "sound,text\na.wav,yes\n", "m.csv:2: no audio among the columns sound, text; wanted audio or audio_"),
         ("m.csv", "audio,text\na.wav,yes,no\n", "m.csv:2: number of cells is 3; wanted 2"),
         ("m.csv", "audio,text\n\na.wav\n", "m.csv:3: number of cells is 1; wanted 2"),
         ("m.csv", "audio,text,text\na,b,c\n", "m.csv:1: two columns are called 'text'"),
         ("m.csv", "audio,duration\na.wav,long\n", 'm.csv:2: duration is "long"; wanted a number of seconds'),
-        ("m.csv", "audio,duration\na.wav,nan\n", "m.csv:2: duration is NaN"),
         ("m.csv", 'audio,text\na.wav,x\nb.wav,"open\nc.wav,y\n', "m.csv:3: not CSV"),
         ("m.csv", b"audio,text\na.wav,\xff\n", r"m.csv:2: not UTF-8 (b'\xff')"),
         ("m.tsv", "path\tsentence\na.mp3 yes\n", "m.tsv:2: number of cells is 1; wanted 2"),
@@ -273,6 +291,30 @@ def test_check_files(written: Written, tmp_path: Path) -> None:
     assert "(+2 more)" in message
 
 
+def test_files_by_the_names_of_other_systems(written: Written, tmp_path: Path) -> None:
+    written("my clips/a.wav", "")
+    written("caf\u00e9.wav", "")
+    written("deep/cafe\u0301.wav", "")
+    rows = ["my clips\\a.wav", ".\\my clips\\a.wav", "cafe\u0301.wav", "deep/caf\u00e9.wav", "C:\\gone.wav"]
+    manifest = Manifest.read(written("m.jsonl", "\n".join(json.dumps({"audio": one}) for one in rows)))
+    manifest[:-1].check_files()
+    assert not manifest[-1].path.exists()
+    manifest[:-1].write(tmp_path / "o/m.csv")
+    Manifest.read(tmp_path / "o/m.csv").check_files()
+
+
+def test_a_pointer_of_git_lfs_is_no_audio(written: Written) -> None:
+    written("a.wav", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(DataError, match=r"m\.jsonl:1: .*a\.wav is a pointer of Git LFS.*`git lfs pull`"):
+        Manifest.read(written("m.jsonl", GOOD)).check_files()
+
+
+def test_a_name_that_no_file_can_have_is_missing(written: Written) -> None:
+    name = "x" * 5000 + ".wav"
+    with pytest.raises(DataError, match="no such file"):
+        Manifest.read(written("m.jsonl", json.dumps({"audio": name}))).check_files()
+
+
 # Folders
 
 
@@ -311,7 +353,7 @@ def test_folders_that_cannot_be_used(written: Written, tmp_path: Path) -> None:
         Manifest.from_folder(tmp_path / "nowhere")
     written("a.wav", "")
     written("a.txt", b"caf\xe9")
-    with pytest.raises(DataError, match=r"a\.txt: cannot be read .* wanted a transcript in UTF-8"):
+    with pytest.raises(DataError, match=r"a\.txt:1: not UTF-8 .*save the file as UTF-8"):
         Manifest.from_folder(tmp_path)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 import soxr
+from hypothesis import given
+from hypothesis import strategies as st
 
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.preflight import KINDS, Finding, Limits, Report, Split, check, cleaning, say_errors, writing
@@ -63,6 +67,16 @@ def corpus(tmp_path: Path) -> Corpus:
 def other(tmp_path: Path) -> Corpus:
     (tmp_path / "other").mkdir()
     return Corpus(tmp_path / "other")
+
+
+class Hearing(Progress):
+    """What is reported before a run."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, message: str) -> None:
+        self.lines.append(message)
 
 
 def look(*paths: Path, quick: bool = False, **limits: Any) -> Report:
@@ -168,8 +182,11 @@ def test_lines_that_are_no_utterances(corpus: Corpus) -> None:
     assert report.lines == {str(corpus.folder / "train.jsonl"): 2}
     path = corpus.write()
     path.write_text(path.read_text() + "{")
-    with pytest.raises(DataError, match=r"train\.jsonl:4: not JSON"):
-        look(path)
+    report = look(path)
+    assert told(report) == {("line", 2), ("line", 4)}
+    assert cleaning.clean(path, report.findings) == (2, 0, 2)
+    *_, last = cleaning.outputs(path)[1].read_text().splitlines()
+    assert json.loads(last)["quarantine_text"] == "{"
 
 
 @pytest.mark.parametrize(
@@ -180,17 +197,21 @@ def test_lines_that_are_no_utterances(corpus: Corpus) -> None:
         ("ba\u200b ki", "unicode"),
         ("ba \x07 ki", "unicode"),
         ("caf\u00c3\u00a9 ba", "unicode"),
-        ("ba \ufffd ki", "unicode"),
+        ("ba \ufffd ki", "unreadable-character"),
+        ("ba \ue000 ki", "unreadable-character"),
         ("Дом и café, 日本語のテキスト", None),
         ("naïve façade œuvre ß", None),
+        ("CAF\u00c9\u00bb", None),
+        ("\u00c5\u00a1koda", "unicode"),
         ("می\u200cخواهم", None),  # noqa: RUF001
         ("क्\u200dष", None),
     ],
 )
 def test_suspicious_characters(text: str, kind: str | None) -> None:
-    assert [found for found, _ in writing.faults(text)] == ([kind] if kind else [])
+    mixed = ["mixed-scripts"] * (writing.mixture(text) is not None)
+    assert [*(found for found, _ in writing.faults(text)), *mixed] == ([kind] if kind else [])
     if kind == "unicode":
-        assert list(writing.faults(writing.mended(text))) == []
+        assert list(writing.faults(writing.repaired(text))) == []
 
 
 @pytest.mark.parametrize("text", ["", "  ", "…?!"])
@@ -344,13 +365,6 @@ def test_progress_is_told_of_every_line(corpus: Corpus) -> None:
 
 
 def test_the_quick_form_says_errors_only(corpus: Corpus, other: Corpus) -> None:
-    class Hearing(Progress):
-        def __init__(self) -> None:
-            self.lines: list[str] = []
-
-        def say(self, message: str) -> None:
-            self.lines.append(message)
-
     for _ in range(8):
         corpus.add(text="ba\u200bki")
         (corpus.folder / corpus.rows[-1]["audio"]).write_bytes(b"x")
@@ -393,6 +407,144 @@ def test_a_table_stays_one(corpus: Corpus) -> None:
     path.write_text(f"path,sentence,votes\n{names[0]},cafe\u0301,3\n{names[1]}.gone,b,\n")
     assert cleaning.clean(path, look(path).findings) == (1, 1, 1)
     assert (corpus.folder / "t.clean.csv").read_text() == f"path,sentence,votes\n{names[0]},café,3\n"
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        # Persian with a Latin word in it: a non-joiner inside a word, and one before a space.
+        ("iPhone \u0645\u06cc\u200c\u06a9\u0646\u0645\u200c !", "iPhone \u0645\u06cc\u200c\u06a9\u0646\u0645 !"),
+        ("\u0dc1\u0dca\u200d\u0dbb\u0dd3 \u00ad", "\u0dc1\u0dca\u200d\u0dbb\u0dd3"),
+        ("\u0d05\u0d35\u0d28\u0d4d\u200d\u200e", "\u0d05\u0d35\u0d28\u0d4d\u200d"),
+        ("\u1780\u17b6\u200b\u1780\u17b6 a\u200bb", "\u1780\u17b6\u200b\u1780\u17b6 ab"),
+        (
+            "\U0001f469\u200d\U0001f680 \u2764\ufe0f\u200d\U0001f525 a\u200db",
+            "\U0001f469\u200d\U0001f680 \u2764\ufe0f\u200d\U0001f525 ab",
+        ),
+        ("caf\ufffd \ue000\u00ad", "caf\ufffd \ue000"),  # a letter that was lost is not there again without its mark
+        ("\u1820\u202f\u1824\u200e", "\u1820\u202f\u1824"),
+        ("one\u2028two\x07", "one two"),
+        ("\u0936\u093f\u0915\u094d\u0937\u093e\u200f", "\u0936\u093f\u0915\u094d\u0937\u093e"),
+    ],
+)
+def test_a_repair_removes_nothing_that_a_text_needs(written: str, kept: str) -> None:
+    assert writing.repaired(written) == kept
+    assert writing.repaired(kept) == kept
+    assert "unicode" not in {kind for kind, _ in writing.faults(kept)}
+
+
+@given(st.text())
+def test_a_repair_takes_no_letter_away(text: str) -> None:
+    repaired = writing.repaired(text)
+    found = " ".join(what for one in (text, repaired) for _, what in writing.faults(one))
+    if "Latin-1" in found:  # then all of the text is another one
+        return
+    assert writing.repaired(repaired) == repaired
+    if "in two pieces" not in found:
+        letters = [one for one in text if unicodedata.category(one)[0] in "LMNPS"]
+        assert [one for one in repaired if unicodedata.category(one)[0] in "LMNPS"] == letters
+
+
+OMEGA = "k\u03c9"  # of a Latin alphabet that has taken the letter over
+
+
+def test_a_language_that_mixes_alphabets_is_said_once_and_a_slip_by_its_line(corpus: Corpus) -> None:
+    for number in range(40):
+        corpus.add(text=f"ba {('ki', OMEGA)[number % 2]} {SYLLABLES[number % 10]} {number}")
+    slip = corpus.add(text="ba d\u0435 ki")
+    found = [finding for finding in look(corpus.write(), quick=True).findings if finding.kind == "mixed-scripts"]
+    assert [len(finding.lines) for finding in sorted(found, key=lambda one: len(one.lines))] == [1, 20]
+    assert found[0].line == slip or found[1].line == slip
+    assert any("20 of 41 lines have words like" in finding.what and "\u03c9 (20)" in finding.what for finding in found)
+
+
+@pytest.mark.parametrize("text", ["IP-\u0430\u0434\u0440\u0435\u0441", "\u03b2-carotene", "SMS'\u043a\u0430"])
+def test_parts_of_a_word_may_be_of_different_alphabets(text: str) -> None:
+    assert writing.mixture(text) is None
+
+
+def test_a_manifest_without_any_text_is_a_finding(corpus: Corpus) -> None:
+    for _ in range(2):
+        corpus.add(text=None, words="ba")
+    (finding,) = look(corpus.write(), quick=True).findings
+    assert (finding.kind, finding.severity, finding.lines) == ("no-text", "error", ())
+    assert "columns without a meaning here: words" in finding.what
+
+
+def test_classes_whose_names_differ_in_case(corpus: Corpus, other: Corpus) -> None:
+    for label in ("yes", "yes ", "Yes", "no"):
+        corpus.add(label=label, text=None)
+    other.seed = 100
+    other.add(label="NO", text=None)
+    found = {finding.kind: finding for finding in look(corpus.write(), other.write("test"), quick=True).findings}
+    assert found.keys() == {"label-spelling", "unknown-label"}
+    assert "'yes' (2 lines), 'Yes' (1 lines)" in found["label-spelling"].what
+    assert found["label-spelling"].lines == (3,)
+    assert "no training utterance is labelled 'NO', but 'no'" in found["unknown-label"].what
+
+
+def test_words_that_stand_for_nothing_are_said_once(corpus: Corpus) -> None:
+    for text in ("nan", "None", "ba ki", "nan nan"):
+        corpus.add(text=text)
+    (finding,) = look(corpus.write(), quick=True).findings
+    assert (finding.kind, finding.severity, finding.lines) == ("stand-in", "note", (1, 2))
+
+
+def test_columns_that_choose_no_part_of_the_audio(corpus: Corpus) -> None:
+    corpus.add(start_time=0.1, channel=1)
+    (finding,) = look(corpus.write(), quick=True).findings
+    assert finding.kind == "unused-column"
+    assert "channel, start_time" in finding.what
+
+
+def test_languages_are_known_by_code_and_by_name(corpus: Corpus) -> None:
+    for language in ("Italian", "IT", "it-IT", None, "Klingon", "Klingon"):
+        corpus.add(language=language)
+    (finding,) = look(corpus.write(), quick=True).findings
+    assert (finding.kind, finding.lines) == ("language", (5, 6))
+    assert "2 of 6 lines name a language that is not known: 'Klingon' (2)" in finding.what
+
+
+def test_labels_of_several_classes(corpus: Corpus) -> None:
+    for label in ("dog", ["dog", "cat"], "cat"):
+        corpus.add(label=label, text=None)
+    (finding,) = look(corpus.write(), quick=True).findings
+    assert (finding.kind, finding.severity, finding.lines) == ("several-classes", "note", (2,))
+
+
+def test_capitals_of_turkish(corpus: Corpus) -> None:
+    corpus.add(text="\u0130zmir ba ki lo mu na")
+    corpus.add(text="Isp ba ki lo mu na po")
+    (finding,) = look(corpus.write(), quick=True).findings
+    assert (finding.kind, finding.lines) == ("turkish", (2,))
+    assert look(corpus.write(), quick=True, normalizer="basic-turkish").findings == []
+
+
+@pytest.mark.parametrize("limits", [{"normalizer": "whisper-basic"}, {"scoring_normalizer": "whisper-basic"}])
+def test_a_normalizer_that_takes_a_script_apart(corpus: Corpus, limits: dict[str, str]) -> None:
+    for _ in range(2):
+        corpus.add(text="\u0939\u093f\u0928\u094d\u0926\u0940 \u0915\u0940")
+    hearing = Hearing()
+    report = say_errors({"train": Manifest.read(corpus.write())}, Limits(**limits), hearing)
+    (finding,) = [one for one in report.findings if one.kind == "normalizer"]
+    assert finding.lines == (1, 2)
+    assert "without its marks" in hearing.lines[0]
+
+
+@pytest.mark.parametrize("name", ["m.csv", "m.tsv", "m.json"])
+def test_a_cleaned_manifest_reads_as_the_old_one(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "m.csv":
+        path.write_text("File Name;Text;Start;Label;;note\na.wav;one;0,25;['x'];;\nb.wav;two;1;;;\n", encoding="utf-16")
+    elif name == "m.tsv":
+        path.write_text('path\tsentence\tage\na.wav\t"one"\t\nb.wav\ttwo\t7\n')
+    else:
+        path.write_text('[{"audio": "a.wav", "text": null, "x": NaN},\n {"wav": "b.wav", "labels": ["a", "b"]}]')
+    cleaning.clean(path, [])
+    first, second = Manifest.read(path), Manifest.read(cleaning.outputs(path)[0])
+    assert [dataclasses.replace(one, origin="") for one in first] == [
+        dataclasses.replace(one, origin="") for one in second
+    ]
 
 
 def test_every_kind_says_what_to_do() -> None:

@@ -104,3 +104,10 @@ def test_what_cannot_be_split() -> None:
     for shares in ({"dev": 0.0, "test": 0.0}, {"dev": 0.6, "test": 0.5}, {"dev": -0.1}, {"test": float("nan")}):
         with pytest.raises(ConfigError, match="leave some for train"):
             split(by_speakers(20, 2), **shares)
+
+
+@pytest.mark.parametrize("name", ["client_id", "Speaker ID"])
+def test_the_speaker_by_another_name(name: str) -> None:
+    parts = split(by_speakers(20, 5), by=name)
+    speakers = [{one.speaker for one in part} for part in parts.values()]
+    assert sum(map(len, speakers)) == len(set().union(*speakers)) == 20

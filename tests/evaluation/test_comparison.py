@@ -13,7 +13,7 @@ from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Classification, Hypothesis
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.evaluation.comparison import Comparison, compare_systems
-from speechxfer.evaluation.hypotheses import Hypotheses, read_hypotheses, write_hypotheses
+from speechxfer.evaluation.hypotheses import Hypotheses, read_hypotheses, write_hypotheses, wrong_label
 from speechxfer.evaluation.results import compare
 
 BASIC = TextNormalizer("basic")
@@ -117,9 +117,19 @@ def test_hypotheses_for_other_utterances_are_told(tmp_path: Path) -> None:
         read_hypotheses(path, manifest(["one two", "tree", *TEXTS[2:]]))
 
 
-def test_a_start_that_is_no_number_is_another_utterance(tmp_path: Path) -> None:
+def test_a_table_of_hypotheses_with_empty_cells(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("audio;start;reference;hypothesis\n0.wav;0,0;one;\n0.wav;1,0;;two\n")
+    assert read_hypotheses(tmp_path / "a.csv", manifest(["one", "two"])).texts == ("", "two")
+
+
+def test_classes_are_the_same_in_any_order_and_spacing() -> None:
+    assert not wrong_label("wind | rain", "rain|wind")
+    assert wrong_label("wind", "rain|wind")
+
+
+def test_a_start_that_is_no_number_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"audio": "0.wav", "start": "late", "hypothesis": "one"}\n')
-    with pytest.raises(DataError, match="1 are of other utterances"):
+    with pytest.raises(DataError, match=r'a.jsonl:1: start is "late"; wanted a number of seconds'):
         read_hypotheses(tmp_path / "a.jsonl", manifest(["one"]))
 
 

@@ -56,24 +56,26 @@ def test_both_sides_count_the_same_words_right(texts: list[tuple[str, str]], key
     assert same.said == same.written == same.right
 
 
-def test_keywords_are_read_as_the_normaliser_writes_them(tmp_path: Path) -> None:
+def test_keywords_are_read_as_the_normalizer_writes_them(tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("\ufeffNew York\n\n new  york!\nO'Brien\n", encoding="utf-8")
     assert read_keywords(tmp_path / "words.txt", BASIC) == ["new york", "o'brien"]
+    (tmp_path / "words.txt").write_text("anna\nbob", encoding="utf-16")
+    assert read_keywords(tmp_path / "words.txt", BASIC) == ["anna", "bob"]
 
 
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"anna\n?!\n", r"words.txt:2: normaliser basic/1 leaves nothing of '\?!'"),
+        (b"anna\n?!\n", r"words.txt:2: normalizer basic/2 leaves nothing of '\?!'"),
         (b"\n \n", "words.txt: holds no keywords"),
-        (b"\xff\xfe", "words.txt: cannot be read"),
+        (b"anna\n\xff\xfe", "words.txt:2: not UTF-8"),
     ],
 )
 def test_bad_keywords_are_told(tmp_path: Path, content: bytes, told: str) -> None:
     (tmp_path / "words.txt").write_bytes(content)
     with pytest.raises(DataError, match=told):
         read_keywords(tmp_path / "words.txt", BASIC)
-    with pytest.raises(DataError, match=r"none.txt: cannot be read"):
+    with pytest.raises(DataError, match=r"none.txt: no such file"):
         read_keywords(tmp_path / "none.txt", BASIC)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from speechxfer.data.text import TextNormalizer
 from speechxfer.errors import DataError
-from speechxfer.evaluation.metrics import Counts, align, error_rates, rates_of, total
+from speechxfer.evaluation.metrics import Counts, align, damage, error_rates, rates_of, total
 
 BASIC = TextNormalizer("basic")
 TEXT = st.lists(st.sampled_from(["a", "b", "cc", "d", "e"]), max_size=7).map(" ".join)
@@ -29,7 +29,7 @@ def test_errors_are_counted_over_the_corpus_not_averaged() -> None:
     rates = error_rates(["a b c d e f g h", "x"], ["a b c d e f g h", "y"], BASIC)
     assert rates.wer == pytest.approx(1 / 9)  # the mean of the utterances' rates would be 1/2
     assert (rates.words, rates.utterances, rates.substitutions) == (9, 2, 1)
-    assert rates.normalizer == "basic/1"
+    assert rates.normalizer == "basic/2"
 
 
 def test_kinds_of_errors() -> None:
@@ -93,14 +93,14 @@ def test_silence_for_everything_is_an_error_of_one() -> None:
 
 
 def test_nothing_to_measure_is_no_division_by_zero() -> None:
-    with pytest.raises(DataError, match="2 references hold no word after normaliser basic/1; there is nothing"):
+    with pytest.raises(DataError, match="2 references hold no word after normalizer basic/2; there is nothing"):
         error_rates(["", " "], ["a", "b"], BASIC)
     with pytest.raises(DataError, match="0 references hold no word"):
         error_rates([], [], BASIC)
 
 
-def test_a_normaliser_that_leaves_nothing_is_told_with_what_it_took() -> None:
-    with pytest.raises(DataError, match=r"it leaves nothing of '\?!'; choose another normaliser"):
+def test_a_normalizer_that_leaves_nothing_is_told_with_what_it_took() -> None:
+    with pytest.raises(DataError, match=r"it leaves nothing of '\?!'; choose another normalizer"):
         error_rates(["?!", "..."], ["a", "b"], BASIC)
 
 
@@ -125,3 +125,11 @@ def test_words_decide_between_models_or_characters_while_hardly_a_word_is_right(
     close = error_rates(["one two three four five six seven eight nine ten eleven"], ["ono twe thre fou fiv si seve eigt nin te eleve"], BASIC)  # fmt: skip  # noqa: E501
     assert lucky.wer < close.wer
     assert close.rank < lucky.rank
+
+
+def test_references_whose_marks_a_normalizer_drops_are_counted() -> None:
+    hindi = "\u0939\u093f\u0928\u094d\u0926\u0940"
+    told = damage([hindi, None, "caf\u00e9", f"a {hindi}"], TextNormalizer("whisper-basic"))
+    assert told is not None
+    assert told.startswith(f"normalizer whisper-basic/1 leaves out marks of 2 references: '{hindi}' becomes ")
+    assert damage([hindi], TextNormalizer("basic")) is None

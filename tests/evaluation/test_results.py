@@ -32,9 +32,9 @@ def test_a_figure_comes_with_its_interval_and_how_that_was_made() -> None:
     evaluation = evaluated(["a b c", "d e", "f", "g h", "i"] * 4, ["a b x", "d e", "f", "g", "i"] * 4)
     low, high = evaluation.intervals.bounds["wer"]
     assert str(evaluation).startswith(f"WER 0.222 [{low:.3f}, {high:.3f}]  CER ")
-    assert str(evaluation).endswith("(36 words: 4 substituted, 4 deleted, 0 inserted; 20 utterances; basic/1)")
+    assert str(evaluation).endswith("(36 words: 4 substituted, 4 deleted, 0 inserted; 20 utterances; basic/2)")
     found = json.loads(json.dumps(evaluation.to_dict(1)))
-    assert (found["wer"], found["normalizer"]) == (evaluation.rates.wer, "basic/1")
+    assert (found["wer"], found["normalizer"]) == (evaluation.rates.wer, "basic/2")
     assert found["intervals"]["bounds"]["wer"] == [low, high]
     assert (found["intervals"]["unit"], found["intervals"]["count"]) == ("utterance", 20)
     assert [worst["audio"] for worst in found["worst"]] == ["0.wav"]

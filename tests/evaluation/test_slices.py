@@ -134,3 +134,8 @@ def test_slices_by_estimated_noise(tmp_path: Path) -> None:
     data = Manifest.read(tmp_path / "test.jsonl")
     evaluation = compare(data, [Hypothesis(text) for text in ("x y", "a b", "a x")], TextNormalizer())
     assert found(evaluation, "snr") == {"0 to < 10 dB": (1, 1.0), "20 to < 30 dB": (2, 0.25)}
+
+
+def test_the_speaker_by_another_name() -> None:
+    evaluation = evaluated([("a", "a", {}), ("a", "b", {})], speaker="ann")
+    assert found(evaluation, "client_id") == found(evaluation, "speaker") == {"ann": (2, 0.5)}

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 import torch
 from hypothesis import given
@@ -9,6 +13,7 @@ from speechxfer.data.text import CTCVocabulary, TextNormalizer
 from speechxfer.errors import ConfigError
 from speechxfer.heads.ctc import CTCHead
 from speechxfer.heads.ctc_loss import ctc_loss
+from speechxfer.model import restore_head
 
 
 def head() -> CTCHead:
@@ -87,3 +92,12 @@ def test_a_model_gone_astray_still_has_a_loss(scale: float) -> None:
     assert 1e4 < loss.item() < 1e6
     assert logits.grad is not None
     assert logits.grad.isfinite().all()
+
+
+def test_a_saved_head_keeps_the_version_of_its_normalizer() -> None:
+    saved = CTCHead(4, 50.0, CTCVocabulary.from_texts(["soft ware"]), TextNormalizer("basic", 1))
+    encoder = SimpleNamespace(width=4, output_frame_rate=50.0, num_states=1)
+    opened = restore_head(saved.describe(), cast(Any, encoder), Path())
+    assert isinstance(opened, CTCHead)
+    assert opened.normalizer("soft\u00adware") == "soft ware"
+    assert opened.describe() == saved.describe()

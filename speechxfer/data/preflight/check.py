@@ -16,11 +16,11 @@ from typing import Any
 
 from speechxfer.data import rows
 from speechxfer.data.manifest import Manifest, Utterance, stream
-from speechxfer.data.preflight import corpus, writing
-from speechxfer.data.preflight.finding import Finding
+from speechxfer.data.preflight import corpus
+from speechxfer.data.preflight.examiner import Examiner, Limits
+from speechxfer.data.preflight.finding import KINDS, Finding
 from speechxfer.data.preflight.lines import Lines
 from speechxfer.data.preflight.sound import Excerpt, Sound, measure
-from speechxfer.data.text import TextNormalizer, frames_needed
 from speechxfer.errors import DataError
 from speechxfer.progress import Progress
 
@@ -28,22 +28,6 @@ from speechxfer.progress import Progress
 _PORTION, _PORTIONS_AHEAD = 32, 4
 #: Findings of a kind that are said one by one before a run.
 _MOST_SAID = 5
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What is ordinary.
-
-    Attributes:
-        shortest_s, longest_s: of an utterance.
-        normalizer: how texts are written before characters are counted and sentences compared.
-        frame_rate: of the encoder, per second, for CTC; None where nothing is to be spelled.
-    """
-
-    shortest_s: float = 0.1
-    longest_s: float = 30.0
-    normalizer: str = "basic"
-    frame_rate: float | None = 50.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +47,8 @@ class Split:
             DataError: there is no such file, or nothing in it.
         """
         path = Path(path)
-        if next(rows.read(path), None) is None:
+        refused: list[DataError] = []
+        if next(rows.read(path, refused=refused.append), None) is None and not refused:
             raise DataError(f"{path}: holds no utterances; wanted at least one line with an audio file")
         with path.open("rb") as file:
             size = sum(block.count(b"\n") for block in iter(functools.partial(file.read, 1 << 20), b""))
@@ -121,22 +106,20 @@ def check(
     """
     limits, progress = limits or Limits(), progress or Progress()
     workers = workers or len(os.sched_getaffinity(0))
-    examined: list[_Examiner] = []
+    examined: list[Examiner] = []
     with (
         progress.task("headers" if quick else "listening", sum(split.size for split in splits)) as advance,
         _pool(quick, workers) as pool,
     ):
         for split in splits:
-            examiner = _Examiner(split.file, limits, examined[0].lines.characters if examined else None)
+            examiner = Examiner(split.file, limits, examined[0].lines.characters if examined else None)
             utterances = split.read(examiner.refused)
             for utterance, sound in _measured(pool, utterances, workers * _PORTIONS_AHEAD, quick=quick):
                 examiner.add(utterance, sound)
                 advance(1)
             examined.append(examiner)
     lines = [examiner.lines for examiner in examined]
-    whole = _together(lines, quick=quick)
-    for examiner in examined:
-        examiner.tell_unknown()
+    whole = _together(lines, quick=quick) + [finding for examiner in examined for finding in examiner.finish()]
     found = [finding for one in lines for finding in (*one.findings(), *(f for f in whole if f.file == one.file))]
     return Report(found, {one.file: len(one) for one in lines})
 
@@ -144,17 +127,18 @@ def check(
 def say_errors(
     manifests: dict[str, Manifest], limits: Limits | None = None, progress: Progress | None = None
 ) -> Report:
-    """The quick form, told: errors one by one as far as they are few, and a line about everything.
+    """The quick form, reported: errors and what concerns the run's settings, each as far as it is few, and a summary.
 
     Args:
         manifests: by name of the split; "train" is the one that others are compared with, or the first.
         limits: as for `check`.
-        progress: hears it.
+        progress: what it is reported to.
     """
     progress = progress or Progress()
     ordered = sorted(manifests.items(), key=lambda item: item[0] != "train")
     report = check([Split.from_manifest(one, name) for name, one in ordered], limits, quick=True, progress=progress)
-    for line in shortened(report.errors, _MOST_SAID):
+    said = [finding for finding in report.findings if finding.severity == "error" or KINDS[finding.kind].before_run]
+    for line in shortened(said, _MOST_SAID):
         progress.say(line)
     progress.say(f"preflight: {report.summary}; `speechxfer check` listens to the audio too and says all")
     return report
@@ -169,61 +153,6 @@ def shortened(findings: Iterable[Finding], most: int) -> Iterator[str]:
         yield from map(str, found[:most])
         if len(found) > most:
             yield f"{file}: … and {len(found) - most} more [{kind}]"
-
-
-class _Examiner:
-    """Judges the lines of one split as they come."""
-
-    def __init__(self, file: str, limits: Limits, known: Counter[str] | None) -> None:
-        self.lines = Lines(file)
-        self._limits, self._known = limits, known
-        self._normalize = functools.lru_cache(maxsize=1024)(TextNormalizer(limits.normalizer))
-        self._unknown: dict[int, str] = {}
-
-    def refused(self, error: DataError) -> None:
-        """A line that is no utterance."""
-        where, _, what = str(error).partition(": ")
-        self.lines.found("line", self.lines.number(where), what)
-
-    def add(self, utterance: Utterance, sound: Sound) -> None:
-        """A line and what its audio is like."""
-        text = None if utterance.text is None else self._normalize(utterance.text)
-        line = self.lines.add(utterance, sound, text)
-        faults = [*sound.faults, *self._length(sound)]
-        if utterance.text is not None and text is not None:
-            faults += [*writing.faults(utterance.text), *self._text(text, sound)]
-            self.lines.characters.update(text)
-            if self._known is not None and (unknown := "".join(sorted(set(text) - self._known.keys()))):
-                self._unknown[line] = unknown
-        for kind, what in faults:
-            self.lines.found(kind, line, what)
-
-    def tell_unknown(self) -> None:
-        """Characters that training does not know, with their share of all, which is known only now."""
-        if not self._known:
-            return
-        total = self.lines.characters.total()
-        for line, unknown in self._unknown.items():
-            share = sum(self.lines.characters[character] for character in unknown) / total
-            what = f"{unknown!r} does not occur in the training text ({share:.2%} of the characters here)"
-            self.lines.found("unknown-character", line, what)
-
-    def _length(self, sound: Sound) -> Iterator[tuple[str, str]]:
-        seen = f"{sound.duration_s:.2f} s long"
-        if sound.duration_s > self._limits.longest_s:
-            yield "too-long", f"{seen}; at most {self._limits.longest_s:g} s are wanted"
-        elif 0 < sound.duration_s < self._limits.shortest_s:
-            yield "too-short", f"{seen}; at least {self._limits.shortest_s:g} s are wanted"
-
-    def _text(self, text: str, sound: Sound) -> Iterator[tuple[str, str]]:
-        rate = self._limits.frame_rate
-        if not text:
-            yield "empty-text", f"text without a letter or digit (as {self._limits.normalizer!r} writes it)"
-        elif rate is not None and sound.duration_s:
-            needed, there = frames_needed([ord(symbol) for symbol in text]), int(sound.duration_s * rate)
-            if needed > there:
-                frames = f"{sound.duration_s:.2f} s give {there} frames, but {needed} are needed to spell it"
-                yield "too-few-frames", f"text too long for its audio: {frames}"
 
 
 def _together(splits: Sequence[Lines], *, quick: bool) -> list[Finding]:

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from speechxfer.data import rows
-from speechxfer.data.manifest import NAMES
+from speechxfer.data import columns, rows, textfiles
 from speechxfer.data.preflight import writing
 from speechxfer.data.preflight.finding import KINDS, Finding
 from speechxfer.errors import ConfigError
@@ -37,38 +36,43 @@ def check_outputs(manifests: Iterable[Path], *, overwrite: bool) -> None:
 def clean(manifest: Path, findings: Iterable[Finding]) -> tuple[int, int, int]:
     """Write what is left of a manifest, in its own format, and what was taken out, with the reasons.
 
-    The quarantine list has the rows as they were, and the columns `quarantine_line` and `quarantine_reasons`.
+    The quarantine list has the rows as they were, and the columns `quarantine_line` and `quarantine_reasons`; of a line
+    that is no row it has `quarantine_text`.
     Where no line is left or none is taken out, that file is not written, and an older one is removed.
 
     Returns:
-        How many lines were kept, mended among them, and taken out.
+        How many lines were kept, repaired among them, and taken out.
 
     Raises:
         DataError: the manifest cannot be read.
         StorageError: a file cannot be written.
     """
-    reasons, mend = _by_line(manifest, findings)
+    reasons, repair = _by_line(manifest, findings)
     kept: list[dict[str, Any]] = []
-    taken: list[dict[str, Any]] = []
-    num_mended = 0
-    for line, row in rows.read(manifest):
+    taken: dict[int, dict[str, Any]] = {}
+    num_repaired = 0
+    for line, row in rows.read(manifest, columns.is_number, refused=lambda _error: None):
         if line in reasons:
-            taken.append(row | {"quarantine_line": line, "quarantine_reasons": reasons[line]})
-            continue
-        if line in mend:
-            num_mended += 1
-        kept.append({name: _mended(name, value) for name, value in row.items()} if line in mend else row)
-    for path, content in zip(outputs(manifest), (kept, taken), strict=True):
+            taken[line] = row
+        else:
+            num_repaired += line in repair
+            kept.append(_repaired(row, f"{manifest}:{line}") if line in repair else row)
+    if unread := reasons.keys() - taken.keys():  # what is no row is kept as it is written
+        written = enumerate(textfiles.lines(manifest), start=1)
+        taken |= {line: {"quarantine_text": text.rstrip("\r\n")} for line, text in written if line in unread}
+    quarantine = [row | {"quarantine_line": line, "quarantine_reasons": reasons[line]} for line, row in sorted(taken.items())]  # fmt: skip  # noqa: E501
+    for path, content in zip(outputs(manifest), (kept, quarantine), strict=True):
         if content:
             rows.write(path, content)
         else:
             path.unlink(missing_ok=True)
-    return len(kept), num_mended, len(taken)
+    return len(kept), num_repaired, len(taken)
 
 
 def _by_line(manifest: Path, findings: Iterable[Finding]) -> tuple[dict[int, list[str]], set[int]]:
+    """Why lines are taken out, and which are repaired."""
     reasons: dict[int, list[str]] = defaultdict(list)
-    mend: set[int] = set()
+    repair: set[int] = set()
     for finding in findings:
         if finding.file == str(manifest):
             action = KINDS[finding.kind].action
@@ -76,9 +80,13 @@ def _by_line(manifest: Path, findings: Iterable[Finding]) -> tuple[dict[int, lis
                 if action == "drop":
                     reasons[line].append(f"{finding.kind}: {finding.what}")
                 else:
-                    mend.add(line)
-    return reasons, mend
+                    repair.add(line)
+    return reasons, repair
 
 
-def _mended(name: str, value: Any) -> Any:
-    return writing.mended(value) if name in NAMES["text"] and isinstance(value, str) else value
+def _repaired(row: dict[str, Any], origin: str) -> dict[str, Any]:
+    texts = {name for name, column in columns.meanings(row, origin).items() if column == "text"}
+    return {
+        name: writing.repaired(value) if name in texts and isinstance(value, str) else value
+        for name, value in row.items()
+    }

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from speechxfer.data.columns import SEPARATOR
+from speechxfer.data.labels import named
 from speechxfer.data.preflight.finding import Finding
 from speechxfer.data.preflight.lines import Lines
 
@@ -84,19 +87,67 @@ def speech_rates(splits: Sequence[Lines]) -> None:
 
 
 def texts_and_labels(splits: Sequence[Lines]) -> list[Finding]:
-    """Lines that lack what others have, characters and labels that training does not know, rare classes."""
+    """Lines that lack what others have, labels that training does not know, names that differ in case, rare classes."""
+    whole: list[Finding] = []
     for name, kind, column in (("transcript", "no-text", "symbols"), ("label", "no-label", "labels")):
         if any((split.column(column) >= 0).any() for split in splits):
             for split in splits:
                 for line in split.column("line")[split.column(column) < 0]:
                     split.found(kind, int(line), f"has no {name}, though others have")
+    for split in splits:
+        whole += _without_anything(split) + _several(split) + _spellings(split)
     known = splits[0].label_names
     for split in splits[1:] if known else []:
         unknown = {number: name for name, number in split.label_names.items() if name not in known}
         for row in np.flatnonzero(np.isin(split.column("labels"), list(unknown))):
             name = unknown[int(split.column("labels")[row])]
-            split.found("unknown-label", int(split.column("line")[row]), f"no training utterance is labelled {name!r}")
-    return _imbalance(splits[0])
+            near = next((f", but {one!r}" for one in known if _is_near(name, one)), "")
+            split.found("unknown-label", int(split.column("line")[row]), f"no training utterance is labelled {name!r}{near}")  # fmt: skip  # noqa: E501
+    return [*whole, *_imbalance(splits[0])]
+
+
+def _without_anything(split: Lines) -> list[Finding]:
+    if not len(split) or any((split.column(column) >= 0).any() for column in ("symbols", "labels")):
+        return []
+    other = ", ".join(list(split.other_columns)[:20]) or "none"
+    what = f"no line has a transcript or a label (columns without a meaning here: {other})"
+    return [Finding("no-text", split.file, (), what)]
+
+
+def _several(split: Lines) -> list[Finding]:
+    """Labels that name several classes, which are one class unless a run is told otherwise."""
+    numbers = [number for name, number in split.label_names.items() if SEPARATOR in name]
+    lines = split.column("line")[np.isin(split.column("labels"), numbers)]
+    if not len(lines):
+        return []
+    example = next(name for name in split.label_names if SEPARATOR in name)
+    what = f"{len(lines)} of {len(split)} lines name several classes, such as {example!r}"
+    return [Finding("several-classes", split.file, tuple(lines.tolist()), what)]
+
+
+def _spellings(split: Lines) -> list[Finding]:
+    """Classes whose names differ in nothing but case, spaces and punctuation."""
+    groups: defaultdict[str, dict[str, list[int]]] = defaultdict(dict)
+    lines, labels = split.column("line"), split.column("labels")
+    for label, number in split.label_names.items():
+        for name in named(label, multi_label=True):
+            groups[_folded(name)].setdefault(name, []).extend(lines[labels == number].tolist())
+    found: list[Finding] = []
+    for names in groups.values():
+        if len(names) > 1:
+            ranked = sorted(names, key=lambda name: len(names[name]))
+            counts = ", ".join(f"{name!r} ({len(names[name])} lines)" for name in reversed(ranked))
+            found.append(Finding("label-spelling", split.file, tuple(names[ranked[0]]), f"classes with almost the same name: {counts}"))  # fmt: skip  # noqa: E501
+    return found
+
+
+def _is_near(name: str, other: str) -> bool:
+    return _folded(name) == _folded(other)
+
+
+def _folded(name: str) -> str:
+    """A name without case, spaces and punctuation, unless it holds nothing else."""
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", name).casefold())) or name
 
 
 def _imbalance(train: Lines) -> list[Finding]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Severity = Literal["error", "warning", "note"]
-#: What a cleaned manifest does with the line: leaves it out, writes its text anew, or keeps it as it is.
-Action = Literal["drop", "mend", "keep"]
+#: What a cleaned manifest does with the line: leaves it out, repairs its text, or keeps it as it is.
+Action = Literal["drop", "repair", "keep"]
 
 
 @dataclass(frozen=True)
@@ -17,19 +17,21 @@ class Kind:
     severity: Severity
     action: Action
     remedy: str
+    #: Whether a run reports it before it begins, as it does errors: what concerns the settings of the run.
+    before_run: bool = False
 
 
 _AGAIN = "copy or download the file again, or leave the line out"
 
 KINDS: dict[str, Kind] = {
-    "line": Kind("error", "drop", "mend the line"),
+    "line": Kind("error", "drop", "correct the line"),
     "missing": Kind("error", "drop", "correct the path; relative ones are seen from the manifest's folder"),
     "unreadable": Kind("error", "drop", _AGAIN),
     "truncated": Kind("error", "drop", _AGAIN),
     "outside": Kind("error", "drop", "correct start and duration, or check that this is the right file"),
     "silent": Kind("error", "drop", "record it again, or leave the line out"),
     "clipped": Kind("warning", "keep", "record at a lower level; what was cut off cannot be restored"),
-    "offset": Kind("warning", "keep", "subtract the mean, or mend the recording device"),
+    "offset": Kind("warning", "keep", "subtract the mean, or repair the recording device"),
     "channel": Kind("warning", "keep", "write the channel with the speech to a file of its own and name that"),
     "narrow-band": Kind("warning", "keep", "look for the original; if this is the telephone, store it at 8 kHz"),
     "too-long": Kind("warning", "drop", "cut it at pauses, together with its text"),
@@ -39,8 +41,14 @@ KINDS: dict[str, Kind] = {
     "no-text": Kind("error", "drop", "write the transcript, or leave the line out"),
     "empty-text": Kind("warning", "drop", "write the transcript, or leave the line out"),
     "unknown-character": Kind("warning", "keep", "correct the text, or add training text with this character"),
-    "unicode": Kind("warning", "mend", "correct the text; --fix composes characters and removes invisible ones"),
-    "mixed-scripts": Kind("warning", "keep", "type the word again in one alphabet"),
+    "unicode": Kind("warning", "repair", "correct the text; --fix composes characters and removes invisible ones"),
+    "unreadable-character": Kind("warning", "keep", "write what was said there: a letter is lost, or of one font"),
+    "mixed-scripts": Kind("warning", "keep", "type it again in one alphabet, unless the language is written so"),
+    "turkish": Kind("warning", "keep", "if this is Turkish or Azerbaijani, use --normalizer basic-turkish", True),
+    "normalizer": Kind("warning", "keep", "use the normalizer basic, which keeps the marks of all scripts", True),
+    "language": Kind("warning", "keep", "name it by its code or in English, such as it or Italian", True),
+    "stand-in": Kind("note", "keep", "leave the cell empty where nothing is known; keep it where it was said"),
+    "unused-column": Kind("note", "keep", "name the part by start, end or duration in seconds", True),
     "duplicate-text": Kind("note", "keep", "check that it is meant to be there twice"),
     "duplicate-audio": Kind("warning", "drop", "keep one of the two lines"),
     "audio-in-both": Kind("error", "drop", "take it out of one split: scores on known audio say nothing"),
@@ -48,6 +56,8 @@ KINDS: dict[str, Kind] = {
     "speaker-in-both": Kind("warning", "keep", "split by speaker: `speechxfer manifest split` does"),
     "no-label": Kind("error", "drop", "write the label, or leave the line out"),
     "unknown-label": Kind("error", "drop", "correct the label, or add training utterances of it"),
+    "several-classes": Kind("note", "keep", "train with --set classes.multi_label=true if several may hold at once"),
+    "label-spelling": Kind("warning", "keep", "write the class in one way, or keep them as two classes", True),
     "imbalance": Kind("note", "keep", "collect more of the rare classes, or weigh classes in training"),
 }
 

@@ -15,8 +15,8 @@ from speechxfer.data.preflight.sound import Sound, digest
 
 #: What more than this share of the lines have, and more than so many, is how the corpus is: it is said once.
 _COMMON_SHARE, _COMMON_LINES = 0.05, 20
-#: These are said once in any case: sentences that come again are mostly meant to.
-_TOGETHER = ("duplicate-text", "text-in-both")
+#: These are said once in any case: sentences that come again are mostly meant to, the others concern a whole corpus.
+_TOGETHER = ("duplicate-text", "text-in-both", "stand-in", "normalizer")
 
 
 class Lines:
@@ -31,6 +31,8 @@ class Lines:
         self._columns: dict[str, array[Any]] = {name: array(code) for name, code in _CODES.items()}
         self.label_names: dict[str, int] = {}
         self.characters: Counter[str] = Counter()
+        #: Columns without a meaning here.
+        self.other_columns: dict[str, None] = {}
         self._faults: dict[str, dict[int, str]] = {}
 
     def __len__(self) -> int:
@@ -45,6 +47,7 @@ class Lines:
         number = self.number(utterance.origin)
         unusable = any(KINDS[kind].severity == "error" for kind, _ in sound.faults)
         label = utterance.label
+        self.other_columns |= dict.fromkeys(utterance.extra)
         values = {
             "line": number,
             "audio": 0 if unusable else sound.digest,

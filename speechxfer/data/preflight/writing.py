@@ -3,45 +3,108 @@
 from __future__ import annotations
 
 import functools
+import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-#: Alphabets whose letters look alike; a word in two of them was typed with the wrong keyboard.
+from speechxfer.data.characters import needed_places
+
+#: Alphabets whose letters look alike; a word in two of them may have been typed with the wrong keyboard.
 _LOOK_ALIKE = ("LATIN", "CYRILLIC", "GREEK")
-#: Joiners that Persian and the scripts of India need between letters.
-_JOINERS = "\u200c\u200d"
+_WORD = re.compile(r"[^\W\d_]+")
+#: White space that people type; all other has come from a program.
+_USUAL_SPACE = " \t\n\r\u00a0\u2002\u2003\u2009\u202f\u3000"
+_JOINER = "\u200d"
+#: How the letters of European languages begin when their UTF-8 is read as Latin-1.
+_MISREAD_PAIR = re.compile("[ÂÃ]|[ÄÅ][^»\u00a0]")
 
 
 def faults(text: str) -> Iterator[tuple[str, str]]:
-    """(kind, what) of everything suspicious in a text."""
+    """(kind, what) of everything suspicious in the characters of a text."""
     if text.isascii() and text.isprintable():
         return
     if not unicodedata.is_normalized("NFC", text):
         yield "unicode", "text with characters in two pieces, such as a letter and its accent (not in the form NFC)"
-    if hidden := sorted({character for character in text if _is_hidden(character, text)}):
-        yield "unicode", f"text with invisible or meaningless characters: {', '.join(map(_described, hidden))}"
+    if hidden := {text[place] for place in _hidden_places(text)}:
+        yield "unicode", f"text with invisible or meaningless characters: {', '.join(map(_described, sorted(hidden)))}"
     if (misread := _misread(text)) is not None:
         yield "unicode", f"text that is UTF-8 read as Latin-1: {_shown(text)} for {_shown(misread)}"
-    for word in text.split():
-        if len(scripts := {script for character in word if (script := _script(character))}) > 1:
-            yield "mixed-scripts", f"the word {word!r} has {' and '.join(sorted(scripts))} letters"
-            return
+    if unreadable := sorted(set(filter(_is_unreadable, text))):
+        yield "unreadable-character", f"text with characters that cannot be read: {', '.join(map(_described, unreadable))}"  # fmt: skip  # noqa: E501
 
 
-def mended(text: str) -> str:
-    """The text composed, without invisible characters and read in the encoding it was written in."""
+def repaired(text: str) -> str:
+    """The text composed, without invisible characters and read in the encoding it was written in.
+
+    Nothing goes that the text needs: joiners stay where they join, and so does what cannot be read.
+    """
     misread = _misread(text)
     text = text if misread is None else misread
-    kept = ("" if _is_hidden(character, text) else character for character in " ".join(text.split()))
-    return unicodedata.normalize("NFC", "".join(kept))
+    # What is composed may join other letters than before.
+    while (left := unicodedata.normalize("NFC", _without_hidden(text))) != text:
+        text = left
+    return re.sub(" +", " ", text).strip()
 
 
-def _is_hidden(character: str, text: str) -> bool:
+def _without_hidden(text: str) -> str:
+    hidden = _hidden_places(text)
+    written = {place: " " if text[place].isspace() else "" for place in hidden}
+    kept = (written.get(place, character) for place, character in enumerate(text))
+    return "".join(kept) if hidden else text
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """A word with letters of two alphabets that look alike, and which letters are not of the text's own alphabet."""
+
+    word: str
+    scripts: tuple[str, ...]
+    foreign: frozenset[str]
+
+
+def mixture(text: str) -> Mixture | None:
+    """The first such word of a text, with the foreign letters of all of them."""
+    if text.isascii():
+        return None
+    mixed = [word for word in _WORD.findall(text) if len(_scripts(word)) > 1]
+    if not mixed:
+        return None
+    most = Counter(script for character in text if (script := _script(character)))
+    foreign: set[str] = set()
+    for word in mixed:
+        own = max(_scripts(word), key=lambda script: most[script])
+        foreign |= {character.lower() for character in word if _script(character) not in (own, None)}
+    return Mixture(mixed[0], tuple(_scripts(mixed[0])), frozenset(foreign))
+
+
+def _scripts(word: str) -> list[str]:
+    return sorted({script for character in word if (script := _script(character))})
+
+
+def _hidden_places(text: str) -> set[int]:
+    hidden = {place for place, character in enumerate(text) if _is_hidden(character)}
+    if not hidden:
+        return hidden
+    return hidden - needed_places(text) - {place for place in hidden if _joins_emoji(text, place)}
+
+
+def _joins_emoji(text: str, place: int) -> bool:
+    """Whether a joiner stands between two symbols that are one emoji; a variation selector may follow the first."""
+    before = text[:place].removesuffix("\ufe0f")[-1:]
+    around = (before, text[place + 1 : place + 2])
+    return text[place] == _JOINER and all(one and unicodedata.category(one) in ("So", "Sk") for one in around)
+
+
+def _is_hidden(character: str) -> bool:
     if character.isspace():
-        return character not in " \t\n\r\u00a0\u2002\u2003\u2009\u202f\u3000"
-    if character in _JOINERS:
-        return text.replace(character, "").isascii() or any(map(_script, text))
-    return character == "\ufffd" or unicodedata.category(character) in ("Cc", "Cf", "Cn", "Co")
+        return character not in _USUAL_SPACE
+    return unicodedata.category(character) in ("Cc", "Cf")
+
+
+def _is_unreadable(character: str) -> bool:
+    return character == "\ufffd" or unicodedata.category(character) in ("Cn", "Co")
 
 
 def _misread(text: str) -> str | None:
@@ -50,9 +113,11 @@ def _misread(text: str) -> str | None:
         return None
     for encoding in ("latin-1", "cp1252"):
         try:
-            return text.encode(encoding).decode()
+            found = text.encode(encoding).decode()
         except UnicodeError:
             continue
+        # One pair alone may be a letter and a mark behind it, as in CAFÉ».
+        return found if len(text) - len(found) > 1 or _MISREAD_PAIR.search(text) else None
     return None
 
 

@@ -1,0 +1,224 @@
+"""What the columns of a manifest may be called, and how their values are read."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from speechxfer.errors import DataError
+
+#: What a column may be called: our own name, then those of NeMo and Common Voice. Two of them in a row are a mistake.
+NAMES = {
+    "audio": ("audio", "audio_filepath", "path"),
+    "text": ("text", "sentence"),
+    "label": ("label",),
+    "start": ("start", "offset"),
+    "duration": ("duration",),
+    "end": ("end",),
+    "speaker": ("speaker", "client_id"),
+}
+#: What it may be called where none of these is there, as in data sets of the Hugging Face hub; the first counts, the
+#: others are columns like any other.
+OTHER_NAMES = {
+    "audio": ("file_name", "filename", "audio_path", "wav", "wav_path", "file", "filepath"),
+    "text": ("transcription", "transcript", "normalized_text", "raw_transcription"),
+    "label": ("labels",),
+    "speaker": ("speaker_id",),
+}
+_COLUMNS = {name: column for column, names in NAMES.items() for name in names}
+RESERVED = frozenset(_COLUMNS)
+#: Columns that programs write for parts of a recording, and that have no meaning here.
+UNUSED = frozenset(
+    ("channel", "start_time", "end_time", "begin", "stop", "start_ms", "end_ms", "duration_ms", "offset_ms")
+)
+
+#: Stands between the classes of an utterance that has several.
+SEPARATOR = "|"
+#: How programs write that nothing is known, where a number or a name is wanted.
+_MISSING_NUMBERS = frozenset(("", "nan", "none", "null", "n/a", "na", "<na>", "nat", "#n/a", "-"))
+MISSING_NAMES = frozenset(("nan", "NaN", "<NA>", "NaT", "#N/A"))
+_LONGEST_S = 1e9  # 31 years: whatever is more is no time in an audio file
+_SAME_S = 0.01  # two ends that differ by less are one
+_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
+_LIST = re.compile(r"\s*\[.*\]\s*", re.DOTALL)
+
+
+def plain(name: str) -> str:
+    """A column's name as it is compared: "File Name" is `file_name`."""
+    return re.sub(r"[\s\-]+", "_", name.strip().casefold())
+
+
+def known_as(name: str) -> str | None:
+    """What a column of this name means: "speaker" for `speaker`, `client_id` and `speaker_id`, None for most names."""
+    spelled = plain(name)
+    others = (column for column, names in OTHER_NAMES.items() if spelled in names)
+    return _COLUMNS.get(spelled) or next(others, None)
+
+
+def is_number(name: str) -> bool:
+    """Whether a column of this name holds seconds."""
+    return _COLUMNS.get(plain(name)) in ("start", "duration", "end")
+
+
+def meanings(names: Iterable[str], origin: str) -> dict[str, str]:
+    """Which column each of the names stands for, of those that stand for one.
+
+    Raises:
+        DataError: two of them mean the same.
+    """
+    found, problem = _meanings(tuple(names))
+    if problem:
+        raise DataError(f"{origin}: {problem}; wanted one of them")
+    return found
+
+
+@functools.lru_cache(maxsize=256)
+def _meanings(names: tuple[str, ...]) -> tuple[dict[str, str], str]:
+    """What names mean, and what is wrong with them."""
+    found: dict[str, str] = {}
+    for name in names:
+        if (column := _COLUMNS.get(plain(name))) is None:
+            continue
+        if column in found.values():
+            first = next(other for other, meant in found.items() if meant == column)
+            return found, f"{first} and {name} both mean the {column}"
+        found[name] = column
+    by_plain = {plain(name): name for name in reversed(names)}
+    for column, others in OTHER_NAMES.items():
+        there = [by_plain[other] for other in others if other in by_plain]
+        if there and column not in found.values():
+            found[there[0]] = column
+    return found, ""
+
+
+def values(row: Mapping[str, Any], origin: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What stands in a row: by column, ready for use, and what has no meaning here by its own name.
+
+    Raises:
+        DataError: a value that cannot be used, with what is wanted.
+    """
+    known: dict[str, Any] = {}
+    meant = meanings(row, origin)
+    for name, column in meant.items():
+        if (value := row[name]) is not None and (read := _READERS[column](name, value, origin)) is not None:
+            known[column] = read
+    _apply_end(known, next((name for name, column in meant.items() if column == "end"), ""), origin)
+    extra = {name: value for name, value in row.items() if name not in meant and value is not None}
+    return known, extra
+
+
+def plain_name(text: str) -> str:
+    """A label or a speaker without what nobody sees: spaces around it, and letters in two pieces (NFC)."""
+    return unicodedata.normalize("NFC", " ".join(text.split()))
+
+
+def _apply_end(known: dict[str, Any], name: str, origin: str) -> None:
+    """Turn an end into a duration."""
+    if (end := known.pop("end", None)) is None:
+        return
+    start = known.get("start", 0.0)
+    if end <= start:
+        raise DataError(f"{origin}: {name} is {end:g}, not after the start at {start:g} s; wanted seconds from the beginning of the file")  # fmt: skip  # noqa: E501
+    duration = known.setdefault("duration", round(end - start, 6))
+    if abs(start + duration - end) > _SAME_S:
+        raise DataError(f"{origin}: {name} is {end:g}, but start and duration end at {start + duration:g} s; correct or leave out one of them")  # fmt: skip  # noqa: E501
+
+
+def _string(name: str, value: Any, origin: str) -> str:
+    if isinstance(value, str):
+        return value
+    hint = f'; quote it: "{value}"' if _is_number(value) else ""
+    raise DataError(f"{origin}: {name} is {_shown(value)}; wanted a string{hint}")
+
+
+def _audio(name: str, value: Any, origin: str) -> str:
+    if isinstance(value, dict) and isinstance(value.get("path"), str) and not value.get("bytes"):
+        return str(value["path"])  # as `datasets` writes it
+    return _string(name, value, origin)
+
+
+def _name(name: str, value: Any, origin: str) -> str | None:
+    if _is_number(value):  # a name that happens to be a number, which pandas makes 1.0 where another one is missing
+        return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    text = _string(name, value, origin)
+    return None if text.strip() in MISSING_NAMES else plain_name(text)
+
+
+def _label(name: str, value: Any, origin: str) -> str | None:
+    several = _listed(value)
+    if several is None:
+        return _name(name, value, origin)
+    names = [one for part in several if (one := _name(name, part, origin))]
+    if separated := [one for one in names if SEPARATOR in one]:
+        raise DataError(f"{origin}: {name} holds {separated[0]!r}; wanted names without {SEPARATOR!r}, which stands between them")  # fmt: skip  # noqa: E501
+    return SEPARATOR.join(names)
+
+
+def _listed(value: Any) -> list[Any] | None:
+    """A list of classes, also as JSON or Python writes it into a cell."""
+    if isinstance(value, list):
+        return value
+    if isinstance(value, str) and _LIST.fullmatch(value):
+        readers: tuple[Callable[[str], Any], ...] = (json.loads, ast.literal_eval)
+        for reader in readers:
+            try:
+                read = reader(value.strip())
+            except (ValueError, SyntaxError, RecursionError, MemoryError):
+                continue
+            return read if isinstance(read, list) else None
+    return None
+
+
+def seconds(name: str, value: Any, origin: str) -> float | None:
+    """A time of `start`, `duration` or `end`: a number, also as text, or "00:01:02.5"; None where nothing is known.
+
+    Raises:
+        DataError: it is none.
+    """
+    column = _COLUMNS.get(plain(name))
+    number: Any = _parsed(value) if isinstance(value, str) else value
+    if number is None:
+        return None
+    if _is_number(number) and 0 <= number < _LONGEST_S and (number or column == "start"):
+        return float(number)
+    wanted = "at least 0" if column == "start" else "more than 0 (leave it out to read to the end)"
+    raise DataError(f"{origin}: {name} is {_shown(number)}; wanted a number of seconds, {wanted}")
+
+
+def _parsed(text: str) -> float | str | None:
+    text = text.strip()
+    if text.casefold() in _MISSING_NUMBERS:
+        return None
+    if clock := _CLOCK.fullmatch(text):
+        hours, minutes, rest = clock.groups()
+        return 3600.0 * int(hours or 0) + 60.0 * int(minutes) + float(rest.replace(",", "."))
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int or (isinstance(value, float) and not math.isnan(value))  # which leaves out booleans
+
+
+def _shown(value: Any) -> str:
+    shown = json.dumps(value, ensure_ascii=False)
+    return shown if len(shown) <= 60 else f"{shown[:60]}…"
+
+
+_READERS: dict[str, Callable[[str, Any, str], Any]] = {
+    "audio": _audio,
+    "text": _string,
+    "label": _label,
+    "start": seconds,
+    "duration": seconds,
+    "end": seconds,
+    "speaker": _name,
+}

@@ -1,0 +1,144 @@
+"""Data sets of the Hugging Face hub as manifests: columns by what the hub calls them, sound as it is stored."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from speechxfer.data import columns
+from speechxfer.data.manifest import Manifest, Utterance
+from speechxfer.errors import ConfigError, DataError, StorageError
+
+#: What a manifest calls text, label and speaker; the first name that is there counts.
+_ON_THE_HUB = {
+    "text": (*columns.NAMES["text"], *columns.OTHER_NAMES["text"]),
+    "label": (*columns.NAMES["label"], *columns.OTHER_NAMES["label"], "intent_class", "keyword"),
+    "speaker": (*columns.NAMES["speaker"], *columns.OTHER_NAMES["speaker"]),
+}
+_SUFFIXES = {b"RIFF": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"ID3": ".mp3", b"\xff\xfb": ".mp3"}
+
+
+def from_huggingface(source: str, folder: Path, split: str | None = None) -> Manifest:
+    """A data set that `datasets` saved to disk, or one on the hub; no sound is decoded.
+
+    Classes are written by their names, several of an utterance as `dog|cat`; the number -1 stands for none.
+
+    Args:
+        source: its folder or name.
+        folder: for sound that has no file of its own; written as it is stored.
+        split: needed where there are several.
+
+    Raises:
+        ConfigError: `datasets` is not installed.
+        DataError: it cannot be opened, has several splits, or no column of audio.
+    """
+    try:
+        datasets: Any = importlib.import_module("datasets")  # optional, and slow to import
+    except ImportError as error:
+        raise ConfigError("`datasets` is not installed; python -m pip install 'speechxfer[datasets]'") from error
+    try:
+        data = datasets.load_from_disk(source) if Path(source).is_dir() else datasets.load_dataset(source)
+    except Exception as error:  # its own errors have no common base
+        raise DataError(f"{source}: `datasets` cannot open it ({error}); check the name or the folder") from error
+    if isinstance(data, Mapping):
+        if split not in data:
+            raise DataError(f"{source}: no split {split!r}; name one by --split: {', '.join(map(str, data))}")
+        data = data[split]
+    sounds = [name for name, feature in data.features.items() if isinstance(feature, datasets.Audio)]
+    if not sounds:
+        raise DataError(f"{source}: no column of audio among {', '.join(data.features)}; wanted one")
+    stored = data.cast_column(sounds[0], datasets.Audio(decode=False))
+    names = {column: _first(known, stored.features) for column, known in _ON_THE_HUB.items()}
+    return Manifest(
+        (_from_row(row, number, sounds[0], names, stored.features, folder) for number, row in enumerate(stored)),
+        Path(source),
+    )
+
+
+def _first(names: tuple[str, ...], features: Mapping[str, Any]) -> str | None:
+    return next((name for name in names if name in features), None)
+
+
+def _from_row(
+    row: Mapping[str, Any],
+    number: int,
+    audio: str,
+    names: Mapping[str, str | None],
+    features: Mapping[str, Any],
+    folder: Path,
+) -> Utterance:
+    origin = f"row {number}"
+    read = {
+        name: _read_value(value, features.get(name), f"{origin}: {name}")
+        for name, value in row.items()
+        if name != audio
+    }
+    values = {column: read.pop(name) if name else None for column, name in names.items()}
+    text, label, speaker = values["text"], values["label"], values["speaker"]
+    path = _stored_sound(row[audio] or {}, number, folder)
+    return Utterance(
+        # What was written beside the manifest moves with it.
+        audio=f"{folder.name}/{path.name}" if path.parent == folder.absolute() else str(path),
+        path=path,
+        text=None if text is None else str(text),
+        label=columns.SEPARATOR.join(map(str, label)) if isinstance(label, list) else _as_name(label),
+        speaker=_as_name(speaker),
+        extra=_renamed({name: value for name, value in read.items() if value is not None}),
+        origin=origin,
+    )
+
+
+def _read_value(value: Any, feature: Any, origin: str) -> Any:
+    """A value of a data set as JSON has it: classes by their names, and None for what is missing."""
+    if isinstance(value, list):
+        inner = feature[0] if isinstance(feature, list) else getattr(feature, "feature", None)
+        return [one for part in value if (one := _read_value(part, inner, origin)) is not None]
+    if isinstance(value, int) and hasattr(feature, "int2str"):
+        return _class_name(value, feature, origin)
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):  # a date, bytes
+        return str(value)
+    return value
+
+
+def _class_name(number: int, feature: Any, origin: str) -> str | None:
+    if number < 0:  # so the hub writes the classes of test sets that it keeps to itself
+        return None
+    try:
+        return columns.plain_name(str(feature.int2str(number)))
+    except (ValueError, IndexError) as error:
+        raise DataError(f"{origin} is {number}, which stands for no class ({error}); load the data set again") from error  # fmt: skip  # noqa: E501
+
+
+def _as_name(value: Any) -> str | None:
+    return None if value is None else columns.plain_name(str(value))
+
+
+def _renamed(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns that mean something in a manifest, but nothing that is sure here, get another name."""
+    return {
+        f"original_{name}" if columns.plain(name) in columns.RESERVED else name: value for name, value in extra.items()
+    }
+
+
+def _stored_sound(sound: Mapping[str, Any], number: int, folder: Path) -> Path:
+    path, data = sound.get("path"), sound.get("bytes")
+    if path and Path(path).is_file():
+        return Path(path).absolute()
+    if not data:
+        raise DataError(f"row {number}: neither bytes nor a file of sound ({path}); load the data set again")
+    suffix = next((suffix for head, suffix in _SUFFIXES.items() if data.startswith(head)), Path(path or "").suffix)
+    file = folder.absolute() / f"{number:07}{suffix}"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+    except OSError as error:
+        raise StorageError(f"{file}: could not be written ({error.strerror}); free some space, then import again") from error  # fmt: skip  # noqa: E501
+    return file

@@ -1,0 +1,166 @@
+"""Tables of text (CSV, TSV) as spreadsheets and programs write them, as rows with the lines they begin in."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from speechxfer.data import textfiles
+from speechxfer.errors import DataError
+
+_DELIMITERS = ",;\t"
+_DECIMAL_COMMA = re.compile(r"\s*-?\d*,\d+(?:[eE][+-]?\d+)?\s*")
+_SAID_DELIMITER = re.compile(r"sep=(.)\s*")  # the first line of a table for Excel
+_QUOTED = re.compile(r'"[^"]*"')
+
+_Lines = Iterator[tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class _Dialect:
+    delimiter: str
+    quoted: bool
+
+
+def read(
+    path: Path, suffixes: Sequence[str], is_number: Callable[[str], bool], refused: Callable[[DataError], None]
+) -> Iterator[tuple[int, dict[str, str | None]]]:
+    """Each row by the names in the first one, and None for empty cells; rows without any cell are left out.
+
+    Cells are separated by what the header is separated by: commas, semicolons or tabs (.tsv: tabs, and no quoting
+    unless the file is UTF-16, as Excel's "Unicode text" is). Columns without a name and without a cell are left out;
+    those with one are called `column_3`. Where commas separate no cells, they are decimal commas in the columns that
+    `is_number` names.
+
+    Args:
+        path: of the table.
+        suffixes: as of `textfiles.lines`.
+        is_number: whether a column of this name holds numbers.
+        refused: is handed what is wrong with a row; it may raise it.
+
+    Raises:
+        DataError: a file that cannot be read, two columns of one name, or quotation marks that never end.
+    """
+    dialect, lines = _recognized(enumerate(textfiles.lines(path, suffixes), start=1), path)
+    records = _quoted_records(lines, dialect.delimiter, path) if dialect.quoted else _plain_records(lines, dialect)
+    header: list[str] = []
+    for line, cells in records:
+        if not any(cell.strip() for cell in cells):
+            continue
+        if not header:
+            header = _header(cells, f"{path}:{line}")
+            continue
+        try:
+            yield line, _row(header, cells, dialect, is_number, f"{path}:{line}")
+        except DataError as error:
+            refused(error)
+
+
+def _recognized(lines: _Lines, path: Path) -> tuple[_Dialect, _Lines]:
+    """How the table is written, and its lines from the header on."""
+    number, first = next(((number, line) for number, line in lines if line.strip()), (1, ""))
+    is_csv = path.suffix.lower() == ".csv"
+    if is_csv and (said := _SAID_DELIMITER.fullmatch(first)):
+        return _Dialect(said[1], quoted=True), lines
+    bare = _QUOTED.sub("", first)
+    delimiter = max(_DELIMITERS, key=bare.count) if is_csv else "\t"  # of several as frequent ones the first
+    return _Dialect(delimiter, is_csv or textfiles.is_utf16(path)), itertools.chain([(number, first)], lines)
+
+
+def _quoted_records(lines: _Lines, delimiter: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+    numbers: list[int] = []  # of the lines that the reader has taken for the record
+
+    def taken() -> Iterator[str]:
+        for number, line in lines:
+            numbers.append(number)
+            yield line
+
+    try:
+        for cells in csv.reader(taken(), delimiter=delimiter, strict=True):
+            yield numbers[0], cells
+            numbers.clear()
+    except csv.Error as error:
+        raise DataError(f"{path}:{numbers[0] if numbers else 1}: not CSV ({error}); correct the line") from error
+
+
+def _plain_records(lines: _Lines, dialect: _Dialect) -> Iterator[tuple[int, list[str]]]:
+    return ((number, line.rstrip("\r\n").split(dialect.delimiter)) for number, line in lines)
+
+
+def _header(cells: list[str], origin: str) -> list[str]:
+    names = [cell.strip() for cell in cells]
+    if twice := sorted({name for name in names if name and names.count(name) > 1}):
+        raise DataError(f"{origin}: two columns are called {twice[0]!r}; wanted each name once")
+    return names
+
+
+def _row(
+    header: list[str], cells: list[str], dialect: _Dialect, is_number: Callable[[str], bool], origin: str
+) -> dict[str, str | None]:
+    named = sum(map(bool, header))
+    beyond = any(cell.strip() for cell in cells[len(header) :])
+    # Spreadsheets leave out empty cells at a row's end, but a row of a single cell is rather of another dialect.
+    if beyond or len(cells) < min(named, 2):
+        raise DataError(f"{origin}: number of cells is {len(cells)}; wanted {len(header)}, as in the header")
+    row: dict[str, str | None] = {}
+    for place, (name, cell) in enumerate(itertools.zip_longest(header, cells[: len(header)], fillvalue="")):
+        is_decimal = is_number(name) and dialect.delimiter != "," and _DECIMAL_COMMA.fullmatch(cell)
+        if name or cell.strip():
+            value = cell.replace(",", ".") if is_decimal else cell
+            row[name or f"column_{place + 1}"] = value if cell.strip() else None
+    return row
+
+
+# Writing
+
+
+def written(rows: Sequence[Mapping[str, Any]], path: Path, first: Sequence[str] = ()) -> str:
+    """A table with a header, in the format of the suffix: CSV with quoting, TSV without.
+
+    The columns are those of `first` that any row has, then the others in the order of the rows. What is no string
+    becomes JSON, and a missing value an empty cell.
+
+    Raises:
+        DataError: a tab or line break for a TSV.
+    """
+    columns = _columns(rows, first)
+    records = [columns, *([_cell(row.get(name)) for name in columns] for row in rows)]
+    if path.suffix.lower() == ".tsv":
+        return "".join(_tsv_line(record, f"{path}:{number}") for number, record in enumerate(records, start=1))
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer).writerows(records)
+    return buffer.getvalue()
+
+
+def _columns(rows: Iterable[Mapping[str, Any]], first: Sequence[str]) -> list[str]:
+    """Names in the order that all rows have: what only later rows have stands behind what it follows there."""
+    order: list[str] = []
+    for row in rows:
+        if not row.keys() <= set(order):
+            place = 0
+            for name in row:
+                if name not in order:
+                    order.insert(place, name)
+                place = order.index(name) + 1
+    return [*(name for name in first if name in order), *(name for name in order if name not in first)]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _tsv_line(record: Sequence[str], origin: str) -> str:
+    for cell in record:
+        if not {"\t", "\r", "\n"}.isdisjoint(cell):
+            seen = f"{cell[:60]!r} has a tab or line break, which no TSV can hold"
+            raise DataError(f"{origin}: {seen}; write .jsonl or .csv instead")
+    return "\t".join(record) + "\n"

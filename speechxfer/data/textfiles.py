@@ -1,0 +1,100 @@
+"""Text files as people have them: UTF-8 with or without a byte order mark, UTF-16, line ends of any system."""
+
+from __future__ import annotations
+
+import codecs
+import difflib
+import io
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from speechxfer.errors import DataError
+from speechxfer.storage import LFS_POINTER, LFS_REMEDY
+
+_HEAD = 64
+_WEB_PAGE = (b"<!doctype html", b"<html")
+
+
+def is_utf16(path: Path) -> bool:
+    """Whether a file is UTF-16, as its first bytes say; a file that cannot be read is not."""
+    try:
+        with path.open("rb") as file:
+            return _encoding(file.read(_HEAD)) != "utf-8"
+    except OSError:
+        return False
+
+
+def _encoding(head: bytes) -> str:
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    even, odd = head[:8:2], head[1:8:2]
+    if len(odd) == 4 and all(even) and not any(odd):
+        return "utf-16-le"
+    if len(odd) == 4 and all(odd) and not any(even):
+        return "utf-16-be"
+    return "utf-8"
+
+
+def lines(path: Path, suffixes: Sequence[str] = ()) -> Iterator[str]:
+    """The lines of any text file, with their ends and without a byte order mark.
+
+    Args:
+        path: of the file.
+        suffixes: of files beside it whose names are offered where there is no such file.
+
+    Raises:
+        DataError: no such file, a pointer of Git LFS or a web page in its place, or a line that is neither UTF-8 nor
+            UTF-16.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.peek(_HEAD)[:_HEAD]
+            if head.startswith(LFS_POINTER):
+                raise DataError(f"{path}: {LFS_REMEDY}")
+            if head.lower().startswith(_WEB_PAGE):
+                raise DataError(f"{path}: is a web page; download the file again, signed in where that is needed")
+            encoding = _encoding(head)
+            yield from _utf8_lines(path, file) if encoding == "utf-8" else _utf16_lines(path, file, encoding)
+    except FileNotFoundError as error:
+        siblings = [file.name for file in path.parent.glob("*") if file.suffix.lower() in suffixes]
+        near = difflib.get_close_matches(path.name, siblings, n=1)
+        hint = f"did you mean {path.parent / near[0]}?" if near else "wanted the path of a text file"
+        raise DataError(f"{path}: no such file; {hint}") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); wanted a text file") from error
+
+
+def read(path: Path) -> str:
+    """The whole file; errors as of `lines`."""
+    return "".join(lines(path))
+
+
+def _utf8_lines(path: Path, file: io.BufferedReader) -> Iterator[str]:
+    for number, line in enumerate(_with_any_ends(file), start=1):
+        try:
+            yield (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).decode()
+        except UnicodeDecodeError as error:
+            seen = f"not UTF-8 ({line[error.start : error.end]!r})"
+            near = line[max(error.start - 20, 0) : error.end + 20].decode("cp1252", errors="replace")
+            word = next((word for word in re.findall(r"\w+", near) if not word.isascii()), near)
+            convert = f"`iconv -f cp1252 -t utf-8` converts it if {word!r} is right"
+            raise DataError(f'{path}:{number}: {seen}; save the file as UTF-8 (in Excel "CSV UTF-8"); {convert}') from error  # fmt: skip  # noqa: E501
+
+
+def _with_any_ends(file: io.BufferedReader) -> Iterator[bytes]:
+    """Lines that end in a line feed; in a file that has none, those that end in a carriage return."""
+    for line in file:
+        if line.endswith(b"\n") or b"\r" not in line:
+            yield line
+        else:
+            yield from line.splitlines(keepends=True)
+
+
+def _utf16_lines(path: Path, file: io.BufferedReader, encoding: str) -> Iterator[str]:
+    try:
+        with io.TextIOWrapper(file, encoding=encoding, newline="\n") as text:
+            for line in text:
+                yield from io.StringIO(line, newline="") if "\r" in line else [line]
+    except UnicodeError as error:
+        raise DataError(f"{path}: begins as UTF-16 and goes on as something else ({error}); save it as UTF-8") from error  # fmt: skip  # noqa: E501
