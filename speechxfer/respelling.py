@@ -111,5 +111,6 @@ def _spelt(
 
 
 def _capital(word: str) -> str:
+    """With a capital, where the first letter has one of its own: that of "ß" is two letters, that of "ı" is of "i"."""  # noqa: RUF002
     first = word[:1].upper()
-    return first + word[1:] if len(first) == 1 else word  # "ß" has no capital of its own
+    return first + word[1:] if first.lower() == word[:1] else word

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from speechxfer.cli import main
@@ -38,6 +38,7 @@ def test_case_and_end_mark_are_what_the_decoder_finds_likelier(
     assert found.texts == ["B B aa?", "Ca I'm B aa?", "B cb.", "Éa b?", "C c.", "A b-"]
 
 
+@example(["ı ß ẞ İ ŉ"])  # noqa: RUF001
 @given(st.lists(st.text(st.characters(categories=["L", "N", "P", "Zs"]), max_size=12), min_size=1, max_size=4))
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_words_stay_what_they_are(corpus: Callable[..., Path], spelling_whisper: Path, written: list[str]) -> None:
