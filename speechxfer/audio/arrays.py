@@ -1,0 +1,78 @@
+"""Samples that are in memory already: arrays, tensors, lists and whatever else NumPy understands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from speechxfer.audio import mixing
+from speechxfer.audio.pieces import RATES_HZ, Piece, Waveform, floats
+from speechxfer.audio.resampling import at_16_khz, scaled_as_integers
+from speechxfer.errors import AudioError
+
+_NAME = "<array>"
+#: [channels, n] has at most so many rows.
+_MOST_ROWS = 8
+#: Floats that are whole numbers up to this were integers once.
+_LARGEST = 2**31
+
+
+def from_array(samples: ArrayLike, sample_rate: float, *, channel: int | None = None) -> Waveform:
+    """Samples already in memory as float32 mono at 16 kHz, in memory of their own.
+
+    Args:
+        samples: an array, a tensor of torch on any device, a list, a Series …: [num_samples],
+            [num_samples, channels], or [channels, num_samples] with at most eight channels. Integers of 8, 16 or 32
+            bits are scaled to [-1, 1), unsigned ones from their middle; floats are taken as they are.
+        sample_rate: of `samples`, in Hz.
+        channel: take only this channel, counted from 0; without it all are mixed, as those of files.
+
+    Raises:
+        AudioError: no samples, NaN, another number of dimensions or type, masked samples, floats that are scaled as
+            integers, a rate that no recording has.
+    """
+    if not RATES_HZ[0] <= sample_rate <= RATES_HZ[1]:
+        wanted = f"a number of Hz from {RATES_HZ[0]:,} to {RATES_HZ[1]:,} is wanted"
+        raise AudioError(f"{_NAME}: the sample rate is {sample_rate}; {wanted}.")
+    array = _array(samples)
+    if array.ndim not in (1, 2) or not array.size:
+        raise AudioError(f"{_NAME}: shape {array.shape} holds no samples; [n] or [n, channels] is wanted.")
+    _check_values(array)
+    array = array[:, None] if array.ndim == 1 else array
+    if array.shape[0] <= min(_MOST_ROWS, array.shape[1] - 1):
+        array = array.T
+    whole = [Piece(0, sample_rate, np.array(floats(array, _NAME)))]
+    mono = mixing.mixed(whole) if channel is None else mixing.channel(whole, channel, _NAME)
+    return np.concatenate(list(at_16_khz(mono, _NAME)))
+
+
+def _array(samples: Any) -> NDArray[Any]:
+    """As NumPy has it."""
+    if hasattr(samples, "detach"):  # a tensor of torch, which is not imported for it
+        samples = samples.detach().cpu()
+        # NumPy has no bfloat16, and takes nothing that is not laid out plainly.
+        samples = samples.float() if samples.is_floating_point() else samples
+    try:
+        masked = np.ma.getmaskarray(samples).any() if isinstance(samples, np.ma.MaskedArray) else False
+        array = np.asarray(samples)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise AudioError(f"{_NAME}: not an array of numbers ({error}); pass numbers of one shape.") from error
+    if masked:
+        raise AudioError(f"{_NAME}: some samples are masked; fill them, for instance with samples.filled(0).")
+    return array
+
+
+def _check_values(array: NDArray[Any]) -> None:
+    """Refuse what has no scale, or another than its type says."""
+    kind, bits = array.dtype.kind, 8 * array.dtype.itemsize
+    if kind in "iu" and bits > 32:
+        scale = "divide by 32768 if these are 16-bit samples"
+        raise AudioError(f"{_NAME}: samples of type {array.dtype} have no known scale; {scale}.")
+    if kind not in "iuf":
+        raise AudioError(f"{_NAME}: samples of type {array.dtype}; floats or integers of 8 to 32 bits are wanted.")
+    if kind == "f":
+        peak = float(np.abs(array).max())
+        if 1 < peak <= _LARGEST and (array == np.round(array)).all():
+            raise AudioError(f"{_NAME}: {scaled_as_integers(peak)}.")

@@ -1,0 +1,307 @@
+"""Files that FFmpeg reads, through PyAV: compressed sound, sound of films, and damaged files.
+
+What FFmpeg says of a length is taken for a promise only where the container states it (mp4, Matroska, mp3 with a Xing
+header and a few others); elsewhere it is a guess from a bit rate, and the packets are counted instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from speechxfer.audio import headers
+from speechxfer.audio.clock import Clock, Stamps
+from speechxfer.audio.options import Choice, Notice
+from speechxfer.audio.pieces import Piece, Waveform, check_header, floats, in_chunks
+from speechxfer.audio.suffixes import AUDIO_SUFFIXES
+from speechxfer.errors import AudioError
+
+#: Decoders need a few packets before the first wanted one to sound as in a full run.
+_PREROLL_S = 0.5
+#: FFmpeg's flags of formats: those without time stamps, which it counts, and those whose clocks may be set midway.
+_COUNTED, _BROADCAST = 0x0100, 0x0200
+#: Formats whose packets it counts at the rate that they begin with, though that may change.
+_COUNTED_WRONG = ("aac", "loas")
+#: Formats whose packets hold it does not know how much.
+_NOT_COUNTED = ("wav", "w64")
+#: Formats whose headers state the length of a stream.
+_STATING = ("mov,mp4,m4a,3gp,3g2,mj2", "caf", "tta", "wv", "ape", "tak")
+#: A Matroska file's duration counts from 0 or from its first time stamp: nobody knows where that is later than this.
+_LATE_S = 0.5
+
+
+#: A clock that is set by less than this is not worth a word.
+_JUMP_S = 1.0
+
+
+class AvReader:
+    """A file open in FFmpeg; see `pieces.Reader`.
+
+    Times count from the beginning of the container: the first picture, or the first sound where that comes first. So
+    subtitles fit a film whose sound begins late. Where there is no picture, they count from the first sound that is
+    decoded, without what an encoder put before it.
+
+    Args:
+        stack: closes it.
+        file: seekable, from its beginning.
+        name: in messages.
+        seen: what the file looks like, for the message if it is no audio.
+        choice: which stream, and who is told that there are several.
+        fraction: of the bytes that the header promises, how many are there.
+
+    Raises:
+        AudioError: it is not audio, or has no stream that can be decoded.
+    """
+
+    def __init__(
+        self, stack: contextlib.ExitStack, file: BinaryIO, name: str, seen: str, choice: Choice, fraction: float = 1.0
+    ) -> None:
+        self.name, self._file, self._choice = name, file, choice
+        self._size = file.seek(0, os.SEEK_END)
+        self._xing = headers.xing(file, self._size)  # before FFmpeg reads, which minds where the file stands
+        self._container: Any = None
+        self._number: int | None = None
+        self._broken_at = 0
+        self.lost_s = self.packet_s = 0.0
+        stack.callback(self._close)
+        try:
+            self._open()
+        except _faults() as error:
+            said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            remedy = "convert it to wav or flac"
+            raise AudioError(f"{name}: not readable as audio: {seen} ({said}); {remedy}.") from error
+        self._choose(seen)
+        frames = self._decoded()
+        first = next(frames, None)
+        self.rate: int = first.sample_rate if first else self._stream.rate
+        self.channels: int = first.layout.nb_channels if first else self._stream.channels
+        check_header(name, self.rate, self.channels)
+        self._fresh: Iterator[Any] | None = itertools.chain([first] if first else [], frames)
+        self._origin_s = self._origin(first)
+        self.promised_s = self._promised_s()
+        if fraction < 1 and self.promised_s is None:
+            self.promised_s = self.length_s() / fraction
+
+    def length_s(self) -> float:
+        """What is stated, or what the packets add up to."""
+        if self.promised_s is not None and self._is_exact():
+            return self.promised_s
+        self._open()
+        if self._format in _NOT_COUNTED:
+            return math.fsum(frame.samples / frame.sample_rate for frame in self._decoded())
+        packets = (packet for packet in self._packets() if packet.size)
+        if self._format == "aac":
+            return math.fsum(headers.adts_s(bytes(packet)) for packet in packets)
+        base = float(self._stream.time_base)
+        end = last = self._origin_s / base
+        for packet in packets:
+            end = (end if packet.pts is None else packet.pts) + (packet.duration or 0)
+            last = max(last, end)
+        return last * base - self._origin_s
+
+    def pieces(self, first_s: float, stop_s: float | None) -> Iterator[Piece]:
+        """Sound from a little before `first_s`, reached by seeking where that can be relied on."""
+        return in_chunks(self._placed(*self._from(first_s), math.inf if stop_s is None else stop_s))
+
+    # Opening
+
+    def _open(self) -> None:
+        """From the beginning of the file, which all formats can do, unlike seeking to it."""
+        import av
+
+        self._close()
+        self._fresh = None
+        self._file.seek(0)
+        # No protocol: a playlist posing as audio must not make FFmpeg open other files or addresses.
+        options = {"protocol_whitelist": "none"}
+        self._container = av.open(_Named(self._file, self.name), options=options, metadata_errors="ignore")
+        self._format: str = self._container.format.name
+        if self._number is not None:
+            self._stream = self._container.streams.audio[self._number]
+
+    def _close(self) -> None:
+        if self._container is not None:
+            self._container.close()
+        self._container = None
+
+    def _choose(self, seen: str) -> None:
+        """Take the stream that is wanted, or the best."""
+        streams = list(self._container.streams.audio)
+        wanted = self._choice.stream
+        if wanted is not None and not 0 <= wanted < len(streams):
+            there = f"the file has {len(streams)}, counted from 0"
+            raise AudioError(f"{self.name}: audio stream {wanted} is wanted; {there}.")
+        usable = [stream for stream in streams if stream.codec_context and stream.rate]
+        best = self._container.streams.best("audio") if wanted is None else streams[wanted]
+        if wanted is None and best not in usable:
+            best = next(iter(usable), None)
+        if best not in usable:
+            found = ", ".join(stream.type for stream in self._container.streams) or "nothing"
+            remedy = "choose a file with sound"
+            raise AudioError(f"{self.name}: no audio stream to decode (found: {found}; {seen}); {remedy}.")
+        self._stream, self._number = best, streams.index(best)
+        if len(streams) > 1 and wanted is None:
+            listed = ", ".join(f"{number} ({_described(stream)})" for number, stream in enumerate(streams))
+            what = f"{len(streams)} audio streams: {listed}; {self._number} is read: choose another by its number"
+            self._choice.notify(Notice("streams", self.name, what))
+
+    # Lengths and times
+
+    @property
+    def _stamps(self) -> Stamps:
+        flags = self._container.format.flags
+        if self._format == "ogg":
+            return "trusted"
+        if flags & _BROADCAST:
+            return "broadcast"
+        counted: Stamps = "none" if self._format in _COUNTED_WRONG else "counted"
+        return counted if flags & _COUNTED else "trusted"
+
+    def _origin(self, first: Any) -> float:
+        """The time stamp that counts as 0 s."""
+        own = (_stamp_s(first) if first else None) or 0.0
+        if self._stamps == "none":
+            return own
+        others = [stream for stream in self._container.streams if stream is not self._stream and _keeps_time(stream)]
+        return min([own, *(float(stream.start_time * stream.time_base) for stream in others)])
+
+    def _promised_s(self) -> float | None:
+        container, stream = self._container, self._stream
+        if self._format == "mp3":
+            return self._xing.length_s if self._xing else None
+        if self._format in _STATING and stream.duration:
+            end = (stream.start_time or 0) + stream.duration
+            return max(0.0, float(end * stream.time_base) - self._origin_s)
+        # Of Matroska the duration is that of all streams, and the picture may outlast the sound.
+        if self._format.startswith("matroska") and container.duration and len(container.streams) == 1:
+            stated = float(container.duration) / 1e6
+            return stated - self._origin_s if stated > self._origin_s else stated
+        return None
+
+    def _is_exact(self) -> bool:
+        if self._format == "mp3":
+            return self._xing is not None and self._xing.is_whole
+        return not self._format.startswith("matroska") or self._origin_s < _LATE_S
+
+    # Decoding
+
+    def _from(self, first_s: float) -> tuple[Iterator[Any], float | None]:
+        """Frames from before `first_s`, and when the first of them begins; None for the beginning of the file."""
+        target_s = first_s - _PREROLL_S
+        if target_s > 0:
+            with contextlib.suppress(*_faults()):
+                stamp = (target_s + self._origin_s) / self._stream.time_base
+                self._fresh = None
+                self._container.seek(round(stamp), stream=self._stream)
+                frames = self._decoded()
+                first = next(frames, None)
+                stamp_s = _stamp_s(first) if first and first.sample_rate == self.rate else None
+                if stamp_s is not None and 0 < stamp_s - self._origin_s <= first_s:
+                    return itertools.chain([first], frames), stamp_s - self._origin_s
+        if self._fresh is None:
+            self._open()
+            self.lost_s = 0.0
+        frames, self._fresh = self._fresh or self._decoded(), None
+        return frames, None
+
+    def _placed(self, frames: Iterable[Any], begins_s: float | None, stop_s: float) -> Iterator[Piece]:
+        """Frames with their times, up to the first that begins after `stop_s`."""
+        clock = Clock(round((begins_s or 0.0) * self.rate), self.rate, self._stamps)
+        last: Piece | None = None
+        for frame in frames:
+            if last:
+                yield last
+            if frame.sample_rate != clock.rate:
+                check_header(self.name, frame.sample_rate, self.channels)
+            stamp_s = _stamp_s(frame)
+            pause_s = clock.place(None if stamp_s is None else stamp_s - self._origin_s, frame.sample_rate)
+            if self._format == "ogg":  # which knows no pauses: pages are missing
+                self.lost_s += pause_s
+            samples = _samples(frame, self.name)
+            last = Piece(clock.at, clock.rate, samples)
+            clock.advance(len(samples))
+            self.packet_s = max(self.packet_s, len(samples) / clock.rate)
+            if clock.now_s >= stop_s:
+                yield last
+                return
+        if last:
+            yield self._without_padding(last)
+        if abs(clock.jump_s) >= _JUMP_S:
+            what = f"its time stamps jump by {clock.jump_s:.1f} s, as if a clock was set; the sound there is joined"
+            self._choice.notify(Notice("clock", self.name, what))
+        if self._broken_at:
+            self.promised_s = max(self.promised_s or 0.0, clock.now_s * self._size / self._broken_at)
+
+    def _without_padding(self, last: Piece) -> Piece:
+        """The last packet up to the end that is stated; encoders fill it up with silence."""
+        stop_s = self.promised_s if self._format in _STATING else None
+        length = len(last.samples) if stop_s is None else round(stop_s * last.rate) - last.start
+        return last._replace(samples=last.samples[:length]) if length > 0 else last
+
+    def _decoded(self) -> Iterator[Any]:
+        """Frames; packets that cannot be decoded are passed over, as ffmpeg does, and counted if sound follows."""
+        pending_s = 0.0
+        for packet in self._packets():
+            try:
+                frames = packet.decode()
+            except _faults():
+                pending_s += float((packet.duration or 0) * packet.time_base) if packet.size else 0.0
+                continue
+            if frames:
+                self.lost_s, pending_s = self.lost_s + pending_s, 0.0
+            yield from frames
+
+    def _packets(self) -> Iterator[Any]:
+        """Packets of the stream, as far as FFmpeg gets."""
+        try:
+            yield from self._container.demux(self._stream)
+        except _faults():
+            self._broken_at = max(1, self._file.tell())
+
+
+class _Named:
+    """A file without a method that PyAV would use to find out more; its name counts only where it is of a known kind.
+
+    What has no header that FFmpeg knows would be decoded as what its suffix says, and a broken `.ul` becomes noise.
+    """
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        suffix = Path(name).suffix.lower()
+        self.name = f"sound{suffix}" if suffix in AUDIO_SUFFIXES else "sound"
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+
+def _faults() -> tuple[type[Exception], ...]:
+    """What FFmpeg and PyAV raise for files they cannot read."""
+    import av
+
+    return (av.error.FFmpegError, ValueError, OverflowError, MemoryError)
+
+
+def _stamp_s(frame: Any) -> float | None:
+    return None if frame.pts is None else frame.pts * float(frame.time_base)
+
+
+def _samples(frame: Any, name: str) -> Waveform:
+    """[num_samples, channels]."""
+    array = frame.to_ndarray()  # planar: [channels, n]; packed: [1, n * channels]
+    return floats(array.T if frame.format.is_planar else array.reshape(-1, frame.layout.nb_channels), name)
+
+
+def _keeps_time(stream: Any) -> bool:
+    """Whether a stream's beginning is one of the container: sound and moving pictures, not covers or subtitles."""
+    import av
+
+    still = stream.disposition & av.stream.Disposition.attached_pic
+    return stream.start_time is not None and stream.type in ("audio", "video") and not still
+
+
+def _described(stream: Any) -> str:
+    language = stream.metadata.get("language")
+    channels = f"{stream.channels} channel{'s' * (stream.channels != 1)}"
+    return f"{language}, {channels}" if language and language != "und" else channels

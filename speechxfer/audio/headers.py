@@ -1,0 +1,161 @@
+"""What headers state of lengths, where libsndfile and FFmpeg do not look or do not say that the file is shorter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import BinaryIO, Literal
+
+_Order = Literal["little", "big"]
+
+#: Bytes by which sloppy writers miscount.
+_SLACK = 1024
+#: Writers that cannot rewind state one of these as the size of their data, or a little less.
+_PLACEHOLDERS = (1 << 31, 1 << 32, 1 << 63, 1 << 64)
+_BELOW = 1 << 16
+#: Or a round number that no recording happens to have, with or without the header's own bytes.
+_ROUND = (10**6, 1 << 20)
+_AT_LEAST_ROUND = 100_000_000
+_HEADER_BYTES = (0, 8, 36, 44)
+#: Bytes in which the first frame of an mp3 is looked for.
+_SEARCHED = 4096
+#: Samples per second by their number in the header of a raw AAC packet.
+_ADTS_HZ = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
+#: W64's names of chunks, as bytes.
+_W64 = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00"
+_W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
+
+
+@dataclass(frozen=True, slots=True)
+class DataSize:
+    """Bytes of sound that a header states, and those that are there."""
+
+    stated: int
+    found: int
+
+    @property
+    def fraction(self) -> float:
+        """Of what is stated, how much is there; 1 where the header is off by a little, or states a placeholder."""
+        if self.found + _SLACK >= self.stated or _is_placeholder(self.stated):
+            return 1.0
+        return self.found / self.stated
+
+
+def data_size(file: BinaryIO, size: int) -> DataSize | None:
+    """Of wav, RF64, W64, aiff, au, caf and avi; None for other files and where it is not stated."""
+    file.seek(0)
+    head = file.read(40)
+    if head.startswith((b"RIFF", b"RIFX", b"FORM", b"RF64")):
+        order: _Order = "little" if head[:4] in (b"RIFF", b"RF64") else "big"
+        if head[8:12] == b"AVI ":
+            return DataSize(int.from_bytes(head[4:8], "little") or size, size - 8)
+        return _of_chunks(file, size, order)
+    if head.startswith(_W64):
+        return _of_w64(file, size)
+    if head.startswith(b".snd"):
+        start, stated = (int.from_bytes(head[at : at + 4], "big") for at in (4, 8))
+        return DataSize(stated, max(0, size - start))
+    if head.startswith(b"caff"):
+        return _of_caf(file, size)
+    return None
+
+
+def rf64_sizes(size: int, found: int) -> dict[int, bytes]:
+    """What the sizes in an RF64 whose writer could not rewind should be, by where they stand."""
+    numbers = (size - 8, found, 0)
+    return {20 + 8 * place: number.to_bytes(8, "little") for place, number in enumerate(numbers)}
+
+
+def _is_placeholder(stated: int) -> bool:
+    if not stated or any(limit - _BELOW <= stated < limit + _BELOW for limit in _PLACEHOLDERS):
+        return True
+    rounded = ((stated + more) % unit for more in _HEADER_BYTES for unit in _ROUND)
+    return stated >= _AT_LEAST_ROUND and not all(rounded)
+
+
+def _of_chunks(file: BinaryIO, size: int, order: _Order) -> DataSize | None:
+    """Of a file whose chunks have names and sizes of 4 bytes each; RF64 has the size of its data in the first."""
+    long = None
+    file.seek(12)
+    while len(chunk := file.read(8)) == 8:
+        name, stated, start = chunk[:4], int.from_bytes(chunk[4:], order), file.tell()
+        if name == b"ds64":
+            long = int.from_bytes(file.read(16)[8:], "little")
+        if name in (b"data", b"SSND"):
+            return DataSize(stated if long is None or stated != 0xFFFF_FFFF else long, size - start)
+        file.seek(min(size, start + stated + stated % 2))
+    return None
+
+
+def _of_w64(file: BinaryIO, size: int) -> DataSize | None:
+    """Sizes there are of 8 bytes and count the chunk's own header, and chunks begin at multiples of 8."""
+    at = 40
+    while at + 24 <= size:
+        file.seek(at)
+        chunk = file.read(24)
+        stated = int.from_bytes(chunk[16:], "little")
+        if chunk[:16] == _W64_DATA:
+            return DataSize(max(0, stated - 24), size - at - 24)
+        at += max(24, (stated + 7) // 8 * 8)
+    return None
+
+
+def _of_caf(file: BinaryIO, size: int) -> DataSize | None:
+    file.seek(8)
+    while len(chunk := file.read(12)) == 12:
+        stated, start = int.from_bytes(chunk[4:], "big", signed=True), file.tell()
+        if chunk[:4] == b"data":
+            return None if stated < 0 else DataSize(stated, size - start)
+        file.seek(min(size, start + max(0, stated)))
+    return None
+
+
+# MPEG audio
+
+
+@dataclass(frozen=True, slots=True)
+class Xing:
+    """What an mp3's Xing or Info header states: the length, and whether that is the whole file's.
+
+    It is not where mp3 files were joined, which leaves the header of the first in place.
+    """
+
+    length_s: float
+    is_whole: bool
+
+
+def xing(file: BinaryIO, size: int) -> Xing | None:
+    """That header, None where there is none or no length in it."""
+    file.seek(0)
+    tag = file.read(10)
+    start = 10 + _synchsafe(tag[6:]) if tag.startswith(b"ID3") else 0
+    file.seek(start)
+    data = file.read(_SEARCHED)
+    at = next((at for at in range(len(data) - 4) if data[at] == 0xFF and data[at + 1] & 0xE6 == 0xE2), None)
+    if at is None:
+        return None
+    version, rate, is_mono = data[at + 1] >> 3 & 3, data[at + 2] >> 2 & 3, data[at + 3] >> 6 == 3
+    at += 4 + {(3, False): 32, (3, True): 17, (2, True): 9, (0, True): 9}.get((version, is_mono), 17)
+    flags = int.from_bytes(data[at + 4 : at + 8], "big")
+    if data[at : at + 4] not in (b"Xing", b"Info") or not flags & 1 or version == 1 or rate == 3:
+        return None
+    frames, covered = (int.from_bytes(data[at + more : at + more + 4], "big") for more in (8, 12))
+    hz = (44_100, 48_000, 32_000)[rate] >> {3: 0, 2: 1, 0: 2}[version]
+    is_whole = bool(flags & 2) and abs(size - start - covered) <= max(_SLACK, size // 100)
+    return Xing(frames * (1152 if version == 3 else 576) / hz, is_whole)
+
+
+def _synchsafe(digits: bytes) -> int:
+    """The size of an ID3 tag, of which 7 bits stand in each byte."""
+    number = 0
+    for digit in digits:
+        number = number << 7 | digit & 0x7F
+    return number
+
+
+# AAC
+
+
+def adts_s(packet: bytes) -> float:
+    """Seconds of a packet of a raw AAC stream, by its own header: the rate may change from one to the next."""
+    number = packet[2] >> 2 & 15 if len(packet) >= 7 else 15
+    return 1024 * ((packet[6] & 3) + 1) / _ADTS_HZ[number] if number < len(_ADTS_HZ) else 0.0

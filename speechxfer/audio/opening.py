@@ -1,0 +1,161 @@
+"""From paths, bytes and open files to readers: which decoder takes a file, and what is in its way."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import soundfile as sf
+
+from speechxfer.audio import headers
+from speechxfer.audio.ffmpeg import AvReader
+from speechxfer.audio.joined import JoinedReader, Window
+from speechxfer.audio.links import Link, links
+from speechxfer.audio.options import Choice
+from speechxfer.audio.pieces import Reader
+from speechxfer.audio.sndfile import SoundFileReader
+from speechxfer.errors import AudioError
+
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
+"""A file's path, its bytes, or an open binary file (read from its beginning, never closed)."""
+
+#: What libsndfile may open by its path. Of other files it believes the suffix: a film called `talk.gsm` would be GSM.
+_BY_PATH = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b".snd", b"caff", b"riff\x2e\x91\xcf\x11")
+#: Formats and codecs that FFmpeg reads better: libsndfile guesses their lengths, or leaves out what is damaged.
+_LEFT_TO_FFMPEG = {"MP3", "OGG", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III"}
+#: Bare GSM has frames of 33 bytes, each of which begins with this in the upper half of a byte.
+_GSM_FRAME, _GSM_MARK, _MOST_GSM_FRAMES = 33, 0xD0, 100
+#: What stands in the place of a recording, by its first bytes.
+_OTHER_FILES = {
+    b"version https://git-lfs": "a pointer of Git LFS, not the file itself; fetch it with `git lfs pull`",
+    b"<!doctype html": "a web page, not audio; download the file again, signed in where that is needed",
+    b"<html": "a web page, not audio; download the file again, signed in where that is needed",
+}
+
+
+@contextlib.contextmanager
+def opened(source: Source, choice: Choice) -> Iterator[Reader]:
+    """A reader of a path, bytes or an open file.
+
+    Raises:
+        AudioError: there is no such file, or it is not audio.
+    """
+    with contextlib.ExitStack() as stack:
+        file, name = _binary(source, stack)
+        size = file.seek(0, os.SEEK_END)
+        if not size:
+            raise AudioError(f"{name}: the file is empty (0 bytes); copy or record it again.")
+        file.seek(0)
+        head = file.read(32).lower()
+        for beginning, what in _OTHER_FILES.items():
+            if head.startswith(beginning):
+                raise AudioError(f"{name}: {what}.")
+        found = links(file, size)
+        if len(found) > 1:
+
+            @contextlib.contextmanager
+            def opened_link(link: Link) -> Iterator[Reader]:
+                with contextlib.ExitStack() as stack:
+                    yield _reader(stack, cast(BinaryIO, Window(file, *link)), name, choice)
+
+            yield JoinedReader(found, opened_link, name, choice)
+        else:
+            # By its path libsndfile reads without a detour through Python.
+            is_path = isinstance(source, str | os.PathLike) and getattr(file, "name", None) == os.fspath(source)
+            yield _reader(stack, file, name, choice, path=os.fspath(cast(str, source)) if is_path else None)
+
+
+def _reader(stack: contextlib.ExitStack, file: BinaryIO, name: str, choice: Choice, path: str | None = None) -> Reader:
+    """Of one recording; `path` is where it can be opened by name."""
+    size = file.seek(0, os.SEEK_END)
+    stated = headers.data_size(file, size)
+    file.seek(0)
+    head = file.read(12)
+    # It looks like text, or begins with bytes that somebody may recognize.
+    seen = f"it {'looks like text,' if head.isascii() and min(head) > 0 else 'begins with'} {head!r}"
+    if head.startswith(b"RF64") and stated and not stated.stated:
+        changed = Window(file, 0, size, headers.rf64_sizes(size, stated.found))
+        file, path = cast(BinaryIO, changed), None
+    sound, why = _in_libsndfile(stack, file, path if path and head.startswith(_BY_PATH) else None, name)
+    if sound is None:
+        file.seek(0)
+        return AvReader(stack, file, name, f"{why}{seen}", choice, fraction=stated.fraction if stated else 1.0)
+    if choice.stream:
+        raise AudioError(f"{name}: audio stream {choice.stream} is wanted; the file has 1, counted from 0.")
+
+    def instead() -> Reader:
+        file.seek(0)
+        return AvReader(stack, file, name, seen, choice)
+
+    return SoundFileReader(sound, name, stated.fraction if stated else 1.0, instead)
+
+
+def _in_libsndfile(
+    stack: contextlib.ExitStack, file: BinaryIO, path: str | None, name: str
+) -> tuple[sf.SoundFile | None, str]:
+    """The file open there, or None and what libsndfile says to it, where it is better left to FFmpeg."""
+    file.seek(0)
+    head = file.read(4)
+    if head.startswith((b"ID3", b"OggS")) or (head[0] == 0xFF and head[1:2] >= b"\xe0"):
+        return None, ""
+    file.seek(0)
+    raw = {"format": "RAW", "subtype": "GSM610", "samplerate": 8_000, "channels": 1} if _is_gsm(file, name) else {}
+    file.seek(0)
+    try:
+        sound = stack.enter_context(sf.SoundFile(path or file, **raw))
+    except (sf.LibsndfileError, TypeError) as error:  # TypeError: a headerless .raw file
+        return None, f"{getattr(error, 'error_string', error)} "
+    # A streamed file states no length, or 2**63 - 1: libsndfile gives up on it, FFmpeg reads on.
+    is_fit = not {sound.format, sound.subtype} & _LEFT_TO_FFMPEG and 0 < sound.frames < 1 << 62
+    return (sound if is_fit else None), ""
+
+
+def _is_gsm(file: BinaryIO, name: str) -> bool:
+    """Whether a file of that suffix, which has no header, holds what the suffix says."""
+    if not name.lower().endswith(".gsm"):
+        return False
+    frames = [file.read(_GSM_FRAME) for _ in range(_MOST_GSM_FRAMES)]
+    return all(frame[0] & 0xF0 == _GSM_MARK for frame in frames if frame)
+
+
+def _binary(source: Source, stack: contextlib.ExitStack) -> tuple[BinaryIO, str]:
+    """A seekable binary file and what messages call it."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return io.BytesIO(source), "<bytes>"
+    if isinstance(source, str | os.PathLike):
+        name = os.fspath(source)
+        file = stack.enter_context(_open_path(name))
+    elif hasattr(source, "read") and not isinstance(cast(object, source), io.TextIOBase):
+        file, name = source, str(getattr(source, "name", "<bytes>"))
+    else:
+        wanted = "a path, bytes or a file opened in binary mode is wanted (an array needs its sample_rate)"
+        raise AudioError(f"<{type(source).__name__}>: {wanted}.")
+    if getattr(file, "seekable", bool)():
+        return file, name
+    copy = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  # a pipe may be larger than the memory
+    shutil.copyfileobj(file, copy)
+    return cast(BinaryIO, copy), name
+
+
+def _open_path(name: str) -> BinaryIO:
+    try:
+        file = Path(name).open("rb")  # noqa: SIM115
+    except (OSError, ValueError) as error:
+        known: dict[type[Exception], str] = {
+            FileNotFoundError: f"no such file; check the path (seen from {Path.cwd()})",
+            IsADirectoryError: "a folder, where one audio file is wanted; name a file in it",
+            PermissionError: "permission denied; make the file readable for this user",
+        }
+        found = known.get(type(error), f"cannot be opened ({error}); check the path and the disk")
+        raise AudioError(f"{name}: {found}.") from error
+    if stat.S_ISCHR(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise AudioError(f"{name}: a device, where one audio file is wanted; record from it into a file.")
+    return file
