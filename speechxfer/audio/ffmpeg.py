@@ -16,13 +16,16 @@ from typing import Any, BinaryIO
 
 from speechxfer.audio import headers
 from speechxfer.audio.clock import Clock, Stamps
+from speechxfer.audio.decoding import Pass, aligned, faults, samples_of, stamp_s
 from speechxfer.audio.options import Choice, Notice
-from speechxfer.audio.pieces import Piece, Waveform, check_header, floats, in_chunks
+from speechxfer.audio.pieces import Piece, check_header, in_chunks
 from speechxfer.audio.suffixes import AUDIO_SUFFIXES
 from speechxfer.errors import AudioError
 
 #: Decoders need a few packets before the first wanted one to sound as in a full run.
 _PREROLL_S = 0.5
+#: Of them, those whose time stamps tell where in the file they lie.
+_ALIGNED_S = 0.4
 #: FFmpeg's flags of formats: those without time stamps, which it counts, and those whose clocks may be set midway.
 _COUNTED, _BROADCAST = 0x0100, 0x0200
 #: Formats whose packets it counts at the rate that they begin with, though that may change.
@@ -33,8 +36,6 @@ _NOT_COUNTED = ("wav", "w64")
 _STATING = ("mov,mp4,m4a,3gp,3g2,mj2", "caf", "tta", "wv", "ape", "tak")
 #: A Matroska file's duration counts from 0 or from its first time stamp: nobody knows where that is later than this.
 _LATE_S = 0.5
-
-
 #: A clock that is set by less than this is not worth a word.
 _JUMP_S = 1.0
 
@@ -66,17 +67,16 @@ class AvReader:
         self._xing = headers.xing(file, self._size)  # before FFmpeg reads, which minds where the file stands
         self._container: Any = None
         self._number: int | None = None
-        self._broken_at = 0
-        self.lost_s = self.packet_s = 0.0
+        self.packet_s = self._missing_s = 0.0
         stack.callback(self._close)
         try:
             self._open()
-        except _faults() as error:
+        except faults() as error:
             said = getattr(error, "strerror", None) or str(error) or type(error).__name__
             remedy = "convert it to wav or flac"
             raise AudioError(f"{name}: not readable as audio: {seen} ({said}); {remedy}.") from error
         self._choose(seen)
-        frames = self._decoded()
+        frames = self._begin()
         first = next(frames, None)
         self.rate: int = first.sample_rate if first else self._stream.rate
         self.channels: int = first.layout.nb_channels if first else self._stream.channels
@@ -87,22 +87,29 @@ class AvReader:
         if fraction < 1 and self.promised_s is None:
             self.promised_s = self.length_s() / fraction
 
+    @property
+    def lost_s(self) -> float:
+        """Of packets that could not be decoded, and of missing pages."""
+        return self._pass.lost_s + self._missing_s
+
     def length_s(self) -> float:
         """What is stated, or what the packets add up to."""
         if self.promised_s is not None and self._is_exact():
             return self.promised_s
         self._open()
         if self._format in _NOT_COUNTED:
-            return math.fsum(frame.samples / frame.sample_rate for frame in self._decoded())
-        packets = (packet for packet in self._packets() if packet.size)
+            return math.fsum(frame.samples / frame.sample_rate for frame in self._begin())
+        packets = (packet for packet in Pass(self._container, self._stream, self._file).packets() if packet.size)
         if self._format == "aac":
             return math.fsum(headers.adts_s(bytes(packet)) for packet in packets)
         base = float(self._stream.time_base)
         end = last = self._origin_s / base
+        total = 0
         for packet in packets:
             end = (end if packet.pts is None else packet.pts) + (packet.duration or 0)
-            last = max(last, end)
-        return last * base - self._origin_s
+            last, total = max(last, end), total + (packet.duration or 0)
+        stamped_s, total_s = last * base - self._origin_s, total * base
+        return stamped_s if stamped_s > total_s / 2 else total_s  # some formats' time stamps stand still
 
     def pieces(self, first_s: float, stop_s: float | None) -> Iterator[Piece]:
         """Sound from a little before `first_s`, reached by seeking where that can be relied on."""
@@ -164,7 +171,7 @@ class AvReader:
 
     def _origin(self, first: Any) -> float:
         """The time stamp that counts as 0 s."""
-        own = (_stamp_s(first) if first else None) or 0.0
+        own = (stamp_s(first) if first else None) or 0.0
         if self._stamps == "none":
             return own
         others = [stream for stream in self._container.streams if stream is not self._stream and _keeps_time(stream)]
@@ -190,52 +197,49 @@ class AvReader:
 
     # Decoding
 
-    def _from(self, first_s: float) -> tuple[Iterator[Any], float | None]:
-        """Frames from before `first_s`, and when the first of them begins; None for the beginning of the file."""
+    def _begin(self) -> Iterator[Any]:
+        """Frames from where the container stands."""
+        self._pass = Pass(self._container, self._stream, self._file)
+        return self._pass.frames()
+
+    def _from(self, first_s: float) -> tuple[Iterator[Any], float]:
+        """Frames from before `first_s`, and when the first of them begins."""
         target_s = first_s - _PREROLL_S
-        if target_s > 0:
-            with contextlib.suppress(*_faults()):
-                stamp = (target_s + self._origin_s) / self._stream.time_base
+        if target_s > 0 and self._format not in _NOT_COUNTED:
+            with contextlib.suppress(*faults()):
                 self._fresh = None
+                stamp = (target_s + self._origin_s) / self._stream.time_base
                 self._container.seek(round(stamp), stream=self._stream)
-                frames = self._decoded()
-                first = next(frames, None)
-                stamp_s = _stamp_s(first) if first and first.sample_rate == self.rate else None
-                if stamp_s is not None and 0 < stamp_s - self._origin_s <= first_s:
-                    return itertools.chain([first], frames), stamp_s - self._origin_s
+                frames, begins_s = aligned(self._begin(), self.rate, _ALIGNED_S)
+                if begins_s is not None and 0 < begins_s - self._origin_s <= first_s:
+                    return frames, begins_s - self._origin_s
         if self._fresh is None:
             self._open()
-            self.lost_s = 0.0
-        frames, self._fresh = self._fresh or self._decoded(), None
-        return frames, None
+        frames, self._fresh = self._fresh or self._begin(), None
+        return frames, 0.0
 
-    def _placed(self, frames: Iterable[Any], begins_s: float | None, stop_s: float) -> Iterator[Piece]:
+    def _placed(self, frames: Iterable[Any], begins_s: float, stop_s: float) -> Iterator[Piece]:
         """Frames with their times, up to the first that begins after `stop_s`."""
-        clock = Clock(round((begins_s or 0.0) * self.rate), self.rate, self._stamps)
+        clock = Clock(round(begins_s * self.rate), self.rate, self._stamps)
         last: Piece | None = None
         for frame in frames:
             if last:
                 yield last
             if frame.sample_rate != clock.rate:
                 check_header(self.name, frame.sample_rate, self.channels)
-            stamp_s = _stamp_s(frame)
-            pause_s = clock.place(None if stamp_s is None else stamp_s - self._origin_s, frame.sample_rate)
+            stamp = stamp_s(frame)
+            paused_s = clock.place(None if stamp is None else stamp - self._origin_s, frame.sample_rate)
             if self._format == "ogg":  # which knows no pauses: pages are missing
-                self.lost_s += pause_s
-            samples = _samples(frame, self.name)
-            last = Piece(clock.at, clock.rate, samples)
-            clock.advance(len(samples))
-            self.packet_s = max(self.packet_s, len(samples) / clock.rate)
+                self._missing_s += paused_s
+            last = Piece(clock.at, clock.rate, samples_of(frame, self.name))
+            clock.advance(frame.samples)
+            self.packet_s = max(self.packet_s, frame.samples / clock.rate)
             if clock.now_s >= stop_s:
                 yield last
                 return
         if last:
             yield self._without_padding(last)
-        if abs(clock.jump_s) >= _JUMP_S:
-            what = f"its time stamps jump by {clock.jump_s:.1f} s, as if a clock was set; the sound there is joined"
-            self._choice.notify(Notice("clock", self.name, what))
-        if self._broken_at:
-            self.promised_s = max(self.promised_s or 0.0, clock.now_s * self._size / self._broken_at)
+        self._finish(clock)
 
     def _without_padding(self, last: Piece) -> Piece:
         """The last packet up to the end that is stated; encoders fill it up with silence."""
@@ -243,25 +247,15 @@ class AvReader:
         length = len(last.samples) if stop_s is None else round(stop_s * last.rate) - last.start
         return last._replace(samples=last.samples[:length]) if length > 0 else last
 
-    def _decoded(self) -> Iterator[Any]:
-        """Frames; packets that cannot be decoded are passed over, as ffmpeg does, and counted if sound follows."""
-        pending_s = 0.0
-        for packet in self._packets():
-            try:
-                frames = packet.decode()
-            except _faults():
-                pending_s += float((packet.duration or 0) * packet.time_base) if packet.size else 0.0
-                continue
-            if frames:
-                self.lost_s, pending_s = self.lost_s + pending_s, 0.0
-            yield from frames
-
-    def _packets(self) -> Iterator[Any]:
-        """Packets of the stream, as far as FFmpeg gets."""
-        try:
-            yield from self._container.demux(self._stream)
-        except _faults():
-            self._broken_at = max(1, self._file.tell())
+    def _finish(self, clock: Clock) -> None:
+        """What is known at the end of the file: how much more it should have held, and whether its clock was set."""
+        if self._pass.broken_at:
+            self.promised_s = max(self.promised_s or 0.0, clock.now_s * self._size / self._pass.broken_at)
+        elif self.promised_s is None and self._pass.trailing_s:
+            self.promised_s = clock.now_s + self._pass.trailing_s
+        if abs(clock.jump_s) >= _JUMP_S:
+            what = f"its time stamps jump by {clock.jump_s:.1f} s, as if a clock was set; the sound there is joined"
+            self._choice.notify(Notice("clock", self.name, what))
 
 
 class _Named:
@@ -274,23 +268,6 @@ class _Named:
         suffix = Path(name).suffix.lower()
         self.name = f"sound{suffix}" if suffix in AUDIO_SUFFIXES else "sound"
         self.read, self.seek, self.tell = file.read, file.seek, file.tell
-
-
-def _faults() -> tuple[type[Exception], ...]:
-    """What FFmpeg and PyAV raise for files they cannot read."""
-    import av
-
-    return (av.error.FFmpegError, ValueError, OverflowError, MemoryError)
-
-
-def _stamp_s(frame: Any) -> float | None:
-    return None if frame.pts is None else frame.pts * float(frame.time_base)
-
-
-def _samples(frame: Any, name: str) -> Waveform:
-    """[num_samples, channels]."""
-    array = frame.to_ndarray()  # planar: [channels, n]; packed: [1, n * channels]
-    return floats(array.T if frame.format.is_planar else array.reshape(-1, frame.layout.nb_channels), name)
 
 
 def _keeps_time(stream: Any) -> bool:

@@ -141,7 +141,17 @@ def xing(file: BinaryIO, size: int) -> Xing | None:
     frames, covered = (int.from_bytes(data[at + more : at + more + 4], "big") for more in (8, 12))
     hz = (44_100, 48_000, 32_000)[rate] >> {3: 0, 2: 1, 0: 2}[version]
     is_whole = bool(flags & 2) and abs(size - start - covered) <= max(_SLACK, size // 100)
-    return Xing(frames * (1152 if version == 3 else 576) / hz, is_whole)
+    samples = frames * (1152 if version == 3 else 576) - _padding(data[at + 8 :], flags)
+    return Xing(max(0, samples) / hz, is_whole)
+
+
+def _padding(data: bytes, flags: int) -> int:
+    """Samples before and after the sound, as LAME and FFmpeg state them behind the fields that the flags name."""
+    at = sum(length for bit, length in enumerate((4, 4, 100, 4)) if flags & 1 << bit)
+    if data[at : at + 4] not in (b"LAME", b"Lavf", b"Lavc"):
+        return 0
+    both = int.from_bytes(data[at + 21 : at + 24], "big")
+    return (both >> 12) + (both & 0xFFF)
 
 
 def _synchsafe(digits: bytes) -> int:

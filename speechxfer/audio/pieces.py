@@ -52,7 +52,6 @@ class Reader(Protocol):
         name: in messages.
         rate, channels: of its first sound. Later sound may have others.
         promised_s: the length that its header states; None where it states none that can be relied on.
-        lost_s: seconds of damaged sound that were passed over so far.
         packet_s: seconds of its longest packet so far, to which headers round.
     """
 
@@ -60,8 +59,11 @@ class Reader(Protocol):
     rate: int
     channels: int
     promised_s: float | None
-    lost_s: float
     packet_s: float
+
+    @property
+    def lost_s(self) -> float:
+        """Seconds of damaged sound that were passed over so far."""
 
     def length_s(self) -> float:
         """How long it is, in seconds, without decoding it all where that can be avoided."""

@@ -8,6 +8,9 @@ import soundfile as sf
 
 from speechxfer.audio.pieces import CHUNK, Piece, Reader, check_header, trimmed
 
+#: Codecs in which libsndfile finds every sample. In the others (G.721 and its kin) it loses its way when it seeks.
+_SEEKABLE = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM", "GSM610", "ALAC_")
+
 
 class SoundFileReader:
     """A file open in libsndfile; see `pieces.Reader`.
@@ -36,8 +39,9 @@ class SoundFileReader:
         return float(self._sound.frames / self.rate)
 
     def pieces(self, first_s: float, stop_s: float | None) -> Iterator[Piece]:
-        """Exactly what is asked for."""
+        """What is asked for, or all that is before it as well."""
         at, frames = round(first_s * self.rate), self._sound.frames
+        at = at if self._sound.subtype.startswith(_SEEKABLE) else 0
         stop = frames if stop_s is None else min(frames, round(stop_s * self.rate))
         try:
             if 0 < at < stop:

@@ -1,0 +1,90 @@
+"""FFmpeg's packets and frames, as far as it gets, and what of them is lost on the way."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from speechxfer.audio.pieces import Waveform, floats
+from speechxfer.errors import AudioError
+
+
+def faults() -> tuple[type[Exception], ...]:
+    """What FFmpeg and PyAV raise for files they cannot read."""
+    import av
+
+    return (av.error.FFmpegError, ValueError, OverflowError, MemoryError)
+
+
+class Pass:
+    """One pass over a stream from where its container stands.
+
+    Attributes:
+        lost_s: seconds of packets that could not be decoded, between others.
+        trailing_s: seconds of packets since the last sound.
+        broken_at: the byte at which FFmpeg gave up; 0 while it has not.
+    """
+
+    def __init__(self, container: Any, stream: Any, file: BinaryIO) -> None:
+        self._container, self._stream, self._file = container, stream, file
+        self.lost_s = self.trailing_s = 0.0
+        self.broken_at = 0
+
+    def packets(self) -> Iterator[Any]:
+        """Packets of the stream; the last is empty."""
+        try:
+            yield from self._container.demux(self._stream)
+        except faults():
+            self.broken_at = max(1, self._file.tell())
+
+    def frames(self) -> Iterator[Any]:
+        """Decoded sound. Packets that cannot be decoded are passed over, as ffmpeg does."""
+        failed_s = 0.0
+        for packet in self.packets():
+            duration_s = float((packet.duration or 0) * packet.time_base) if packet.size else 0.0
+            self.trailing_s += duration_s
+            try:
+                frames = packet.decode()
+            except faults():
+                failed_s += duration_s
+                continue
+            if frames:
+                self.lost_s, failed_s, self.trailing_s = self.lost_s + failed_s, 0.0, 0.0
+            yield from frames
+
+
+def stamp_s(frame: Any) -> float | None:
+    """A frame's time stamp in seconds."""
+    return None if frame.pts is None else float(frame.pts * frame.time_base)
+
+
+def samples_of(frame: Any, name: str) -> Waveform:
+    """[num_samples, channels].
+
+    Raises:
+        AudioError: a format of samples that NumPy does not have.
+    """
+    try:
+        array = frame.to_ndarray()  # planar: [channels, n]; packed: [1, n * channels]
+    except ValueError as error:
+        raise AudioError(f"{name}: {error}; convert it to wav or flac.") from error
+    return floats(array.T if frame.format.is_planar else array.reshape(-1, frame.layout.nb_channels), name)
+
+
+def aligned(frames: Iterator[Any], rate: int, seconds: float) -> tuple[Iterator[Any], float | None]:
+    """The same frames, and the time stamp of the first by those of so many seconds: alone it may be wrong.
+
+    There is none where the frames have none, or another rate.
+    """
+    held: list[Any] = []
+    begins_s: list[float] = []
+    count = 0
+    while count < seconds * rate and (frame := next(frames, None)) is not None:
+        held.append(frame)
+        if (stamp := stamp_s(frame)) is not None and frame.sample_rate == rate:
+            begins_s.append(stamp - count / rate)
+        count += frame.samples
+    is_certain = held and len(begins_s) == len(held)
+    return itertools.chain(held, frames), statistics.median(begins_s) if is_certain else None
