@@ -2,10 +2,10 @@
 
     python -m scripts.fuzz_audio --count 10000
 
-Every file is a mutation of one of `audio_files.FORMS`, made from the seed and its number alone, so that `--only 4711` makes
-that one again. Each is measured, read whole, in blocks and in part by a worker process. What takes more than 10 s or
-1 GB, raises anything else, differs between whole and blocks, or kills the worker is a violation; the exit status is 1 then.
-Linux only, for the memory.
+Every file is a mutation of one of `audio_files.FORMS`, made from the seed and its number alone, so that `--only 4711`
+makes that one again. Each is measured, read whole, in blocks and in part by a worker process. What takes more than 10 s
+or 1 GB, raises anything else, differs between whole and blocks, or kills the worker is a violation; the exit status is
+1 then. Linux only, for the memory.
 """
 
 from __future__ import annotations

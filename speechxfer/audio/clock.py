@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-#: Time stamps are rounded; where they differ by more from what was counted, there is a pause. What FFmpeg counted itself
-#: is not rounded, and differs where a packet is no sound.
+#: Time stamps are rounded; where they differ by more from what was counted, there is a pause. What FFmpeg counts
+#: itself is not rounded, and differs where a packet is no sound.
 _TOLERANCE_S = {"counted": 0.01, "broadcast": 0.1, "trusted": 0.1}
 #: Pauses of a file last no longer than this, all together; a larger jump is a clock that was set.
 _LONGEST_PAUSES_S = 86_400.0

@@ -15,7 +15,7 @@ def faults() -> tuple[type[Exception], ...]:
     """What FFmpeg and PyAV raise for files they cannot read."""
     import av
 
-    return (av.error.FFmpegError, ValueError, OverflowError, MemoryError)
+    return (av.error.FFmpegError, OSError, ValueError, OverflowError, MemoryError)
 
 
 class Pass:
@@ -34,10 +34,14 @@ class Pass:
 
     def packets(self) -> Iterator[Any]:
         """Packets of the stream; the last is empty."""
-        try:
-            yield from self._container.demux(self._stream)
-        except faults():
-            self.broken_at = max(1, self._file.tell())
+        while True:
+            try:
+                yield from self._container.demux(self._stream)
+            except IndexError:  # a packet of a stream that began after the file was opened, which PyAV does not know
+                continue
+            except faults():
+                self.broken_at = max(1, self._file.tell())
+            return
 
     def frames(self) -> Iterator[Any]:
         """Decoded sound. Packets that cannot be decoded are passed over, as ffmpeg does."""

@@ -7,11 +7,11 @@ header and a few others); elsewhere it is a guess from a bit rate, and the packe
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import math
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from speechxfer.audio import headers
@@ -19,7 +19,6 @@ from speechxfer.audio.clock import Clock, Stamps
 from speechxfer.audio.decoding import Pass, aligned, faults, samples_of, stamp_s
 from speechxfer.audio.options import Choice, Notice
 from speechxfer.audio.pieces import Piece, check_header, in_chunks
-from speechxfer.audio.suffixes import AUDIO_SUFFIXES
 from speechxfer.errors import AudioError
 
 #: Decoders need a few packets before the first wanted one to sound as in a full run.
@@ -28,6 +27,12 @@ _PREROLL_S = 0.5
 _ALIGNED_S = 0.4
 #: FFmpeg's flags of formats: those without time stamps, which it counts, and those whose clocks may be set midway.
 _COUNTED, _BROADCAST = 0x0100, 0x0200
+#: What FFmpeg may take a file for: formats of recordings. Its readers of others (games, pictures, text, sound without a
+#: header that is known by its suffix) crash on damaged files, or make noise of whatever they are given.
+_FORMATS = (
+    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,asf_o,au,avi,caf,dsf,dss,dts,dtshd,dv,eac3,flac,flv,iff,ircam,loas,matroska,mlp,"
+    "mov,mp3,mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nut,ogg,oma,qcp,rm,shn,sox,swf,tak,truehd,tta,voc,w64,wav,wtv,wv,xwma"
+)
 #: Formats whose packets it counts at the rate that they begin with, though that may change.
 _COUNTED_WRONG = ("aac", "loas")
 #: Formats whose packets hold it does not know how much.
@@ -79,7 +84,7 @@ class AvReader:
         frames = self._begin()
         first = next(frames, None)
         self.rate: int = first.sample_rate if first else self._stream.rate
-        self.channels: int = first.layout.nb_channels if first else self._stream.channels
+        self.channels: int = first.layout.nb_channels if first else self._stream.codec_context.channels
         check_header(name, self.rate, self.channels)
         self._fresh: Iterator[Any] | None = itertools.chain([first] if first else [], frames)
         self._origin_s = self._origin(first)
@@ -125,8 +130,8 @@ class AvReader:
         self._fresh = None
         self._file.seek(0)
         # No protocol: a playlist posing as audio must not make FFmpeg open other files or addresses.
-        options = {"protocol_whitelist": "none"}
-        self._container = av.open(_Named(self._file, self.name), options=options, metadata_errors="ignore")
+        options = {"protocol_whitelist": "none", "format_whitelist": _FORMATS}
+        self._container = av.open(_Quiet(self._file, self.name), options=options, metadata_errors="ignore")
         self._format: str = self._container.format.name
         if self._number is not None:
             self._stream = self._container.streams.audio[self._number]
@@ -258,16 +263,18 @@ class AvReader:
             self._choice.notify(Notice("clock", self.name, what))
 
 
-class _Named:
-    """A file without a method that PyAV would use to find out more; its name counts only where it is of a known kind.
-
-    What has no header that FFmpeg knows would be decoded as what its suffix says, and a broken `.ul` becomes noise.
-    """
+class _Quiet:
+    """A file as FFmpeg wants it: a place that is not there is an error number, not an exception."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:
-        suffix = Path(name).suffix.lower()
-        self.name = f"sound{suffix}" if suffix in AUDIO_SUFFIXES else "sound"
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+        self.name, self.read, self.tell, self._file = name, file.read, file.tell, file
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """As that of a file."""
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError):
+            return -errno.EINVAL
 
 
 def _keeps_time(stream: Any) -> bool:
@@ -279,6 +286,7 @@ def _keeps_time(stream: Any) -> bool:
 
 
 def _described(stream: Any) -> str:
-    language = stream.metadata.get("language")
-    channels = f"{stream.channels} channel{'s' * (stream.channels != 1)}"
+    """Its language and channels, as far as they are known."""
+    language, context = stream.metadata.get("language"), stream.codec_context
+    channels = f"{context.channels} channel{'s' * (context.channels != 1)}" if context else "cannot be decoded"
     return f"{language}, {channels}" if language and language != "und" else channels

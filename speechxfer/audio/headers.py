@@ -16,7 +16,9 @@ _BELOW = 1 << 16
 _ROUND = (10**6, 1 << 20)
 _AT_LEAST_ROUND = 100_000_000
 _HEADER_BYTES = (0, 8, 36, 44)
-#: Bytes in which the first frame of an mp3 is looked for.
+#: Numbers of MPEG audio in a wav.
+_MPEG_TAGS = (0x50, 0x55)
+#: Bytes in which the first frame of an mp3, or the format of a wav, is looked for.
 _SEARCHED = 4096
 #: Samples per second by their number in the header of a raw AAC packet.
 _ADTS_HZ = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
@@ -57,6 +59,19 @@ def data_size(file: BinaryIO, size: int) -> DataSize | None:
     if head.startswith(b"caff"):
         return _of_caf(file, size)
     return None
+
+
+def is_compressed(file: BinaryIO) -> bool:
+    """Whether a file is Ogg or MPEG audio, also in a wav.
+
+    libsndfile guesses their lengths, leaves out what is damaged, and has a decoder that writes to the terminal.
+    """
+    file.seek(0)
+    data = file.read(_SEARCHED)
+    if data.startswith(b"RIFF"):
+        at = data.find(b"fmt ") + 8
+        return int.from_bytes(data[at : at + 2], "little") in _MPEG_TAGS
+    return data.startswith((b"ID3", b"OggS")) or (data[0] == 0xFF and data[1:2] >= b"\xe0")
 
 
 def rf64_sizes(size: int, found: int) -> dict[int, bytes]:

@@ -51,9 +51,8 @@ def _starts(file: BinaryIO, size: int) -> Iterator[int]:
     yield 0
     if head.startswith(b"OggS"):
         yield from _ogg(file)
-    elif head.startswith((b"fLaC", b"ID3")):
-        markers = sorted(place for marker in _FLAC for place in _places(file, marker))
-        yield from markers[1:] if head.startswith(b"fLaC") else ()
+    elif head.startswith(b"fLaC"):
+        yield from sorted(place for marker in _FLAC for place in _places(file, marker) if place)
     elif head.startswith((b"RIFF", b"FORM")) and head[8:12] in (b"WAVE", b"AIFF", b"AIFC"):
         yield from _chunked(file, size, head)
     elif head.startswith(_AMR):

@@ -92,8 +92,8 @@ def _in_windows(pieces: Iterable[Piece]) -> Iterator[tuple[tuple[int, int], Piec
 def _gains(samples: Waveform) -> Waveform:
     """What each channel of a window is multiplied by; their absolute values add up to 1."""
     count = samples.shape[1]
-    if count == 1:
-        return np.ones(1, np.float32)
+    if count == 1 or not len(samples):
+        return np.full(count, 1 / count, np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         centered = samples - samples.mean(axis=0)
         covariance = (centered.T @ centered).astype(np.float64) / len(samples)

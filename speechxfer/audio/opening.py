@@ -28,8 +28,6 @@ Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
 #: What libsndfile may open by its path. Of other files it believes the suffix: a film called `talk.gsm` would be GSM.
 _BY_PATH = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b".snd", b"caff", b"riff\x2e\x91\xcf\x11")
-#: Formats and codecs that FFmpeg reads better: libsndfile guesses their lengths, or leaves out what is damaged.
-_LEFT_TO_FFMPEG = {"MP3", "OGG", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III"}
 #: Bare GSM has frames of 33 bytes, each of which begins with this in the upper half of a byte.
 _GSM_FRAME, _GSM_MARK, _MOST_GSM_FRAMES = 33, 0xD0, 100
 #: What stands in the place of a recording, by its first bytes.
@@ -49,27 +47,34 @@ def opened(source: Source, choice: Choice) -> Iterator[Reader]:
     """
     with contextlib.ExitStack() as stack:
         file, name = _binary(source, stack)
-        size = file.seek(0, os.SEEK_END)
-        if not size:
-            raise AudioError(f"{name}: the file is empty (0 bytes); copy or record it again.")
-        file.seek(0)
-        head = file.read(32).lower()
-        for beginning, what in _OTHER_FILES.items():
-            if head.startswith(beginning):
-                raise AudioError(f"{name}: {what}.")
-        found = links(file, size)
-        if len(found) > 1:
+        # By its path libsndfile reads without a detour through Python.
+        is_path = isinstance(source, str | os.PathLike) and getattr(file, "name", None) == os.fspath(source)
+        try:
+            yield _found(stack, file, name, choice, os.fspath(cast(str, source)) if is_path else None)
+        except OSError as error:
+            raise AudioError(f"{name}: cannot be read ({error}); check the disk or the network.") from error
 
-            @contextlib.contextmanager
-            def opened_link(link: Link) -> Iterator[Reader]:
-                with contextlib.ExitStack() as stack:
-                    yield _reader(stack, cast(BinaryIO, Window(file, *link)), name, choice)
 
-            yield JoinedReader(found, opened_link, name, choice)
-        else:
-            # By its path libsndfile reads without a detour through Python.
-            is_path = isinstance(source, str | os.PathLike) and getattr(file, "name", None) == os.fspath(source)
-            yield _reader(stack, file, name, choice, path=os.fspath(cast(str, source)) if is_path else None)
+def _found(stack: contextlib.ExitStack, file: BinaryIO, name: str, choice: Choice, path: str | None) -> Reader:
+    """Of all that is in a file."""
+    size = file.seek(0, os.SEEK_END)
+    if not size:
+        raise AudioError(f"{name}: the file is empty (0 bytes); copy or record it again.")
+    file.seek(0)
+    head = file.read(32).lower()
+    for beginning, what in _OTHER_FILES.items():
+        if head.startswith(beginning):
+            raise AudioError(f"{name}: {what}.")
+    found = links(file, size)
+    if len(found) == 1:
+        return _reader(stack, file, name, choice, path)
+
+    @contextlib.contextmanager
+    def opened_link(link: Link) -> Iterator[Reader]:
+        with contextlib.ExitStack() as own:
+            yield _reader(own, cast(BinaryIO, Window(file, *link)), name, choice)
+
+    return JoinedReader(found, opened_link, name, choice)
 
 
 def _reader(stack: contextlib.ExitStack, file: BinaryIO, name: str, choice: Choice, path: str | None = None) -> Reader:
@@ -101,11 +106,8 @@ def _in_libsndfile(
     stack: contextlib.ExitStack, file: BinaryIO, path: str | None, name: str
 ) -> tuple[sf.SoundFile | None, str]:
     """The file open there, or None and what libsndfile says to it, where it is better left to FFmpeg."""
-    file.seek(0)
-    head = file.read(4)
-    if head.startswith((b"ID3", b"OggS")) or (head[0] == 0xFF and head[1:2] >= b"\xe0"):
+    if headers.is_compressed(file):
         return None, ""
-    file.seek(0)
     raw = {"format": "RAW", "subtype": "GSM610", "samplerate": 8_000, "channels": 1} if _is_gsm(file, name) else {}
     file.seek(0)
     try:
@@ -113,14 +115,14 @@ def _in_libsndfile(
     except (sf.LibsndfileError, TypeError) as error:  # TypeError: a headerless .raw file
         return None, f"{getattr(error, 'error_string', error)} "
     # A streamed file states no length, or 2**63 - 1: libsndfile gives up on it, FFmpeg reads on.
-    is_fit = not {sound.format, sound.subtype} & _LEFT_TO_FFMPEG and 0 < sound.frames < 1 << 62
-    return (sound if is_fit else None), ""
+    return (sound if 0 < sound.frames < 1 << 62 else None), ""
 
 
 def _is_gsm(file: BinaryIO, name: str) -> bool:
     """Whether a file of that suffix, which has no header, holds what the suffix says."""
     if not name.lower().endswith(".gsm"):
         return False
+    file.seek(0)
     frames = [file.read(_GSM_FRAME) for _ in range(_MOST_GSM_FRAMES)]
     return all(frame[0] & 0xF0 == _GSM_MARK for frame in frames if frame)
 
