@@ -14,8 +14,8 @@ from speechxfer.audio.options import Choice, Notice
 from speechxfer.audio.pieces import Piece, Reader
 from speechxfer.errors import AudioError, TruncatedAudioError
 
-#: Headers, manifests and time stamps are rounded; a difference of so much and two packets says nothing.
-_ROUNDING_S = 0.1
+#: Headers, manifests and time stamps are rounded; a difference of so much says nothing, nor does one of two packets.
+_ROUNDING_S, _MOST_PACKETS_S = 0.1, 0.2
 _LITTLE = 0.1
 _COPY_AGAIN = "copy or download the file again"
 _LITTLE_S, _LITTLE_OF_SHORT = 0.5, 0.25
@@ -44,7 +44,7 @@ def completed(
 
 def judge(reader: Reader, first_s: float, end_s: float | None, stop_s: float | None, choice: Choice) -> None:
     """Compare where sound ended (None: there was none) with where it should: at `stop_s`, or at the end of the file."""
-    rounding_s = _ROUNDING_S + 2 * reader.packet_s
+    rounding_s = _ROUNDING_S + min(2 * reader.packet_s, _MOST_PACKETS_S)
     last_s = stop_s if stop_s is not None else reader.promised_s
     wanted_s = max(0.0, (last_s or 0.0) - first_s, (end_s or 0.0) - first_s if stop_s is None else 0.0)
     there_s = 0.0 if end_s is None else max(0.0, end_s - first_s - reader.lost_s)

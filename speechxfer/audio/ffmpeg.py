@@ -7,7 +7,6 @@ header and a few others); elsewhere it is a guess from a bit rate, and the packe
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import math
 import os
@@ -17,6 +16,7 @@ from typing import Any, BinaryIO
 from speechxfer.audio import headers
 from speechxfer.audio.clock import Clock, Stamps
 from speechxfer.audio.decoding import Pass, aligned, faults, samples_of, stamp_s
+from speechxfer.audio.files import Quiet
 from speechxfer.audio.options import Choice, Notice
 from speechxfer.audio.pieces import Piece, check_header, in_chunks
 from speechxfer.errors import AudioError
@@ -35,10 +35,10 @@ _FORMATS = (
 )
 #: Formats whose packets it counts at the rate that they begin with, though that may change.
 _COUNTED_WRONG = ("aac", "loas")
-#: Formats whose packets hold it does not know how much.
-_NOT_COUNTED = ("wav", "w64")
+#: Formats in which it does not know how much their packets hold.
+_NOT_COUNTED = ("wav", "w64", "caf")
 #: Formats whose headers state the length of a stream.
-_STATING = ("mov,mp4,m4a,3gp,3g2,mj2", "caf", "tta", "wv", "ape", "tak")
+_STATING = ("mov,mp4,m4a,3gp,3g2,mj2", "tta", "wv", "ape", "tak")
 #: A Matroska file's duration counts from 0 or from its first time stamp: nobody knows where that is later than this.
 _LATE_S = 0.5
 #: A clock that is set by less than this is not worth a word.
@@ -89,7 +89,7 @@ class AvReader:
         self._fresh: Iterator[Any] | None = itertools.chain([first] if first else [], frames)
         self._origin_s = self._origin(first)
         self.promised_s = self._promised_s()
-        if fraction < 1 and self.promised_s is None:
+        if fraction < 1:
             self.promised_s = self.length_s() / fraction
 
     @property
@@ -131,7 +131,7 @@ class AvReader:
         self._file.seek(0)
         # No protocol: a playlist posing as audio must not make FFmpeg open other files or addresses.
         options = {"protocol_whitelist": "none", "format_whitelist": _FORMATS}
-        self._container = av.open(_Quiet(self._file, self.name), options=options, metadata_errors="ignore")
+        self._container = av.open(Quiet(self._file, self.name), options=options, metadata_errors="ignore")
         self._format: str = self._container.format.name
         if self._number is not None:
             self._stream = self._container.streams.audio[self._number]
@@ -261,20 +261,6 @@ class AvReader:
         if abs(clock.jump_s) >= _JUMP_S:
             what = f"its time stamps jump by {clock.jump_s:.1f} s, as if a clock was set; the sound there is joined"
             self._choice.notify(Notice("clock", self.name, what))
-
-
-class _Quiet:
-    """A file as FFmpeg wants it: a place that is not there is an error number, not an exception."""
-
-    def __init__(self, file: BinaryIO, name: str) -> None:
-        self.name, self.read, self.tell, self._file = name, file.read, file.tell, file
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """As that of a file."""
-        try:
-            return self._file.seek(offset, whence)
-        except (OSError, ValueError):
-            return -errno.EINVAL
 
 
 def _keeps_time(stream: Any) -> bool:

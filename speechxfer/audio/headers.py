@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import BinaryIO, Literal
 
-_Order = Literal["little", "big"]
-
-#: Bytes by which sloppy writers miscount.
+#: Bytes by which writers miscount, and that stand behind the sound.
 _SLACK = 1024
 #: Writers that cannot rewind state one of these as the size of their data, or a little less.
 _PLACEHOLDERS = (1 << 31, 1 << 32, 1 << 63, 1 << 64)
@@ -16,9 +17,12 @@ _BELOW = 1 << 16
 _ROUND = (10**6, 1 << 20)
 _AT_LEAST_ROUND = 100_000_000
 _HEADER_BYTES = (0, 8, 36, 44)
+#: What a wma begins with, and what stands before its properties.
+_ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 #: Numbers of MPEG audio in a wav.
 _MPEG_TAGS = (0x50, 0x55)
-#: Bytes in which the first frame of an mp3, or the format of a wav, is looked for.
+#: Bytes in which what stands in a header is looked for.
 _SEARCHED = 4096
 #: Samples per second by their number in the header of a raw AAC packet.
 _ADTS_HZ = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
@@ -29,36 +33,118 @@ _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 
 @dataclass(frozen=True, slots=True)
 class DataSize:
-    """Bytes of sound that a header states, and those that are there."""
+    """Bytes of sound that a header states, and those that are there.
+
+    Attributes:
+        right: what it should state, as bytes by where they stand.
+    """
 
     stated: int
     found: int
+    right: Mapping[int, bytes] = field(default_factory=dict)
 
     @property
     def fraction(self) -> float:
-        """Of what is stated, how much is there; 1 where the header is off by a little, or states a placeholder."""
-        if self.found + _SLACK >= self.stated or _is_placeholder(self.stated):
-            return 1.0
-        return self.found / self.stated
+        """Of what is stated, how much is there; 1 where it states a placeholder."""
+        return 1.0 if self.found >= self.stated or self.is_placeholder else self.found / self.stated
+
+    @property
+    def is_placeholder(self) -> bool:
+        """Whether its writer could not rewind, and did not know the size before."""
+        stated = self.stated
+        if stated <= 0 or any(limit - _BELOW <= stated < limit + _BELOW for limit in _PLACEHOLDERS):
+            return True
+        rounded = ((stated + more) % unit for more in _HEADER_BYTES for unit in _ROUND)
+        return stated >= _AT_LEAST_ROUND and not all(rounded)
+
+    @property
+    def changes(self) -> Mapping[int, bytes]:
+        """What a reader has to find in place of a placeholder."""
+        return self.right if self.is_placeholder else {}
 
 
 def data_size(file: BinaryIO, size: int) -> DataSize | None:
-    """Of wav, RF64, W64, aiff, au, caf and avi; None for other files and where it is not stated."""
+    """Of wav, RF64, W64, aiff, au, caf, NIST, avi and wma; None for other files and where it is not stated."""
     file.seek(0)
-    head = file.read(40)
-    if head.startswith((b"RIFF", b"RIFX", b"FORM", b"RF64")):
-        order: _Order = "little" if head[:4] in (b"RIFF", b"RF64") else "big"
-        if head[8:12] == b"AVI ":
-            return DataSize(int.from_bytes(head[4:8], "little") or size, size - 8)
-        return _of_chunks(file, size, order)
-    if head.startswith(_W64):
-        return _of_w64(file, size)
-    if head.startswith(b".snd"):
-        start, stated = (int.from_bytes(head[at : at + 4], "big") for at in (4, 8))
-        return DataSize(stated, max(0, size - start))
-    if head.startswith(b"caff"):
-        return _of_caf(file, size)
+    head = file.read(_SEARCHED)
+    for magic, of in _READERS.items():
+        if head.startswith(magic):
+            return of(file, size, head)
     return None
+
+
+def _of_chunks(file: BinaryIO, size: int, head: bytes) -> DataSize | None:
+    """Of a file whose chunks have names and sizes of 4 bytes each; RF64 has the size of its data in the first."""
+    order: Literal["little", "big"] = "little" if head[:4] in (b"RIFF", b"RF64") else "big"
+    if head[8:12] == b"AVI ":
+        return DataSize(int.from_bytes(head[4:8], order), size - 8)
+    long_at = None
+    file.seek(12)
+    while len(chunk := file.read(8)) == 8:
+        name, stated, start = chunk[:4], int.from_bytes(chunk[4:], order), file.tell()
+        if name == b"ds64":
+            long_at = start + 8
+        if name in (b"data", b"SSND"):
+            found = size - start
+            if long_at and stated == 0xFFFF_FFFF:
+                file.seek(long_at)
+                return DataSize(int.from_bytes(file.read(8), "little"), found, {long_at: found.to_bytes(8, "little")})
+            return DataSize(stated, found, {start - 4: min(found, 0xFFFF_FFFF).to_bytes(4, order)})
+        file.seek(min(size, start + stated + stated % 2))
+    return None
+
+
+def _of_w64(file: BinaryIO, size: int, _head: bytes) -> DataSize | None:
+    """Sizes there are of 8 bytes and count the chunk's own header, and chunks begin at multiples of 8."""
+    at = 40
+    while at + 24 <= size:
+        file.seek(at)
+        chunk = file.read(24)
+        stated = int.from_bytes(chunk[16:], "little")
+        if chunk[:16] == _W64_DATA:
+            return DataSize(max(0, stated - 24), size - at - 24, {at + 16: (size - at).to_bytes(8, "little")})
+        at += max(24, (stated + 7) // 8 * 8)
+    return None
+
+
+def _of_caf(file: BinaryIO, size: int, _head: bytes) -> DataSize | None:
+    file.seek(8)
+    while len(chunk := file.read(12)) == 12:
+        stated, start = int.from_bytes(chunk[4:], "big", signed=True), file.tell()
+        if chunk[:4] == b"data":
+            return DataSize(stated, size - start, {start - 8: (size - start).to_bytes(8, "big")})
+        file.seek(min(size, start + max(0, stated)))
+    return None
+
+
+def _of_au(_file: BinaryIO, size: int, head: bytes) -> DataSize:
+    start, stated = (int.from_bytes(head[at : at + 4], "big") for at in (4, 8))
+    found = max(0, size - start)
+    return DataSize(stated, found, {8: min(found, 0xFFFF_FFFF).to_bytes(4, "big")})
+
+
+def _of_asf(_file: BinaryIO, size: int, head: bytes) -> DataSize | None:
+    at = head.find(_ASF_PROPERTIES)
+    return DataSize(int.from_bytes(head[at + 40 : at + 48], "little"), size) if at >= 0 else None
+
+
+def _of_nist(_file: BinaryIO, size: int, head: bytes) -> DataSize | None:
+    """Of a SPHERE file without compression; its header is text, of as many bytes as its second line says."""
+    numbers = dict(re.findall(rb"(sample_count|sample_n_bytes|channel_count) -i (\d+)", head))
+    start = re.match(rb"NIST_1A\s+(\d+)", head)
+    if not start or len(numbers) < 3 or b"embedded-shorten" in head:
+        return None
+    return DataSize(math.prod(map(int, numbers.values())), size - int(start[1]))
+
+
+_READERS: dict[bytes, Callable[[BinaryIO, int, bytes], DataSize | None]] = {
+    **dict.fromkeys((b"RIFF", b"RIFX", b"FORM", b"RF64"), _of_chunks),
+    _W64: _of_w64,
+    b".snd": _of_au,
+    b"caff": _of_caf,
+    b"NIST_1A": _of_nist,
+    _ASF: _of_asf,
+}
 
 
 def is_compressed(file: BinaryIO) -> bool:
@@ -72,56 +158,6 @@ def is_compressed(file: BinaryIO) -> bool:
         at = data.find(b"fmt ") + 8
         return int.from_bytes(data[at : at + 2], "little") in _MPEG_TAGS
     return data.startswith((b"ID3", b"OggS")) or (data[0] == 0xFF and data[1:2] >= b"\xe0")
-
-
-def rf64_sizes(size: int, found: int) -> dict[int, bytes]:
-    """What the sizes in an RF64 whose writer could not rewind should be, by where they stand."""
-    numbers = (size - 8, found, 0)
-    return {20 + 8 * place: number.to_bytes(8, "little") for place, number in enumerate(numbers)}
-
-
-def _is_placeholder(stated: int) -> bool:
-    if not stated or any(limit - _BELOW <= stated < limit + _BELOW for limit in _PLACEHOLDERS):
-        return True
-    rounded = ((stated + more) % unit for more in _HEADER_BYTES for unit in _ROUND)
-    return stated >= _AT_LEAST_ROUND and not all(rounded)
-
-
-def _of_chunks(file: BinaryIO, size: int, order: _Order) -> DataSize | None:
-    """Of a file whose chunks have names and sizes of 4 bytes each; RF64 has the size of its data in the first."""
-    long = None
-    file.seek(12)
-    while len(chunk := file.read(8)) == 8:
-        name, stated, start = chunk[:4], int.from_bytes(chunk[4:], order), file.tell()
-        if name == b"ds64":
-            long = int.from_bytes(file.read(16)[8:], "little")
-        if name in (b"data", b"SSND"):
-            return DataSize(stated if long is None or stated != 0xFFFF_FFFF else long, size - start)
-        file.seek(min(size, start + stated + stated % 2))
-    return None
-
-
-def _of_w64(file: BinaryIO, size: int) -> DataSize | None:
-    """Sizes there are of 8 bytes and count the chunk's own header, and chunks begin at multiples of 8."""
-    at = 40
-    while at + 24 <= size:
-        file.seek(at)
-        chunk = file.read(24)
-        stated = int.from_bytes(chunk[16:], "little")
-        if chunk[:16] == _W64_DATA:
-            return DataSize(max(0, stated - 24), size - at - 24)
-        at += max(24, (stated + 7) // 8 * 8)
-    return None
-
-
-def _of_caf(file: BinaryIO, size: int) -> DataSize | None:
-    file.seek(8)
-    while len(chunk := file.read(12)) == 12:
-        stated, start = int.from_bytes(chunk[4:], "big", signed=True), file.tell()
-        if chunk[:4] == b"data":
-            return None if stated < 0 else DataSize(stated, size - start)
-        file.seek(min(size, start + max(0, stated)))
-    return None
 
 
 # MPEG audio

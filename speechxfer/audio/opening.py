@@ -16,7 +16,8 @@ import soundfile as sf
 
 from speechxfer.audio import headers
 from speechxfer.audio.ffmpeg import AvReader
-from speechxfer.audio.joined import JoinedReader, Window
+from speechxfer.audio.files import Quiet, Window
+from speechxfer.audio.joined import JoinedReader
 from speechxfer.audio.links import Link, links
 from speechxfer.audio.options import Choice
 from speechxfer.audio.pieces import Reader
@@ -85,9 +86,8 @@ def _reader(stack: contextlib.ExitStack, file: BinaryIO, name: str, choice: Choi
     head = file.read(12)
     # It looks like text, or begins with bytes that somebody may recognize.
     seen = f"it {'looks like text,' if head.isascii() and min(head) > 0 else 'begins with'} {head!r}"
-    if head.startswith(b"RF64") and stated and not stated.stated:
-        changed = Window(file, 0, size, headers.rf64_sizes(size, stated.found))
-        file, path = cast(BinaryIO, changed), None
+    if stated and stated.changes:
+        file, path = cast(BinaryIO, Window(file, 0, size, stated.changes)), None
     sound, why = _in_libsndfile(stack, file, path if path and head.startswith(_BY_PATH) else None, name)
     if sound is None:
         file.seek(0)
@@ -111,7 +111,7 @@ def _in_libsndfile(
     raw = {"format": "RAW", "subtype": "GSM610", "samplerate": 8_000, "channels": 1} if _is_gsm(file, name) else {}
     file.seek(0)
     try:
-        sound = stack.enter_context(sf.SoundFile(path or file, **raw))
+        sound = stack.enter_context(sf.SoundFile(path or Quiet(file, name), **raw))
     except (sf.LibsndfileError, TypeError) as error:  # TypeError: a headerless .raw file
         return None, f"{getattr(error, 'error_string', error)} "
     # A streamed file states no length, or 2**63 - 1: libsndfile gives up on it, FFmpeg reads on.
