@@ -17,6 +17,7 @@ Samples = NDArray[np.float32]
 #: libsndfile's encoder of Vorbis overflows its stack when it is given much at once.
 _AT_ONCE = 20_000
 _PICTURES_PER_S = 25
+_PICTURE_CODEC = {"mpegts": "mpeg2video"}
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,16 @@ class Track:
     language: str = ""
 
 
-def mux(path: Path, form: Form, tracks: Sequence[Track], *, pictures: tuple[float, float] | None = None) -> Path:
+def mux(
+    path: Path, form: Form, tracks: Sequence[Track], *, pictures: tuple[float, float] | None = None, title: str = ""
+) -> Path:
     """Write streams of sound, and pictures from one time to another, in seconds."""
     import av
 
     with av.open(str(path), "w", format=form.container, options=dict(form.options)) as container:
-        shown = container.add_stream("mpeg4", rate=_PICTURES_PER_S) if pictures else None
+        container.metadata.update({"title": title} if title else {})
+        codec = _PICTURE_CODEC.get(form.container, "mpeg4")
+        shown = container.add_stream(codec, rate=_PICTURES_PER_S) if pictures else None
         streams = [_stream(container, form, track) for track in tracks]
         packets = list(_pictures(shown, *pictures)) if pictures else []
         for stream, track in zip(streams, tracks, strict=True):

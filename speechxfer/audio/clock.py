@@ -25,14 +25,13 @@ class Clock:
         at: in samples at `rate`.
         rate: in Hz, of the sound that came last.
         stamps: how far time stamps are to be trusted.
-        jump_s: the last jump of the time stamps that was taken for a clock that was set, not for a pause.
+        ahead_s: seconds by which time stamps are ahead, because of jumps that are no pauses but a clock that was set.
     """
 
     at: int
     rate: float
     stamps: Stamps
-    jump_s: float = 0.0
-    _ahead_s: float = 0.0
+    ahead_s: float = 0.0
     _paused_s: float = 0.0
 
     @property
@@ -46,16 +45,15 @@ class Clock:
             self.at, self.rate = round(self.at * rate / self.rate), rate
         if stamp_s is None or self.stamps == "none":
             return 0.0
-        pause_s = stamp_s - self._ahead_s - self.now_s
+        pause_s = stamp_s - self.ahead_s - self.now_s
         if abs(pause_s) <= _TOLERANCE_S[self.stamps]:
             return 0.0
         longest_s = _LONGEST_BROADCAST_PAUSE_S if self.stamps == "broadcast" else _LONGEST_PAUSES_S - self._paused_s
         if not 0 < pause_s <= longest_s:
-            self._ahead_s += pause_s
-            self.jump_s = pause_s
+            self.ahead_s += pause_s
             return 0.0
         self._paused_s += pause_s
-        self.at = round((stamp_s - self._ahead_s) * rate)
+        self.at = round((stamp_s - self.ahead_s) * rate)
         return pause_s
 
     def advance(self, count: int) -> None:

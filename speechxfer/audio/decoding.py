@@ -10,6 +10,12 @@ from typing import Any, BinaryIO
 from speechxfer.audio.pieces import Waveform, floats
 from speechxfer.errors import AudioError
 
+#: What stands between joined mp3 files, and is no sound.
+_TAGS = (b"ID3", b"TAG", b"APETAGEX")
+
+#: Of the last packet of an Ogg file FFmpeg may say that it lasts for days.
+_LONGEST_PACKET_S = 60.0
+
 
 def faults() -> tuple[type[Exception], ...]:
     """What FFmpeg and PyAV raise for files they cannot read."""
@@ -47,16 +53,22 @@ class Pass:
         """Decoded sound. Packets that cannot be decoded are passed over, as ffmpeg does."""
         failed_s = 0.0
         for packet in self.packets():
-            duration_s = float((packet.duration or 0) * packet.time_base) if packet.size else 0.0
-            self.trailing_s += duration_s
+            lasts_s = duration_s(packet)
+            self.trailing_s += lasts_s
             try:
                 frames = packet.decode()
             except faults():
-                failed_s += duration_s
+                failed_s += 0.0 if bytes(packet).startswith(_TAGS) else lasts_s
                 continue
             if frames:
                 self.lost_s, failed_s, self.trailing_s = self.lost_s + failed_s, 0.0, 0.0
             yield from frames
+
+
+def duration_s(packet: Any) -> float:
+    """How long a packet's sound lasts, in seconds; 0 where that is not known."""
+    seconds = float((packet.duration or 0) * packet.time_base) if packet.size else 0.0
+    return seconds if seconds <= _LONGEST_PACKET_S else 0.0
 
 
 def stamp_s(frame: Any) -> float | None:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from speechxfer.audio import headers
 from speechxfer.audio.clock import Clock, Stamps
-from speechxfer.audio.decoding import Pass, aligned, faults, samples_of, stamp_s
+from speechxfer.audio.decoding import Pass, aligned, duration_s, faults, samples_of, stamp_s
 from speechxfer.audio.files import Quiet
 from speechxfer.audio.options import Choice, Notice
 from speechxfer.audio.pieces import Piece, check_header, in_chunks
@@ -37,10 +37,16 @@ _FORMATS = (
 _COUNTED_WRONG = ("aac", "loas")
 #: Formats in which it does not know how much their packets hold.
 _NOT_COUNTED = ("wav", "w64", "caf")
+#: Formats in which recorders do not pause: where time stamps jump, something is missing.
+_WITHOUT_PAUSES = ("ogg", "flac")
 #: Formats whose headers state the length of a stream.
 _STATING = ("mov,mp4,m4a,3gp,3g2,mj2", "tta", "wv", "ape", "tak")
 #: A Matroska file's duration counts from 0 or from its first time stamp: nobody knows where that is later than this.
 _LATE_S = 0.5
+#: Decoders that give one packet more than time stamps tell, at the end.
+_HOLDING_BACK = ("wmav1", "wmav2")
+#: A header that states more than this is not believed, but looked after.
+_ONE_DAY_S = 86_400.0
 #: A clock that is set by less than this is not worth a word.
 _JUMP_S = 1.0
 
@@ -99,7 +105,7 @@ class AvReader:
 
     def length_s(self) -> float:
         """What is stated, or what the packets add up to."""
-        if self.promised_s is not None and self._is_exact():
+        if self.promised_s is not None and self.promised_s < _ONE_DAY_S and self._is_exact():
             return self.promised_s
         self._open()
         if self._format in _NOT_COUNTED:
@@ -107,14 +113,24 @@ class AvReader:
         packets = (packet for packet in Pass(self._container, self._stream, self._file).packets() if packet.size)
         if self._format == "aac":
             return math.fsum(headers.adts_s(bytes(packet)) for packet in packets)
-        base = float(self._stream.time_base)
-        end = last = self._origin_s / base
-        total = 0
+        return self._counted_s(packets)
+
+    def _counted_s(self, packets: Iterator[Any]) -> float:
+        """What packets add up to, or their time stamps, which are rounded less where both are right."""
+        base, clock = float(self._stream.time_base), Clock(0, self.rate, self._stamps)
+        end_s = total_s = last_s = 0.0
         for packet in packets:
-            end = (end if packet.pts is None else packet.pts) + (packet.duration or 0)
-            last, total = max(last, end), total + (packet.duration or 0)
-        stamped_s, total_s = last * base - self._origin_s, total * base
-        return stamped_s if stamped_s > total_s / 2 else total_s  # some formats' time stamps stand still
+            if packet.pts is not None:
+                stamp = packet.pts * base - self._origin_s
+                if clock.at or stamp > 0:  # priming has stamps below
+                    clock.place(stamp, self.rate)
+                clock.at = round((stamp - clock.ahead_s) * self.rate)
+            last_s = duration_s(packet)
+            clock.advance(round(last_s * self.rate))
+            end_s, total_s = max(end_s, clock.now_s), total_s + last_s
+        if self._stream.codec_context.name in _HOLDING_BACK:
+            end_s += last_s
+        return end_s if end_s > total_s / 2 else total_s  # in some formats all time stamps are 0
 
     def pieces(self, first_s: float, stop_s: float | None) -> Iterator[Piece]:
         """Sound from a little before `first_s`, reached by seeking where that can be relied on."""
@@ -179,6 +195,8 @@ class AvReader:
         own = (stamp_s(first) if first else None) or 0.0
         if self._stamps == "none":
             return own
+        if self._format == "ogg":  # whose first packets FFmpeg may place too late, where there is one page only
+            own = min(own, float((self._stream.start_time or 0) * self._stream.time_base))
         others = [stream for stream in self._container.streams if stream is not self._stream and _keeps_time(stream)]
         return min([own, *(float(stream.start_time * stream.time_base) for stream in others)])
 
@@ -221,7 +239,10 @@ class AvReader:
         if self._fresh is None:
             self._open()
         frames, self._fresh = self._fresh or self._begin(), None
-        return frames, 0.0
+        first = next(frames, None)
+        begins = stamp_s(first) if first else None
+        begins_s = 0.0 if begins is None or self._stamps == "none" else max(0.0, begins - self._origin_s)
+        return itertools.chain([first] if first else [], frames), begins_s if begins_s < _ONE_DAY_S else 0.0
 
     def _placed(self, frames: Iterable[Any], begins_s: float, stop_s: float) -> Iterator[Piece]:
         """Frames with their times, up to the first that begins after `stop_s`."""
@@ -234,7 +255,7 @@ class AvReader:
                 check_header(self.name, frame.sample_rate, self.channels)
             stamp = stamp_s(frame)
             paused_s = clock.place(None if stamp is None else stamp - self._origin_s, frame.sample_rate)
-            if self._format == "ogg":  # which knows no pauses: pages are missing
+            if self._format in _WITHOUT_PAUSES:
                 self._missing_s += paused_s
             last = Piece(clock.at, clock.rate, samples_of(frame, self.name))
             clock.advance(frame.samples)
@@ -258,8 +279,10 @@ class AvReader:
             self.promised_s = max(self.promised_s or 0.0, clock.now_s * self._size / self._pass.broken_at)
         elif self.promised_s is None and self._pass.trailing_s:
             self.promised_s = clock.now_s + self._pass.trailing_s
-        if abs(clock.jump_s) >= _JUMP_S:
-            what = f"its time stamps jump by {clock.jump_s:.1f} s, as if a clock was set; the sound there is joined"
+        if self.promised_s is not None:
+            self.promised_s -= max(0.0, clock.ahead_s)
+        if abs(clock.ahead_s) >= _JUMP_S:
+            what = f"its time stamps jump by {clock.ahead_s:.1f} s, as if a clock was set; the sound there is joined"
             self._choice.notify(Notice("clock", self.name, what))
 
 

@@ -54,7 +54,7 @@ class JoinedReader:
                 for piece in reader.pieces(begin_s, own_stop_s):
                     end_s = piece.stop / piece.rate
                     yield from shifted([piece], offset_s)
-                if own_stop_s is not None and end_s is not None and end_s >= own_stop_s:
+                if own_stop_s is not None and end_s is not None and end_s > own_stop_s - 1 / reader.rate:
                     return
                 judge(reader, begin_s, end_s, None, self._choice)
                 offset_s += end_s or 0.0

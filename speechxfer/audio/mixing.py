@@ -95,7 +95,7 @@ def _gains(samples: Waveform) -> Waveform:
     if count == 1 or not len(samples):
         return np.full(count, 1 / count, np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
-        centered = samples - samples.mean(axis=0)
+        centered = samples - samples.mean(axis=0, dtype=np.float64).astype(np.float32)
         covariance = (centered.T @ centered).astype(np.float64) / len(samples)
         levels = np.sqrt(np.diag(covariance))
     if not np.isfinite(covariance).all() or not levels.any():

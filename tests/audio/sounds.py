@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
-from fractions import Fraction
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
+from scripts.audio_files import Form, Track, mux
 from speechxfer import audio
 
 SOUNDFILE = {"wav": {}, "flac": {}, "ogg": {}, "mp3": {}, "opus": {"format": "OGG", "subtype": "OPUS"}}
@@ -25,8 +25,10 @@ PYAV = {
     "ts": ("mp2", "mpegts"),
     "aac": ("aac", "adts"),
     "amr": ("libopencore_amrnb", "amr"),
+    "oga": ("flac", "ogg"),
     "wma": ("wmav2", "asf"),
 }
+SETTINGS = {"wmav2": {"bit_rate": "64000"}}
 
 
 def chirp(seconds: float, rate: int, low_hz: float = 200, high_hz: float = 3000) -> np.ndarray:
@@ -68,67 +70,30 @@ def rate_of(suffix: str) -> int:
 
 
 def encode(path: Path, samples: np.ndarray, rate: int, *, video: bool = False, **options: str) -> Path:
-    """Mono or stereo, with a second of pictures if wanted."""
-    return encode_parts(path, [(0.0, samples)] if len(samples) else [], rate, video_s=1.0 if video else 0.0, **options)
+    """With a second of pictures if wanted."""
+    parts = [(0.0, samples)] if len(samples) else []
+    return encode_parts(path, parts, rate, pictures=(0.0, 1.0) if video else None, **options)
 
 
 def encode_parts(
     path: Path,
-    parts: Iterable[tuple[float, np.ndarray]],
+    parts: Sequence[tuple[float, np.ndarray]],
     rate: int,
     *,
-    video_s: float = 0.0,
-    video_start_s: float = 0.0,
-    others: Iterable[np.ndarray] = (),
+    pictures: tuple[float, float] | None = None,
+    others: Sequence[tuple[str, np.ndarray]] = (),
+    title: str = "",
     **options: str,
 ) -> Path:
-    """Parts of a sound that begin at given times, pictures, and other streams of sound that begin at 0."""
-    codec, kind = PYAV[path.suffix[1:]]
-    streams = [list(parts), *([(0.0, other)] for other in others)]
+    """Parts of a sound that begin at given times, pictures, and other streams by their languages."""
+    codec, container = PYAV[path.suffix[1:]]
+    form = Form(path.suffix[1:], container, codec, rate, options=options, settings=SETTINGS.get(codec, {}))
+    tracks = [Track(parts)] if parts else []
+    tracks += [Track([(0.0, other)], name) for name, other in others]
     try:
-        av.Codec(codec, "w")
+        return mux(path, form, tracks, pictures=pictures, title=title)
     except av.codec.codec.UnknownCodecError:
         pytest.skip(f"this PyAV cannot write {path.suffix}")
-    with av.open(str(path), "w", format=kind, options=options) as container:
-        pictures = container.add_stream("mpeg4" if kind != "mpegts" else "mpeg2video", rate=25) if video_s else None
-        made = []
-        for stream_parts in streams:
-            if stream_parts:
-                stream = container.add_stream(codec, rate=rate)
-                stream.layout = "mono" if stream_parts[0][1].ndim == 1 else "stereo"
-                if codec.startswith("wma"):
-                    stream.bit_rate = 64_000
-                stream.codec_context.open()
-                made.append((stream, stream_parts))
-        packets = []
-        if pictures:
-            pictures.width = pictures.height = 16
-            pictures.pix_fmt = "yuv420p"
-            for index in range(round(25 * video_s)):
-                picture = av.VideoFrame(16, 16, "yuv420p")
-                picture.pts, picture.time_base = index + round(25 * video_start_s), Fraction(1, 25)
-                packets += pictures.encode(picture)
-            packets += pictures.encode(None)
-        for stream, stream_parts in made:
-            for start_s, samples in stream_parts:
-                for frame in _frames(stream.codec_context, samples, rate, round(start_s * rate)):
-                    packets += stream.encode(frame)
-            packets += stream.encode(None)
-        for packet in sorted(packets, key=lambda packet: packet.dts * packet.time_base):
-            container.mux(packet)
-    return path
-
-
-def _frames(context: av.AudioCodecContext, samples: np.ndarray, rate: int, at: int) -> Iterable[av.AudioFrame]:
-    layout = "mono" if samples.ndim == 1 else "stereo"
-    pcm = (samples * 32767).astype(np.int16).reshape(1, -1)
-    whole = av.AudioFrame.from_ndarray(pcm, format="s16", layout=layout)
-    whole.sample_rate, whole.pts = rate, 0
-    resampler = av.AudioResampler(context.format, layout, rate, frame_size=context.frame_size or 1024)
-    for frame in [*resampler.resample(whole), *resampler.resample(None)]:
-        frame.pts, frame.time_base = at, Fraction(1, rate)
-        at += frame.samples
-        yield frame
 
 
 def misplaced(excerpt: np.ndarray, expected: np.ndarray) -> tuple[int, float]:

@@ -9,6 +9,7 @@ from speechxfer import audio
 from speechxfer.errors import AudioError
 from tests.audio.sounds import peak_hz, tone
 
+
 @pytest.mark.parametrize(
     ("samples", "expected"),
     [

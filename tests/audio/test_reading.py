@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import io
-import struct
+import os
 import subprocess
 import sys
-from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, cast
 
-import av
 import numpy as np
 import pytest
 import soundfile as sf
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from speechxfer import audio
 from speechxfer.errors import AudioError
 from tests.audio.sounds import SOUNDFILE, chirp, encode, misplaced, peak_hz, rate_of, tone, wav_bytes, write
+
 
 def every_way(source: audio.Source) -> list[str]:
     """The messages of info, load and blocks, each of which has to refuse `source`."""
@@ -77,44 +76,9 @@ def test_blocks_decode_no_further_than_asked(tmp_path: Path) -> None:
     assert len(next(stream)) == 16_000
 
 
-def test_a_varying_bit_rate_does_not_bend_the_duration(tmp_path: Path) -> None:
-    samples = np.concatenate([np.random.default_rng(0).normal(0, 0.1, 44_100), np.zeros(44_100 * 20)])
-    path = encode(tmp_path / "sound.aac", samples, 44_100)
-    assert audio.info(path).duration == pytest.approx(21, abs=0.06)
-    assert len(audio.load(path, start=20, duration=1)) == 16_000
-
-
 def test_video_gives_its_sound(tmp_path: Path) -> None:
     path = encode(tmp_path / "film.mp4", tone(440, 2, 44_100), 44_100, video=True)
     assert peak_hz(audio.load(path)) == pytest.approx(440, abs=2)
-
-
-def test_a_live_recording_without_duration_is_measured(tmp_path: Path) -> None:
-    path = encode(tmp_path / "live.webm", chirp(3, 48_000), 48_000, live="1")
-    with av.open(str(path)) as container:
-        assert not container.duration
-    assert audio.info(path).duration == pytest.approx(3.0, abs=0.05)
-    shift, difference = misplaced(audio.load(path, start=2, duration=0.5), audio.load(path)[31_968:40_032])
-    assert abs(shift) <= 16
-    assert difference < 0.02
-
-
-@pytest.mark.parametrize("size", [0, 0x7FFF_FFFF, 0xFFFF_FFFF])
-def test_a_streamed_wav_is_read_to_its_end(size: int) -> None:
-    content = wav_bytes(tone(440, 1, 16_000))
-    at = content.index(b"data") + 4
-    content = content[:at] + struct.pack("<I", size) + content[at + 4 :]
-    assert len(audio.load(content)) == 16_000
-    assert audio.info(content).duration == pytest.approx(1.0)
-
-
-def test_a_streamed_flac_is_read_to_its_end() -> None:
-    content = bytearray(wav_bytes(tone(440, 2, 16_000), format="FLAC"))
-    content[21] &= 0xF0  # STREAMINFO's count of samples, 36 bits: 0 stands for unknown
-    content[22:26] = bytes(4)
-    assert len(audio.load(bytes(content))) == 32_000
-    assert audio.info(bytes(content)).duration == pytest.approx(2.0)
-    assert len(audio.load(bytes(content), start=0.5, duration=1)) == 16_000
 
 
 # Sources
@@ -132,10 +96,48 @@ def test_paths_bytes_and_files_are_the_same(tmp_path: Path) -> None:
     np.testing.assert_array_equal(audio.load(io.BytesIO(path.read_bytes())), whole)
 
 
-def test_a_pipe_is_read_into_memory(tmp_path: Path) -> None:
+def test_a_pipe_is_read_by_its_name_too(tmp_path: Path) -> None:
     path = write(tmp_path, "wav", chirp(1, 16_000), 16_000)
     with subprocess.Popen(["cat", str(path)], stdout=subprocess.PIPE) as process:
         np.testing.assert_array_equal(audio.load(cast(BinaryIO, process.stdout)), audio.load(path))
+    with subprocess.Popen(["cat", str(path)], stdout=subprocess.PIPE) as process:
+        name = f"/dev/fd/{cast(BinaryIO, process.stdout).fileno()}"
+        np.testing.assert_array_equal(np.concatenate(list(audio.blocks(name))), audio.load(path))
+    fifo = tmp_path / "fifo.wav"
+    os.mkfifo(fifo)
+    with subprocess.Popen(f"cat '{path}' > '{fifo}'", shell=True):
+        np.testing.assert_array_equal(audio.load(fifo), audio.load(path))
+
+
+def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "wav", chirp(1, 16_000), 16_000)
+    with path.open(encoding="latin-1") as text, pytest.raises(AudioError, match="binary mode"):
+        audio.load(cast(BinaryIO, text))
+    with pytest.raises(AudioError, match="an array needs its sample_rate"):
+        audio.load(cast(BinaryIO, np.zeros(16_000)))
+    np.testing.assert_array_equal(audio.load(bytearray(path.read_bytes())), audio.load(path))
+
+
+@pytest.mark.parametrize("name", ["talk.gsm", "talk.vox", "talk.ul", "talk.sln", "talk.raw", "talk.g722"])
+def test_content_counts_more_than_the_suffix(tmp_path: Path, name: str) -> None:
+    """Bare samples have no header, so that such a name would make noise of anything."""
+    path = encode(tmp_path / "talk.m4a", tone(440, 2, 44_100), 44_100)
+    assert peak_hz(audio.load(path.rename(tmp_path / name))) == pytest.approx(440, abs=2)
+    noise = tmp_path / f"noise-{name}"
+    noise.write_bytes(np.random.default_rng(0).bytes(40_000))
+    assert all("not readable as audio" in message for message in every_way(noise))
+
+
+def test_bare_gsm_is_read_by_its_suffix(tmp_path: Path) -> None:
+    path = tmp_path / "prompt.gsm"
+    sf.write(path, tone(440, 2, 8_000), 8_000, format="RAW", subtype="GSM610")
+    assert peak_hz(audio.load(path)) == pytest.approx(440, abs=2)
+
+
+def test_tags_in_another_encoding_do_not_matter(tmp_path: Path) -> None:
+    path = encode(tmp_path / "tagged.m4a", tone(440, 1, 44_100), 44_100, title="cafX")
+    path.write_bytes(path.read_bytes().replace(b"cafX", b"caf\xe9"))
+    assert len(audio.load(path)) == 16_000
 
 
 def test_a_playlist_opens_no_other_file(tmp_path: Path) -> None:
@@ -152,7 +154,7 @@ def test_importing_it_loads_neither_torch_nor_ffmpeg() -> None:
     assert answer.stdout.strip() == "set()"
 
 
-# Resampling and mixing
+# Resampling
 
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 44_100, 48_000])
@@ -169,13 +171,6 @@ def test_what_16_khz_cannot_hold_is_filtered_out() -> None:
     assert np.abs(waveform[1000:-1000]).max() < 1e-3
 
 
-def test_channels_are_averaged() -> None:
-    left, right = tone(440, 1, 44_100), tone(1_000, 1, 44_100)
-    stereo = audio.load(wav_bytes(np.stack([left, right], axis=1), 44_100, subtype="FLOAT"))
-    np.testing.assert_allclose(stereo, audio.from_array((left + right) / 2, 44_100), atol=1e-5)
-    assert audio.info(wav_bytes(np.stack([left] * 3, axis=1), 44_100)).channels == 3
-
-
 # Excerpts
 
 RAMP = (np.arange(16_000 * 3) / 2**16).astype(np.float32)
@@ -185,10 +180,12 @@ RAMP_WAV = wav_bytes(RAMP, subtype="FLOAT")
 @settings(max_examples=60)
 @given(start=st.floats(0, 2.99), duration=st.floats(0.001, 3.0))
 def test_an_excerpt_is_a_slice(start: float, duration: float) -> None:
-    if start + duration > 3.1:
+    missing = start + duration - 3.0
+    if missing > max(0.1, 0.1 * duration, min(0.5, 0.25 * duration)) + 1e-4:
         with pytest.raises(AudioError, match=r"3\.000 s long"):
             audio.load(RAMP_WAV, start=start, duration=duration)
         return
+    assume(missing < max(0.1, 0.1 * duration, min(0.5, 0.25 * duration)) - 1e-4)
     first = round(start * 16_000)
     expected = RAMP[first : first + round(duration * 16_000)]
     np.testing.assert_array_equal(audio.load(RAMP_WAV, start=start, duration=duration), expected)
@@ -210,7 +207,7 @@ def test_an_excerpt_reads_only_its_own_samples() -> None:
     [
         (3.0, 1.0, r"3\.000 s long.*from 3\.000 s to 4\.000 s"),
         (9.0, None, r"3\.000 s long.*from 9\.000 s to the end"),
-        (2.0, 1.2, r"3\.000 s long.*from 2\.000 s to 3\.200 s"),
+        (2.0, 1.6, r"3\.000 s long.*from 2\.000 s to 3\.600 s"),
         (-1.0, None, "start must be at least 0"),
         (float("nan"), None, "start must be at least 0"),
         (0.0, 0.0, "duration above 0"),
@@ -223,28 +220,16 @@ def test_an_excerpt_outside_the_file(start: float, duration: float | None, said:
         audio.load(RAMP_WAV, start=start, duration=duration)
 
 
-def test_a_pause_in_the_time_stamps_becomes_silence(tmp_path: Path) -> None:
-    path, samples = tmp_path / "pause.mka", (tone(440, 1, 16_000) * 32767).astype(np.int16)[None]
-    with av.open(str(path), "w", format="matroska") as container:
-        stream = container.add_stream("pcm_s16le", rate=16_000)
-        stream.layout = "mono"
-        for pts in (0, 48_000):  # the second tone begins at 3 s
-            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
-            frame.sample_rate, frame.pts = 16_000, pts
-            container.mux(stream.encode(frame))
-    waveform = audio.load(path)
-    assert len(waveform) == 64_000
-    assert not waveform[16_000:48_000].any()
-    np.testing.assert_allclose(audio.load(path, start=3.25, duration=0.5), waveform[52_000:60_000], atol=1e-6)
-
-
 # What cannot be used
 
 
 def test_files_that_are_not_there_or_not_sound(tmp_path: Path) -> None:
     text, empty = tmp_path / "notes.wav", tmp_path / "empty.wav"
     noise, raw = tmp_path / "noise.bin", tmp_path / "sound.raw"
-    text.write_text("version https://git-lfs.github.com/spec/v1\n")
+    text.write_text("spoken by A. in the morning\n")
+    pointer, page = tmp_path / "pointer.flac", tmp_path / "page.mp3"
+    pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 4\n")
+    page.write_text("<!DOCTYPE html>\n<html><body>Sign in</body></html>\n")
     empty.touch()
     noise.write_bytes(bytes(range(256)) * 16)
     raw.write_bytes(bytes(4000))
@@ -252,7 +237,10 @@ def test_files_that_are_not_there_or_not_sound(tmp_path: Path) -> None:
         (tmp_path / "absent.wav", "no such file"),
         (tmp_path, "a folder"),
         (empty, "0 bytes"),
-        (text, "it looks like text, b'version http"),
+        (text, "it looks like text, b'spoken by"),
+        (pointer, "git lfs pull"),
+        (page, "a web page"),
+        (Path("/dev/zero"), "a device"),
         (noise, "not readable as audio"),
         (raw, "samplerate must be specified"),
         (Path("nul\0.wav"), "cannot be opened"),
@@ -273,38 +261,6 @@ def test_permission_denied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_film_without_sound(tmp_path: Path) -> None:
     path = encode(tmp_path / "mute.mp4", np.empty(0), 44_100, video=True)
     assert all(f"{path}: no audio stream" in message and "found: video" in message for message in every_way(path))
-
-
-@pytest.mark.parametrize("format_", ["WAV", "AIFF"])
-def test_a_cut_wav_promises_more_than_it_holds(tmp_path: Path, format_: str) -> None:
-    path = tmp_path / "cut.wav"
-    whole = wav_bytes(tone(440, 1, 16_000), format=format_)
-    path.write_bytes(whole[: len(whole) // 2])
-    for message in every_way(path):
-        assert message.startswith(f"{path}: cut short")
-        assert "32,000 bytes" in message or "32,008 bytes" in message
-    path.write_bytes(whole[:-100])  # a header that is off by a little is common, and harmless
-    assert len(audio.load(path)) == 15_950
-    path.write_bytes(whole[:30])
-    assert all(str(path) in message for message in every_way(path))
-
-
-@pytest.mark.parametrize("suffix", ["flac", "mp3", "mp4", "m4a", "mka"])
-def test_a_cut_file_is_noticed_when_it_is_read(tmp_path: Path, suffix: str) -> None:
-    samples = np.random.default_rng(0).normal(0, 0.1, 44_100 * 8).astype(np.float32)
-    path = tmp_path / f"cut.{suffix}"
-    if suffix == "mp4":
-        encode(path, samples, 44_100, movflags="faststart")  # the index first, so half a file opens
-    elif suffix in PYAV:
-        encode(path, samples, 44_100)
-    else:
-        sf.write(path, samples, 44_100)
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(AudioError, match=f"cut.{suffix}: (cut short|damaged|not readable)"):
-        audio.load(path)
-    with pytest.raises(AudioError, match=f"cut.{suffix}: (cut short|damaged|not readable)"):
-        list(audio.blocks(path))
 
 
 def test_no_samples() -> None:
