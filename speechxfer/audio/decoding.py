@@ -7,7 +7,9 @@ import statistics
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from speechxfer.audio.pieces import Waveform, floats
+import numpy as np
+from numpy.typing import NDArray
+
 from speechxfer.errors import AudioError
 
 #: What stands between joined mp3 files, and is no sound.
@@ -15,6 +17,10 @@ _TAGS = (b"ID3", b"TAG", b"APETAGEX")
 
 #: Of the last packet of an Ogg file FFmpeg may say that it lasts for days.
 _LONGEST_PACKET_S = 60.0
+#: FFmpeg's formats of samples, without the letter for one plane a channel.
+_TYPES = {
+    "u8": np.uint8, "s16": np.int16, "s32": np.int32, "s64": np.int64, "flt": np.float32, "dbl": np.float64,
+}  # fmt: skip
 
 
 def faults() -> tuple[type[Exception], ...]:
@@ -51,17 +57,18 @@ class Pass:
 
     def frames(self) -> Iterator[Any]:
         """Decoded sound. Packets that cannot be decoded are passed over, as ffmpeg does."""
-        failed_s = 0.0
+        failing, failed_s = faults(), 0.0
         for packet in self.packets():
-            lasts_s = duration_s(packet)
-            self.trailing_s += lasts_s
             try:
                 frames = packet.decode()
-            except faults():
-                failed_s += 0.0 if bytes(packet).startswith(_TAGS) else lasts_s
+            except failing:
+                self.trailing_s += duration_s(packet)
+                failed_s += 0.0 if bytes(packet).startswith(_TAGS) else duration_s(packet)
                 continue
-            if frames:
-                self.lost_s, failed_s, self.trailing_s = self.lost_s + failed_s, 0.0, 0.0
+            if not frames:
+                self.trailing_s += duration_s(packet)
+                continue
+            self.lost_s, failed_s, self.trailing_s = self.lost_s + failed_s, 0.0, 0.0
             yield from frames
 
 
@@ -71,22 +78,21 @@ def duration_s(packet: Any) -> float:
     return seconds if seconds <= _LONGEST_PACKET_S else 0.0
 
 
-def stamp_s(frame: Any) -> float | None:
-    """A frame's time stamp in seconds."""
-    return None if frame.pts is None else float(frame.pts * frame.time_base)
-
-
-def samples_of(frame: Any, name: str) -> Waveform:
-    """[num_samples, channels].
+def samples_of(frame: Any, name: str) -> NDArray[Any]:
+    """[num_samples, channels], in the frame's own memory.
 
     Raises:
         AudioError: a format of samples that NumPy does not have.
     """
+    kind, count, channels = frame.format.name, frame.samples, frame.layout.nb_channels
     try:
-        array = frame.to_ndarray()  # planar: [channels, n]; packed: [1, n * channels]
-    except ValueError as error:
-        raise AudioError(f"{name}: {error}; convert it to wav or flac.") from error
-    return floats(array.T if frame.format.is_planar else array.reshape(-1, frame.layout.nb_channels), name)
+        dtype, planes = _TYPES[kind.removesuffix("p")], frame.planes
+        if not kind.endswith("p"):
+            return np.frombuffer(planes[0], dtype, count * channels).reshape(count, channels)
+        rows = [np.frombuffer(plane, dtype, count) for plane in planes[:channels]]
+        return rows[0][:, None] if channels == 1 else np.stack(rows, axis=1)
+    except (KeyError, IndexError, ValueError) as error:
+        raise AudioError(f"{name}: samples in FFmpeg's format {kind!r}; convert it to wav or flac.") from error
 
 
 def aligned(frames: Iterator[Any], rate: int, seconds: float) -> tuple[Iterator[Any], float | None]:
@@ -99,8 +105,8 @@ def aligned(frames: Iterator[Any], rate: int, seconds: float) -> tuple[Iterator[
     count = 0
     while count < seconds * rate and (frame := next(frames, None)) is not None:
         held.append(frame)
-        if (stamp := stamp_s(frame)) is not None and frame.sample_rate == rate:
-            begins_s.append(stamp - count / rate)
+        if frame.pts is not None and frame.sample_rate == rate:
+            begins_s.append(float(frame.pts * frame.time_base) - count / rate)
         count += frame.samples
     is_certain = held and len(begins_s) == len(held)
     return itertools.chain(held, frames), statistics.median(begins_s) if is_certain else None

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from speechxfer.audio import headers
 from speechxfer.audio.clock import Clock, Stamps
-from speechxfer.audio.decoding import Pass, aligned, duration_s, faults, samples_of, stamp_s
+from speechxfer.audio.decoding import Pass, aligned, duration_s, faults, samples_of
 from speechxfer.audio.files import Quiet
 from speechxfer.audio.options import Choice, Notice
 from speechxfer.audio.pieces import Piece, check_header, in_chunks
@@ -105,8 +105,9 @@ class AvReader:
 
     def length_s(self) -> float:
         """What is stated, or what the packets add up to."""
-        if self.promised_s is not None and self.promised_s < _ONE_DAY_S and self._is_exact():
-            return self.promised_s
+        stated_s = self._stated_s()
+        if stated_s is not None and 0 < stated_s < _ONE_DAY_S:
+            return stated_s
         self._open()
         if self._format in _NOT_COUNTED:
             return math.fsum(frame.samples / frame.sample_rate for frame in self._begin())
@@ -117,11 +118,11 @@ class AvReader:
 
     def _counted_s(self, packets: Iterator[Any]) -> float:
         """What packets add up to, or their time stamps, which are rounded less where both are right."""
-        base, clock = float(self._stream.time_base), Clock(0, self.rate, self._stamps)
+        clock = Clock(0, self.rate, self._stamps)
         end_s = total_s = last_s = 0.0
         for packet in packets:
             if packet.pts is not None:
-                stamp = packet.pts * base - self._origin_s
+                stamp = packet.pts * self._base_s - self._origin_s
                 if clock.at or stamp > 0:  # priming has stamps below
                     clock.place(stamp, self.rate)
                 clock.at = round((stamp - clock.ahead_s) * self.rate)
@@ -134,7 +135,7 @@ class AvReader:
 
     def pieces(self, first_s: float, stop_s: float | None) -> Iterator[Piece]:
         """Sound from a little before `first_s`, reached by seeking where that can be relied on."""
-        return in_chunks(self._placed(*self._from(first_s), math.inf if stop_s is None else stop_s))
+        return in_chunks(self._placed(*self._from(first_s), math.inf if stop_s is None else stop_s), self.name)
 
     # Opening
 
@@ -173,6 +174,7 @@ class AvReader:
             remedy = "choose a file with sound"
             raise AudioError(f"{self.name}: no audio stream to decode (found: {found}; {seen}); {remedy}.")
         self._stream, self._number = best, streams.index(best)
+        self._base_s = float(best.time_base)
         if len(streams) > 1 and wanted is None:
             listed = ", ".join(f"{number} ({_described(stream)})" for number, stream in enumerate(streams))
             what = f"{len(streams)} audio streams: {listed}; {self._number} is read: choose another by its number"
@@ -192,13 +194,18 @@ class AvReader:
 
     def _origin(self, first: Any) -> float:
         """The time stamp that counts as 0 s."""
-        own = (stamp_s(first) if first else None) or 0.0
+        self._origin_s = 0.0
+        own = (self._time_s(first) if first else None) or 0.0
         if self._stamps == "none":
             return own
         if self._format == "ogg":  # whose first packets FFmpeg may place too late, where there is one page only
             own = min(own, float((self._stream.start_time or 0) * self._stream.time_base))
         others = [stream for stream in self._container.streams if stream is not self._stream and _keeps_time(stream)]
         return min([own, *(float(stream.start_time * stream.time_base) for stream in others)])
+
+    def _time_s(self, frame: Any) -> float | None:
+        """Where a frame begins, by its time stamp."""
+        return None if frame.pts is None else frame.pts * self._base_s - self._origin_s
 
     def _promised_s(self) -> float | None:
         container, stream = self._container, self._stream
@@ -213,10 +220,17 @@ class AvReader:
             return stated - self._origin_s if stated > self._origin_s else stated
         return None
 
-    def _is_exact(self) -> bool:
-        if self._format == "mp3":
-            return self._xing is not None and self._xing.is_whole
-        return not self._format.startswith("matroska") or self._origin_s < _LATE_S
+    def _stated_s(self) -> float | None:
+        """A length that needs no counting."""
+        if self._format == "ogg" and self._stream.duration:
+            # The number of its last page, from which players of Opus leave out what its header says.
+            extra = self._stream.codec_context.extradata or b""
+            skipped = int.from_bytes(extra[10:12], "little") / 48_000 if extra.startswith(b"OpusHead") else 0.0
+            end = (self._stream.start_time or 0) + self._stream.duration
+            return float(end * self._base_s - self._origin_s - skipped)
+        is_late = self._format.startswith("matroska") and self._origin_s >= _LATE_S
+        is_of_a_part = self._format == "mp3" and not (self._xing and self._xing.is_whole)
+        return None if is_late or is_of_a_part else self.promised_s
 
     # Decoding
 
@@ -240,8 +254,7 @@ class AvReader:
             self._open()
         frames, self._fresh = self._fresh or self._begin(), None
         first = next(frames, None)
-        begins = stamp_s(first) if first else None
-        begins_s = 0.0 if begins is None or self._stamps == "none" else max(0.0, begins - self._origin_s)
+        begins_s = 0.0 if first is None or self._stamps == "none" else max(0.0, self._time_s(first) or 0.0)
         return itertools.chain([first] if first else [], frames), begins_s if begins_s < _ONE_DAY_S else 0.0
 
     def _placed(self, frames: Iterable[Any], begins_s: float, stop_s: float) -> Iterator[Piece]:
@@ -253,8 +266,7 @@ class AvReader:
                 yield last
             if frame.sample_rate != clock.rate:
                 check_header(self.name, frame.sample_rate, self.channels)
-            stamp = stamp_s(frame)
-            paused_s = clock.place(None if stamp is None else stamp - self._origin_s, frame.sample_rate)
+            paused_s = clock.place(self._time_s(frame), frame.sample_rate)
             if self._format in _WITHOUT_PAUSES:
                 self._missing_s += paused_s
             last = Piece(clock.at, clock.rate, samples_of(frame, self.name))

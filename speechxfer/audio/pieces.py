@@ -28,12 +28,13 @@ class Piece(NamedTuple):
     Attributes:
         start: where it begins, in samples at `rate` from the beginning of the file.
         rate: in Hz.
-        samples: float32 [num_samples, channels]; none of them mark a time up to which there is silence.
+        samples: [num_samples, channels], float32 but within decoders; none of them mark a time up to which there is
+            silence.
     """
 
     start: int
     rate: float
-    samples: Waveform
+    samples: NDArray[Any]
 
     @property
     def stop(self) -> int:
@@ -98,19 +99,29 @@ def trimmed(pieces: Iterable[Piece], first_s: float, stop_s: float | None) -> It
             yield Piece(start + first, rate, samples[first:last])
 
 
-def in_chunks(pieces: Iterable[Piece]) -> Iterator[Piece]:
-    """The same sound in pieces of about `CHUNK` samples, which cost less time than the packets of a decoder."""
+def in_chunks(pieces: Iterable[Piece], name: str) -> Iterator[Piece]:
+    """The same sound in pieces of about `CHUNK` samples, which cost less time than the packets of a decoder.
+
+    Samples may be of any PCM type, and are float32 then.
+    """
     held: list[Piece] = []
     count = 0
     for piece in pieces:
-        fits = not held or (piece.follows(held[-1]) and piece.samples.shape[1] == held[0].samples.shape[1])
-        if not fits or count >= CHUNK:
-            yield one(held)
+        if held and (count >= CHUNK or not (piece.follows(held[-1]) and _are_alike(piece, held[0]))):
+            yield _floats(one(held), name)
             held, count = [], 0
         held.append(piece)
         count += piece.samples.size
     if held:
-        yield one(held)
+        yield _floats(one(held), name)
+
+
+def _are_alike(first: Piece, second: Piece) -> bool:
+    return first.samples.shape[1] == second.samples.shape[1] and first.samples.dtype == second.samples.dtype
+
+
+def _floats(piece: Piece, name: str) -> Piece:
+    return piece._replace(samples=floats(piece.samples, name))
 
 
 def one(held: list[Piece]) -> Piece:

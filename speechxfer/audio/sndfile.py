@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import soundfile as sf
 
 from speechxfer.audio.pieces import CHUNK, Piece, Reader, check_header, trimmed
+from speechxfer.errors import AudioError, TruncatedAudioError
 
 #: Codecs in which libsndfile finds every sample. In the others (G.721 and its kin) it loses its way when it seeks.
 _SEEKABLE = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM", "GSM610", "ALAC_")
@@ -41,7 +42,7 @@ class SoundFileReader:
     def pieces(self, first_s: float, stop_s: float | None) -> Iterator[Piece]:
         """What is asked for, or all that is before it as well."""
         at, frames = round(first_s * self.rate), self._sound.frames
-        at = at if self._sound.subtype.startswith(_SEEKABLE) else 0
+        at = at if self._sound.seekable() and self._sound.subtype.startswith(_SEEKABLE) else 0
         stop = frames if stop_s is None else min(frames, round(stop_s * self.rate))
         try:
             if 0 < at < stop:
@@ -52,7 +53,10 @@ class SoundFileReader:
                     return
                 yield Piece(at, self.rate, samples)
                 at += len(samples)
-        except sf.LibsndfileError:
-            instead = self._instead()
+        except sf.LibsndfileError as error:
+            try:
+                instead = self._instead()
+            except AudioError:
+                raise TruncatedAudioError(f"{self.name}: damaged after {at / self.rate:.2f} s ({error}).") from error
             yield from trimmed(instead.pieces(at / self.rate, stop_s), at / self.rate, stop_s)
             self.lost_s = instead.lost_s
