@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from speechxfer import adapters
-from speechxfer.audio import Source, blocks, from_array
+from speechxfer.audio import Options, Source, blocks, from_array, is_file
 from speechxfer.data.text import CTCVocabulary, TextNormalizer
 from speechxfer.decoding.hypothesis import Classification, Hypothesis, Prediction
 from speechxfer.encoders import load_encoder, restore_encoder
@@ -130,27 +131,29 @@ class SpeechModel(nn.Module):
 
     def transcribe(
         self,
-        audio: Source | np.ndarray,
+        audio: Source | ArrayLike,
         *,
         sample_rate: int | None = None,
         language: str | None = None,
         progress: Callable[[float], None] | None = None,
+        **options: Unpack[Options],
     ) -> Transcript:
         """Transcribe a file, its bytes, or an array with its `sample_rate` in Hz; of any length.
 
         Long audio is cut at silences and streamed, so memory does not grow with it. `progress` is called
-        with the seconds done.
+        with the seconds done. `options` say which `stream` and `channel` of a file is read, whether one that is a
+        little shorter than it should be is an error (`strict`), and who is told of that otherwise (`notify`).
 
         Raises:
             AudioError: it is not usable sound.
-            ConfigError: an array without its rate.
+            ConfigError: an array without its rate, a file with one, or a stream of an array.
         """
 
         def recognise(waveforms: Sequence[np.ndarray]) -> list[Hypothesis]:
             return self.recognise(waveforms, language=language)
 
         return transcribe(
-            _stream(audio, sample_rate),
+            _stream(audio, sample_rate, options),
             recognise,
             max_segment_s=self._segment_s,
             cost_s=self.encoder.computed_s,
@@ -160,15 +163,16 @@ class SpeechModel(nn.Module):
 
     def classify(
         self,
-        audio: Source | np.ndarray,
+        audio: Source | ArrayLike,
         *,
         sample_rate: int | None = None,
         progress: Callable[[float], None] | None = None,
+        **options: Unpack[Options],
     ) -> Classification:
         """Tell which class a file, its bytes, or an array with its `sample_rate` in Hz is of.
 
         Audio longer than a segment (28 s) is cut at pauses; its probabilities are the mean over the segments, each
-        weighed by its length. `progress` is called with the seconds done.
+        weighed by its length. `progress` is called with the seconds done; `options` are those of `transcribe`.
 
         Raises:
             AudioError: it is not usable sound.
@@ -181,7 +185,7 @@ class SpeechModel(nn.Module):
             return cast(list[Classification], list(self.predict(waveforms)))
 
         return classify(
-            _stream(audio, sample_rate),
+            _stream(audio, sample_rate, options),
             tell,
             max_segment_s=self._segment_s,
             cost_s=self.encoder.computed_s,
@@ -194,16 +198,20 @@ class SpeechModel(nn.Module):
         return min(_SEGMENT_S, self.encoder.max_duration_s or _SEGMENT_S)
 
 
-def _stream(audio: Source | np.ndarray, sample_rate: int | None) -> Iterable[np.ndarray]:
+def _stream(audio: Source | ArrayLike, sample_rate: int | None, options: Options) -> Iterable[np.ndarray]:
     """Blocks of float32 mono 16 kHz."""
-    if not isinstance(audio, np.ndarray):
-        return blocks(audio)
+    if is_file(audio):
+        if sample_rate is not None:
+            raise ConfigError("sample_rate is that of an array of samples; a file has its own: leave it out")
+        return blocks(cast(Source, audio), **options)
     if sample_rate is None:
         raise ConfigError("an array of samples needs its sample_rate, in Hz")
-    return iter([from_array(audio, sample_rate)])
+    if options.get("stream") is not None:
+        raise ConfigError("stream: an array has no streams, of which one could be read; leave it out")
+    return iter([from_array(cast(ArrayLike, audio), sample_rate, channel=options.get("channel"))])
 
 
-def _name(audio: Source | np.ndarray) -> str | None:
+def _name(audio: Source | ArrayLike) -> str | None:
     return str(audio) if isinstance(audio, str | Path) else None
 
 

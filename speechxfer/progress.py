@@ -12,6 +12,10 @@ class Progress:
     def say(self, message: str) -> None:
         """A line worth reading."""
 
+    def warn(self, message: str, kind: str = "") -> None:
+        """A line about something that was put up with; of one `kind` there may be as many as there are files."""
+        self.say(message)
+
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A small table worth reading; columns after the first hold numbers or short words."""
 

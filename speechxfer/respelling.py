@@ -60,7 +60,7 @@ def respelled(
         for batch in batches(range(len(manifest)), lengths, _BATCH_S):
             chosen = [index for index in batch if texts[index].split()]
             if chosen:
-                waveforms = [read(manifest[index]) for index in chosen]
+                waveforms = [read(manifest[index], progress) for index in chosen]
                 spelt = _spelt(model, head, waveforms, [texts[index] for index in chosen], language)
                 for index, text in zip(chosen, spelt, strict=True):
                     texts[index] = text

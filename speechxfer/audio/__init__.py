@@ -15,7 +15,7 @@ PyAV. Nothing here knows of manifests, batches or models. The rules:
 """
 
 from speechxfer.audio.arrays import from_array
-from speechxfer.audio.opening import Source
+from speechxfer.audio.opening import Source, is_file
 from speechxfer.audio.options import Notice, Options
 from speechxfer.audio.pieces import SAMPLE_RATE, Waveform
 from speechxfer.audio.reading import AudioInfo, as_stored, blocks, info, load
@@ -33,5 +33,6 @@ __all__ = [
     "blocks",
     "from_array",
     "info",
+    "is_file",
     "load",
 ]

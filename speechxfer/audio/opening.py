@@ -24,7 +24,7 @@ from speechxfer.audio.pieces import Reader
 from speechxfer.audio.sndfile import SoundFileReader
 from speechxfer.errors import AudioError
 
-Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
+Source = str | os.PathLike[str] | bytes | bytearray | BinaryIO
 """A file's path, its bytes, or an open binary file (read from its beginning, never closed)."""
 
 #: What libsndfile may open by its path. Of other files it believes the suffix: a film called `talk.gsm` would be GSM.
@@ -111,11 +111,16 @@ def _in_libsndfile(
     raw = {"format": "RAW", "subtype": "GSM610", "samplerate": 8_000, "channels": 1} if _is_gsm(file, name) else {}
     file.seek(0)
     try:
-        sound = stack.enter_context(sf.SoundFile(path or Quiet(file, name), **raw))
+        sound = stack.enter_context(sf.SoundFile(_native(path) if path else Quiet(file, name), **raw))
     except (sf.LibsndfileError, TypeError) as error:  # TypeError: a headerless .raw file
         return None, f"{getattr(error, 'error_string', error)} "
     # A streamed file states no length, or 2**63 - 1: libsndfile gives up on it, FFmpeg reads on.
     return (sound if 0 < sound.frames < 1 << 62 else None), ""
+
+
+def _native(path: str) -> str | bytes:
+    """A path as the file system has it; soundfile encodes strictly, but a name may hold any bytes."""
+    return path if os.name == "nt" else os.fsencode(path)
 
 
 def _is_gsm(file: BinaryIO, name: str) -> bool:
@@ -127,9 +132,14 @@ def _is_gsm(file: BinaryIO, name: str) -> bool:
     return all(frame[0] & 0xF0 == _GSM_MARK for frame in frames if frame)
 
 
+def is_file(source: object) -> bool:
+    """Whether something is a `Source`, not samples."""
+    return isinstance(source, str | os.PathLike | bytes | bytearray) or hasattr(source, "read")
+
+
 def _binary(source: Source, stack: contextlib.ExitStack) -> tuple[BinaryIO, str]:
     """A seekable binary file and what messages call it."""
-    if isinstance(source, bytes | bytearray | memoryview):
+    if isinstance(source, bytes | bytearray):
         return io.BytesIO(source), "<bytes>"
     if isinstance(source, str | os.PathLike):
         name = os.fspath(source)

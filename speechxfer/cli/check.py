@@ -16,6 +16,7 @@ _MOST_SHOWN = 10
 @click.command()
 @click.argument("manifests", nargs=-1, required=True, metavar="TRAIN [DEV] [TEST]", type=click.Path(path_type=Path))
 @click.option("--quick", is_flag=True, help="Read headers and texts only; no sound is decoded.")
+@click.option("--strict", is_flag=True, help="Files a little shorter than they should be are errors, not warnings.")
 @click.option("--fix", is_flag=True, help="Write X.clean.jsonl and X.quarantine.jsonl beside each X.jsonl.")
 @click.option("--overwrite", is_flag=True, help="Replace what an earlier --fix wrote.")
 @click.option("--json", "output", type=click.Path(path_type=Path), help="Write all findings here.")
@@ -29,6 +30,7 @@ _MOST_SHOWN = 10
 def check(
     manifests: tuple[Path, ...],
     quick: bool,
+    strict: bool,
     fix: bool,
     overwrite: bool,
     output: Path | None,
@@ -53,7 +55,7 @@ def check(
     if fix:
         cleaning.check_outputs(manifests, overwrite=overwrite)
     limits = Limits(shortest_s=shortest, longest_s=longest, normalizer=normalizer)
-    report = look(splits, limits, quick=quick, workers=workers, progress=TerminalProgress())
+    report = look(splits, limits, quick=quick, strict=strict, workers=workers, progress=TerminalProgress())
     most = len(report.findings) if everything else _MOST_SHOWN
     for line in shortened(report.findings, most):
         click.echo(line)

@@ -40,6 +40,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--train", type=_PATH, help="The training manifest: errors in words that it never or seldom holds.")
 @click.option("--hypotheses", type=_PATH, help="Write what was said of each utterance here, for `speechxfer compare`.")
 @click.option("--confusion", type=_PATH, help="Draw a classifier's confusion matrix here, a PNG.")
+@click.option("--strict", is_flag=True, help="Stop at an audio file that is a little shorter than it should be, rather than warn and use it.")  # fmt: skip  # noqa: E501
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 def evaluate(
     *,
@@ -56,6 +57,7 @@ def evaluate(
     train: Path | None,
     hypotheses: Path | None,
     confusion: Path | None,
+    strict: bool,
     device: str,
 ) -> None:
     """Transcribe or classify MANIFEST with MODEL; scores with intervals as JSON, and the worst utterances."""
@@ -73,6 +75,7 @@ def evaluate(
         check_suffix(hypotheses)
     normalize, data = TextNormalizer(normalizer), Manifest.read(manifest)
     data.check_files()
+    data = data.strictly() if strict else data
     details = _Details.prepare(data, normalize, columns, keywords, train)
 
     progress = TerminalProgress()

@@ -26,7 +26,7 @@ _SETTINGS = {
     "head": "head", "language": "seq2seq.language", "vocabulary": "text.vocabulary",
     "pad_to_30s": "encoder.pad_to_30s", "normalizer": "text.normalizer", "ignore_unknown": "text.ignore_unknown",
     "retain": "retain", "retain_language": "retention.language", "replay": "retention.replay",
-    "replay_share": "retention.replay_share", "compare_scratch": "compare_scratch", "track": "training.trackers",
+    "replay_share": "retention.replay_share", "compare_scratch": "compare_scratch", "strict": "strict", "track": "training.trackers",
     **PLAN_SETTINGS,
 }  # fmt: skip
 
@@ -58,6 +58,7 @@ _SETTINGS = {
 @click.option("--guard", type=click.Choice(["off", "warn", "rollback"]), help="What to do about a run that goes wrong (default: warn).")  # fmt: skip  # noqa: E501
 @click.option("--compare-scratch", is_flag=True, default=None, help="Train the same shape from random weights as well, to see whether transfer helped.")  # fmt: skip  # noqa: E501
 @click.option("--track", type=click.Choice(TRACKERS), multiple=True, help="Where figures go besides TensorBoard; may be given several times.")  # fmt: skip  # noqa: E501
+@click.option("--strict", is_flag=True, default=None, help="Stop at an audio file that is a little shorter than it should be, rather than warn and use it.")  # fmt: skip  # noqa: E501
 @click.option("--seed", type=int)
 @click.option("--pad-to-30s", is_flag=True, default=None, help="Extend every utterance to 30 s, as Whisper was trained.")  # fmt: skip  # noqa: E501
 @click.option("--normalizer", help="How transcripts are written before they are learned (default: as the model's own CTC head, if it is kept; or basic).")  # fmt: skip  # noqa: E501

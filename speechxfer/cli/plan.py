@@ -28,6 +28,7 @@ _AUTOMATIC_S = 300.0
 @click.option("--epochs", type=int, help="Of the run that is planned.")
 @click.option("--preset", "presets", multiple=True, help="Only these ways to transfer (default: all).")
 @click.option("--vary/--no-vary", default=True, help="Also try other learning rates and depths, where there is time.")
+@click.option("--strict", is_flag=True, default=None, help="Stop at an audio file that is a little shorter than it should be, rather than warn and use it.")  # fmt: skip  # noqa: E501
 @click.option("--device", help="auto, cpu, cuda or cuda:N.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting of the planned run.")
 @click.option("--output", default="plan.toml", show_default=True, type=click.Path(path_type=Path), help="TOML file for finetune --plan; a page, a picture and JSON beside it.")  # fmt: skip  # noqa: E501

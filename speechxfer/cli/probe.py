@@ -15,11 +15,12 @@ import click
 @click.option("--layers", metavar="N,N,…", help="Probe only these; N layers stand below the probe (default: all, from 0).")  # fmt: skip  # noqa: E501
 @click.option("--sample", type=click.FloatRange(min=1.0), default=600.0, show_default=True, metavar="SECONDS", help="Of the training audio; of dev half as much.")  # fmt: skip  # noqa: E501
 @click.option("--reference", type=click.Path(path_type=Path), help="Manifest of what the model was trained on, for a distance.")  # fmt: skip  # noqa: E501
+@click.option("--strict", is_flag=True, help="Stop at an audio file that is a little shorter than it should be, rather than warn and use it.")  # fmt: skip  # noqa: E501
 @click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder for probe.json and probe.png.")
 def probe(
     model: str, train: Path, dev: Path, head: str, layers: str | None, sample: float, reference: Path | None,
-    device: str, output: Path,
+    strict: bool, device: str, output: Path,
 ) -> None:  # fmt: skip
     """Train the same light head on every layer of a frozen model: which layer tells your task best?"""
     cuts = _numbers(layers) if layers is not None else None
@@ -30,6 +31,9 @@ def probe(
     checkpoint = find(model)
     manifests = {name: Manifest.read(path) for name, path in (("train", train), ("dev", dev))}
     known = Manifest.read(reference) if reference else None
+    if strict:
+        manifests = {name: manifest.strictly() for name, manifest in manifests.items()}
+        known = known and known.strictly()
 
     # Only now torch: a wrong option is told at once.
     from speechxfer.cli.terminal import TerminalProgress

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
@@ -12,16 +13,29 @@ from rich.text import Text
 
 from speechxfer.progress import Progress as Listener
 
+#: Warnings of one kind that are shown.
+_MOST_WARNINGS = 5
+
 
 class TerminalProgress(Listener):
     """Messages, tables and bars on standard error, which leaves standard output to results."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True, highlight=False)
+        self._warned: dict[str, set[str]] = defaultdict(set)
 
     def say(self, message: str) -> None:
         """One line, wrapped only by the terminal itself."""
         self.console.print(message, markup=False, soft_wrap=True)
+
+    def warn(self, message: str, kind: str = "") -> None:
+        """Each once, and the first few of a kind: a corpus may have thousands."""
+        known = self._warned[kind]
+        if message in known or len(known) > _MOST_WARNINGS:
+            return
+        known.add(message)
+        more = "more warnings of this kind are not shown; `speechxfer check` lists them"
+        self.say(f"warning: {message if len(known) <= _MOST_WARNINGS else more}")
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """The first column to the left, short ones to the right."""

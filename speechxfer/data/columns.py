@@ -22,6 +22,8 @@ NAMES = {
     "duration": ("duration",),
     "end": ("end",),
     "speaker": ("speaker", "client_id"),
+    "audio_stream": ("audio_stream",),
+    "audio_channel": ("audio_channel",),
 }
 #: What it may be called where none of these is there, as in data sets of the Hugging Face hub; the first counts, the
 #: others are columns like any other.
@@ -62,8 +64,8 @@ def known_as(name: str) -> str | None:
 
 
 def is_number(name: str) -> bool:
-    """Whether a column of this name holds seconds."""
-    return _COLUMNS.get(plain(name)) in ("start", "duration", "end")
+    """Whether a column of this name holds seconds, or the number of a stream or channel."""
+    return _COLUMNS.get(plain(name)) in ("start", "duration", "end", "audio_stream", "audio_channel")
 
 
 def meanings(names: Iterable[str], origin: str) -> dict[str, str]:
@@ -191,6 +193,16 @@ def seconds(name: str, value: Any, origin: str) -> float | None:
     raise DataError(f"{origin}: {name} is {_shown(number)}; wanted a number of seconds, {wanted}")
 
 
+def _count(name: str, value: Any, origin: str) -> int | None:
+    number: Any = _parsed(value) if isinstance(value, str) else value
+    if number is None:
+        return None
+    if _is_number(number) and number >= 0 and number == int(number):
+        return int(number)
+    what = plain(name).removeprefix("audio_")
+    raise DataError(f"{origin}: {name} is {_shown(number)}; wanted a number of the file's {what}s, counted from 0")
+
+
 def _parsed(text: str) -> float | str | None:
     text = text.strip()
     if text.casefold() in _MISSING_NUMBERS:
@@ -221,4 +233,6 @@ _READERS: dict[str, Callable[[str, Any, str], Any]] = {
     "duration": seconds,
     "end": seconds,
     "speaker": _name,
+    "audio_stream": _count,
+    "audio_channel": _count,
 }

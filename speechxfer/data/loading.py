@@ -7,6 +7,7 @@ import numpy as np
 from speechxfer import audio
 from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.errors import AudioError, DataError
+from speechxfer.progress import Progress
 
 
 def texts(manifest: Manifest) -> list[str]:
@@ -38,13 +39,23 @@ def durations_s(manifest: Manifest, longest_s: float | None) -> list[float]:
     return durations
 
 
-def read(utterance: Utterance) -> np.ndarray:
+def read(utterance: Utterance, progress: Progress | None = None) -> np.ndarray:
     """The utterance's waveform, float32 mono at 16 kHz.
+
+    Args:
+        utterance: of a manifest.
+        progress: is warned of what is wrong with the file but does not keep it from being used.
 
     Raises:
         DataError: it cannot be read; the message starts with the manifest's line.
     """
+
+    def notify(notice: audio.Notice) -> None:
+        if progress is not None:
+            progress.warn(f"{utterance.origin}: {notice}", notice.kind)
+
+    options: audio.Options = {**utterance.reading, "notify": notify}
     try:
-        return audio.load(utterance.path, start=utterance.start, duration=utterance.duration)
+        return audio.load(utterance.path, start=utterance.start, duration=utterance.duration, **options)
     except AudioError as error:
         raise AudioError(f"{utterance.origin}: {error}") from error

@@ -16,11 +16,14 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from speechxfer.data import columns, folders, rows
 from speechxfer.errors import AudioError, DataError
 from speechxfer.storage import LFS_POINTER, LFS_REMEDY
+
+if TYPE_CHECKING:
+    from speechxfer.audio import Options
 
 _LARGEST_POINTER = 1024  # bytes; those of Git LFS have about 130
 
@@ -39,6 +42,11 @@ class Utterance:
     #: In seconds; no duration means to the end of the file.
     start: float = 0.0
     duration: float | None = None
+    #: Which of several audio streams and channels of the file, counted from 0; None for the best, and for all channels.
+    audio_stream: int | None = None
+    audio_channel: int | None = None
+    #: Whether a file that is a little shorter than it should be is an error; else it is used, with a warning.
+    strict: bool = False
     #: Columns without a meaning here; they are written back.
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
     #: The beginning of every message about this utterance: "train.jsonl:12".
@@ -46,8 +54,15 @@ class Utterance:
 
     @property
     def id(self) -> str:
-        """The audio as written, with `@start` for an excerpt that begins later than the file."""
-        return f"{self.audio}@{self.start}" if self.start > 0 else self.audio
+        """The audio as written, what of it is read, and `@start` for an excerpt that begins later than the file."""
+        chosen = {"stream": self.audio_stream, "channel": self.audio_channel}
+        parts = [self.audio, *(f"#{name}{number}" for name, number in chosen.items() if number is not None)]
+        return "".join([*parts, f"@{self.start}"] if self.start > 0 else parts)
+
+    @property
+    def reading(self) -> Options:
+        """How its audio is read."""
+        return {"stream": self.audio_stream, "channel": self.audio_channel, "strict": self.strict}
 
     def value(self, column: str) -> Any:
         """What stands in a column, by its own name or by what it means; None where nothing does."""
@@ -170,6 +185,10 @@ class Manifest(Sequence[Utterance]):
 
         return Manifest(map(labelled, self), self.path)
 
+    def strictly(self) -> Manifest:
+        """The same utterances; reading one whose file is a little shorter than it should be is an error then."""
+        return Manifest((dataclasses.replace(utterance, strict=True) for utterance in self), self.path)
+
     def check_files(self) -> None:
         """Look whether all audio files are there, which takes much less time than a run that stops midway.
 
@@ -211,7 +230,8 @@ def data_digest(manifests: Iterable[Manifest]) -> str:
     for manifest in manifests:
         for utterance in manifest:
             line = (utterance.audio, utterance.start, utterance.duration, utterance.text, utterance.label)
-            digest.update(repr(line).encode())
+            chosen = (utterance.audio_stream, utterance.audio_channel)
+            digest.update(repr(line if chosen == (None, None) else line + chosen).encode())
     return digest.hexdigest()
 
 
@@ -286,7 +306,7 @@ def _rest_s(utterance: Utterance) -> float:
     from speechxfer import audio
 
     try:
-        duration = audio.info(utterance.path).duration
+        duration = audio.info(utterance.path, **utterance.reading).duration
     except AudioError as error:
         raise AudioError(f"{utterance.origin}: {error}") from error
     if duration <= utterance.start:
@@ -305,7 +325,7 @@ def _folder_label(file: Path, folder: Path) -> str:
 # Writing
 
 #: The columns of a table, as far as there is something in them, before all others.
-_WRITTEN = ("audio", "text", "label", "start", "duration", "speaker")
+_WRITTEN = ("audio", "text", "label", "start", "duration", "speaker", "audio_stream", "audio_channel")
 
 
 def _audio_from(folder: Path, utterance: Utterance, real: Callable[[Path], str]) -> str:

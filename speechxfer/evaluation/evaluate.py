@@ -80,7 +80,7 @@ def predict_all(
     doing = "classifying" if model.head.task == "classification" else "transcribing"
     with (progress or Progress()).task(doing, sum(durations)) as advance:
         for batch in batches(range(len(manifest)), costs, _BATCH_S):
-            predictions = model.predict([read(manifest[index]) for index in batch], language=language)
+            predictions = model.predict([read(manifest[index], progress) for index in batch], language=language)
             found.update(zip(batch, predictions, strict=True))
             advance(sum(durations[index] for index in batch))
     return [found[index] for index in range(len(manifest))]

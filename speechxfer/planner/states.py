@@ -85,7 +85,7 @@ def every_cut(encoder: Encoder, manifest: Manifest, cuts: Sequence[int], progres
     encoder.eval()
     with progress.task("hidden states", sum(costs)) as advance:
         for batch in batches(range(len(manifest)), costs, _BATCH_S):
-            waveforms, num_samples = encoder.collate([read(manifest[index]) for index in batch])
+            waveforms, num_samples = encoder.collate([read(manifest[index], progress) for index in batch])
             bins = log_mel(waveforms, num_samples)
             for row, index in enumerate(batch):
                 found[0][index] = _pairs(bins[row], int(num_samples[row]))

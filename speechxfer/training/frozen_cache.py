@@ -25,7 +25,7 @@ from speechxfer.encoders.base import Encoder
 from speechxfer.storage import replacing, write_tensors
 
 #: To be raised whenever the same sound and weights would give other states: the old entries are then not found.
-_FORMAT = "speechxfer frozen states 1"
+_FORMAT = "speechxfer frozen states 2"
 _CHUNK = 1 << 20
 #: Nobody writes one file for so long.
 _ABANDONED_S = 86_400.0
@@ -73,7 +73,8 @@ class Sounds:
                 while chunk := file.read(_CHUNK):
                     digest.update(chunk)
             self._files[utterance.path] = digest.hexdigest()
-        excerpt = (self._files[utterance.path], utterance.start, utterance.duration, speed)
+        chosen = (utterance.audio_stream, utterance.audio_channel)
+        excerpt = (self._files[utterance.path], utterance.start, utterance.duration, speed, chosen)
         return hashlib.blake2b(repr(excerpt).encode(), digest_size=16).hexdigest()
 
 

@@ -23,6 +23,7 @@ from speechxfer.data.augment import Distortion, distortion
 from speechxfer.data.loading import durations_s, read
 from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.base import Encoder
+from speechxfer.progress import Progress
 from speechxfer.training.frozen_cache import States
 
 #: Speeds of the copies of the training audio, in the order they are added.
@@ -35,8 +36,11 @@ Key = tuple[int, float]
 class Copies:
     """An utterance at several speeds, and which of them is heard in which epoch: a chance that can be repeated."""
 
-    def __init__(self, manifest: Manifest, encoder: Encoder, speed_copies: int, seed: int) -> None:
+    def __init__(
+        self, manifest: Manifest, encoder: Encoder, speed_copies: int, seed: int, progress: Progress | None = None
+    ) -> None:
         self.manifest = manifest
+        self._progress = progress
         self.seed = seed
         self._encoder = encoder
         self._durations = durations_s(manifest, encoder.max_duration_s)
@@ -68,7 +72,7 @@ class Copies:
 
     def waveform(self, key: Key) -> np.ndarray:
         """Samples of a copy."""
-        waveform = read(self.manifest[key[0]])
+        waveform = read(self.manifest[key[0]], self._progress)
         return waveform if key[1] == 1.0 else resample(waveform, SAMPLE_RATE * key[1], SAMPLE_RATE)
 
 

@@ -64,7 +64,7 @@ class Job:
         if 0 < most < len(dev):
             manifests["dev"] = dev[:: len(dev) // most]
         manifests["train"] = with_replay(manifests["train"], config.retention, config.training.seed, self.progress)
-        return manifests
+        return {name: manifest.strictly() for name, manifest in manifests.items()} if config.strict else manifests
 
 
 def spoken(config: FinetuneConfig, head: Head) -> str | None:

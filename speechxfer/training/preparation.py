@@ -70,7 +70,7 @@ class Preparation:
             DataError: unreadable audio, or longer than the encoder takes.
             StorageError: a cache on disk was asked for and cannot be written.
         """
-        copies = Copies(manifest, self.encoder, speed_copies, self.training.seed)
+        copies = Copies(manifest, self.encoder, speed_copies, self.training.seed, self.progress)
         live = LiveInputs(self.encoder, seam, copies, augment)
         if seam and live.augment is not None:
             self.progress.say(f"frozen layers, {name}: computed in every epoch, for the spectrograms change")

@@ -20,6 +20,7 @@ from speechxfer.data.manifest import Manifest
 from speechxfer.data.preflight import KINDS, Finding, Limits, Report, Split, check, cleaning, say_errors, writing
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.progress import Progress
+from tests.audio.sounds import encode, encode_parts
 
 RATE = 16_000
 SYLLABLES = ("ba", "de", "ki", "lo", "mu", "na", "po", "ra", "si", "tu")
@@ -103,7 +104,7 @@ SOUNDS: dict[str, Callable[[], tuple[np.ndarray, int]]] = {
     "silent": lambda: (1e-4 * noise(2, 0), RATE),
     "clipped": lambda: (0.5 * (12 * noise(2, 0)).clip(-0.8, 0.8), RATE),
     "offset": lambda: (noise(2, 0) + 0.08, RATE),
-    "channel": lambda: (np.stack([noise(2, 0), np.zeros(2 * RATE)], axis=1), RATE),
+    "channel": lambda: (np.stack([noise(2, 0), noise(2, 1)], axis=1), RATE),
     "narrow-band": lambda: (soxr.resample(noise(2, 0, 8_000), 8_000, RATE), RATE),
     "too-short": lambda: (noise(0.05, 0), RATE),
     "too-long": lambda: (noise(31.0, 0), RATE),
@@ -122,8 +123,10 @@ def test_a_fault_of_the_sound(kind: str, corpus: Corpus) -> None:
 @pytest.mark.parametrize(
     ("channels", "what"),
     [
-        ((noise(2, 1), -noise(2, 1)), "cancel each other"),
-        ((noise(2, 1), noise(2, 2)), "different sound"),
+        ((noise(2, 1), -noise(2, 1)), None),
+        ((noise(2, 1), np.zeros(2 * RATE)), None),
+        ((noise(2, 1), noise(2, 2)), "channels 0 and 1 hold different sound"),
+        ((np.zeros(2 * RATE), noise(2, 1), noise(2, 2)), "channels 1 and 2 hold different sound"),
         ((noise(2, 1), 0.5 * noise(2, 1)), None),
     ],
 )
@@ -171,6 +174,46 @@ def test_a_flac_that_was_cut_short(corpus: Corpus) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     corpus.rows[0]["audio"] = path.name
     assert told(look(corpus.write())) == {("truncated", 1)}
+
+
+def test_files_a_little_short_are_warned_of(corpus: Corpus) -> None:
+    """By the header alone, when they are decoded, and where the manifest wants more than there is."""
+    for _ in range(3):
+        corpus.add(noise(4, 3))
+    wav, flac = (corpus.folder / f"cut.{suffix}" for suffix in ("wav", "flac"))
+    for line, path in enumerate((wav, flac)):
+        soundfile.write(path, noise(4, line + 5), RATE)
+        path.write_bytes(path.read_bytes()[: round(0.95 * path.stat().st_size)])
+        corpus.rows[line]["audio"] = path.name
+    corpus.rows[2]["duration"] = 4.3
+    assert told(look(corpus.write())) >= {("short", 1), ("short", 2), ("short", 3)}
+    assert told(look(corpus.write(), quick=True)) >= {("short", 1), ("short", 3)}
+    report = look(corpus.write())
+    assert not report.errors
+    assert "its header promises 4.00 s of sound, 3.80 s can be read" in next(map(str, report.findings))
+    strict = check([Split.from_file(corpus.write())], strict=True, workers=1)
+    assert {("truncated", 1), ("truncated", 2), ("truncated", 3)} <= told(strict)
+
+
+def test_streams_and_channels_of_a_line(corpus: Corpus) -> None:
+    call = encode_parts(corpus.folder / "call.mkv", [(0, noise(3, 1))], RATE, others=[("fra", noise(3, 2))])
+    stereo = corpus.folder / "call.wav"
+    soundfile.write(stereo, np.stack([noise(3, 1), noise(3, 2)], axis=1), RATE)
+    chosen = ({}, {"audio_stream": 1}, {"audio_stream": 7}, {"audio_channel": 0}, {"audio_channel": 2})
+    for columns in chosen:
+        corpus.add(noise(3, 9))
+        corpus.rows[-1] |= {"audio": stereo.name if "audio_channel" in columns else call.name, **columns}
+    found = {(kind, line) for kind, line in told(look(corpus.write())) if kind in ("streams", "channel", "unreadable")}
+    assert found == {("streams", 1), ("unreadable", 3), ("unreadable", 5)}
+
+
+def test_channels_may_change_midway(corpus: Corpus) -> None:
+    corpus.add()
+    parts = [encode(corpus.folder / f"{name}.aac", samples, RATE).read_bytes() for name, samples in
+             (("mono", noise(2, 1)), ("stereo", np.stack([noise(2, 2)] * 2, axis=1)))]  # fmt: skip
+    (corpus.folder / "both.aac").write_bytes(b"".join(parts))
+    corpus.rows[0]["audio"] = "both.aac"
+    assert look(corpus.write()).errors == []
 
 
 def test_lines_that_are_no_utterances(corpus: Corpus) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import itertools
 import multiprocessing
@@ -89,6 +90,7 @@ def check(
     limits: Limits | None = None,
     *,
     quick: bool = False,
+    strict: bool = False,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
@@ -98,6 +100,7 @@ def check(
         splits: the training manifest first: characters, labels and speech rates of the others are compared with it.
         limits: what is ordinary.
         quick: read headers and texts only. Sound is not decoded, and the same sound is known by its file alone.
+        strict: files that are a little shorter than they should be are errors, not warnings.
         workers: processes that decode, or threads that read headers; as many as there are cores by default.
         progress: hears how far it is.
 
@@ -114,6 +117,8 @@ def check(
         for split in splits:
             examiner = Examiner(split.file, limits, examined[0].lines.characters if examined else None)
             utterances = split.read(examiner.refused)
+            if strict:
+                utterances = (dataclasses.replace(utterance, strict=True) for utterance in utterances)
             for utterance, sound in _measured(pool, utterances, workers * _PORTIONS_AHEAD, quick=quick):
                 examiner.add(utterance, sound)
                 advance(1)
@@ -191,7 +196,7 @@ def _measured(
     portions = _portions(utterances)
     while True:
         for portion in itertools.islice(portions, ahead - len(waiting)):
-            excerpts = [Excerpt(one.path, one.start, one.duration) for one in portion]
+            excerpts = [Excerpt(one.path, one.start, one.duration, one.reading) for one in portion]
             waiting.append((portion, pool.submit(_measure, excerpts, quick)))
         if not waiting:
             return

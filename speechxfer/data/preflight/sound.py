@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speechxfer import audio
+from speechxfer.audio.completeness import is_little
+from speechxfer.audio.mixing import mixed
+from speechxfer.audio.pieces import Piece
+from speechxfer.audio.resampling import LOUDEST, scaled_as_integers
 from speechxfer.errors import AudioError, TruncatedAudioError
 
 Samples = NDArray[np.float32]
@@ -20,7 +25,7 @@ _SILENT_PEAK = 1e-3
 _CLIPPED_SHARE = 1e-3
 _CLIPPED_PEAK = 0.05
 _OFFSET, _OFFSET_OF_RMS = 0.015, 0.1
-_CHANNEL_DB, _OPPOSED, _UNRELATED = 40.0, -0.9, 0.3
+_CHANNEL_DB, _UNRELATED = 40.0, 0.3
 _WIDE_BAND_HZ, _BAND_LIMIT_HZ, _BAND_DB, _BAND_DB_QUIET = 16_000, 4_500.0, -62.0, -40.0
 _QUANTISATION = 2.0**-30 / 12  # power of the rounding to 16 bits, as white noise
 _FRAME, _ACTIVE_DB = 0.02, 30.0
@@ -34,6 +39,7 @@ class Excerpt:
     path: Path
     start: float
     duration: float | None
+    reading: audio.Options = field(default_factory=audio.Options)
 
 
 @dataclass(slots=True)
@@ -49,16 +55,24 @@ class Sound:
 def measure(excerpt: Excerpt, quick: bool) -> Sound:
     """Look at a header, or unless `quick`, decode the excerpt piece by piece and look at every sample."""
     sound = Sound()
+
+    def notify(notice: audio.Notice) -> None:
+        if notice.kind not in dict(sound.faults):  # the header may show what decoding shows again
+            sound.faults.append((notice.kind, notice.what))
+
+    reading: audio.Options = {**excerpt.reading, "notify": notify}
     try:
-        header = audio.info(excerpt.path)
-        _lengths(sound, excerpt, header.duration)
-        if not quick and not sound.faults:
-            _listen(sound, excerpt)
+        header = audio.info(excerpt.path, **reading)
+        is_usable = _lengths(sound, excerpt, header.duration)
+        if not quick and is_usable:
+            _listen(sound, excerpt, reading)
     except AudioError as error:
         sound.faults.append((_kind(error, excerpt.path), _without_path(error, excerpt.path)))
     if quick or not sound.digest:
         sound.digest = digest(
-            f"{excerpt.path.absolute()}\0{excerpt.start}\0{excerpt.duration}".encode(errors="replace")
+            f"{excerpt.path.absolute()}\0{excerpt.start}\0{excerpt.duration}\0{excerpt.reading}".encode(
+                errors="replace"
+            )
         )
     return sound
 
@@ -79,29 +93,41 @@ def _without_path(error: AudioError, path: Path) -> str:
     return str(error).removeprefix(f"{path}: ").rpartition("; ")[0] or str(error)
 
 
-def _lengths(sound: Sound, excerpt: Excerpt, length_s: float) -> None:
+def _lengths(sound: Sound, excerpt: Excerpt, length_s: float) -> bool:
+    """Compare the excerpt with the length of the file; whether it can be used."""
     rest = length_s - excerpt.start
-    sound.duration_s = rest if excerpt.duration is None else excerpt.duration
-    if rest <= 0 or sound.duration_s > rest + _TOLERANCE_S:
-        end = "" if excerpt.duration is None else f" to {excerpt.start + excerpt.duration:.2f} s"
-        what = f"the file is {length_s:.2f} s long, but the line wants it from {excerpt.start:.2f} s{end}"
-        # A file without a length in its header is as long as what is there: cut short looks like this.
-        sound.duration_s = 0.0
-        sound.faults.append(("truncated" if excerpt.start == 0 else "outside", what))
+    wanted = rest if excerpt.duration is None else excerpt.duration
+    sound.duration_s = min(wanted, rest)
+    if rest > 0 and wanted <= rest + _TOLERANCE_S:
+        return True
+    end = "" if excerpt.duration is None else f" to {excerpt.start + excerpt.duration:.2f} s"
+    what = f"the file is {length_s:.2f} s long, but the line wants it from {excerpt.start:.2f} s{end}"
+    if rest > 0 and is_little(wanted - rest, wanted) and not excerpt.reading.get("strict"):
+        sound.faults.append(("short", what))
+        return True
+    # A file without a length in its header is as long as what is there: cut short looks like this.
+    sound.duration_s = 0.0
+    sound.faults.append(("truncated" if excerpt.start == 0 else "outside", what))
+    return False
 
 
-def _listen(sound: Sound, excerpt: Excerpt) -> None:
-    sums, frames, spectrum, content = _Sums(), [], _Spectrum(), hashlib.blake2b(digest_size=8)
-    for rate, piece in audio.as_stored(excerpt.path, start=excerpt.start, duration=excerpt.duration):
+def _listen(sound: Sound, excerpt: Excerpt, reading: audio.Options) -> None:
+    frames, spectrum, content = [], _Spectrum(), hashlib.blake2b(digest_size=8)
+    by_channels: defaultdict[int, _Sums] = defaultdict(_Sums)  # broadcasts may change from mono to stereo
+    for rate, piece in audio.as_stored(excerpt.path, start=excerpt.start, duration=excerpt.duration, **reading):
         if not np.isfinite(piece).all():
             sound.faults.append(("unreadable", "holds samples that are NaN or infinite"))
             return
+        by_channels[piece.shape[1]].add(piece)
+        if by_channels[piece.shape[1]].peak > LOUDEST:
+            sound.faults.append(("unreadable", scaled_as_integers(by_channels[piece.shape[1]].peak)))
+            return
         content.update(np.ascontiguousarray(piece).data)
-        mono = piece.mean(axis=1)
-        sums.add(piece)
+        mono = np.concatenate([part.samples[:, 0] for part in mixed([Piece(0, rate, piece)])])
         frames.append(_powers(mono, round(rate * _FRAME)))
         if rate >= _WIDE_BAND_HZ:
             spectrum.add(mono, rate)
+    sums = max(by_channels.values(), key=lambda one: one.count, default=_Sums())
     if not sums.count:
         sound.faults.append(("unreadable", "holds no samples"))
         return
@@ -159,20 +185,14 @@ class _Sums:
         worst = int(np.abs(mean).argmax())
         if abs(mean[worst]) > max(_OFFSET, _OFFSET_OF_RMS * deviation[worst]):
             yield "offset", f"shifted: the samples' mean is {mean[worst]:+.3f} of full scale; 0 is wanted"
-        if len(mean) > 1:
-            yield from _compare_channels(deviation, float(covariance[0, 1] / (deviation[0] * deviation[1])))
-
-
-def _compare_channels(deviation: NDArray[np.float64], correlation: float) -> Iterator[tuple[str, str]]:
-    """Channels are averaged before training, which is right only for copies of one recording."""
-    level = 20 * np.log10(deviation / deviation.max())
-    if level.min() < -_CHANNEL_DB:
-        quiet = int(level.argmin())
-        yield "channel", f"channel {quiet + 1} of {len(level)} is silent, and averaging weakens the other"
-    elif correlation < _OPPOSED:
-        yield "channel", f"the channels cancel each other when averaged (correlation {correlation:.2f})"
-    elif correlation < _UNRELATED:
-        yield "channel", f"the channels hold different sound, which averaging mixes (correlation {correlation:.2f})"
+        loud = np.flatnonzero(deviation > deviation.max() * 10 ** (-_CHANNEL_DB / 20))
+        if len(loud) > 1:
+            # One that is upside down is turned before channels are mixed, and a silent one does not count.
+            first, second = loud[:2]
+            correlation = abs(float(covariance[first, second] / (deviation[first] * deviation[second])))
+            if correlation < _UNRELATED:
+                seen = f"(correlation {correlation:.2f}), which is mixed"
+                yield "channel", f"channels {first} and {second} hold different sound {seen}"
 
 
 def _clipped_share(channel: Samples) -> float:
