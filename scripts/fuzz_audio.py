@@ -46,6 +46,9 @@ class Outcome:
     seconds: float = 0.0
     peak: int = 0
 
+    def __str__(self) -> str:
+        return f"{self.number}.{self.suffix}"
+
     @property
     def is_violation(self) -> bool:
         """Neither read nor refused."""
@@ -291,7 +294,7 @@ def main(count: int, seed: int, workers: int, numbers: tuple[int, ...], keep: Pa
     """Read damaged files and print a table of what became of them."""
     table: dict[str, Counter[str]] = defaultdict(Counter)
     violations: list[Outcome] = []
-    slowest, peak = 0.0, 0
+    slowest = largest = Outcome(0, "", "", "")
     with tempfile.TemporaryDirectory() as folder:
         files = sources(Path(folder))
         if keep:
@@ -300,14 +303,14 @@ def main(count: int, seed: int, workers: int, numbers: tuple[int, ...], keep: Pa
                 (keep / f"{number}.{suffix}").write_bytes(content)
         for outcome in outcomes(files, list(numbers) or list(range(count)), seed, workers, folder):
             table[outcome.suffix][outcome.kind] += 1
-            slowest, peak = max(slowest, outcome.seconds), max(peak, outcome.peak)
+            slowest = max(slowest, outcome, key=lambda one: one.seconds)
+            largest = max(largest, outcome, key=lambda one: one.peak)
             if numbers or outcome.is_violation:
-                click.echo(f"{outcome.number}.{outcome.suffix}: {outcome.kind}: {outcome.what}", err=True)
+                click.echo(f"{outcome}: {outcome.kind}: {outcome.what}", err=True)
             violations += [outcome] if outcome.is_violation else []
     _print(table)
-    click.echo(
-        f"\nslowest {slowest:.2f} s, largest {math.ceil(peak / 2**20)} MB, {len(violations)} violations, seed {seed}"
-    )
+    slow, large = f"{slowest.seconds:.2f} s ({slowest})", f"{math.ceil(largest.peak / 2**20)} MB ({largest})"
+    click.echo(f"\nslowest {slow}, largest {large}, {len(violations)} violations, seed {seed}")
     sys.exit(bool(violations))
 
 

@@ -259,7 +259,7 @@ class FinetuneConfig:
     retain: str | None = None
     #: Train the same shape from random weights as well, for as many epochs, to see whether transfer helped.
     compare_scratch: bool = False
-    #: Stop at an audio file that is a little shorter than it should be; without it what is there is used, with a warning.
+    #: Stop at an audio file that is a little shorter than it should be; else what is there is used, with a warning.
     strict: bool = False
     head: str = "ctc"
     device: str = "auto"

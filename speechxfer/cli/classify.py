@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from speechxfer.cli.audio_options import audio_options
 from speechxfer.cli.transcribe import recording_progress
 from speechxfer.errors import DataError
 from speechxfer.transcription.inputs import expand
 
 if TYPE_CHECKING:
+    from speechxfer.audio import Options
     from speechxfer.decoding.hypothesis import Classification
 
 _FORMATS = ("txt", "json", "csv")
@@ -26,7 +28,10 @@ _FORMATS = ("txt", "json", "csv")
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="How many of the most likely classes to name.")  # fmt: skip  # noqa: E501
 @click.option("--format", "format_", type=click.Choice(_FORMATS), default="txt", show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-def classify(*, model_name: str, names: tuple[str, ...], top: int, format_: str, device: str) -> None:
+@audio_options
+def classify(
+    *, model_name: str, names: tuple[str, ...], top: int, format_: str, device: str, reading: Options
+) -> None:  # fmt: skip
     """Tell which class INPUTS are of, with probabilities.
 
     MODEL is a model's folder or the name of a checkpoint. INPUTS are files, folders, quoted patterns such
@@ -52,7 +57,7 @@ def classify(*, model_name: str, names: tuple[str, ...], top: int, format_: str,
         try:
             source = item.source()
             with recording_progress(item.place.name, source) as progress:
-                found = model.classify(source, progress=progress)
+                found = model.classify(source, progress=progress, **reading)
         except DataError as error:
             click.echo(f"Error: {error}", err=True)
             num_failed += 1

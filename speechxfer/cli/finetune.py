@@ -26,7 +26,8 @@ _SETTINGS = {
     "head": "head", "language": "seq2seq.language", "vocabulary": "text.vocabulary",
     "pad_to_30s": "encoder.pad_to_30s", "normalizer": "text.normalizer", "ignore_unknown": "text.ignore_unknown",
     "retain": "retain", "retain_language": "retention.language", "replay": "retention.replay",
-    "replay_share": "retention.replay_share", "compare_scratch": "compare_scratch", "strict": "strict", "track": "training.trackers",
+    "replay_share": "retention.replay_share", "compare_scratch": "compare_scratch", "track": "training.trackers",
+    "strict": "strict",
     **PLAN_SETTINGS,
 }  # fmt: skip
 

@@ -7,14 +7,19 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from speechxfer.cli.audio_options import audio_options
 from speechxfer.cli.search import search_options, set_search
 from speechxfer.errors import DataError
 from speechxfer.storage import write_text
 from speechxfer.transcription.inputs import expand, output_paths
 from speechxfer.transcription.writers import FORMATS, write, write_line
+
+if TYPE_CHECKING:
+    from speechxfer.audio import Options
 
 
 @click.command()
@@ -27,6 +32,7 @@ from speechxfer.transcription.writers import FORMATS, write, write_line
     help="Write one file per input there instead of printing.",
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@audio_options
 @search_options
 def transcribe(
     *,
@@ -38,6 +44,7 @@ def transcribe(
     language: str | None,
     beams: int | None,
     context: str | None,
+    reading: Options,
 ) -> None:
     """Write down what is said in INPUTS.
 
@@ -63,7 +70,7 @@ def transcribe(
         try:
             source = item.source()
             with recording_progress(item.place.name, source) as progress:
-                transcript = model.transcribe(source, language=language, progress=progress)
+                transcript = model.transcribe(source, language=language, progress=progress, **reading)
         except DataError as error:
             click.echo(f"Error: {error}", err=True)
             num_failed += 1

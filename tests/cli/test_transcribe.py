@@ -36,6 +36,7 @@ class FakeModel:
         *,
         language: str | None = None,
         progress: Callable[[float], None] | None = None,
+        **reading: Any,
     ) -> Transcript:
         assert progress is None, "stderr is no terminal"
         content = source if isinstance(source, bytes) else source.read_bytes()
