@@ -26,7 +26,9 @@ class FakeModel:
         assert device in ("auto", "cpu")
         return cls()
 
-    def classify(self, source: Path | bytes, *, progress: Callable[[float], None] | None = None) -> Classification:
+    def classify(
+        self, source: Path | bytes, *, progress: Callable[[float], None] | None = None, **reading: object
+    ) -> Classification:
         content = source if isinstance(source, bytes) else source.read_bytes()
         if content == b"bad":
             raise AudioError(f"{source!s}: not readable")

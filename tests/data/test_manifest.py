@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speechxfer.data import columns
-from speechxfer.data.manifest import Manifest, Utterance
+from speechxfer.data.manifest import Manifest, Utterance, data_digest
 from speechxfer.errors import AudioError, ConfigError, DataError, StorageError
 
 RESERVED = columns.RESERVED.union(*columns.OTHER_NAMES.values())
@@ -433,3 +433,26 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError):
         written_as("file/m.jsonl")
+
+
+def test_streams_and_channels_are_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text("audio,audio_stream,audio_channel\ncall.mkv,1,\ncall.wav,,0\ncall.wav,,1\n")
+    manifest = Manifest.read(path)
+    chosen = [(one.audio_stream, one.audio_channel) for one in manifest]
+    assert chosen == [(1, None), (None, 0), (None, 1)]
+    assert len({one.id for one in manifest}) == 3
+    manifest.write(tmp_path / "again.jsonl")
+    assert [one.reading for one in Manifest.read(tmp_path / "again.jsonl")] == [one.reading for one in manifest]
+    assert all(one.reading["strict"] for one in manifest.strictly())
+    for wrong in ("-1", "0.5", "left"):
+        path.write_text(f"audio,audio_channel\ncall.wav,{wrong}\n")
+        with pytest.raises(DataError, match=r"m\.csv:2: audio_channel is .*; wanted a number of the file's channels"):
+            Manifest.read(path)
+
+
+def test_what_is_read_of_a_file_counts_in_the_digest() -> None:
+    def digest(**columns: int) -> str:
+        return data_digest([Manifest([Utterance(audio="a.wav", path=Path("a.wav"), **columns)])])
+
+    assert len({digest(), digest(audio_channel=0), digest(audio_channel=1), digest(audio_stream=1)}) == 4
