@@ -158,8 +158,7 @@ def read(number: int, suffix: str, path: Path) -> Outcome:
     from speechxfer.errors import AudioError
 
     kind, what = "read", ""
-    _reset_peak()
-    started = time.monotonic()
+    started, before = time.monotonic(), _reset_peak()
     try:
         whole = _or_refusal(lambda: len(audio.load(path)))
         blocks = _or_refusal(lambda: sum(map(len, audio.blocks(path))))
@@ -174,7 +173,7 @@ def read(number: int, suffix: str, path: Path) -> Outcome:
             kind, what = "wrong", f"a message of several lines: {refusals}"
     except Exception:  # that there is none is what is looked for
         kind, what = "raised", traceback.format_exc()
-    seconds, peak = time.monotonic() - started, _peak()
+    seconds, peak = time.monotonic() - started, _peak() - before
     if seconds > MOST_S or peak > MOST_BYTES:
         kind = "slow" if seconds > MOST_S else "large"
         what = f"{seconds:.1f} s, {peak / 2**20:.0f} MB; {what}"
@@ -190,8 +189,10 @@ def _or_refusal(function: Callable[[], object]) -> object:
         return error
 
 
-def _reset_peak() -> None:
+def _reset_peak() -> int:
+    """Bytes that are in memory, from which the peak is counted."""
     Path("/proc/self/clear_refs").write_text("5")
+    return _peak()
 
 
 def _peak() -> int:
