@@ -62,6 +62,14 @@ def judge(reader: Reader, first_s: float, end_s: float | None, stop_s: float | N
     raise kind(f"{reader.name}: {what}; {remedy}.")
 
 
+def report_end(name: str, choice: Choice) -> None:
+    """Of a file that is cut short by nobody knows how much; it is used unless `strict`."""
+    what = "cut short: it ends in the middle of a page"
+    if choice.strict:
+        raise TruncatedAudioError(f"{name}: {what}; {_COPY_AGAIN}.")
+    choice.notify(Notice("short", name, f"{what}; what is there is used"))
+
+
 def _cut_short(wanted_s: float, there_s: float) -> str:
     return f"cut short or damaged: its header promises {wanted_s:.2f} s of sound, {there_s:.2f} s can be read"
 

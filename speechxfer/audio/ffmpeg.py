@@ -13,8 +13,8 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
-from speechxfer.audio import headers
-from speechxfer.audio.clock import Clock, Stamps
+from speechxfer.audio import formats, headers
+from speechxfer.audio.clock import Clock
 from speechxfer.audio.decoding import Pass, aligned, duration_s, faults, samples_of
 from speechxfer.audio.files import Quiet
 from speechxfer.audio.options import Choice, Notice
@@ -25,26 +25,8 @@ from speechxfer.errors import AudioError
 _PREROLL_S = 0.5
 #: Of them, those whose time stamps tell where in the file they lie.
 _ALIGNED_S = 0.4
-#: FFmpeg's flags of formats: those without time stamps, which it counts, and those whose clocks may be set midway.
-_COUNTED, _BROADCAST = 0x0100, 0x0200
-#: What FFmpeg may take a file for: formats of recordings. Its readers of others (games, pictures, text, sound without a
-#: header that is known by its suffix) crash on damaged files, or make noise of whatever they are given.
-_FORMATS = (
-    "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,asf_o,au,avi,caf,dsf,dss,dts,dtshd,dv,eac3,flac,flv,iff,ircam,loas,matroska,mlp,"
-    "mov,mp3,mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nut,ogg,oma,qcp,rm,shn,sox,swf,tak,truehd,tta,voc,w64,wav,wtv,wv,xwma"
-)
-#: Formats whose packets it counts at the rate that they begin with, though that may change.
-_COUNTED_WRONG = ("aac", "loas")
-#: Formats in which it does not know how much their packets hold.
-_NOT_COUNTED = ("wav", "w64", "caf")
-#: Formats in which recorders do not pause: where time stamps jump, something is missing.
-_WITHOUT_PAUSES = ("ogg", "flac")
-#: Formats whose headers state the length of a stream.
-_STATING = ("mov,mp4,m4a,3gp,3g2,mj2", "tta", "wv", "ape", "tak")
 #: A Matroska file's duration counts from 0 or from its first time stamp: nobody knows where that is later than this.
 _LATE_S = 0.5
-#: Decoders that give one packet more than time stamps tell, at the end.
-_HOLDING_BACK = ("wmav1", "wmav2")
 #: A header that states more than this is not believed, but looked after.
 _ONE_DAY_S = 86_400.0
 #: A clock that is set by less than this is not worth a word.
@@ -109,7 +91,7 @@ class AvReader:
         if stated_s is not None and 0 < stated_s < _ONE_DAY_S:
             return stated_s
         self._open()
-        if self._format in _NOT_COUNTED:
+        if self._format in formats.UNCOUNTED:
             return math.fsum(frame.samples / frame.sample_rate for frame in self._begin())
         packets = (packet for packet in Pass(self._container, self._stream, self._file).packets() if packet.size)
         if self._format == "aac":
@@ -129,7 +111,7 @@ class AvReader:
             last_s = duration_s(packet)
             clock.advance(round(last_s * self.rate))
             end_s, total_s = max(end_s, clock.now_s), total_s + last_s
-        if self._stream.codec_context.name in _HOLDING_BACK:
+        if self._stream.codec_context.name in formats.HOLDING_BACK:
             end_s += last_s
         return end_s if end_s > total_s / 2 else total_s  # in some formats all time stamps are 0
 
@@ -147,9 +129,10 @@ class AvReader:
         self._fresh = None
         self._file.seek(0)
         # No protocol: a playlist posing as audio must not make FFmpeg open other files or addresses.
-        options = {"protocol_whitelist": "none", "format_whitelist": _FORMATS}
+        options = {"protocol_whitelist": "none", "format_whitelist": formats.READ}
         self._container = av.open(Quiet(self._file, self.name), options=options, metadata_errors="ignore")
         self._format: str = self._container.format.name
+        self._stamps = formats.stamps(self._container.format)
         if self._number is not None:
             self._stream = self._container.streams.audio[self._number]
 
@@ -182,16 +165,6 @@ class AvReader:
 
     # Lengths and times
 
-    @property
-    def _stamps(self) -> Stamps:
-        flags = self._container.format.flags
-        if self._format == "ogg":
-            return "trusted"
-        if flags & _BROADCAST:
-            return "broadcast"
-        counted: Stamps = "none" if self._format in _COUNTED_WRONG else "counted"
-        return counted if flags & _COUNTED else "trusted"
-
     def _origin(self, first: Any) -> float:
         """The time stamp that counts as 0 s."""
         self._origin_s = 0.0
@@ -211,7 +184,7 @@ class AvReader:
         container, stream = self._container, self._stream
         if self._format == "mp3":
             return self._xing.length_s if self._xing else None
-        if self._format in _STATING and stream.duration:
+        if self._format in formats.STATING and stream.duration:
             end = (stream.start_time or 0) + stream.duration
             return max(0.0, float(end * stream.time_base) - self._origin_s)
         # Of Matroska the duration is that of all streams, and the picture may outlast the sound.
@@ -242,7 +215,7 @@ class AvReader:
     def _from(self, first_s: float) -> tuple[Iterator[Any], float]:
         """Frames from before `first_s`, and when the first of them begins."""
         target_s = first_s - _PREROLL_S
-        if target_s > 0 and self._format not in _NOT_COUNTED:
+        if target_s > 0 and self._format not in formats.UNCOUNTED:
             with contextlib.suppress(*faults()):
                 self._fresh = None
                 stamp = (target_s + self._origin_s) / self._stream.time_base
@@ -267,7 +240,7 @@ class AvReader:
             if frame.sample_rate != clock.rate:
                 check_header(self.name, frame.sample_rate, self.channels)
             paused_s = clock.place(self._time_s(frame), frame.sample_rate)
-            if self._format in _WITHOUT_PAUSES:
+            if self._format in formats.WITHOUT_PAUSES:
                 self._missing_s += paused_s
             last = Piece(clock.at, clock.rate, samples_of(frame, self.name))
             clock.advance(frame.samples)
@@ -281,7 +254,7 @@ class AvReader:
 
     def _without_padding(self, last: Piece) -> Piece:
         """The last packet up to the end that is stated; encoders fill it up with silence."""
-        stop_s = self.promised_s if self._format in _STATING else None
+        stop_s = self.promised_s if self._format in formats.STATING else None
         length = len(last.samples) if stop_s is None else round(stop_s * last.rate) - last.start
         return last._replace(samples=last.samples[:length]) if length > 0 else last
 

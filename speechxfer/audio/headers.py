@@ -24,6 +24,8 @@ _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _MPEG_TAGS = (0x50, 0x55)
 #: Bytes in which what stands in a header is looked for.
 _SEARCHED = 4096
+#: Bytes of the longest page of an Ogg file.
+_LONGEST_PAGE = 65_307
 #: Samples per second by their number in the header of a raw AAC packet.
 _ADTS_HZ = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
 #: W64's names of chunks, as bytes.
@@ -158,6 +160,23 @@ def is_compressed(file: BinaryIO) -> bool:
         at = data.find(b"fmt ") + 8
         return int.from_bytes(data[at : at + 2], "little") in _MPEG_TAGS
     return data.startswith((b"ID3", b"OggS")) or (data[0] == 0xFF and data[1:2] >= b"\xe0")
+
+
+# Ogg
+
+
+def ends_in_a_page(file: BinaryIO, size: int) -> bool:
+    """Whether an Ogg file ends in the middle of a page, as half a download does; how much is missing nobody knows."""
+    file.seek(0)
+    if file.read(4) != b"OggS":
+        return False
+    start = max(0, size - _LONGEST_PAGE)
+    file.seek(start)
+    data = file.read()
+    at = data.rfind(b"OggS")
+    if at < 0 or len(data) < at + 27 + data[at + 26]:
+        return True
+    return at + 27 + data[at + 26] + sum(data[at + 27 : at + 27 + data[at + 26]]) > len(data)
 
 
 # MPEG audio

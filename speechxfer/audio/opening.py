@@ -15,6 +15,7 @@ from typing import BinaryIO, cast
 import soundfile as sf
 
 from speechxfer.audio import headers
+from speechxfer.audio.completeness import report_end
 from speechxfer.audio.ffmpeg import AvReader
 from speechxfer.audio.files import Quiet, Window
 from speechxfer.audio.joined import JoinedReader
@@ -90,6 +91,8 @@ def _reader(stack: contextlib.ExitStack, file: BinaryIO, name: str, choice: Choi
         file, path = cast(BinaryIO, Window(file, 0, size, stated.changes)), None
     sound, why = _in_libsndfile(stack, file, path if path and head.startswith(_BY_PATH) else None, name)
     if sound is None:
+        if headers.ends_in_a_page(file, size):
+            report_end(name, choice)
         file.seek(0)
         return AvReader(stack, file, name, f"{why}{seen}", choice, fraction=stated.fraction if stated else 1.0)
     if choice.stream:

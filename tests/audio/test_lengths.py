@@ -175,6 +175,22 @@ def test_half_a_file_is_refused(tmp_path: Path, kind: str) -> None:
         list(audio.blocks(path))
 
 
+@pytest.mark.parametrize("suffix", ["ogg", "opus", "oga"])
+@pytest.mark.parametrize("share", [0.95, 0.5])
+def test_an_ogg_that_ends_in_a_page_is_reported(tmp_path: Path, suffix: str, share: float) -> None:
+    """How much is missing nobody knows."""
+    path = write(tmp_path, suffix, noise(8, 48_000), 48_000)
+    notices: list[audio.Notice] = []
+    audio.load(path, strict=True, notify=notices.append)
+    assert not notices
+    content = path.read_bytes()
+    path.write_bytes(content[: round(share * len(content))])
+    assert 0 < len(audio.load(path, notify=notices.append)) < 8 * 16_000
+    assert [notice.kind for notice in notices] == ["short"]
+    with pytest.raises(TruncatedAudioError, match="in the middle of a page"):
+        audio.load(path, strict=True)
+
+
 @pytest.mark.parametrize("kind", ["wav", "aiff", "w64"])
 def test_what_a_header_shows_is_found_without_decoding(tmp_path: Path, kind: str) -> None:
     notices: list[audio.Notice] = []
