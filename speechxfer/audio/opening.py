@@ -24,6 +24,7 @@ from speechxfer.audio.options import Choice
 from speechxfer.audio.pieces import Reader
 from speechxfer.audio.sndfile import SoundFileReader
 from speechxfer.errors import AudioError
+from speechxfer.storage import LFS_POINTER, LFS_REMEDY
 
 Source = str | os.PathLike[str] | bytes | bytearray | BinaryIO
 """A file's path, its bytes, or an open binary file (read from its beginning, never closed)."""
@@ -32,11 +33,12 @@ Source = str | os.PathLike[str] | bytes | bytearray | BinaryIO
 _BY_PATH = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b".snd", b"caff", b"riff\x2e\x91\xcf\x11")
 #: Bare GSM has frames of 33 bytes, each of which begins with this in the upper half of a byte.
 _GSM_FRAME, _GSM_MARK, _MOST_GSM_FRAMES = 33, 0xD0, 100
+_WEB_PAGE = "is a web page, not audio; download the file again, signed in where that is needed"
 #: What stands in the place of a recording, by its first bytes.
 _OTHER_FILES = {
-    b"version https://git-lfs": "a pointer of Git LFS, not the file itself; fetch it with `git lfs pull`",
-    b"<!doctype html": "a web page, not audio; download the file again, signed in where that is needed",
-    b"<html": "a web page, not audio; download the file again, signed in where that is needed",
+    LFS_POINTER: LFS_REMEDY,
+    b"<!doctype html": _WEB_PAGE,
+    b"<html": _WEB_PAGE,
 }
 
 

@@ -42,8 +42,9 @@ def from_folder(folder: Path, output: Path, labels: bool, durations: bool, overw
     _check_output(output, overwrite)
     found = Manifest.from_folder(folder, labels=labels, skipped=lambda message: click.echo(f"skipped {message}", err=True))  # fmt: skip  # noqa: E501
     if durations:
-        with TerminalProgress().task("durations", len(found)) as advance:
-            found = found.with_durations(advance)
+        progress = TerminalProgress()
+        with progress.task("durations", len(found)) as advance:
+            found = found.with_durations(advance, progress.warn)
     found.write(output)
     click.echo(f"{output}: {len(found)} utterances, {_transcribed(found)}")
 

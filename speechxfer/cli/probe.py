@@ -41,6 +41,7 @@ def probe(
     from speechxfer.storage import write_json
 
     progress = TerminalProgress()
+    manifests = {name: manifest.with_durations(warn=progress.warn) for name, manifest in manifests.items()}
     found, similar = examine(
         checkpoint, manifests["train"], manifests["dev"], head=head, cuts=cuts, seconds=sample, reference=known,
         device=device, progress=progress,

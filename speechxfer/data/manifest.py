@@ -152,10 +152,15 @@ class Manifest(Sequence[Utterance]):
         """Seconds of all utterances together, as far as they are known; `with_durations` knows them all."""
         return math.fsum(utterance.duration or 0.0 for utterance in self)
 
-    def with_durations(self, progress: Callable[[float], None] = lambda _done: None) -> Manifest:
+    def with_durations(
+        self,
+        progress: Callable[[float], None] = lambda _done: None,
+        warn: Callable[[str, str], None] = lambda _message, _kind: None,
+    ) -> Manifest:
         """The same utterances with the durations that were unknown, from the headers of the files.
 
-        `progress` is called with 1 for each utterance.
+        `progress` is called with 1 for each utterance, `warn` with what is wrong with a file that can be used, and the
+        kind of it (`Progress.warn`).
 
         Raises:
             DataError: a file cannot be read, or an utterance starts after its end.
@@ -163,7 +168,7 @@ class Manifest(Sequence[Utterance]):
 
         def measured(utterance: Utterance) -> Utterance:
             if utterance.duration is None:
-                utterance = dataclasses.replace(utterance, duration=_rest_s(utterance))
+                utterance = dataclasses.replace(utterance, duration=_rest_s(utterance, warn))
             progress(1)
             return utterance
 
@@ -302,11 +307,15 @@ def _why_missing(path: Path) -> str | None:
         return f"no such file: {path}"
 
 
-def _rest_s(utterance: Utterance) -> float:
+def _rest_s(utterance: Utterance, warn: Callable[[str, str], None]) -> float:
     from speechxfer import audio
 
+    def notify(notice: audio.Notice) -> None:
+        warn(f"{utterance.origin}: {notice}", notice.kind)
+
+    options: Options = {**utterance.reading, "notify": notify}
     try:
-        duration = audio.info(utterance.path, **utterance.reading).duration
+        duration = audio.info(utterance.path, **options).duration
     except AudioError as error:
         raise AudioError(f"{utterance.origin}: {error}") from error
     if duration <= utterance.start:

@@ -155,7 +155,7 @@ def make_plan(
         find(name)  # a misspelt one is told before the work
     if unknown := [name for name in presets or () if name not in PRESETS]:
         raise ConfigError(f"preset {unknown[0]!r} is not known; wanted one of {', '.join(PRESETS)}")
-    train, dev = (_opened(path, strict=base.strict) for path in (base.train, base.dev))
+    train, dev = (_opened(path, progress, strict=base.strict) for path in (base.train, base.dev))
     amount = Amount.of(train, classes=base.head == "classification")
     progress.say(f"data: {amount}")
     probed_s = min(max(budget_s * _PROBED_SHARE / len(models), _LEAST_PROBED_S), _MOST_PROBED_S)
@@ -190,10 +190,10 @@ def _met(
     return found
 
 
-def _opened(path: str, *, strict: bool) -> Manifest:
+def _opened(path: str, progress: Progress, *, strict: bool) -> Manifest:
     manifest = Manifest.read(path)
     manifest.check_files()
-    return (manifest.strictly() if strict else manifest).with_durations()
+    return (manifest.strictly() if strict else manifest).with_durations(warn=progress.warn)
 
 
 class _Trials:

@@ -52,7 +52,12 @@ def test_a_corpus_with_some_files_a_little_short_is_measured(tmp_path: Path) -> 
     manifest = Manifest(lines)
     found = durations_s(manifest, 30.0)
     assert found == pytest.approx([4.0, 3.88, 3.76, 3.64], abs=0.01)
-    assert [len(read(one)) / 16_000 for one in manifest.with_durations()] == pytest.approx(found)
+    progress = Warned()
+    measured = manifest.with_durations(warn=progress.warn)
+    assert [len(read(one)) / 16_000 for one in measured] == pytest.approx(found)
+    assert [(kind, line.split(": ")[0]) for kind, line in progress.lines] == [
+        ("short", f"train.jsonl:{number}") for number in (1, 2, 3)
+    ]
     with pytest.raises(AudioError, match=r"^train\.jsonl:1: .*cut short"):
         durations_s(manifest.strictly(), 30.0)
     with pytest.raises(AudioError, match=r"^train\.jsonl:9: .*cut short"):

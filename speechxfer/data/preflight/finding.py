@@ -28,7 +28,7 @@ KINDS: dict[str, Kind] = {
     "missing": Kind("error", "drop", "correct the path; relative ones are seen from the manifest's folder"),
     "unreadable": Kind("error", "drop", _AGAIN),
     "truncated": Kind("error", "drop", _AGAIN),
-    "short": Kind("warning", "keep", "copy or download the file again; what is there is used"),
+    "short": Kind("warning", "keep", "copy or download the file again"),
     "streams": Kind("note", "keep", "name the stream that is meant in a column audio_stream, counted from 0"),
     "clock": Kind("warning", "keep", "convert it to wav or flac, and check the times of lines in it"),
     "outside": Kind("error", "drop", "correct start and duration, or check that this is the right file"),
