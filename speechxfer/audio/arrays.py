@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from numbers import Real
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,7 +34,8 @@ def from_array(samples: ArrayLike, sample_rate: float, *, channel: int | None = 
         AudioError: no samples, NaN, another number of dimensions or type, masked samples, floats that are scaled as
             integers, a rate that no recording has.
     """
-    if not RATES_HZ[0] <= sample_rate <= RATES_HZ[1]:
+    is_number = isinstance(cast(object, sample_rate), Real)
+    if not (is_number and RATES_HZ[0] <= sample_rate <= RATES_HZ[1]):
         wanted = f"a number of Hz from {RATES_HZ[0]:,} to {RATES_HZ[1]:,} is wanted"
         raise AudioError(f"{_NAME}: the sample rate is {sample_rate}; {wanted}.")
     array = _array(samples)

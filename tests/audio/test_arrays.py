@@ -106,6 +106,8 @@ def test_an_array_is_resampled_and_left_alone() -> None:
         (np.array(["a"]), 16_000, "type <U1"),
         ([[1.0], [1.0, 2.0]], 16_000, "not an array of numbers"),
         (np.zeros(4), 0, "sample rate is 0"),
+        (np.zeros(4), "16k", "sample rate is 16k"),
+        (np.zeros(4), None, "sample rate is None"),
         (np.zeros(4), float("nan"), "sample rate is nan"),
     ],
 )
