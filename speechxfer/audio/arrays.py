@@ -46,7 +46,7 @@ def from_array(samples: ArrayLike, sample_rate: float, *, channel: int | None = 
     if array.shape[0] <= min(_MOST_ROWS, array.shape[1] - 1):
         array = array.T
     whole = [Piece(0, sample_rate, np.array(floats(array, _NAME)))]
-    mono = mixing.mixed(whole) if channel is None else mixing.channel(whole, channel, _NAME)
+    mono = mixing.mixed(whole) if channel is None else mixing.channel(whole, channel, _NAME, array.shape[1])
     return np.concatenate(list(at_16_khz(mono, _NAME)))
 
 
@@ -54,7 +54,7 @@ def _array(samples: Any) -> NDArray[Any]:
     """As NumPy has it."""
     if hasattr(samples, "detach"):  # a tensor of torch, which is not imported for it
         samples = samples.detach().cpu()
-        # NumPy has no bfloat16, and takes nothing that is not laid out plainly.
+        # NumPy has no bfloat16.
         samples = samples.float() if samples.is_floating_point() else samples
     try:
         masked = np.ma.getmaskarray(samples).any() if isinstance(samples, np.ma.MaskedArray) else False

@@ -14,7 +14,7 @@ from speechxfer.audio.options import Choice, Notice
 from speechxfer.audio.pieces import Piece, Reader
 from speechxfer.errors import AudioError, TruncatedAudioError
 
-#: Headers, manifests and time stamps are rounded; a difference of so much says nothing, nor does one of two packets.
+#: Headers, manifests and time stamps are rounded: up to this, or up to two packets, is no difference.
 _ROUNDING_S, _MOST_PACKETS_S = 0.1, 0.2
 _LITTLE = 0.1
 _COPY_AGAIN = "copy or download the file again"
@@ -63,7 +63,7 @@ def judge(reader: Reader, first_s: float, end_s: float | None, stop_s: float | N
 
 
 def report_end(name: str, choice: Choice) -> None:
-    """Of a file that is cut short by nobody knows how much; it is used unless `strict`."""
+    """Report a file that is cut short by an unknown amount; it is used unless `strict`."""
     what = "cut short: it ends in the middle of a page"
     if choice.strict:
         raise TruncatedAudioError(f"{name}: {what}; {_COPY_AGAIN}.")

@@ -23,9 +23,9 @@ from speechxfer.errors import AudioError
 
 #: Decoders need a few packets before the first wanted one to sound as in a full run.
 _PREROLL_S = 0.5
-#: Of them, those whose time stamps tell where in the file they lie.
+#: The part of it whose time stamps give the position in the file.
 _ALIGNED_S = 0.4
-#: A Matroska file's duration counts from 0 or from its first time stamp: nobody knows where that is later than this.
+#: A Matroska file's duration counts from 0 or from its first time stamp; which one is unknown if that is later.
 _LATE_S = 0.5
 #: A header that states more than this is not believed, but looked after.
 _ONE_DAY_S = 86_400.0
@@ -45,7 +45,7 @@ class AvReader:
         file: seekable, from its beginning.
         name: in messages.
         seen: what the file looks like, for the message if it is no audio.
-        choice: which stream, and who is told that there are several.
+        choice: which stream to read.
         fraction: of the bytes that the header promises, how many are there.
 
     Raises:
@@ -65,9 +65,9 @@ class AvReader:
         try:
             self._open()
         except faults() as error:
-            said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             remedy = "convert it to wav or flac"
-            raise AudioError(f"{name}: not readable as audio: {seen} ({said}); {remedy}.") from error
+            raise AudioError(f"{name}: not readable as audio: {seen} ({reason}); {remedy}.") from error
         self._choose(seen)
         frames = self._begin()
         first = next(frames, None)
@@ -122,7 +122,7 @@ class AvReader:
     # Opening
 
     def _open(self) -> None:
-        """From the beginning of the file, which all formats can do, unlike seeking to it."""
+        """Open the file at its beginning, which works for all formats; seeking to it does not."""
         import av
 
         self._close()
@@ -153,7 +153,7 @@ class AvReader:
         if wanted is None and best not in usable:
             best = next(iter(usable), None)
         if best not in usable:
-            found = ", ".join(stream.type for stream in self._container.streams) or "nothing"
+            found = ", ".join(stream.type for stream in self._container.streams) or "no stream"
             remedy = "choose a file with sound"
             raise AudioError(f"{self.name}: no audio stream to decode (found: {found}; {seen}); {remedy}.")
         self._stream, self._number = best, streams.index(best)

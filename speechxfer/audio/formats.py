@@ -20,7 +20,7 @@ WITHOUT_PAUSES = ("ogg", "flac")
 UNCOUNTED = ("wav", "w64", "caf")
 #: Those whose packets it counts at the rate that they begin with, though that may change.
 _COUNTED_WRONG = ("aac", "loas")
-#: Decoders that give one packet more than time stamps tell, at the end.
+#: Decoders that give one packet more at the end than the time stamps cover.
 HOLDING_BACK = ("wmav1", "wmav2")
 #: FFmpeg's flags of formats without time stamps, which it counts, and of those whose clocks may be set midway.
 _COUNTED, _BROADCAST = 0x0100, 0x0200

@@ -1,4 +1,4 @@
-"""What headers state of lengths, where libsndfile and FFmpeg do not look or do not say that the file is shorter."""
+"""Lengths that headers state, where libsndfile and FFmpeg do not report that the file holds less."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO, Literal
 
-#: Bytes by which writers miscount, and that stand behind the sound.
+#: Bytes by which the size in an mp3's header may differ from that of the file: tags follow the sound.
 _SLACK = 1024
 #: Writers that cannot rewind state one of these as the size of their data, or a little less.
 _PLACEHOLDERS = (1 << 31, 1 << 32, 1 << 63, 1 << 64)
 _BELOW = 1 << 16
-#: Or a round number that no recording happens to have, with or without the header's own bytes.
+#: Or a round number, with or without the bytes of the header itself.
 _ROUND = (10**6, 1 << 20)
 _AT_LEAST_ROUND = 100_000_000
 _HEADER_BYTES = (0, 8, 36, 44)
@@ -22,7 +22,7 @@ _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 #: Numbers of MPEG audio in a wav.
 _MPEG_TAGS = (0x50, 0x55)
-#: Bytes in which what stands in a header is looked for.
+#: Bytes at the beginning of a file in which a header is searched for.
 _SEARCHED = 4096
 #: Bytes of the longest page of an Ogg file.
 _LONGEST_PAGE = 65_307
@@ -35,10 +35,12 @@ _W64_DATA = b"data\xf3\xac\xd3\x11\x8c\xd1\x00\xc0\x4f\x8e\xdb\x8a"
 
 @dataclass(frozen=True, slots=True)
 class DataSize:
-    """Bytes of sound that a header states, and those that are there.
+    """The size of the sound in a file.
 
     Attributes:
-        right: what it should state, as bytes by where they stand.
+        stated: bytes, by the header.
+        found: bytes, to the end of the file.
+        right: what the header should say, as bytes by their offset in the file.
     """
 
     stated: int
@@ -47,12 +49,12 @@ class DataSize:
 
     @property
     def fraction(self) -> float:
-        """Of what is stated, how much is there; 1 where it states a placeholder."""
+        """Bytes found per byte stated; 1 where a placeholder is stated."""
         return 1.0 if self.found >= self.stated or self.is_placeholder else self.found / self.stated
 
     @property
     def is_placeholder(self) -> bool:
-        """Whether its writer could not rewind, and did not know the size before."""
+        """Whether the writer did not know the size, and could not rewind to correct it."""
         stated = self.stated
         if stated <= 0 or any(limit - _BELOW <= stated < limit + _BELOW for limit in _PLACEHOLDERS):
             return True
@@ -61,7 +63,7 @@ class DataSize:
 
     @property
     def changes(self) -> Mapping[int, bytes]:
-        """What a reader has to find in place of a placeholder."""
+        """What replaces a placeholder before libraries read the file."""
         return self.right if self.is_placeholder else {}
 
 
@@ -166,7 +168,7 @@ def is_compressed(file: BinaryIO) -> bool:
 
 
 def ends_in_a_page(file: BinaryIO, size: int) -> bool:
-    """Whether an Ogg file ends in the middle of a page, as half a download does; how much is missing nobody knows."""
+    """Whether an Ogg file ends in the middle of a page, as an interrupted download does."""
     file.seek(0)
     if file.read(4) != b"OggS":
         return False

@@ -1,6 +1,6 @@
 """Files that hold several recordings, one after the other: joined with `cat`, or a chain of Ogg streams.
 
-Decoders read the first and stop without a word, or take the headers in the middle for sound.
+Decoders read only the first and report no error, or decode the headers in the middle as sound.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _OGG_FIRST_PAGE = b"OggS\x00\x02"
 _AMR = b"#!AMR"
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _STEP = 1 << 20
-#: Files are remembered while they are the same, so that one with many excerpts is looked through once.
+#: Results are kept while a file does not change, so that a file with many excerpts is searched once.
 _MOST_KNOWN = 1000
 _known: dict[tuple[int, ...], list[Link]] = {}
 
 
 def links(file: BinaryIO, size: int) -> list[Link]:
-    """The recordings in a file, in order; one where it is of a format that is joined otherwise, or not at all."""
+    """The recordings in a file, in order. Formats that decoders read on in (mp3, raw AAC) count as one."""
     key = _identity(file, size)
     if key in _known:
         return _known[key]
@@ -37,7 +37,7 @@ def links(file: BinaryIO, size: int) -> list[Link]:
 
 
 def _identity(file: BinaryIO, size: int) -> tuple[int, ...]:
-    """What changes when a file does; nothing for one in memory."""
+    """What changes when a file does; empty for a file in memory."""
     try:
         status = os.fstat(file.fileno())
     except (OSError, AttributeError):

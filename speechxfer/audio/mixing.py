@@ -1,4 +1,4 @@
-"""Several channels become one, so that nothing that is in any of them is averaged away."""
+"""From several channels to one, such that sound in any of them is not averaged away."""
 
 from __future__ import annotations
 
@@ -22,15 +22,21 @@ _SILENT = 3e-4
 _OPPOSED = -0.5
 
 
-def channel(pieces: Iterable[Piece], number: int, name: str) -> Iterator[Piece]:
-    """One channel of each piece, counted from 0; sound that has only one is taken as it is.
+def channel(pieces: Iterable[Piece], number: int, name: str, channels: int) -> Iterator[Piece]:
+    """One channel of each piece, counted from 0; a piece of one channel is taken as it is.
+
+    Args:
+        pieces: [num_samples, channels] each; the channels may change from one to the next.
+        number: of the channel.
+        name: in messages.
+        channels: of the file, as it begins.
 
     Raises:
         AudioError: there is no such channel.
     """
     for piece in pieces:
         there = piece.samples.shape[1]
-        if number >= there > 1 or number < 0 or (number > 0 and piece.start == 0 and there == 1):
+        if not 0 <= number < max(channels, there) or number >= there > 1:
             counted = "1 channel, number 0" if there == 1 else f"{there} channels, numbers 0 to {there - 1}"
             raise AudioError(f"{name}: channel {number} is wanted; the file has {counted}.")
         yield piece._replace(samples=piece.samples[:, number : number + 1] if there > 1 else piece.samples)

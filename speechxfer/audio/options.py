@@ -34,7 +34,7 @@ class Options(TypedDict, total=False):
             finds best (marked as the default, or with the most channels).
         channel: read only this channel, counted from 0. Without it all of them are mixed.
         strict: raise TruncatedAudioError where a file is a little shorter than it should be.
-        notify: called with each `Notice`; without it they are lost.
+        notify: called with each `Notice`; without it they are dropped.
     """
 
     stream: int | None
@@ -44,7 +44,7 @@ class Options(TypedDict, total=False):
 
 
 def _ignore(_notice: Notice) -> None:
-    """Nobody wants to know."""
+    """Drop it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ def as_stored(
         first_s, stop_s = _span(reader, start, duration)
         pieces = trimmed(reader.pieces(first_s, stop_s), first_s, stop_s)
         if choice.channel is not None:
-            pieces = mixing.channel(pieces, choice.channel, reader.name)
+            pieces = mixing.channel(pieces, choice.channel, reader.name, reader.channels)
         for piece in completed(pieces, reader, first_s, stop_s, choice):
             yield int(piece.rate), piece.samples
 
@@ -118,7 +118,7 @@ def _stream(
 
 def _mono(reader: Reader, first_s: float, stop_s: float | None, choice: Choice) -> Iterator[Piece]:
     if choice.channel is not None:
-        return mixing.channel(reader.pieces(first_s, stop_s), choice.channel, reader.name)
+        return mixing.channel(reader.pieces(first_s, stop_s), choice.channel, reader.name, reader.channels)
     if reader.channels > 1:
         first_s, stop_s = mixing.widened(first_s, stop_s)
     return mixing.mixed(reader.pieces(first_s, stop_s))

@@ -76,8 +76,8 @@ class _Resampler:
 
     def rest(self) -> Waveform:
         """What was held back; the stream ends here."""
-        nothing = np.empty(0, dtype=np.float32)
-        found: Waveform = nothing if self._stream is None else self._stream.resample_chunk(nothing, last=True)
+        empty = np.empty(0, dtype=np.float32)
+        found: Waveform = empty if self._stream is None else self._stream.resample_chunk(empty, last=True)
         return found
 
 
@@ -105,6 +105,6 @@ def _checked(pieces: Iterable[Piece], name: str) -> Iterator[Piece]:
 
 
 def scaled_as_integers(peak: float) -> str:
-    """What is said of floats that go far beyond 1."""
+    """The message about floats far beyond 1."""
     reached = f"{peak:,.0f}" if peak < 1e12 else f"{peak:g}"
     return f"samples reach {reached}, but floats go from -1 to 1; divide by 32768 if they were 16-bit integers"
