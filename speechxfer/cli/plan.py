@@ -39,7 +39,7 @@ def plan(
     if output.suffix != ".toml":
         raise ConfigError(f"--output {output}: the plan is TOML; wanted a name that ends in .toml")
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    given |= {"model": models[0], "output": ""}
+    given |= {"model": models[0], "output": str(output.with_suffix(""))}
     given |= {"training": {"epochs": epochs}} if epochs is not None else {}
     given |= {"seq2seq": {"language": language}} if language else {}
     config = build(FinetuneConfig, merge([given, *map(parse_assignment, assignments)]))

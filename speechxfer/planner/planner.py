@@ -10,11 +10,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from speechxfer.config import FinetuneConfig, to_dict
+from speechxfer.config import FinetuneConfig, PlanConfig, to_dict
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.encoders.checkpoints import find
-from speechxfer.errors import ConfigError
+from speechxfer.errors import ConfigError, TrainingError
+from speechxfer.model import choose_device
 from speechxfer.planner.candidates import Candidate, candidates
 from speechxfer.planner.cases import Amount, Case, case_of, expected
 from speechxfer.planner.examination import examine
@@ -23,6 +24,7 @@ from speechxfer.planner.probe import Probe
 from speechxfer.planner.similarity import Similarity
 from speechxfer.planner.trial import Bench, Cost
 from speechxfer.progress import Progress
+from speechxfer.training.usable import readable
 from speechxfer.transfer.presets import PRESETS
 
 #: Seconds of training audio that probes learn from: a share of the budget in seconds, and no more.
@@ -152,22 +154,25 @@ def make_plan(
     """
     started, progress = time.monotonic(), progress or Progress()
     for name in models:
-        find(name)  # a misspelt one is told before the work
+        find(name)
     if unknown := [name for name in presets or () if name not in PRESETS]:
         raise ConfigError(f"preset {unknown[0]!r} is not known; wanted one of {', '.join(PRESETS)}")
-    train, dev = (_opened(path) for path in (base.train, base.dev))
-    amount = Amount.of(train, classes=base.head == "classification")
-    progress.say(f"data: {amount}")
-    probed_s = min(max(budget_s * _PROBED_SHARE / len(models), _LEAST_PROBED_S), _MOST_PROBED_S)
-    met = {name: _met(name, base, train, dev, probed_s, progress) for name in models}
-    probes, similarities = {name: one[0] for name, one in met.items()}, {name: one[1] for name, one in met.items()}
-    # What one model knows is near, whatever the others know.
-    case = case_of(amount, near=any(one.near for one in similarities.values()))
-    progress.say(f"case {case.number}, {case.name}: {case.advice}")
-    wanted = [preset for preset in expected(case) if presets is None or preset in presets]
-    names, likeliest = candidates(models, wanted, probes, base.head, vary=vary), wanted[0]
+    choose_device(base.device)
+    train, dev = readable(_opened(base.train), progress), _opened(base.dev).with_durations()
     with TemporaryDirectory(prefix="speechxfer-plan-") as folder:
         bench = Bench(base, train, dev, Path(folder))
+        # What no candidate could do is reported before the work.
+        parts = {name: bench.check(replace(base, model=name, plan=PlanConfig()), progress) for name in models}
+        amount = Amount.of(train, classes=base.head == "classification")
+        progress.say(f"data: {amount}")
+        probed_s = min(max(budget_s * _PROBED_SHARE / len(models), _LEAST_PROBED_S), _MOST_PROBED_S)
+        met = {name: _met(name, base, part, dev, probed_s, progress) for name, part in parts.items()}
+        probes, similarities = {name: one[0] for name, one in met.items()}, {name: one[1] for name, one in met.items()}
+        # What one model knows is near, whatever the others know.
+        case = case_of(amount, near=any(one.near for one in similarities.values()))
+        progress.say(f"case {case.number}, {case.name}: {case.advice}")
+        wanted = [preset for preset in expected(case) if presets is None or preset in presets]
+        names, likeliest = candidates(models, wanted, probes, base.head, vary=vary), wanted[0]
         trials = _Trials(base, bench, likeliest, budget_s, started, progress)
         rounds = trials.hold(trials.priced(names))
     choice = chosen(rounds, likeliest, base.training.epochs)
@@ -193,7 +198,7 @@ def _met(
 def _opened(path: str) -> Manifest:
     manifest = Manifest.read(path)
     manifest.check_files()
-    return manifest.with_durations()
+    return manifest
 
 
 class _Trials:
@@ -277,4 +282,6 @@ class _Trials:
         )  # fmt: skip
         if not rounds:
             raise self._too_short()
+        if all(math.isinf(outcome.error) for held in rounds for outcome in held.values()):
+            raise TrainingError("no candidate learned anything in its trials, so none can be chosen; finetune with one of them says more")  # fmt: skip  # noqa: E501
         return rounds

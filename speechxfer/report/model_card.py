@@ -185,7 +185,8 @@ def _base(run: FinishedRun) -> str:
     if (run.folder / "model" / MODEL_FILE).is_file():
         described = read_json(run.folder / "model" / MODEL_FILE)
     source = str(described.get("source") or run.config.model)
-    return Path(source).absolute().name if Path(source).is_dir() else source
+    is_folder = Path(source).is_absolute() or Path(source).is_dir()
+    return Path(source).absolute().name if is_folder else source
 
 
 def _language(run: FinishedRun) -> str | None:

@@ -23,6 +23,8 @@ from speechxfer.data.augment import Distortion, distortion
 from speechxfer.data.loading import durations_s, read
 from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.base import Encoder
+from speechxfer.errors import AudioError
+from speechxfer.progress import Progress
 from speechxfer.training.frozen_cache import States
 
 #: Speeds of the copies of the training audio, in the order they are added.
@@ -38,6 +40,8 @@ class Copies:
     def __init__(self, manifest: Manifest, encoder: Encoder, speed_copies: int, seed: int) -> None:
         self.manifest = manifest
         self.seed = seed
+        #: Indices of utterances whose files turned out not to be readable; nothing is learned from them.
+        self.unreadable: set[int] = set()
         self._encoder = encoder
         self._durations = durations_s(manifest, encoder.max_duration_s)
         longest = encoder.max_duration_s or math.inf
@@ -49,8 +53,9 @@ class Copies:
 
     @property
     def keys(self) -> list[Key]:
-        """All copies, as (index, speed)."""
-        return [(index, speed) for index, speeds in enumerate(self._speeds) for speed in speeds]
+        """All copies that can be read, as (index, speed)."""
+        readable = ((index, speeds) for index, speeds in enumerate(self._speeds) if index not in self.unreadable)
+        return [(index, speed) for index, speeds in readable for speed in speeds]
 
     def heard(self, index: int, epoch: int) -> Key:
         """The copy of an utterance that is heard in an epoch."""
@@ -70,6 +75,16 @@ class Copies:
         """Samples of a copy."""
         waveform = read(self.manifest[key[0]])
         return waveform if key[1] == 1.0 else resample(waveform, SAMPLE_RATE * key[1], SAMPLE_RATE)
+
+    def is_readable(self, index: int, progress: Progress) -> bool:
+        """Try to read an utterance; one that cannot be read is noted, and reported the first time."""
+        if index not in self.unreadable:
+            try:
+                read(self.manifest[index])
+            except AudioError as error:
+                self.unreadable.add(index)
+                progress.say(f"{error}; not used in training")
+        return index not in self.unreadable
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from speechxfer.adapters import merged_state
-from speechxfer.config import FinetuneConfig, build, read_toml
+from speechxfer.config import moved, read_config
 from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError
@@ -121,12 +121,11 @@ class Interpolation:
         for name in (run_folder.CONFIG_FILE, run_folder.METRICS_FILE, "model"):
             if not (folder / name).exists():
                 raise ConfigError(f"{folder}: is not a finished run (no {name}); wanted the --output of a finetune")
-        config = build(FinetuneConfig, read_toml(folder / run_folder.CONFIG_FILE))
+        config = moved(read_config(folder / run_folder.CONFIG_FILE), folder)
         if config.plan.from_scratch or config.plan.preset == "from-scratch":
             raise ConfigError(f"{folder}: began from random weights, so there is nothing to go back to")
-        # Where the folder stands now, which may have been moved.
-        self._job = Job(replace(config, output=str(folder), device=device), World(), self._progress)
-        manifests = self._job.manifests()
+        self._job = Job(replace(config, device=device), World(), self._progress)
+        manifests = self._job.chosen(self._job.read())
         start = starting_point(config, find(config.model), manifests["train"], Progress())
         self._measured: dict[str, Manifest] = {name: manifests[name] for name in ("dev", "retain") if name in manifests}
         self._seam = start.plan.lowest_seam

@@ -29,7 +29,7 @@ from speechxfer.planner.trial import Bench
 @pytest.fixture
 def base(spoken: dict[str, Path], whisper_folder: Path) -> sx.FinetuneConfig:
     return sx.FinetuneConfig(
-        model=str(whisper_folder), train=str(spoken["train"]), dev=str(spoken["dev"]), output="", device="cpu",
+        model=str(whisper_folder), train=str(spoken["train"]), dev=str(spoken["dev"]), output="run", device="cpu",
         training=TrainingConfig(epochs=2, batch_s=4.0),
     )  # fmt: skip
 
