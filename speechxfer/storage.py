@@ -120,7 +120,7 @@ def _exchanged(one: Path, other: Path) -> bool:
 
 @contextlib.contextmanager
 def only_writer(lock: Path, what: str) -> Iterator[None]:
-    """Hold a lock on the file `lock`, and remove the file afterwards; its folder has to be there.
+    """Hold a lock on the file `lock`, and remove the file afterwards; folders made for it go again if they stay empty.
 
     The system ends the lock with this process, however that ends, so a file that was left by a killed one keeps nobody
     out. On a network file system it is seen from other machines where that system passes locks on; where there are no
@@ -131,15 +131,25 @@ def only_writer(lock: Path, what: str) -> Iterator[None]:
         what: whose writing is protected, for the message: "runs/calls".
 
     Raises:
-        StorageError: another process holds it, or the file cannot be written.
+        StorageError: another process holds it, or the file or its folder cannot be made.
     """
-    descriptor = _held(lock, what)
+    made = [path for path in lock.parents if not path.exists()]
     try:
-        yield
+        try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"{lock.parent}: cannot be made ({error.strerror}); choose another folder") from error
+        descriptor = _held(lock, what)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                lock.unlink()  # before the lock ends, or it could be somebody else's
+            os.close(descriptor)
     finally:
-        with contextlib.suppress(OSError):
-            lock.unlink()  # before the lock ends, or it could be somebody else's
-        os.close(descriptor)
+        with contextlib.suppress(OSError):  # up to the first that holds something
+            for path in made:
+                path.rmdir()
 
 
 def _held(lock: Path, what: str) -> int:
@@ -148,12 +158,14 @@ def _held(lock: Path, what: str) -> int:
         try:
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
-            raise StorageError(f"{lock}: could not be written ({error.strerror}); choose another folder") from error
+            raise StorageError(
+                f"{lock.parent}: cannot be written to ({error.strerror}); choose another folder"
+            ) from error
         if not _lock(descriptor):
             holder = os.read(descriptor, 200).decode(errors="replace").strip()
             os.close(descriptor)
             by = f" ({holder})" if holder else ""
-            raise StorageError(f"{what}: another process is writing there{by}; wait for it, or choose another --output")
+            raise StorageError(f"{what}: another process is writing there{by}; wait for it, or choose another folder")
         if _is_at(lock, descriptor):
             break
         os.close(descriptor)  # whoever had it has removed the file since

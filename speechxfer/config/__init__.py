@@ -1,11 +1,12 @@
 """Everything a run can be told: tables of settings, checked where they are given, from TOML and from `key=value`."""
 
-from speechxfer.config.paths import hint, moved
+from speechxfer.config.paths import hint, located, moved
 from speechxfer.config.reading import (
     build,
     checked,
     flat,
     merge,
+    nested,
     parse_assignment,
     parse_setting,
     read_config,
@@ -43,8 +44,10 @@ __all__ = [
     "checked",
     "flat",
     "hint",
+    "located",
     "merge",
     "moved",
+    "nested",
     "parse_assignment",
     "parse_setting",
     "read_config",

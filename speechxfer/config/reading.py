@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import tomllib
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +62,7 @@ def parse_assignment(text: str) -> dict[str, Any]:
     parts = [part.strip() for part in key.split(".")]
     if not equals or not all(parts):
         raise ConfigError(f"--set {text!r}: wanted key=value, for instance training.epochs=5")
-    value = _value(raw.strip())
-    for part in reversed(parts):
-        value = {part: value}
-    return typing.cast(dict[str, Any], value)
+    return _nested(parts, _value(raw.strip()))
 
 
 def _value(raw: str) -> Any:
@@ -192,6 +189,19 @@ def to_dict(config: Any) -> dict[str, Any]:
         return value
 
     return typing.cast(dict[str, Any], strip(dataclasses.asdict(config)))
+
+
+def nested(level: Mapping[str, Any]) -> dict[str, Any]:
+    """What `flat` has flattened."""
+    found: dict[str, Any] = {}
+    for name, value in level.items():
+        found = merge([found, _nested(name.split("."), value)])
+    return found
+
+
+def _nested(parts: Sequence[str], value: Any) -> dict[str, Any]:
+    inner = value if len(parts) == 1 else _nested(parts[1:], value)
+    return {parts[0]: inner}
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

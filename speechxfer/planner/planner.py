@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from speechxfer.config import FinetuneConfig, PlanConfig, to_dict
+from speechxfer.config import FinetuneConfig, PlanConfig, flat, merge, nested, to_dict
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.encoders.checkpoints import find
@@ -23,6 +23,7 @@ from speechxfer.planner.halving import Outcome, affordable, ranked, successive_h
 from speechxfer.planner.probe import Probe
 from speechxfer.planner.similarity import Similarity
 from speechxfer.planner.trial import Bench, Cost
+from speechxfer.planner.untried import PLACES, UNTRIED
 from speechxfer.progress import Progress
 from speechxfer.training.usable import readable
 from speechxfer.transfer.presets import PRESETS
@@ -64,10 +65,17 @@ class Plan:
         return len(self.probes) > 1
 
     def settings(self) -> dict[str, Any]:
-        """What `finetune` reads: the model, the head, the plan and the epochs."""
+        """What `finetune` reads: the model, the head, the plan, the epochs, and what else the trials were given."""
         values = to_dict(replace(self.base, model=self.choice.model, plan=self.choice.plan))
         plan = {name: value for name, value in values["plan"].items() if value not in ("", False)}
-        return {"model": values["model"], "head": values["head"], "plan": plan, "training": {"epochs": self.base.training.epochs}}  # fmt: skip  # noqa: E501
+        chosen = {"model": values["model"], "head": values["head"], "plan": plan, "training": {"epochs": self.base.training.epochs}}  # fmt: skip  # noqa: E501
+        usual = flat(to_dict(FinetuneConfig(self.base.model, self.base.train, self.base.dev, self.base.output)))
+        given = {
+            name: value
+            for name, value in flat(to_dict(replace(self.base, plan=PlanConfig()))).items()
+            if value != usual.get(name) and name not in (*PLACES, *UNTRIED)
+        }
+        return merge([chosen, nested(given)])
 
     def last(self, candidate: Candidate) -> Outcome | None:
         """A candidate's longest trial."""

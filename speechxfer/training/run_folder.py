@@ -10,7 +10,7 @@ from pathlib import Path
 import tomli_w
 
 from speechxfer.config import FinetuneConfig, flat, read_config, to_dict
-from speechxfer.errors import ConfigError, SpeechxferError, StorageError
+from speechxfer.errors import ConfigError, SpeechxferError
 from speechxfer.storage import only_writer, recover_all, write_text
 
 CONFIG_FILE = "config.toml"
@@ -30,6 +30,11 @@ _FILES = (
     "metrics.jsonl", METRICS_FILE, "before.json", "after.json", "retain_before.json", "retain_after.json", "plan.json",
     "sources.json", "environment.json", "interpolation.json", "report.html",
 )  # fmt: skip
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a run was begun in a folder."""
+    return (folder / CONFIG_FILE).is_file() and any((folder / name).exists() for name in (*_FOLDERS, *_FILES))
 
 
 def claim(folder: Path, config: FinetuneConfig, *, resume: bool, overwrite: bool) -> None:
@@ -63,26 +68,16 @@ def taken(folder: Path, config: FinetuneConfig, *, resume: bool, overwrite: bool
         ConfigError: as `claim`, for another run may have come first.
         StorageError: another run is writing there, or the folder cannot be made.
     """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"{folder}: cannot be made ({error.strerror}); choose another --output") from error
-    try:
-        with only_writer(folder / LOCK_FILE, str(folder)):
-            claim(folder, config, resume=resume, overwrite=overwrite)
-            was_free = not _is_occupied(folder)
-            try:
-                yield
-            except SpeechxferError:
-                if was_free and not _has_learned(folder):
-                    clear(folder)
-                    (folder / CONFIG_FILE).unlink(missing_ok=True)
-                raise
-    finally:
-        with contextlib.suppress(OSError):  # up to the first that holds something
-            for path in made:
-                path.rmdir()
+    with only_writer(folder / LOCK_FILE, str(folder)):
+        claim(folder, config, resume=resume, overwrite=overwrite)
+        was_free = not _is_occupied(folder)
+        try:
+            yield
+        except SpeechxferError:
+            if was_free and not _has_learned(folder):
+                clear(folder)
+                (folder / CONFIG_FILE).unlink(missing_ok=True)
+            raise
 
 
 def _is_occupied(folder: Path) -> bool:

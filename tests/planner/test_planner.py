@@ -162,11 +162,11 @@ def test_what_plan_writes_finetune_reads(planning: list[str], tmp_path: Path) ->
     assert result.exit_code == 0, result.output
     assert {item.name for item in path.parent.iterdir()} == {"plan.toml", "plan.md", "plan.png", "plan.json"}
     written = tomllib.loads(path.read_text())
-    assert written["training"] == {"epochs": 1}
+    assert written["training"] == {"epochs": 1, "batch_s": 4.0}
     page = path.with_suffix(".md").read_text()
     assert "case 2, little data, far" in page
     assert written["plan"]["preset"] in page
-    files = [*planning[2:6], "--set", "training.batch_s=4.0", "--device", "cpu"]
+    files = [*planning[2:6], "--device", "cpu"]
     run = CliRunner().invoke(main, ["finetune", "--plan", str(path), *files, "--output", str(tmp_path / "run")])
     assert run.exit_code == 0, run.output
     assert tomllib.loads((tmp_path / "run" / "config.toml").read_text())["plan"]["preset"] == written["plan"]["preset"]
