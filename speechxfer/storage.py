@@ -152,6 +152,17 @@ def only_writer(lock: Path, what: str) -> Iterator[None]:
                 path.rmdir()
 
 
+def check_writer(lock: Path, what: str) -> None:
+    """Look whether another process holds a lock; see `only_writer`.
+
+    Raises:
+        StorageError: one does.
+    """
+    if lock.exists():
+        with only_writer(lock, what):
+            pass
+
+
 def _held(lock: Path, what: str) -> int:
     """An open file on which this process has the lock, with a line in it that says who that is."""
     while True:

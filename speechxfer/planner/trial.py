@@ -114,7 +114,7 @@ class Bench:
         width = model.encoder.width_at(examples.inputs.cut)
         feeder = Feeder(
             examples, model, training, config.augment,
-            budget=Budget(self._device), world=World(), progress=Progress(),
+            budget=Budget(self._device), world=World(),
         )  # fmt: skip
         optimizer = adamw(plan.parameter_groups(model, training.weight_decay))
         heaviest = max(steps, key=lambda step: sum(batching.cost_s(lengths[index]) for index in step))

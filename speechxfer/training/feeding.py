@@ -18,7 +18,6 @@ from speechxfer.data.augment import FrameMask, frame_mask
 from speechxfer.data.manifest import Manifest
 from speechxfer.errors import AudioError
 from speechxfer.model import SpeechModel
-from speechxfer.progress import Progress
 from speechxfer.training.batch_budget import Budget
 from speechxfer.training.distributed import World
 from speechxfer.training.inputs import Inputs, Key, Loaded
@@ -85,15 +84,14 @@ class Feeder:
         training, augment: of the run.
         budget: what the device computes at once.
         world: the processes.
-        progress: utterances that cannot be read are reported there, each once.
     """
 
     def __init__(
         self, examples: Examples, model: SpeechModel, training: TrainingConfig, augment: AugmentConfig, *,
-        budget: Budget, world: World, progress: Progress,
+        budget: Budget, world: World,
     ) -> None:  # fmt: skip
         self.examples, self._model, self._training, self._augment = examples, model, training, augment
-        self._budget, self._world, self._progress = budget, world, progress
+        self._budget, self._world = budget, world
 
     def keys(self, epoch: int) -> list[Key]:
         """The copy of each utterance that is learned from in an epoch."""
@@ -128,7 +126,7 @@ class Feeder:
             batch = load(self.examples, indices, epoch, width, self._augment, self._training.seed)
         except AudioError:
             copies = self.examples.inputs.copies
-            readable = [index for index in indices if copies.is_readable(index, self._progress)]
+            readable = [index for index in indices if copies.is_readable(index)]
             if len(readable) == len(indices):
                 raise
             return self.batch(readable, epoch) if readable else None

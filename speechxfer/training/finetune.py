@@ -72,7 +72,7 @@ def finetune(
         TrainingError: the loss is not a number any more, or nothing was learned.
     """
     tracking.check(config.training.trackers)
-    check_places(config)
+    check_places(config, again=resume and run_folder.is_run(Path(config.output)))
     world = World.join(config.device)
     # Only one process speaks and writes.
     job = Job(config, world, progress if progress and world.is_main else Progress())
@@ -105,6 +105,8 @@ class _Ready:
 def _ready(job: Job, *, resume: bool, overwrite: bool = False) -> _Ready:
     """Everything that a run needs before its first step, checked."""
     config, folder = job.config, job.folder
+    if job.world.is_main:
+        run_folder.check_idle(folder)
     run_folder.claim(folder, config, resume=resume, overwrite=overwrite)
     job.check()
     manifests = job.read()

@@ -109,7 +109,7 @@ class _Loop:
         self.budget = Budget(self.device, task.training.device_batch_s)
         self.feeder = Feeder(
             task.train, task.model, task.training, task.augment,
-            budget=self.budget, world=self.world, progress=self.progress,
+            budget=self.budget, world=self.world,
         )  # fmt: skip
         # A warm-up begins at a rate of 0, and a run of one step would end there.
         is_short = task.training.epochs == len(self.feeder.steps(0)) == 1
@@ -198,6 +198,7 @@ class _Loop:
             advance(1 / len(steps))
             pause()
         at.training_s += time.monotonic() - started
+        self.feeder.examples.inputs.copies.report_unreadable(self.world, self.progress)
         effect.check_epoch(at)
         with averaging.averaged(self.optimizer):
             self._judge(at, waited.seconds / (time.monotonic() - begun), self.feeder.padding(steps, at.epoch))

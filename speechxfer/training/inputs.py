@@ -25,6 +25,7 @@ from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.base import Encoder
 from speechxfer.errors import AudioError
 from speechxfer.progress import Progress
+from speechxfer.training.distributed import World
 from speechxfer.training.frozen_cache import States
 
 #: Speeds of the copies of the training audio, in the order they are added.
@@ -40,8 +41,9 @@ class Copies:
     def __init__(self, manifest: Manifest, encoder: Encoder, speed_copies: int, seed: int) -> None:
         self.manifest = manifest
         self.seed = seed
-        #: Indices of utterances whose files turned out not to be readable; nothing is learned from them.
-        self.unreadable: set[int] = set()
+        #: Utterances whose files turned out not to be readable, from which nothing is learned: index and reason.
+        self.unreadable: dict[int, str] = {}
+        self._num_reported = 0
         self._encoder = encoder
         self._durations = durations_s(manifest, encoder.max_duration_s)
         longest = encoder.max_duration_s or math.inf
@@ -76,15 +78,27 @@ class Copies:
         waveform = read(self.manifest[key[0]])
         return waveform if key[1] == 1.0 else resample(waveform, SAMPLE_RATE * key[1], SAMPLE_RATE)
 
-    def is_readable(self, index: int, progress: Progress) -> bool:
-        """Try to read an utterance; one that cannot be read is noted, and reported the first time."""
+    def is_readable(self, index: int) -> bool:
+        """Try to read an utterance; one that cannot be read is noted."""
         if index not in self.unreadable:
             try:
                 read(self.manifest[index])
             except AudioError as error:
-                self.unreadable.add(index)
-                progress.say(f"{error}; not used in training")
+                self.unreadable[index] = str(error).rstrip(".")
         return index not in self.unreadable
+
+    def report_unreadable(self, world: World, progress: Progress) -> None:
+        """Collect what any process could not read, and report it where there is more than before."""
+        for some in world.gather({world.rank: self.unreadable}).values():
+            self.unreadable |= some
+        if len(self.unreadable) > self._num_reported:
+            self._num_reported = len(self.unreadable)
+            progress.say(f"{self._num_reported} of {len(self.manifest)} training utterances {self.first_unreadable}")
+
+    @property
+    def first_unreadable(self) -> str:
+        """In words, for a message."""
+        return f"cannot be read and are not used; the first is {self.unreadable[min(self.unreadable)]}"
 
 
 @dataclass(frozen=True)

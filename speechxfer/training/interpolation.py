@@ -26,7 +26,7 @@ from speechxfer.storage import write_json
 from speechxfer.training import run_folder
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
-from speechxfer.training.job import Job, spoken
+from speechxfer.training.job import Job, check_places, spoken
 from speechxfer.training.measuring import measure
 from speechxfer.training.preparation import Preparation
 from speechxfer.training.starting_point import starting_point
@@ -127,7 +127,8 @@ class Interpolation:
         progress: Progress | None = None,
     ) -> None:  # fmt: skip
         self.folder, self._progress = folder, progress or Progress()
-        config = build(FinetuneConfig, merge([to_dict(finished(folder)), places or {}]))
+        config = build(FinetuneConfig, merge([to_dict(replace(finished(folder), test=None)), places or {}]))
+        check_places(config, again=True)
         if config.plan.from_scratch or config.plan.preset == "from-scratch":
             raise ConfigError(f"{folder}: began from random weights, so there is nothing to go back to")
         self._job = Job(replace(config, device=device), World(), self._progress)

@@ -97,16 +97,24 @@ class Job:
         return Manifest([dev[number * len(dev) // wanted] for number in range(wanted)], dev.path)
 
 
-def check_places(config: FinetuneConfig) -> None:
-    """Refuse paths that lead nowhere because of something in them that means nothing here, such as `$HOME`.
+def check_places(config: FinetuneConfig, *, again: bool) -> None:
+    """Refuse paths that lead nowhere: because of something in them that means nothing here, such as `$HOME`.
+
+    Args:
+        again: the run was begun before, so all were there then.
 
     Raises:
         ConfigError: the first of them, with its setting.
     """
     for name in (*PLACES, "output", "training.cache_dir"):
         path = flat(to_dict(config)).get(name)
-        if path and not Path(path).exists() and (reason := hint(path)):
+        if not path or Path(path).exists():
+            continue
+        if reason := hint(path):
             raise ConfigError(f"{name}: {path}: there is no such file or folder{reason}")
+        if again and name in PLACES and Path(path).is_absolute():
+            option = name.rpartition(".")[2]
+            raise ConfigError(f"{name}: {path}: is not there any more; where it was moved to can be said by --{option}")
 
 
 def spoken(config: FinetuneConfig, head: Head) -> str | None:

@@ -152,7 +152,9 @@ class Preparation:
         return CachedInputs(copies, cut, kept, on_disk=on_disk)
 
     def _keep_in_memory(self, copies: Copies, cut: int, name: str, compute: _Compute) -> dict[Key, States]:
-        return self._some(name, dict(self._computed(copies, set(copies.keys), name, compute, alone=True)))
+        kept = dict(self._computed(copies, set(copies.keys), name, compute, alone=True))
+        copies.report_unreadable(self.world, self.progress)
+        return _some(copies, kept)
 
     def _keep_on_disk(self, copies: Copies, cut: int, name: str, compute: _Compute) -> dict[Key, States]:
         """Find what is there, compute and write what is missing (each process its share), map it all."""
@@ -175,20 +177,14 @@ class Preparation:
             except StorageError as error:
                 failure = str(error)
             # Where one process cannot write, none waits for it.
-            told = self.world.gather({self.world.rank: (failure, copies.unreadable)}).values()
-            if failures := [text for text, _ in told if text]:
+            if failures := [text for text in self.world.gather({self.world.rank: failure}).values() if text]:
                 raise StorageError(failures[0])
-            copies.unreadable.update(*(some for _, some in told))
+            copies.report_unreadable(self.world, self.progress)
         else:
             self.progress.say(f"frozen layers, {name}: all {len(names):,} found in {cache.folder}")
         if missing or lacking:
             found, _ = cache.read(names.values())
-        return self._some(name, {key: found[names[key]] for key in copies.keys})
-
-    def _some(self, name: str, kept: dict[Key, States]) -> dict[Key, States]:
-        if not kept:
-            raise DataError(f"{name}: no utterance can be read, so nothing would be learned; the lines above say why")
-        return kept
+        return _some(copies, {key: found[names[key]] for key in copies.keys})
 
     def _announce(self, size: float, name: str, cache: FrozenCache) -> None:
         """Say how much will be written, or that there is no room for it."""
@@ -235,7 +231,7 @@ class Preparation:
                     yield from self._states(chosen, compute)
                 except AudioError:
                     # What is measured has to be whole, what is learned from need not.
-                    readable = [key for key in chosen if name != "train" or copies.is_readable(key[0], self.progress)]
+                    readable = [key for key in chosen if name != "train" or copies.is_readable(key[0])]
                     if len(readable) == len(chosen):
                         raise
                     if readable:
@@ -293,6 +289,14 @@ class Preparation:
         while not folder.exists():
             folder = folder.parent
         return shutil.disk_usage(folder).free
+
+
+def _some(copies: Copies, kept: dict[Key, States]) -> dict[Key, States]:
+    """The same states, if there are any."""
+    if not kept:
+        number = len(copies.unreadable)
+        raise DataError(f"{copies.manifest.path}: none of its {number} utterances can be used, so nothing would be learned: {copies.first_unreadable}")  # fmt: skip  # noqa: E501
+    return kept
 
 
 def _free_memory() -> float:

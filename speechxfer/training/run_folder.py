@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ import tomli_w
 
 from speechxfer.config import FinetuneConfig, flat, read_config, to_dict
 from speechxfer.errors import ConfigError, SpeechxferError
-from speechxfer.storage import only_writer, recover_all, write_text
+from speechxfer.storage import check_writer, only_writer, recover_all, write_text
 
 CONFIG_FILE = "config.toml"
 METRICS_FILE = "metrics.json"
@@ -45,8 +46,11 @@ def claim(folder: Path, config: FinetuneConfig, *, resume: bool, overwrite: bool
     """
     if resume and overwrite:
         raise ConfigError("--resume goes on with a run and --overwrite throws it away; give one of them")
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder}: is a file; wanted a folder for the run")
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ConfigError(f"{there}: is a file; wanted a folder for the run")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(f"{there}: this user may not write there; choose another --output")
     if not _is_occupied(folder):
         return
     if resume:
@@ -55,6 +59,15 @@ def claim(folder: Path, config: FinetuneConfig, *, resume: bool, overwrite: bool
         raise ConfigError(f"{folder}: holds another run; go on with --resume, replace it with --overwrite, or choose another --output")  # fmt: skip  # noqa: E501
     elif not (folder / CONFIG_FILE).is_file():
         raise ConfigError(f"{folder}: is not a run (no {CONFIG_FILE}), so --overwrite leaves it alone; choose another --output")  # fmt: skip  # noqa: E501
+
+
+def check_idle(folder: Path) -> None:
+    """Look whether another process is writing to a run.
+
+    Raises:
+        StorageError: one is.
+    """
+    check_writer(folder / LOCK_FILE, str(folder))
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from speechxfer.data.labels import ClassLabels
 from speechxfer.data.loading import durations_s, texts
 from speechxfer.data.manifest import Manifest
@@ -44,7 +46,7 @@ def check(
     head, measured = model.head, {name: one for name, one in manifests.items() if name != "train"}
     for manifest in measured.values():
         check_measurable(model, manifest, normalizer)
-        durations_s(manifest, model.encoder.max_duration_s)
+        check_audio(manifest, model.encoder.max_duration_s)
     if isinstance(head, CTCHead):
         written = {name: manifest for name, manifest in manifests.items() if name != "retain"}
         check_characters(head, written, ignore=ignore_unknown, progress=progress)
@@ -53,6 +55,17 @@ def check(
     elif head.max_positions is not None:
         report_tokens(head, manifests["train"], progress)
         report_long(head, measured, progress)
+
+
+def check_audio(manifest: Manifest, longest_s: float | None) -> None:
+    """Look at the headers of all files, also where the manifest says how long they are.
+
+    Raises:
+        DataError: one cannot be read, or an utterance is longer than `longest_s`.
+    """
+    files = {utterance.path: replace(utterance, duration=None) for utterance in reversed(manifest)}
+    Manifest(files.values()).with_durations()
+    durations_s(manifest, longest_s)
 
 
 def report_tokens(head: Head, train: Manifest, progress: Progress) -> None:

@@ -25,6 +25,7 @@ def _head(config: FinetuneConfig) -> _Found:
     if config.head != "seq2seq":
         names = ("task", "timestamp_share", "label_smoothing", "nothing_share", "beams")
         yield from ((f"seq2seq.{name}", reason) for name in names)
+        yield "seq2seq.language", f"{reason}; only the model card notes it"
         yield from ((name, reason) for name in ("plan.train_embedding", "retention.language"))
     if config.head != "classification":
         yield from ((f"classes.{name}", reason) for name in to_dict(config.classes))
