@@ -33,6 +33,7 @@ def interpolate(
     _check(alpha, keep_gain, output)
     from speechxfer.cli.terminal import TerminalProgress
     from speechxfer.report import write_report
+    from speechxfer.report.run import read_run
     from speechxfer.storage import only_writer
     from speechxfer.training.interpolation import POINTS, Interpolation, checked_points, finished, parse_points
     from speechxfer.training.run_folder import LOCK_FILE
@@ -42,6 +43,7 @@ def interpolate(
     finished(run)
     found = places(moved) | ({"model": model} if model else {})
     with only_writer(run / LOCK_FILE, str(run)):
+        read_run(run, places(moved))  # what the report could not show is reported before the work
         line = Interpolation(run, device=device, places=found, progress=progress)
         if line.encoder_only:
             progress.say("the head was new, so only the encoder is mixed; all points have the adapted head")
@@ -49,12 +51,12 @@ def interpolate(
             progress.say("alpha 0 has the original's weights, but hears utterances without the silence up to 30 s that the original was trained on, and so does worse than it; a run with --pad-to-30s begins at the original itself")  # fmt: skip  # noqa: E501
         curve = line.curve(wanted)
         progress.table("", ("alpha", "dev", "gain kept", "retained", "loss"), curve.rows())
-        write_report(run, places(moved))
         if alpha is not None or keep_gain is not None:
             chosen = next(point for point in curve.points if point.alpha == alpha) if keep_gain is None else curve.best(keep_gain)  # fmt: skip  # noqa: E501
             folder = output or run / "interpolated"
             line.at(chosen.alpha).save(folder)
             progress.say(f"{curve.say(chosen)}; model: {folder}")
+        write_report(run, places(moved))
     click.echo(json.dumps(curve.to_list(), indent=2))
 
 

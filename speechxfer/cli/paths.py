@@ -14,7 +14,10 @@ class _UserPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Replace it."""
-        return super().convert(os.path.expanduser(value), param, ctx)  # noqa: PTH111  # Path's own raises
+        path = os.path.expanduser(value)  # noqa: PTH111  # Path's own raises for an unknown user
+        if str(path).startswith("~") and not Path(path).exists():
+            self.fail(f"{value}: there is no such user, so ~ is no home folder here", param, ctx)
+        return super().convert(path, param, ctx)
 
 
 PATH = _UserPath(path_type=Path)

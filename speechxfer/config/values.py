@@ -115,6 +115,8 @@ class Kind:
             for item in value:
                 dataclasses.replace(self, several=False).check(name, item)
             return
+        if isinstance(self.limit, Place) and isinstance(value, os.PathLike):
+            value = os.fspath(value)
         wanted = (int, float) if self.type is float else self.type
         if not isinstance(value, wanted) or (isinstance(value, bool) and self.type is not bool):
             raise ConfigError(self._wrong_type(name, value))
@@ -159,8 +161,7 @@ class Table:
     def __post_init__(self) -> None:
         for name, kind in kinds(type(self)).items():
             value = getattr(self, name)
-            if isinstance(kind.limit, Place) and isinstance(value, os.PathLike):
-                value = os.fspath(value)
             kind.check(f"{self._prefix}{name}", value)
             if isinstance(kind.limit, Place) and value:
-                object.__setattr__(self, name, located_model(value) if kind.limit.is_model else located(value))
+                path = os.fspath(value)
+                object.__setattr__(self, name, located_model(path) if kind.limit.is_model else located(path))

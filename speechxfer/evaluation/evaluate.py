@@ -49,14 +49,15 @@ def evaluate(
 
 
 def hypothesize(
-    model: SpeechModel, name: str, manifest: Manifest, *, language: str | None = None, progress: Progress | None = None
-) -> Hypotheses:
+    model: SpeechModel, name: str, manifest: Manifest, normalizer: TextNormalizer | None = None, *,
+    language: str | None = None, progress: Progress | None = None,
+) -> Hypotheses:  # fmt: skip
     """What a model writes for a manifest, or the classes it names, to be compared with another's.
 
     Raises:
-        DataError: as `evaluate`.
+        DataError: as `evaluate`; without a normalizer, texts may be without words.
     """
-    check_measurable(model, manifest)
+    check_measurable(model, manifest, normalizer)
     predictions = predict_all(model, manifest, language=language, progress=progress)
     texts = tuple(item.text if isinstance(item, Hypothesis) else item.label for item in predictions)
     return Hypotheses(name, model.head.task, texts)

@@ -123,7 +123,7 @@ def probe(
     chosen = check_cuts(encoder, cuts)
     train = readable(train, progress)
     labels = _labels(train, dev, multi_label=multi_label) if head == "classification" else None
-    parts = [_enough(train, seconds), _enough(dev, seconds / 2)]
+    parts = [readable(_enough(train, seconds), progress, decoded=True), _enough(dev, seconds / 2)]
     if labels is None:
         for part in parts:
             check_words(part, normalizer)

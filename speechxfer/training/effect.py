@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -9,6 +10,9 @@ from torch import nn
 
 from speechxfer.errors import TrainingError
 from speechxfer.training.checkpoint import Position
+
+#: Sums of weights that differ by less are taken for the same: nothing that a model does depends on it.
+_SAME = 1e-12
 
 
 def check_epoch(at: Position) -> None:
@@ -40,7 +44,7 @@ def check_weights(before: list[float], after: list[float]) -> None:
     Raises:
         TrainingError: none has.
     """
-    if before == after:
+    if all(math.isclose(*sums, rel_tol=_SAME, abs_tol=_SAME) for sums in zip(before, after, strict=True)):
         raise TrainingError(
             "no weight has changed in the whole run, so nothing was learned; raise the learning rates (--encoder-lr, "
             "--head-lr) or training.clip_norm"

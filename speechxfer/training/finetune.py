@@ -114,6 +114,7 @@ def _ready(job: Job, *, resume: bool, overwrite: bool = False) -> _Ready:
     digests = sources.digests(manifests, checkpoint) if job.world.is_main else {}
     if resume and (folder / run_folder.CONFIG_FILE).is_file() and job.world.is_main:
         sources.check(folder, config, digests)
+        curves.read(folder)
     splits = job.chosen(manifests)
     if job.world.is_main and not resume:
         # Too few frames for a text are reported below, by the encoder's own count.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from speechxfer.config import FinetuneConfig
 from speechxfer.data.batching import cost_s
 from speechxfer.data.labels import named
+from speechxfer.data.loading import read
 from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.data.text import TextNormalizer, frames_needed
 from speechxfer.encoders.base import Encoder
@@ -60,15 +61,20 @@ def usable(
     return found
 
 
-def readable(manifest: Manifest, progress: Progress) -> Manifest:
+def readable(manifest: Manifest, progress: Progress, *, decoded: bool = False) -> Manifest:
     """The utterances whose files can be opened, with their durations; the others are reported.
+
+    Args:
+        manifest: any.
+        progress: the report goes there.
+        decoded: read them to the end, not only their headers.
 
     Raises:
         DataError: there are none.
     """
     kept, faults = [], []
     for utterance in manifest:
-        found = _measured(utterance)
+        found = _measured(utterance, decoded=decoded)
         if isinstance(found, Utterance):
             kept.append(found)
         else:
@@ -114,12 +120,14 @@ def _head_fault(
     return _too_short(_normalizer(existing, config)(utterance.text), frames, encoder)
 
 
-def _measured(utterance: Utterance) -> Utterance | _Fault:
+def _measured(utterance: Utterance, *, decoded: bool = False) -> Utterance | _Fault:
     """The utterance with its duration."""
     if not os.access(utterance.path, os.R_OK):
         return _Fault("cannot be read", f"{utterance.path}: may not be read by this user")
     try:
         (measured,) = Manifest([utterance]).with_durations()
+        if decoded:
+            read(utterance)
     except DataError as error:
         return _Fault("cannot be read", str(error).removeprefix(f"{utterance.origin}: "))
     return measured

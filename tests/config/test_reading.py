@@ -5,7 +5,18 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from speechxfer.config import FinetuneConfig, build, merge, parse_assignment, read_toml, to_dict
+from speechxfer.config import (
+    FinetuneConfig,
+    build,
+    flat,
+    merge,
+    nested,
+    parse_assignment,
+    parse_setting,
+    read_settings,
+    read_toml,
+    to_dict,
+)
 from speechxfer.errors import ConfigError
 
 LEAST = {"model": "m", "train": "t.jsonl", "dev": "d.jsonl", "output": "o"}
@@ -65,3 +76,52 @@ def test_a_file_that_is_not_toml_is_told(tmp_path: Path) -> None:
         read_toml(path)
     with pytest.raises(ConfigError, match="cannot be read"):
         read_toml(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("=5", "wanted key=value"),
+        (".epochs=5", "wanted key=value"),
+        ("training..epochs=5", "wanted key=value"),
+        ("training.epochs.x=1", "training.epochs.x is not a setting; training.epochs is a single value"),
+        ("plan.lora=true", "did you mean plan.lora_rank?"),
+        ("epochs=5", "did you mean training.epochs?"),
+        ("cache_dir=x", "did you mean training.cache_dir?"),
+        ("lr=1e-4", "did you mean plan.encoder_lr?"),
+        ("training.seed=5#6", "training.seed is '5#6', which is text"),
+        ("training.trackers=wandb", "wanted a list, for instance ['wandb']"),
+        ("output=2024-01-01", 'quote it to make it text: "2024-01-01"'),
+        ("retention=3", "retention is a group of settings; wanted retention.KEY, found 3"),
+    ],
+)
+def test_a_setting_on_the_command_line_is_looked_at_by_itself(assignment: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_setting(assignment)
+    assert message in str(caught.value)
+    assert assignment in str(caught.value)
+
+
+@pytest.mark.parametrize("layers", [[{"training": 5}, {"training": {"epochs": 3}}], [{"training": {"epochs": 3}}, {"training": 5}]])  # fmt: skip  # noqa: E501
+def test_a_group_and_a_value_of_one_name_are_refused_in_either_order(layers: list[dict[str, object]]) -> None:
+    with pytest.raises(ConfigError, match=r"training is a group of settings; wanted training\.KEY, found 5"):
+        merge(layers)
+
+
+@pytest.mark.parametrize("text", ["training = 5", "[training]\nepochs = '5'", "nope = 1", "[plan]\ntrain_top = true"])
+def test_a_file_of_settings_is_named_in_what_is_wrong_with_it(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"mine\.toml: "):
+        read_settings(path)
+
+
+def test_a_byte_order_mark_is_no_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xef\xbb\xbf[training]\nepochs = 3\n")
+    assert read_settings(path) == {"training": {"epochs": 3}}
+
+
+def test_flat_and_nested_are_inverse() -> None:
+    values = to_dict(config("training.epochs=3"))
+    assert nested(flat(values)) == values
