@@ -274,9 +274,7 @@ def test_a_lock_that_was_removed_by_its_last_holder_is_taken_again(
         assert lock.exists()
 
 
-def test_where_the_file_system_has_no_locks_nobody_is_kept_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_the_file_system_has_no_locks_nobody_is_kept_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refusing(*_arguments: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 

@@ -116,6 +116,6 @@ def check_words(manifest: Manifest, normalizer: TextNormalizer) -> None:
     """
     if not any(map(normalizer, texts(manifest))):
         raise DataError(
-            f"{manifest.path}: none of its {len(manifest)} texts holds a word after normaliser {normalizer}, so no "
+            f"{manifest.path}: none of its {len(manifest)} texts holds a word after normalizer {normalizer}, so no "
             f"error rate can be measured on it; the first is {manifest[0].origin}: {manifest[0].text!r:.80}"
         )

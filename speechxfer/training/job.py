@@ -52,7 +52,7 @@ class Job:
         return choose_precision(self.config.training.precision, self.device)
 
     def check(self) -> None:
-        """Look whether there are such a device and such normalisers, which are needed late.
+        """Look whether there are such a device and such normalizers, which are needed late.
 
         Raises:
             ConfigError: one is not known, or the device cannot be used here.

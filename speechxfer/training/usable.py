@@ -162,7 +162,7 @@ def _check_labels(train: Manifest, found: Manifest, existing: Head | None, confi
         normalizer = _normalizer(existing, config)
         if not any(normalizer(utterance.text or "") for utterance in found):
             raise DataError(
-                f"{train.path}: none of its {len(found)} texts holds a character after normaliser {normalizer}, so the "
+                f"{train.path}: none of its {len(found)} texts holds a character after normalizer {normalizer}, so the "
                 f"model would learn to write nothing; the first is {found[0].origin}: {found[0].text!r:.80}"
             )
         return

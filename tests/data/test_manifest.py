@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speechxfer.data import columns
-from speechxfer.data.manifest import Manifest, Utterance
+from speechxfer.data.manifest import Manifest, Utterance, data_digest
 from speechxfer.errors import AudioError, ConfigError, DataError, StorageError
 
 RESERVED = columns.RESERVED.union(*columns.OTHER_NAMES.values())
@@ -433,3 +433,14 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError):
         written_as("file/m.jsonl")
+
+
+def test_a_corpus_is_the_same_wherever_it_is(tmp_path: Path) -> None:
+    def digest(*audio: str) -> str:
+        return data_digest([Manifest(Utterance(audio=name, path=Path(name), text="a") for name in audio)])
+
+    assert digest("/old/x/a.wav", "/old/y/a.wav") == digest("/new/place/x/a.wav", "/new/place/y/a.wav")
+    assert digest("/old/x/a.wav", "/old/y/a.wav") != digest("/old/y/a.wav", "/old/x/a.wav")
+    assert digest("/old/x/a.wav") != digest("/old/x/b.wav")
+    assert digest("x/a.wav") != digest("y/a.wav")
+    assert digest("x/a.wav", "/old/a.wav") == digest("x/a.wav", "/new/a.wav")

@@ -58,7 +58,10 @@ def test_what_does_not_fit_alone_is_left_out_and_reported_once(runs: Runs, monke
 
     monkeypatch.setattr(_Loop, "_loss", refusing)
     heard = runs.run("run", PLAIN)
-    assert sum("train.jsonl:8: does not fit the device's memory even alone; not used" in line for line in heard.messages) == 1
+    assert (
+        sum("train.jsonl:8: does not fit the device's memory even alone; not used" in line for line in heard.messages)
+        == 1
+    )
     assert all(math.isfinite(loss) for loss in runs.losses("run"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -17,7 +18,7 @@ from click.testing import CliRunner
 import speechxfer as sx
 from speechxfer.cli import main
 from speechxfer.config import read_config, to_dict
-from speechxfer.errors import CheckpointError, ConfigError, SpeechxferError, StorageError
+from speechxfer.errors import CheckpointError, ConfigError, SpeechxferError
 from speechxfer.training import run_folder
 from tests.training.conftest import Heard, Runs, interrupted
 
@@ -104,9 +105,10 @@ def test_a_second_run_is_refused_while_the_first_lives_and_resuming_after_a_kill
     assert (folder / run_folder.LOCK_FILE).exists()
     assert not run_folder.check_idle(folder)
     shutil.rmtree(folder / "model")
-    with pytest.raises(KeyboardInterrupt), pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         interrupted_at(patch)
-        runs.run("run", long, resume=True)
+        with pytest.raises(KeyboardInterrupt):
+            runs.run("run", long, resume=True)
     assert not (folder / run_folder.LOCK_FILE).exists()
 
 
@@ -258,6 +260,6 @@ def test_as_many_of_dev_are_measured_as_are_asked_for(wanted: int, runs: Runs) -
     places = [list(Manifest.read(dev)).index(one) for one in some]
     assert places == sorted(set(places))
     assert places[0] == 0
-    gaps = [second - first for first, second in zip(places, places[1:], strict=False)]
+    gaps = [second - first for first, second in itertools.pairwise(places)]
     assert not gaps or max(gaps) - min(gaps) <= 1
     assert ("training.dev_utterances is" in heard) == (wanted > 7)

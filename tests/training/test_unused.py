@@ -32,11 +32,31 @@ def lines(runs: Runs, settings: dict[str, Any]) -> list[str]:
         ({"plan.train_embedding": True}, ["plan.train_embedding"], "the head is ctc"),
         ({"pooling.kind": "learned"}, ["pooling.kind"], "pooling.stride is 1"),
         ({"augment.time_share": 0.0, "augment.time_frames": 5}, ["augment.time_frames"], "augment.time_share is 0"),
-        ({"plan.train_top": 2, "plan.head_first": 0.0, "augment.channel_share": 0.1}, ["augment.channel_share"], "lower half"),
-        ({"training.cache": "off", "training.cache_dtype": "float32"}, ["training.cache_dir", "training.cache_dtype"], "training.cache is off"),  # noqa: E501
-        ({"plan.train_top": 2, "plan.head_first": 0.0, "plan.freeze_frontend": False, "training.cache": "disk"}, ["training.cache", "training.cache_dir"], "nothing is frozen"),  # noqa: E501
-        ({"plan.train_top": 0, "plan.unfreeze_every": 2}, ["plan.encoder_lr", "plan.unfreeze_every"], "no layer of the encoder is trained"),  # noqa: E501
-        ({"plan.train_top": 0, "training.recompute": True, "training.dropout": 0.3}, ["plan.encoder_lr", "training.dropout", "training.recompute"], "no layer of the encoder is trained"),  # noqa: E501
+        (
+            {"plan.train_top": 2, "plan.head_first": 0.0, "augment.channel_share": 0.1},
+            ["augment.channel_share"],
+            "lower half",
+        ),
+        (
+            {"training.cache": "off", "training.cache_dtype": "float32"},
+            ["training.cache_dir", "training.cache_dtype"],
+            "training.cache is off",
+        ),
+        (
+            {"plan.train_top": 2, "plan.head_first": 0.0, "plan.freeze_frontend": False, "training.cache": "disk"},
+            ["training.cache", "training.cache_dir"],
+            "nothing is frozen",
+        ),
+        (
+            {"plan.train_top": 0, "plan.unfreeze_every": 2},
+            ["plan.encoder_lr", "plan.unfreeze_every"],
+            "no layer of the encoder is trained",
+        ),
+        (
+            {"plan.train_top": 0, "training.recompute": True, "training.dropout": 0.3},
+            ["plan.encoder_lr", "training.dropout", "training.recompute"],
+            "no layer of the encoder is trained",
+        ),
         ({"plan.layer_decay": 0.5}, ["plan.layer_decay"], "only the top layer is trained"),
         ({"plan.head_first": 0.3, "training.epochs": 1}, ["plan.head_first"], "the run has one epoch"),
         ({"plan.head_top": 0}, ["plan.head_lr"], "the head is not trained"),
@@ -81,7 +101,9 @@ def test_a_run_reports_it_once(runs: Runs) -> None:
 def test_a_head_that_has_learned_does_not_learn_alone_first(runs: Runs) -> None:
     runs.run("first", {"training": {"epochs": 1}})
     again = {"model": str(runs.folder / "first" / "model"), "plan.head_first": 0.3}
-    assert lines(runs, again) == ["plan.head_first is 0.3, which has no effect in this run: the head has learned already"]
+    assert lines(runs, again) == [
+        "plan.head_first is 0.3, which has no effect in this run: the head has learned already"
+    ]
 
 
 def test_a_decoder_without_durations_learns_no_times(runs: Runs, spelling_whisper: Path) -> None:

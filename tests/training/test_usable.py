@@ -148,7 +148,7 @@ def test_where_every_file_turns_out_unreadable_the_run_fails_and_leaves_nothing(
     cache: str, runs: Runs, written: Callable[[str, Lines], str]
 ) -> None:
     train = written("bad", [{"audio": "letter.wav", "text": "ab c", "duration": 0.5}] * 3)
-    with pytest.raises((DataError, TrainingError), match="nothing (was|would be) learned"):
+    with pytest.raises((DataError, TrainingError), match=r"nothing (was|would be) learned"):
         runs.run("run", PLAIN, {"train": train, "training": {"cache": cache}})
     assert not (runs.folder / "run").exists()
 
@@ -195,9 +195,7 @@ def test_some_texts_without_a_word_are_learned_as_silence(
     assert all(0 < line["gradient_norm"] < 1e4 for line in runs.metrics("run"))
 
 
-def test_one_utterance_to_learn_from_and_one_to_measure_on(
-    runs: Runs, written: Callable[[str, Lines], str]
-) -> None:
+def test_one_utterance_to_learn_from_and_one_to_measure_on(runs: Runs, written: Callable[[str, Lines], str]) -> None:
     one = [{"audio": "train0.wav", "text": lines_of(runs.base["train"])[0]["text"]}]
     runs.run("run", PLAIN, {"train": written("one", one), "dev": written("other", one)})
     assert len(runs.losses("run")) == 2
@@ -239,9 +237,7 @@ def test_classes_that_cannot_be_learned_are_refused(
     assert not (runs.folder / "run").exists()
 
 
-def test_utterances_without_a_label_are_left_out(
-    runs: Runs, good: Lines, written: Callable[[str, Lines], str]
-) -> None:
+def test_utterances_without_a_label_are_left_out(runs: Runs, good: Lines, written: Callable[[str, Lines], str]) -> None:
     lines = labelled(good, "abababab")
     data = {"head": "classification", "dev": written("labels", lines)}
     runs.run("without", PLAIN, data, {"train": written("train", lines)})
