@@ -34,7 +34,7 @@ def test_texts_without_a_word_are_refused(
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     path.write_text("".join(json.dumps({**line, "text": text}) + "\n" for line, text in zip(lines, texts, strict=True)))
     model, manifest = sx.load(str(spelling_whisper), device="cpu"), sx.Manifest.read(path)
-    with pytest.raises(DataError, match=r"spoken\.jsonl: none of its 2 texts holds a word after normalizer basic/1"):
+    with pytest.raises(DataError, match=r"spoken\.jsonl: none of its 2 texts holds a word after normalizer basic/"):
         evaluate(model, manifest)
     with pytest.raises(DataError, match="no error rate can be measured on it"):
         hypothesize(model, "m", manifest, TextNormalizer())
