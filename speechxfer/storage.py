@@ -133,7 +133,7 @@ def only_writer(lock: Path, what: str) -> Iterator[None]:
     Raises:
         StorageError: another process holds it, or the file or its folder cannot be made.
     """
-    made = [path for path in lock.parents if not path.exists()]
+    made = [path for path in lock.parents if not os.access(path, os.F_OK)]
     try:
         try:
             lock.parent.mkdir(parents=True, exist_ok=True)

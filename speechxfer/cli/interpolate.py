@@ -67,7 +67,7 @@ def _check(alpha: float | None, keep_gain: float | None, output: Path | None) ->
     if alpha is not None and keep_gain is not None:
         raise click.UsageError("--at names a point and --keep-gain looks for one; give one of them")
     if keep_gain is not None and not 0 <= keep_gain <= 1:
-        raise ConfigError(f"--keep-gain is {keep_gain:g}; wanted a share from 0 to 1")
+        raise ConfigError(f"--keep-gain is {keep_gain:g}; wanted a fraction from 0 to 1")
     if output is None:
         return
     if alpha is None and keep_gain is None:

@@ -91,7 +91,7 @@ def planned(
     if output.is_dir():
         raise ConfigError(f"--output {output}: is a folder; wanted the name of a file")
     with only_writer(output.with_name(f".{output.name}.lock"), str(output)):
-        # Only now torch: a wrong option is told at once.
+        # Only now torch: a wrong option is reported at once.
         from speechxfer.cli.terminal import TerminalProgress
         from speechxfer.planner.page import COLUMNS, rows, write_plan
         from speechxfer.planner.planner import make_plan

@@ -1,6 +1,6 @@
-"""Everything a run can be told: tables of settings, checked where they are given, from TOML and from `key=value`."""
+"""The settings of a run: tables of settings, checked where they are given, from TOML and from `key=value`."""
 
-from speechxfer.config.paths import hint, located, moved
+from speechxfer.config.paths import exists, hint, located, moved
 from speechxfer.config.reading import (
     build,
     checked,
@@ -42,6 +42,7 @@ __all__ = [
     "TrainingConfig",
     "build",
     "checked",
+    "exists",
     "flat",
     "hint",
     "located",

@@ -21,7 +21,12 @@ def located(path: str) -> str:
 
 def located_model(name: str) -> str:
     """The absolute path of a model's folder; a name that is no folder here stays as it is."""
-    return located(name) if name.startswith("~") or Path(name).is_dir() else name
+    return located(name) if name.startswith("~") or os.path.isdir(name) else name  # noqa: PTH112  # Path's own raises
+
+
+def exists(path: str | Path) -> bool:
+    """Whether something is there; what is hidden from this user is not."""
+    return os.access(path, os.F_OK)
 
 
 def hint(path: str) -> str:
@@ -43,7 +48,7 @@ def moved(config: FinetuneConfig, folder: Path) -> FinetuneConfig:
 
     def now(path: str) -> str:
         near = os.path.normpath(folder.absolute() / os.path.relpath(path, config.output))
-        return near if not Path(path).exists() and Path(near).exists() else path
+        return near if not exists(path) and exists(near) else path
 
     def perhaps(path: str | None) -> str | None:
         return None if path is None else now(path)

@@ -121,22 +121,24 @@ class Feeder:
 
     def batch(self, indices: Sequence[int], epoch: int) -> Batch | None:
         """Utterances as one batch, on the device; without those that cannot be read, None where there is no other."""
-        width = self._model.encoder.maskable_width(self.examples.inputs.cut)
+        copies, width = self.examples.inputs.copies, self._model.encoder.maskable_width(self.examples.inputs.cut)
+        # Only now, so that what is computed together is the same whether or not this process knows them yet.
+        indices = [index for index in indices if index not in copies.unreadable]
+        if not indices:
+            return None
         try:
             batch = load(self.examples, indices, epoch, width, self._augment, self._training.seed)
         except AudioError:
-            copies = self.examples.inputs.copies
-            readable = [index for index in indices if copies.is_readable(index)]
-            if len(readable) == len(indices):
+            if all(map(copies.is_readable, indices)):
                 raise
-            return self.batch(readable, epoch) if readable else None
+            return self.batch(indices, epoch)
         return moved(batch, self._model.device)
 
     def _cut(self, indices: Sequence[int], epoch: int) -> list[list[int]]:
         copies = self.examples.inputs.copies
         lengths = {index: copies.computed_s(copies.heard(index, epoch)) for index in indices}
         mine = batching.share(indices, lengths, self._world.rank, self._world.size)
-        return self._budget.cut([index for index in mine if index not in copies.unreadable], lengths)
+        return self._budget.cut(mine, lengths)
 
 
 class Waited:

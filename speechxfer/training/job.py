@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from speechxfer.config import FinetuneConfig, flat, hint, to_dict
+from speechxfer.config import FinetuneConfig, exists, flat, hint, to_dict
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.errors import ConfigError
@@ -108,7 +108,7 @@ def check_places(config: FinetuneConfig, *, again: bool) -> None:
     """
     for name in (*PLACES, "output", "training.cache_dir"):
         path = flat(to_dict(config)).get(name)
-        if not path or Path(path).exists():
+        if not path or exists(path):
             continue
         if reason := hint(path):
             raise ConfigError(f"{name}: {path}: there is no such file or folder{reason}")

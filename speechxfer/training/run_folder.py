@@ -10,7 +10,7 @@ from pathlib import Path
 
 import tomli_w
 
-from speechxfer.config import FinetuneConfig, flat, read_config, to_dict
+from speechxfer.config import FinetuneConfig, exists, flat, read_config, to_dict
 from speechxfer.errors import ConfigError, SpeechxferError
 from speechxfer.storage import check_writer, only_writer, recover_all, write_text
 
@@ -46,7 +46,7 @@ def claim(folder: Path, config: FinetuneConfig, *, resume: bool, overwrite: bool
     """
     if resume and overwrite:
         raise ConfigError("--resume goes on with a run and --overwrite throws it away; give one of them")
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    there = next(path for path in (folder, *folder.absolute().parents) if exists(path))
     if not there.is_dir():
         raise ConfigError(f"{there}: is a file; wanted a folder for the run")
     if not os.access(there, os.W_OK | os.X_OK):

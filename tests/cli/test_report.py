@@ -40,7 +40,7 @@ def test_writes_the_model_card_where_asked(tmp_path: Path) -> None:
     assert result.output.splitlines() == [f"{folder}/report.html", f"{folder}/model/README.md"]
 
 
-def test_what_is_no_run_is_told_in_a_line(tmp_path: Path) -> None:
+def test_what_is_no_run_is_reported_in_a_line(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "run")
     (folder / "model").mkdir()
     for given, told in (
@@ -75,7 +75,7 @@ def test_manifests_that_were_moved_are_found_where_they_are_said_to_be(tmp_path:
     assert "cannot be read any more" not in (folder / "report.html").read_text()
 
 
-def test_a_run_whose_settings_are_damaged_is_told_in_a_line(tmp_path: Path) -> None:
+def test_a_run_whose_settings_are_damaged_is_reported_in_a_line(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "run")
     for settings in ("a = = b", "", "nope = 1", "\ufeff[training]\nepochs = -1", "\x00"):
         (folder / "config.toml").write_text(settings, encoding="utf-8")

@@ -64,7 +64,7 @@ def test_an_unknown_user_has_no_home_folder(command: list[str]) -> None:
     assert (status, "there is no such user" in said) == (2, True)
 
 
-def test_a_cache_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_cache_that_is_not_there_is_reported(tmp_path: Path) -> None:
     status, said = run("cache", "--cache-dir", str(tmp_path / "none"))
     assert (status, "there is no such folder" in said) == (2, True)
 

@@ -69,7 +69,7 @@ def test_missing_settings_are_all_named() -> None:
         build(FinetuneConfig, {"model": "m", "output": "o"})
 
 
-def test_a_file_that_is_not_toml_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_toml_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
     path.write_text("a = = b")
     with pytest.raises(ConfigError, match=r"x\.toml: is not TOML"):

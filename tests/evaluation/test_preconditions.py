@@ -1,4 +1,4 @@
-"""What cannot be measured is told before the work."""
+"""What cannot be measured is refused before the work."""
 
 from __future__ import annotations
 

@@ -233,7 +233,7 @@ def plan(*arguments: str) -> tuple[int, str]:
         (["--head", "seq2seq", "--model", "wav2vec2-nano"], "has no decoder"),
     ],
 )
-def test_what_no_candidate_could_do_is_told_before_the_work(
+def test_what_no_candidate_could_do_is_reported_before_the_work(
     more: list[str], message: str, planning: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def examining(*_arguments: Any, **_options: Any) -> None:
@@ -248,7 +248,7 @@ def test_what_no_candidate_could_do_is_told_before_the_work(
 
 
 @pytest.mark.parametrize("split", ["--train", "--dev"])
-def test_data_that_no_candidate_can_use_is_told_before_the_work(
+def test_data_that_no_candidate_can_use_is_reported_before_the_work(
     split: str, planning: list[str], corpus: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(planner, "examine", None)

@@ -94,7 +94,7 @@ def test_with_a_new_head_only_the_encoder_is_mixed(forgetful: Runs) -> None:
 
 
 @pytest.mark.parametrize("padded", [True, False])
-def test_a_decoder_that_hears_less_silence_than_before_is_told(
+def test_a_decoder_that_hears_less_silence_than_before_is_reported(
     runs: Runs, spelling_whisper: Path, padded: bool
 ) -> None:
     decoder: dict[str, Any] = {"model": str(spelling_whisper), "head": "seq2seq", "encoder": {"pad_to_30s": padded}}
@@ -104,7 +104,7 @@ def test_a_decoder_that_hears_less_silence_than_before_is_told(
     assert line.unpadded is not padded
 
 
-def test_what_is_no_finished_run_and_no_point_is_told(forgetful: Runs, tmp_path: Path) -> None:
+def test_what_is_no_finished_run_and_no_point_is_reported(forgetful: Runs, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"is not a finished run \(no config\.toml\)"):
         Interpolation(tmp_path)
     with pytest.raises(ConfigError, match=r"alpha is 1\.5; wanted 0 .* to 1"):
@@ -120,13 +120,13 @@ def test_what_is_no_finished_run_and_no_point_is_told(forgetful: Runs, tmp_path:
         (["--at", "1.5"], "alpha is 1.5; wanted 0"),
         (["--points", "0,nan"], "alpha is nan; wanted 0"),
         (["--points", ""], "--points ''"),
-        (["--keep-gain", "nan"], "--keep-gain is nan; wanted a share from 0 to 1"),
-        (["--keep-gain", "-1"], "--keep-gain is -1; wanted a share from 0 to 1"),
+        (["--keep-gain", "nan"], "--keep-gain is nan; wanted a fraction from 0 to 1"),
+        (["--keep-gain", "-1"], "--keep-gain is -1; wanted a fraction from 0 to 1"),
         (["--output", "x"], "which model is to be saved there? Say so by --at or --keep-gain"),
         (["--device", "gpu"], "device 'gpu' is not known"),
     ],
 )
-def test_what_cannot_be_mixed_is_told_before_the_work(options: list[str], message: str, forgetful: Runs) -> None:
+def test_what_cannot_be_mixed_is_reported_before_the_work(options: list[str], message: str, forgetful: Runs) -> None:
     done = CliRunner().invoke(main, ["interpolate", str(forgetful.folder / "second"), *options])
     assert (done.exit_code, done.output.count("\n")) == (2, 1), done.output
     assert message in done.output

@@ -236,7 +236,7 @@ def test_a_run_that_noted_no_content_is_resumed_by_its_paths(project: Path, runs
         runs.run("a", resume=True)
 
 
-def test_damaged_figures_of_past_epochs_are_told_before_the_work(project: Path, runs: Runs) -> None:
+def test_damaged_figures_of_past_epochs_are_reported_before_the_work(project: Path, runs: Runs) -> None:
     path = project / "runs" / "whole" / "metrics.jsonl"
     path.write_text(path.read_text() + "{half")
     with pytest.raises(CheckpointError, match=r"metrics\.jsonl: is damaged"):
