@@ -9,29 +9,38 @@ from pathlib import Path
 
 from speechxfer.config import FinetuneConfig, flat, read_config, to_dict
 from speechxfer.data.manifest import Manifest, data_digest
-from speechxfer.encoders.checkpoints import Checkpoint
+from speechxfer.encoders.checkpoints import MODEL_FILE, Checkpoint
 from speechxfer.errors import CheckpointError, ConfigError
 from speechxfer.storage import write_json
 from speechxfer.training.run_folder import CONFIG_FILE, PLACES
 
 FILE = "sources.json"
-#: What of a model's folder decides its weights.
-_DECISIVE = ("config.json", "*.safetensors", "*.bin")
+#: What of a model's folder decides what it computes.
+_DECISIVE = ("*config.json", MODEL_FILE, "*.safetensors", "*.bin")
 
 
 def digests(manifests: Mapping[str, Manifest], checkpoint: Checkpoint) -> dict[str, str]:
     """A name for the content of each manifest and of the model, by setting."""
     found = {name: data_digest([manifest]) for name, manifest in manifests.items()}
-    return {"model": model_digest(checkpoint.folder), **found}
+    return {"model": model_digest(checkpoint), **found}
 
 
-def model_digest(folder: Path) -> str:
-    """A name for the weights and the configuration in a model's folder, wherever that is."""
+def model_digest(checkpoint: Checkpoint) -> str:
+    """A name for the weights and the configuration of a model, wherever its folder is.
+
+    Raises:
+        CheckpointError: a file cannot be read.
+    """
     digest = hashlib.blake2b(digest_size=16)
-    for path in sorted({path for pattern in _DECISIVE for path in folder.glob(pattern)}):
+    if checkpoint.base is not None:  # an adapter
+        digest.update(model_digest(checkpoint.base).encode())
+    for path in sorted({path for pattern in _DECISIVE for path in checkpoint.folder.glob(pattern)}):
         digest.update(path.name.encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, hashlib.blake2b).digest())
+        try:
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, hashlib.blake2b).digest())
+        except OSError as error:
+            raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
     return digest.hexdigest()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -74,8 +75,12 @@ def test_a_folder_in_which_nobody_may_write_is_refused_before_the_work(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (runs.folder / "closed").mkdir()
-    real = run_folder.os.access
-    monkeypatch.setattr(run_folder.os, "access", lambda path, mode: "closed" not in str(path) and real(path, mode))
+    real = os.access
+
+    def access(path: Any, mode: int) -> bool:
+        return real(path, mode) and not (mode & os.W_OK and str(path).endswith("closed"))
+
+    monkeypatch.setattr(os, "access", access)
     with pytest.raises(ConfigError, match="closed: this user may not write there; choose another --output"):
         runs.run("closed/run")
     (runs.folder / "file").touch()
