@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +34,8 @@ from speechxfer.transcription.classifying import classify
 #: 1 had names of weights that no other tool knows.
 _FORMAT = 2
 _SEGMENT_S = 28.0
+#: What a device may be called.
+_DEVICE = re.compile(r"cpu|(cuda|mps|xpu)(:(0|[1-9]\d{0,2}))?")
 
 
 class SpeechModel(nn.Module):
@@ -307,22 +310,24 @@ def restore_head(description: dict[str, Any], encoder: Encoder, checkpoint: Chec
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is the GPU if there is one.
+    """The device of this name, on which something has been computed; `auto` is the GPU if there is one.
 
     Raises:
-        ConfigError: there is no such device.
+        ConfigError: there is no such device here.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not _DEVICE.fullmatch(name):
+        raise ConfigError(f"device {name!r} is not known; wanted auto, cpu, cuda or cuda:N")
     try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigError(f"device {name!r} is not known; wanted auto, cpu, cuda or cuda:N") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
+        device = torch.zeros(1, device=name).device
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built for a device
+        reason = str(error).strip().partition("\n")[0].partition(". ")[0].rstrip(".")
         raise ConfigError(
-            f"device {name!r}: torch sees no GPU here; `speechxfer doctor` says more, or use --device cpu"
-        )
-    return device
+            f"device {name!r}: torch cannot use it here ({reason:.120}); `speechxfer doctor` says more, or use "
+            "--device cpu"
+        ) from error
+    return device if ":" in name else torch.device(name)  # without a number where none was given
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:

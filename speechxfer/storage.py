@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 #: The names under which files and folders are written here: `.NAME.RANDOM.tmp`, and `.old` for what is replaced.
 _LEFTOVER = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.(?:tmp|old)", re.DOTALL)
+#: How a lock is refused because another process has it, and because the file system has no locks.
+_HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 #: Of Linux: paths are relative to the working folder; exchange two names.
 _HERE, _EXCHANGE = -100, 2
 
@@ -114,6 +118,97 @@ def _exchanged(one: Path, other: Path) -> bool:
     return rename is not None and rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0
 
 
+@contextlib.contextmanager
+def only_writer(lock: Path, what: str) -> Iterator[None]:
+    """Hold a lock on the file `lock`, and remove the file afterwards; folders made for it go again if they stay empty.
+
+    The system ends the lock with this process, however that ends, so a file that was left by a killed one keeps nobody
+    out. On a network file system it is seen from other machines where that system passes locks on; where there are no
+    locks at all, nobody is kept out.
+
+    Args:
+        lock: belongs to no other purpose.
+        what: whose writing is protected, for the message: "runs/calls".
+
+    Raises:
+        StorageError: another process holds it, or the file or its folder cannot be made.
+    """
+    made = [path for path in lock.parents if not os.access(path, os.F_OK)]
+    try:
+        try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"{lock.parent}: cannot be made ({error.strerror}); choose another folder") from error
+        descriptor = _held(lock, what)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                lock.unlink()  # before the lock ends, or it could be somebody else's
+            os.close(descriptor)
+    finally:
+        with contextlib.suppress(OSError):  # up to the first that holds something
+            for path in made:
+                path.rmdir()
+
+
+def check_writer(lock: Path, what: str) -> None:
+    """Look whether another process holds a lock; see `only_writer`.
+
+    Raises:
+        StorageError: one does.
+    """
+    if lock.exists():
+        with only_writer(lock, what):
+            pass
+
+
+def _held(lock: Path, what: str) -> int:
+    """An open file on which this process has the lock, with a line in it that says who that is."""
+    while True:
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise StorageError(
+                f"{lock.parent}: cannot be written to ({error.strerror}); choose another folder"
+            ) from error
+        if not _lock(descriptor):
+            holder = os.read(descriptor, 200).decode(errors="replace").strip()
+            os.close(descriptor)
+            by = f" ({holder})" if holder else ""
+            raise StorageError(f"{what}: another process is writing there{by}; wait for it, or choose another folder")
+        if _is_at(lock, descriptor):
+            break
+        os.close(descriptor)  # whoever had it has removed the file since
+    with contextlib.suppress(OSError):  # a full disk keeps nobody from holding a lock
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+    return descriptor
+
+
+def _lock(descriptor: int) -> bool:
+    """Whether the lock is this process's now; also where the system has no locks."""
+    try:
+        import fcntl  # not on Windows
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _HELD:
+            return False
+        if error.errno not in _NO_LOCKS:
+            raise
+    return True
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
 def recover_all(folder: Path) -> None:
     """Bring back what killed writers left under temporary names in a folder, and remove the rest they left.
 
@@ -146,7 +241,7 @@ def _remove(path: Path) -> None:
 def cache_folder() -> Path:
     """Where what can be computed again is kept: `$SPEECHXFER_CACHE`, or `speechxfer` in the system's own place."""
     if chosen := os.environ.get("SPEECHXFER_CACHE"):
-        return Path(chosen)
+        return Path(os.path.expanduser(chosen))  # noqa: PTH111  # Path's own raises for an unknown user
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "speechxfer"
 
 

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,7 @@ def content(path: Path) -> str | None:
 #: A writer that is killed just before or after the nth call of something, with or without the exchange of names.
 WRITER = """
 import os, shutil, signal, sys
+from collections.abc import Iterator
 from pathlib import Path
 from speechxfer import storage
 from tests.test_storage import write_folder
@@ -191,3 +193,103 @@ def test_a_link_to_a_folder_is_replaced_and_what_it_names_is_kept(tmp_path: Path
     write_folder(tmp_path / "model", "new")
     assert (content(tmp_path / "model"), content(tmp_path / "elsewhere")) == ("new", "old")
     assert sorted(item.name for item in tmp_path.iterdir()) == ["elsewhere", "model"]
+
+
+HOLDING = """
+import sys, time
+from collections.abc import Iterator
+from pathlib import Path
+from speechxfer.storage import only_writer
+with only_writer(Path(sys.argv[1]), "the run"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the lock `tmp_path/made/run.lock`."""
+    command = [sys.executable, "-c", HOLDING, str(tmp_path / "made" / "run.lock")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_the_second_writer_is_refused_while_the_first_lives(holder: subprocess.Popen[str], tmp_path: Path) -> None:
+    lock = tmp_path / "made" / "run.lock"
+    with pytest.raises(StorageError, match=rf"the run: another process is writing there \(process {holder.pid} on "):
+        storage.check_writer(lock, "the run")
+    with pytest.raises(StorageError, match="wait for it"), storage.only_writer(lock, "the run"):
+        raise AssertionError
+    assert lock.exists()
+
+
+def test_a_lock_ends_with_its_process(holder: subprocess.Popen[str], tmp_path: Path) -> None:
+    lock = tmp_path / "made" / "run.lock"
+    holder.kill()
+    holder.wait()
+    assert lock.exists()
+    with storage.only_writer(lock, "the run"):
+        assert f"process {os.getpid()} on " in lock.read_text()
+    assert not lock.exists()
+    storage.check_writer(lock, "the run")
+
+
+def test_two_writers_in_one_process_exclude_each_other(tmp_path: Path) -> None:
+    lock = tmp_path / "run.lock"
+    with (
+        storage.only_writer(lock, "one"),
+        pytest.raises(StorageError, match="one: another process"),
+        storage.only_writer(lock, "one"),
+    ):
+        raise AssertionError
+
+
+def test_folders_made_for_a_lock_go_again_if_they_stay_empty(tmp_path: Path) -> None:
+    with storage.only_writer(tmp_path / "a" / "b" / "run.lock", "b"):
+        pass
+    assert not (tmp_path / "a").exists()
+    with storage.only_writer(tmp_path / "a" / "b" / "run.lock", "b"):
+        (tmp_path / "a" / "kept").touch()
+    assert [item.name for item in (tmp_path / "a").iterdir()] == ["kept"]
+
+
+def test_a_lock_that_was_removed_by_its_last_holder_is_taken_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between opening the file and locking it, whoever had the lock may remove the file and leave."""
+    lock, real, opened = tmp_path / "run.lock", storage._lock, []
+
+    def late(descriptor: int) -> bool:
+        if not opened:
+            lock.unlink()
+        opened.append(descriptor)
+        return real(descriptor)
+
+    monkeypatch.setattr(storage, "_lock", late)
+    with storage.only_writer(lock, "it"):
+        assert len(opened) == 2
+        assert lock.exists()
+
+
+def test_where_the_file_system_has_no_locks_nobody_is_kept_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusing(*_arguments: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refusing)
+    with storage.only_writer(tmp_path / "run.lock", "it"):
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="cannot be made"), storage.only_writer(tmp_path / "file" / "x" / "lock", "x"):  # fmt: skip  # noqa: E501
+        raise AssertionError
+
+
+def test_the_cache_may_be_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("SPEECHXFER_CACHE", "~/big/cache")
+    assert storage.cache_folder() == Path("/home/me/big/cache")

@@ -7,21 +7,28 @@ from pathlib import Path
 
 import click
 
+from speechxfer.cli.paths import PATH
+
 
 @click.command()
-@click.option("--cache-dir", type=click.Path(path_type=Path), help="As in finetune (default: $SPEECHXFER_CACHE, or ~/.cache/speechxfer).")  # fmt: skip  # noqa: E501
+@click.option("--cache-dir", type=PATH, help="As in finetune (default: $SPEECHXFER_CACHE, or ~/.cache/speechxfer).")  # fmt: skip  # noqa: E501
 @click.option("--clear", is_flag=True, help="Remove it all; runs compute again what they need.")
 def cache(cache_dir: Path | None, *, clear: bool) -> None:
     """Show the cache of hidden states on disk, a line for each model and cut, the largest first."""
-    from speechxfer.errors import StorageError
+    from speechxfer.errors import ConfigError, StorageError
     from speechxfer.storage import cache_folder
 
     folder = (cache_dir or cache_folder()) / "frozen"
-    sizes = {
-        prefix: sum(file.stat().st_size for file in prefix.rglob("*") if file.is_file())
-        for prefix in (folder.iterdir() if folder.is_dir() else ())
-        if prefix.is_dir()
-    }
+    if cache_dir is not None and not cache_dir.is_dir():
+        raise ConfigError(f"--cache-dir {cache_dir}: there is no such folder; wanted one that finetune was given")
+    try:
+        sizes = {
+            prefix: sum(file.stat().st_size for file in prefix.rglob("*") if file.is_file())
+            for prefix in (folder.iterdir() if folder.is_dir() else ())
+            if prefix.is_dir()
+        }
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot be read ({error.strerror})") from error
     for prefix, size in sorted(sizes.items(), key=lambda item: -item[1]):
         click.echo(f"{size / 2**20:10.1f} MB  {prefix}")
     click.echo(f"{sum(sizes.values()) / 2**20:10.1f} MB  in all")

@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from speechxfer.data.manifest import Manifest
+    from speechxfer.data.text import TextNormalizer
     from speechxfer.evaluation.hypotheses import Hypotheses
     from speechxfer.progress import Progress
 
@@ -51,7 +52,7 @@ def compare(
     _check((first, second), data)
     if warning := damage(data.texts, normalize):
         progress.say(warning)
-    sides = [_hypotheses(name, data, language, device, progress) for name in (first, second)]
+    sides = [_hypotheses(name, data, normalize, language, device, progress) for name in (first, second)]
     found = compare_systems(data, sides[0], sides[1], normalize)
     columns = ("A", "B", "reference", f"A: {first}", f"B: {second}")
     progress.table("utterances that made the difference", columns, found.rows(differing))
@@ -84,7 +85,9 @@ def _check(names: tuple[str, str], manifest: Manifest) -> None:
         manifest.check_files()
 
 
-def _hypotheses(name: str, manifest: Manifest, language: str | None, device: str, progress: Progress) -> Hypotheses:
+def _hypotheses(
+    name: str, manifest: Manifest, normalizer: TextNormalizer, language: str | None, device: str, progress: Progress
+) -> Hypotheses:
     if _is_file(name):
         from speechxfer.evaluation.hypotheses import read_hypotheses
 
@@ -94,4 +97,4 @@ def _hypotheses(name: str, manifest: Manifest, language: str | None, device: str
     from speechxfer.model import SpeechModel
 
     model = SpeechModel.load(name, device=device)
-    return hypothesize(model, name, manifest, language=language, progress=progress)
+    return hypothesize(model, name, manifest, normalizer, language=language, progress=progress)

@@ -8,9 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from speechxfer.cli.paths import PATH
 from speechxfer.cli.plan import AUTOMATIC, automatic
 from speechxfer.cli.plan_options import PLAN_SETTINGS, plan_layer, plan_options
-from speechxfer.config import TRACKERS, FinetuneConfig, build, merge, parse_assignment, read_toml
+from speechxfer.config import (
+    TRACKERS,
+    FinetuneConfig,
+    build,
+    checked,
+    merge,
+    moved,
+    parse_assignment,
+    parse_setting,
+    read_settings,
+)
+from speechxfer.errors import ConfigError
 
 if TYPE_CHECKING:
     from speechxfer.progress import Progress
@@ -33,7 +45,7 @@ _SETTINGS = {
 
 
 @click.command()
-@click.option("--config", "config_file", type=click.Path(path_type=Path), help="TOML file with settings, for instance a run's config.toml.")  # fmt: skip  # noqa: E501
+@click.option("--config", "config_file", type=PATH, help="TOML file with settings, for instance a run's config.toml.")  # fmt: skip  # noqa: E501
 @click.option("--model", help="Pre-trained model: a folder, an installed package, or a hub id.")
 @click.option("--train", help="Manifest to learn from (.jsonl, .csv, .tsv).")
 @click.option("--dev", help="Manifest that decides which epoch is best.")
@@ -81,26 +93,39 @@ def finetune(
     With --plan auto, what fits is found by measuring and by trials of five minutes in all (see speechxfer plan).
     """
     given = [
-        parse_assignment(f"{_SETTINGS[name]}={_toml(value)}")
+        checked(parse_assignment(f"{_SETTINGS[name]}={_toml(value)}"), f"--{name.replace('_', '-')}")
         for name, value in options.items()
         if value not in (None, ())
     ]
-    file = read_toml(config_file) if config_file else {}
-    chosen = plan_layer(None if plan == AUTOMATIC else plan)
-    if chosen:
-        file.pop("plan", None)
-    values = merge([file, chosen, *given, *map(parse_assignment, assignments)])
+    given += map(parse_setting, assignments)
+    file = read_settings(config_file) if config_file else {}
+    named = plan_layer(None if plan == AUTOMATIC else plan)
+    if (named or plan == AUTOMATIC) and (replaced := file.pop("plan", None)):
+        click.echo(f"--plan {plan}: replaces the table [plan] of {config_file} ({', '.join(replaced)})", err=True)
+    values = merge([file, named, *given])
     if plan == AUTOMATIC:
-        file.pop("plan", None)
-        values = merge([file, automatic(values, resume=resume), *given, *map(parse_assignment, assignments)])
-    # Absolute, so that the run's configuration can be replayed from any folder.
-    if isinstance(folder := values.get("training", {}).get("cache_dir"), str) and folder:
-        values["training"]["cache_dir"] = str(Path(folder).absolute())
-    splits = {name: values[name] for name in ("train", "dev", "test", "retain") if isinstance(values.get(name), str)}
-    values |= {name: str(Path(path).absolute()) for name, path in splits.items()}
-    if isinstance(replay := values.get("retention", {}).get("replay"), str):
-        values["retention"]["replay"] = str(Path(replay).absolute())
-    run(build(FinetuneConfig, values), resume=resume, overwrite=overwrite)
+        values = merge([file, automatic(values, resume=resume, overwrite=overwrite), *given])
+    config = build(FinetuneConfig, values)
+    if resume and config_file and not any("output" in layer for layer in given):
+        config = _where_it_lies(config, config_file.absolute())
+    run(config, resume=resume, overwrite=overwrite)
+
+
+def _where_it_lies(config: FinetuneConfig, file: Path) -> FinetuneConfig:
+    """A run that is resumed by its own settings goes on in the folder that they lie in, which may have been moved.
+
+    Raises:
+        ConfigError: there is a run where the settings say it is, too.
+    """
+    from speechxfer.training.run_folder import CONFIG_FILE, is_run
+
+    folder = file.parent
+    if file.name != CONFIG_FILE or not is_run(folder) or folder.resolve() == Path(config.output).resolve():
+        return config
+    if is_run(Path(config.output)):
+        raise ConfigError(f"{file}: names {config.output} as its run, but lies in {folder}, and there is a run in both; say which by --output")  # fmt: skip  # noqa: E501
+    click.echo(f"resuming the run in {folder}, which was in {config.output} when it began", err=True)
+    return moved(config, folder)
 
 
 def run(config: FinetuneConfig, *, resume: bool, overwrite: bool) -> Run:

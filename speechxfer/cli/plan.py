@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from speechxfer.config import FinetuneConfig, build, merge, parse_assignment, read_toml
+from speechxfer.cli.paths import PATH
+from speechxfer.config import (
+    FinetuneConfig,
+    build,
+    flat,
+    merge,
+    parse_setting,
+    read_config,
+    read_settings,
+    to_dict,
+)
 from speechxfer.errors import ConfigError
+from speechxfer.planner.untried import UNTRIED
+from speechxfer.storage import only_writer
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 #: Of `finetune --plan`: have a plan made first, and what may be spent on it.
 AUTOMATIC = "auto"
 _AUTOMATIC_S = 300.0
+#: Settings that are options of `plan`.
+_OWN_OPTIONS = ("model", "train", "dev", "head", "device", "output")
 
 
 @click.command()
@@ -31,7 +46,7 @@ _AUTOMATIC_S = 300.0
 @click.option("--strict", is_flag=True, default=None, help="Stop at an audio file that is a little shorter than it should be, rather than warn and use it.")  # fmt: skip  # noqa: E501
 @click.option("--device", help="auto, cpu, cuda or cuda:N.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting of the planned run.")
-@click.option("--output", default="plan.toml", show_default=True, type=click.Path(path_type=Path), help="TOML file for finetune --plan; a page, a picture and JSON beside it.")  # fmt: skip  # noqa: E501
+@click.option("--output", default="plan.toml", show_default=True, type=PATH, help="TOML file for finetune --plan; a page, a picture and JSON beside it.")  # fmt: skip  # noqa: E501
 def plan(
     models: tuple[str, ...], budget: str, presets: tuple[str, ...], vary: bool, assignments: tuple[str, ...],
     output: Path, language: str | None, epochs: int | None, **options: Any,
@@ -39,48 +54,77 @@ def plan(
     """Measure your data and models, try what is likely to do well, and write down which transfer fits."""
     if output.suffix != ".toml":
         raise ConfigError(f"--output {output}: the plan is TOML; wanted a name that ends in .toml")
+    budget_s = seconds(budget)
+    changes = merge(map(parse_setting, assignments))
+    _check_assignments(changes)
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    given |= {"model": models[0], "output": ""}
+    given |= {"model": models[0], "output": str(output.with_suffix(""))}
     given |= {"training": {"epochs": epochs}} if epochs is not None else {}
     given |= {"seq2seq": {"language": language}} if language else {}
-    config = build(FinetuneConfig, merge([given, *map(parse_assignment, assignments)]))
-    budget_s = seconds(budget)
+    config = build(FinetuneConfig, merge([given, changes]))
     planned(config, list(dict.fromkeys(models)), budget_s, output, presets=presets, vary=vary)
+
+
+def _check_assignments(changes: Mapping[str, Any]) -> None:
+    """Refuse what the planner decides by itself, and what has an option of its own; report what it does not look at.
+
+    Raises:
+        ConfigError: such a setting is among the changes.
+    """
+    for name, value in flat(dict(changes)).items():
+        if name.startswith("plan."):
+            raise ConfigError(f"--set {name}={value}: how the model is transferred is what the plan is to find; finetune with it, or try ways by --preset")  # fmt: skip  # noqa: E501
+        if name in _OWN_OPTIONS:
+            raise ConfigError(f"--set {name}={value}: give it as --{name}")
+        if name in UNTRIED:
+            click.echo(f"--set {name}={value}: has no effect on a plan; give it to finetune", err=True)
 
 
 def planned(
     config: FinetuneConfig, models: list[str], budget_s: float, output: Path,
     *, presets: tuple[str, ...] = (), vary: bool = True,
 ) -> None:  # fmt: skip
-    """Make a plan, show it, and write it down."""
-    # Only now torch: a wrong option is told at once.
-    from speechxfer.cli.terminal import TerminalProgress
-    from speechxfer.planner.page import COLUMNS, rows, write_plan
-    from speechxfer.planner.planner import make_plan
+    """Make a plan, show it, and write it down.
 
-    progress = TerminalProgress()
-    made = make_plan(config, models, budget_s, presets=presets or None, vary=vary, progress=progress)
-    progress.table("candidates, the best first", COLUMNS, rows(made))
-    written = write_plan(made, output)
+    Raises:
+        StorageError: another plan is being made there, or the folder cannot be written to.
+    """
+    if output.is_dir():
+        raise ConfigError(f"--output {output}: is a folder; wanted the name of a file")
+    with only_writer(output.with_name(f".{output.name}.lock"), str(output)):
+        # Only now torch: a wrong option is reported at once.
+        from speechxfer.cli.terminal import TerminalProgress
+        from speechxfer.planner.page import COLUMNS, rows, write_plan
+        from speechxfer.planner.planner import make_plan
+
+        progress = TerminalProgress()
+        made = make_plan(config, models, budget_s, presets=presets or None, vary=vary, progress=progress)
+        progress.table("candidates, the best first", COLUMNS, rows(made))
+        written = write_plan(made, output)
     untried = "" if made.last(made.choice) else " (expected to do best; there was no time to try it, a longer --budget may)"  # fmt: skip  # noqa: E501
     progress.say(f"chosen: {made.choice.title(several=made.several)}{untried}")
     progress.say(f"written: {', '.join(map(str, written))}")
 
 
-def automatic(values: dict[str, Any], *, resume: bool) -> dict[str, Any]:
+def automatic(values: dict[str, Any], *, resume: bool, overwrite: bool) -> dict[str, Any]:
     """The plan for a run that is about to begin, made beside its folder; one that is resumed keeps its own.
 
     Raises:
-        ConfigError: there is no plan to go on with, or several processes would make one each.
+        ConfigError: the run's folder is not free, or several processes would make a plan each.
     """
+    from speechxfer.training.run_folder import CONFIG_FILE, claim, is_run
+
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise ConfigError("--plan auto: several processes would plan at once; run speechxfer plan first, then --plan plan.toml")  # fmt: skip  # noqa: E501
     config = build(FinetuneConfig, {**values, "plan": {}})
     folder = Path(config.output)
     path = folder.with_name(f"{folder.name}-plan.toml")
+    if resume and is_run(folder):
+        return {"plan": to_dict(read_config(folder / CONFIG_FILE).plan)}
     if not (resume and path.is_file()):
+        claim(folder, config, resume=resume, overwrite=overwrite)
         planned(config, [config.model], _AUTOMATIC_S, path)
-    return read_toml(path)
+    return read_settings(path)
 
 
 def seconds(text: str) -> float:

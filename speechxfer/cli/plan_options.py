@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from speechxfer.config import read_toml
+from speechxfer.config import located, read_settings
 from speechxfer.errors import ConfigError
 from speechxfer.transfer.presets import PRESETS
 
@@ -59,7 +59,7 @@ def plan_layer(plan: str | None) -> Mapping[str, Any]:
         return {"plan": {"preset": plan}}
     if not plan.endswith(".toml"):
         raise ConfigError(f"--plan {plan!r}: wanted one of {', '.join(PRESETS)}, or a .toml file with a table [plan]")
-    values = read_toml(Path(plan))
+    values = read_settings(Path(located(plan)))
     if not isinstance(values.get("plan"), dict):
         raise ConfigError(f"{plan}: has no table [plan]")
     return values

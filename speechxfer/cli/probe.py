@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from speechxfer.cli.paths import PATH
+from speechxfer.errors import ConfigError
+from speechxfer.storage import only_writer, write_json
+
+if TYPE_CHECKING:
+    from speechxfer.planner.probe import Probe
+    from speechxfer.planner.similarity import Similarity
+    from speechxfer.progress import Progress
 
 
 @click.command()
 @click.option("--model", required=True, help="Pre-trained model: a folder, an installed package, or a hub id.")
-@click.option("--train", required=True, type=click.Path(path_type=Path), help="Manifest that the probes learn from.")
-@click.option("--dev", required=True, type=click.Path(path_type=Path), help="Manifest that they are measured on.")
+@click.option("--train", required=True, type=PATH, help="Manifest that the probes learn from.")
+@click.option("--dev", required=True, type=PATH, help="Manifest that they are measured on.")
 @click.option("--head", type=click.Choice(["ctc", "classification"]), default="ctc", show_default=True, help="Characters, or classes.")  # fmt: skip  # noqa: E501
 @click.option("--layers", metavar="N,N,…", help="Probe only these; N layers stand below the probe (default: all, from 0).")  # fmt: skip  # noqa: E501
-@click.option("--sample", type=click.FloatRange(min=1.0), default=600.0, show_default=True, metavar="SECONDS", help="Of the training audio; of dev half as much.")  # fmt: skip  # noqa: E501
-@click.option("--reference", type=click.Path(path_type=Path), help="Manifest of what the model was trained on, for a distance.")  # fmt: skip  # noqa: E501
+@click.option("--sample", type=float, default=600.0, show_default=True, metavar="SECONDS", help="Of the training audio; of dev half as much.")  # fmt: skip  # noqa: E501
+@click.option("--reference", type=PATH, help="Manifest of what the model was trained on, for a distance.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Stop at an audio file that is a little shorter than it should be, rather than warn and use it.")  # fmt: skip  # noqa: E501
 @click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")
-@click.option("--output", required=True, type=click.Path(path_type=Path), help="Folder for probe.json and probe.png.")
+@click.option("--output", required=True, type=PATH, help="Folder for probe.json and probe.png.")
 def probe(
     model: str, train: Path, dev: Path, head: str, layers: str | None, sample: float, reference: Path | None,
     strict: bool, device: str, output: Path,
 ) -> None:  # fmt: skip
     """Train the same light head on every layer of a frozen model: which layer tells your task best?"""
     cuts = _numbers(layers) if layers is not None else None
+    if not 1 <= sample < math.inf:
+        raise ConfigError(f"--sample is {sample:g}; wanted seconds, at least 1")
 
     from speechxfer.data.manifest import Manifest
     from speechxfer.encoders.checkpoints import find
@@ -34,34 +47,34 @@ def probe(
     if strict:
         manifests = {name: manifest.strictly() for name, manifest in manifests.items()}
         known = known and known.strictly()
+    for manifest in (*manifests.values(), *([known] if known else [])):
+        manifest.check_files()
+    with only_writer(output / "run.lock", str(output)):
+        # Only now torch: a wrong option is reported at once.
+        from speechxfer.cli.terminal import TerminalProgress
+        from speechxfer.planner.drawing import draw_probes
+        from speechxfer.planner.examination import examine
 
-    # Only now torch: a wrong option is told at once.
-    from speechxfer.cli.terminal import TerminalProgress
-    from speechxfer.planner.examination import examine
-    from speechxfer.storage import write_json
+        progress = TerminalProgress()
+        found, similar = examine(
+            checkpoint, manifests["train"], manifests["dev"], head=head, cuts=cuts, seconds=sample, reference=known,
+            device=device, progress=progress,
+        )  # fmt: skip
+        _show(model, found, similar, progress)
+        write_json(output / "probe.json", {**found.to_dict(), "similarity": similar.to_dict()})
+        draw_probes([found], output / "probe.png")
+    progress.say(f"written: {output / 'probe.json'}, {output / 'probe.png'}")
 
-    progress = TerminalProgress()
-    manifests = {name: manifest.with_durations(warn=progress.warn) for name, manifest in manifests.items()}
-    found, similar = examine(
-        checkpoint, manifests["train"], manifests["dev"], head=head, cuts=cuts, seconds=sample, reference=known,
-        device=device, progress=progress,
-    )  # fmt: skip
+
+def _show(model: str, found: Probe, similar: Similarity, progress: Progress) -> None:
     title = f"{model}: error of the same linear head on {found.dev_s:.0f} s of dev after {found.train_s:.0f} s of training audio"  # fmt: skip  # noqa: E501
     progress.table(title, ("part", "layers below", *found.rows[0].figures), found.table())
     best = f"best with {found.best.cut} of {found.depth} layers below, where {found.gain:.0%} of the spectrogram's error is spared"  # fmt: skip  # noqa: E501
     progress.say(best)
     progress.table(f"the domain is {similar.verdict}", ("measure", "value", "", "meaning"), similar.table())
-    write_json(output / "probe.json", {**found.to_dict(), "similarity": similar.to_dict()})
-
-    from speechxfer.planner.drawing import draw_probes
-
-    draw_probes([found], output / "probe.png")
-    progress.say(f"written: {output / 'probe.json'}, {output / 'probe.png'}")
 
 
 def _numbers(text: str) -> list[int]:
-    from speechxfer.errors import ConfigError
-
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:

@@ -6,18 +6,22 @@ from pathlib import Path
 
 import click
 
+from speechxfer.cli.moved import moved_options, places
+from speechxfer.cli.paths import PATH
+
 
 @click.command()
-@click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--model-card", is_flag=True, help="Write RUN/model/README.md anew too; what was added by hand is lost.")
-def report(folder: Path, model_card: bool) -> None:
-    """Write RUN/report.html anew and print where it is.
+@click.argument("folder", metavar="RUN", type=PATH)
+@click.option("--model-card", is_flag=True, help="Write RUN/model/README.md again too; what was added by hand is lost.")
+@moved_options
+def report(folder: Path, model_card: bool, **moved: Path | None) -> None:
+    """Write RUN/report.html again and print where it is.
 
     RUN is a folder that `speechxfer finetune` wrote. The page is one file with everything in it: figures, curves, the
     worst utterances with their sound, and how to reproduce the run.
     """
     from speechxfer.report import write_model_card, write_report
 
-    click.echo(write_report(folder))
+    click.echo(write_report(folder, places(moved)))
     if model_card:
-        click.echo(write_model_card(folder))
+        click.echo(write_model_card(folder, places(moved)))

@@ -230,11 +230,18 @@ class Manifest(Sequence[Utterance]):
 
 
 def data_digest(manifests: Iterable[Manifest]) -> str:
-    """A name for what stands in manifests: the same lines in the same order."""
+    """A name for what stands in manifests: the same lines in the same order, wherever the corpus is.
+
+    Of absolute paths it counts what is below the folder that they have in common.
+    """
     digest = hashlib.blake2b(digest_size=8)
     for manifest in manifests:
+        absolute = {path for one in manifest if (path := PurePath(one.audio)).is_absolute()}
+        shared = os.path.commonpath([path.parent for path in absolute]) if absolute else ""
         for utterance in manifest:
-            line = (utterance.audio, utterance.start, utterance.duration, utterance.text, utterance.label)
+            path = PurePath(utterance.audio)
+            audio = str(path.relative_to(shared)) if path in absolute else utterance.audio
+            line = (audio, utterance.start, utterance.duration, utterance.text, utterance.label)
             chosen = (utterance.audio_stream, utterance.audio_channel)
             digest.update(repr(line if chosen == (None, None) else line + chosen).encode())
     return digest.hexdigest()

@@ -71,9 +71,10 @@ class Freezable(nn.Module):
 
     def train(self, mode: bool = True) -> Self:
         """As everywhere, but frozen parts stay in eval mode."""
-        super().train(mode)
+        super().train(mode and self not in self._frozen)
         for module in self._frozen:
-            module.eval()
+            if module is not self:  # a head of one part is that part itself
+                module.eval()
         return self
 
 

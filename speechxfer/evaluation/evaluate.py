@@ -10,6 +10,7 @@ from speechxfer.data.loading import durations_s, read, texts
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Hypothesis, Prediction
+from speechxfer.errors import DataError
 from speechxfer.evaluation.hypotheses import Hypotheses
 from speechxfer.evaluation.metrics import damage
 from speechxfer.evaluation.results import Evaluation, compare
@@ -35,10 +36,12 @@ def evaluate(
         normalizer: how texts are written before they are compared; without one, as `basic` does.
 
     Raises:
-        DataError: an utterance without text or label, a label the model does not know, or unreadable audio.
+        DataError: an utterance without text or label, a label the model does not know, no word in any text, or
+            unreadable audio.
     """
-    _check_references(model, manifest)
     normalizer = normalizer or TextNormalizer()
+    check_measurable(model, manifest, normalizer)
+    model.head.check_language(language)
     if progress and model.head.task == "transcription" and (warning := damage(manifest.texts, normalizer)):
         progress.say(warning)
     predictions = predict_all(model, manifest, language=language, progress=progress)
@@ -46,14 +49,15 @@ def evaluate(
 
 
 def hypothesize(
-    model: SpeechModel, name: str, manifest: Manifest, *, language: str | None = None, progress: Progress | None = None
-) -> Hypotheses:
+    model: SpeechModel, name: str, manifest: Manifest, normalizer: TextNormalizer | None = None, *,
+    language: str | None = None, progress: Progress | None = None,
+) -> Hypotheses:  # fmt: skip
     """What a model writes for a manifest, or the classes it names, to be compared with another's.
 
     Raises:
-        DataError: as `evaluate`.
+        DataError: as `evaluate`; without a normalizer, texts may be without words.
     """
-    _check_references(model, manifest)
+    check_measurable(model, manifest, normalizer)
     predictions = predict_all(model, manifest, language=language, progress=progress)
     texts = tuple(item.text if isinstance(item, Hypothesis) else item.label for item in predictions)
     return Hypotheses(name, model.head.task, texts)
@@ -86,9 +90,32 @@ def predict_all(
     return [found[index] for index in range(len(manifest))]
 
 
-def _check_references(model: SpeechModel, manifest: Manifest) -> None:
-    """Raise DataError for an utterance without text or label, before the work."""
+def check_measurable(model: SpeechModel, manifest: Manifest, normalizer: TextNormalizer | None = None) -> None:
+    """Look before the work whether predictions can be compared with a manifest.
+
+    Args:
+        normalizer: applied before errors are counted; without one, texts may be without words.
+
+    Raises:
+        DataError: an utterance without text or label, a label the model does not know, or no word in any text.
+    """
     if isinstance(model.head, ClassificationHead):
         model.head.labels.check(manifest)
-    else:
+        return
+    if normalizer is None:
         texts(manifest)
+    else:
+        check_words(manifest, normalizer)
+
+
+def check_words(manifest: Manifest, normalizer: TextNormalizer) -> None:
+    """Look whether an error rate can be measured on a manifest.
+
+    Raises:
+        DataError: an utterance without text, or no word in any text.
+    """
+    if not any(map(normalizer, texts(manifest))):
+        raise DataError(
+            f"{manifest.path}: none of its {len(manifest)} texts holds a word after normalizer {normalizer}, so no "
+            f"error rate can be measured on it; the first is {manifest[0].origin}: {manifest[0].text!r:.80}"
+        )

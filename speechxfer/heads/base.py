@@ -46,8 +46,15 @@ class Head(Freezable, ABC):
         """The label sequence of an utterance."""
 
     def num_labels(self, targets: Sequence[int]) -> int:
-        """How many of an utterance's labels are learned; what losses are divided by."""
-        return len(targets)
+        """How many of an utterance's labels are learned; what losses are divided by.
+
+        At least one: that an utterance has no label is to be learned as well.
+        """
+        return max(len(targets), 1)
+
+    def learnable(self, targets: Sequence[int], num_frames: int) -> bool:
+        """Whether so many hidden states can have this label sequence; where not, the utterance teaches nothing."""
+        return True
 
     @abstractmethod
     def loss(self, hidden_states: Tensor, num_frames: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
@@ -65,6 +72,14 @@ class Head(Freezable, ABC):
 
         Raises:
             ConfigError: a language was named that the head does not know.
+        """
+
+    @abstractmethod
+    def check_language(self, language: str | None) -> None:
+        """Look whether `decode` takes a language; None is always fine.
+
+        Raises:
+            ConfigError: it does not.
         """
 
     def layer_groups(self) -> list[LayerGroup]:

@@ -122,11 +122,15 @@ class ClassificationHead(Head):
 
     def decode(self, hidden_states: Tensor, num_frames: Tensor, *, language: str | None = None) -> list[Classification]:
         """How likely each class is."""
-        if language is not None:
-            raise ConfigError(f"language {language!r}: a model that tells classes apart needs none; leave it out")
+        self.check_language(language)
         logits, several = self(hidden_states, num_frames), self.labels.multi_label
         probabilities = logits.sigmoid() if several else logits.softmax(dim=-1)
         return [Classification(self.labels.names, tuple(row), multi_label=several) for row in probabilities.tolist()]
+
+    def check_language(self, language: str | None) -> None:
+        """None is the only choice."""
+        if language is not None:
+            raise ConfigError(f"language {language!r}: a model that tells classes apart needs none; leave it out")
 
     def interchange(self) -> Interchange | None:
         """`projector` and `classifier`; None for poolings that `transformers` does not have."""

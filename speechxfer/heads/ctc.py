@@ -45,9 +45,9 @@ class CTCHead(Head):
         """Numbers of the normalised transcript's characters; unknown ones are left out."""
         return self.vocabulary.encode(self.normalizer(utterance.text or ""))
 
-    def frames_needed(self, targets: Sequence[int]) -> int:
-        """The least number of frames that can spell the targets."""
-        return frames_needed(targets)
+    def learnable(self, targets: Sequence[int], num_frames: int) -> bool:
+        """Whether there are enough frames to spell the targets."""
+        return num_frames >= max(frames_needed(targets), 1)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         """[batch, frames, width] -> log-probabilities [batch, frames, symbols + 1], always in float32."""
@@ -74,11 +74,15 @@ class CTCHead(Head):
 
     def decode(self, hidden_states: Tensor, num_frames: Tensor, *, language: str | None = None) -> list[Hypothesis]:
         """Greedy: the most likely symbol of every frame."""
-        if language is not None:
-            raise ConfigError(f"language {language!r}: a CTC model writes the one it was trained on; leave it out")
+        self.check_language(language)
         best, path = self(hidden_states).max(dim=-1)
         rows = zip(path.tolist(), best.tolist(), num_frames.tolist(), strict=True)
         return [self._read(row[:length], scores[:length]) for row, scores, length in rows]
+
+    def check_language(self, language: str | None) -> None:
+        """None is the only choice."""
+        if language is not None:
+            raise ConfigError(f"language {language!r}: a CTC model writes the one it was trained on; leave it out")
 
     def _read(self, path: list[int], log_probabilities: list[float]) -> Hypothesis:
         symbols = collapse(path, log_probabilities, CTCVocabulary.BLANK)

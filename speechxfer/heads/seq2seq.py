@@ -119,6 +119,10 @@ class WhisperSeq2SeqHead(Head):
         """Tokens that are learned."""
         return sum(token >= 0 for token in targets)
 
+    def learnable(self, targets: Sequence[int], num_frames: int) -> bool:
+        """Whether the decoder has a position for each token."""
+        return len(targets) <= self.max_positions
+
     def loss(self, hidden_states: Tensor, num_frames: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
         """Summed cross-entropy of the tokens that are learned, each after those before it."""
         device = hidden_states.device
@@ -264,6 +268,10 @@ class WhisperSeq2SeqHead(Head):
         return _Scorer(self, hidden_states, mask, sorted(unwanted), sorted(unwanted | first))
 
     # Prompts
+
+    def check_language(self, language: str | None) -> None:
+        """Look whether the model knows a language."""
+        self.tokens.language(language)
 
     def _prompts(self, hidden_states: Tensor, mask: Tensor | None, language: str | None) -> Tensor:
         """The prompt of each row [batch, count], its language the one asked for or the most likely one."""

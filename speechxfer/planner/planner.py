@@ -10,11 +10,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from speechxfer.config import FinetuneConfig, to_dict
+from speechxfer.config import FinetuneConfig, PlanConfig, flat, merge, nested, to_dict
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.encoders.checkpoints import find
-from speechxfer.errors import ConfigError
+from speechxfer.errors import ConfigError, TrainingError
+from speechxfer.model import choose_device
 from speechxfer.planner.candidates import Candidate, candidates
 from speechxfer.planner.cases import Amount, Case, case_of, expected
 from speechxfer.planner.examination import examine
@@ -22,7 +23,9 @@ from speechxfer.planner.halving import Outcome, affordable, ranked, successive_h
 from speechxfer.planner.probe import Probe
 from speechxfer.planner.similarity import Similarity
 from speechxfer.planner.trial import Bench, Cost
+from speechxfer.planner.untried import PLACES, UNTRIED
 from speechxfer.progress import Progress
+from speechxfer.training.usable import readable
 from speechxfer.transfer.presets import PRESETS
 
 #: Seconds of training audio that probes learn from: a share of the budget in seconds, and no more.
@@ -62,10 +65,17 @@ class Plan:
         return len(self.probes) > 1
 
     def settings(self) -> dict[str, Any]:
-        """What `finetune` reads: the model, the head, the plan and the epochs."""
+        """What `finetune` reads: the model, the head, the plan, the epochs, and what else the trials were given."""
         values = to_dict(replace(self.base, model=self.choice.model, plan=self.choice.plan))
         plan = {name: value for name, value in values["plan"].items() if value not in ("", False)}
-        return {"model": values["model"], "head": values["head"], "plan": plan, "training": {"epochs": self.base.training.epochs}}  # fmt: skip  # noqa: E501
+        chosen = {"model": values["model"], "head": values["head"], "plan": plan, "training": {"epochs": self.base.training.epochs}}  # fmt: skip  # noqa: E501
+        usual = flat(to_dict(FinetuneConfig(self.base.model, self.base.train, self.base.dev, self.base.output)))
+        given = {
+            name: value
+            for name, value in flat(to_dict(replace(self.base, plan=PlanConfig()))).items()
+            if value != usual.get(name) and name not in (*PLACES, *UNTRIED)
+        }
+        return merge([chosen, nested(given)])
 
     def last(self, candidate: Candidate) -> Outcome | None:
         """A candidate's longest trial."""
@@ -152,22 +162,26 @@ def make_plan(
     """
     started, progress = time.monotonic(), progress or Progress()
     for name in models:
-        find(name)  # a misspelt one is told before the work
+        find(name)
     if unknown := [name for name in presets or () if name not in PRESETS]:
         raise ConfigError(f"preset {unknown[0]!r} is not known; wanted one of {', '.join(PRESETS)}")
-    train, dev = (_opened(path, progress, strict=base.strict) for path in (base.train, base.dev))
-    amount = Amount.of(train, classes=base.head == "classification")
-    progress.say(f"data: {amount}")
-    probed_s = min(max(budget_s * _PROBED_SHARE / len(models), _LEAST_PROBED_S), _MOST_PROBED_S)
-    met = {name: _met(name, base, train, dev, probed_s, progress) for name in models}
-    probes, similarities = {name: one[0] for name, one in met.items()}, {name: one[1] for name, one in met.items()}
-    # What one model knows is near, whatever the others know.
-    case = case_of(amount, near=any(one.near for one in similarities.values()))
-    progress.say(f"case {case.number}, {case.name}: {case.advice}")
-    wanted = [preset for preset in expected(case) if presets is None or preset in presets]
-    names, likeliest = candidates(models, wanted, probes, base.head, vary=vary), wanted[0]
+    choose_device(base.device)
+    train = readable(_opened(base.train, strict=base.strict), progress)
+    dev = _opened(base.dev, strict=base.strict).with_durations(warn=progress.warn)
     with TemporaryDirectory(prefix="speechxfer-plan-") as folder:
         bench = Bench(base, train, dev, Path(folder))
+        # What no candidate could do is reported before the work.
+        parts = {name: bench.check(replace(base, model=name, plan=PlanConfig()), progress) for name in models}
+        amount = Amount.of(train, classes=base.head == "classification")
+        progress.say(f"data: {amount}")
+        probed_s = min(max(budget_s * _PROBED_SHARE / len(models), _LEAST_PROBED_S), _MOST_PROBED_S)
+        met = {name: _met(name, base, part, dev, probed_s, progress) for name, part in parts.items()}
+        probes, similarities = {name: one[0] for name, one in met.items()}, {name: one[1] for name, one in met.items()}
+        # What one model knows is near, whatever the others know.
+        case = case_of(amount, near=any(one.near for one in similarities.values()))
+        progress.say(f"case {case.number}, {case.name}: {case.advice}")
+        wanted = [preset for preset in expected(case) if presets is None or preset in presets]
+        names, likeliest = candidates(models, wanted, probes, base.head, vary=vary), wanted[0]
         trials = _Trials(base, bench, likeliest, budget_s, started, progress)
         rounds = trials.hold(trials.priced(names))
     choice = chosen(rounds, likeliest, base.training.epochs)
@@ -190,10 +204,10 @@ def _met(
     return found
 
 
-def _opened(path: str, progress: Progress, *, strict: bool) -> Manifest:
+def _opened(path: str, *, strict: bool) -> Manifest:
     manifest = Manifest.read(path)
     manifest.check_files()
-    return (manifest.strictly() if strict else manifest).with_durations(warn=progress.warn)
+    return manifest.strictly() if strict else manifest
 
 
 class _Trials:
@@ -277,4 +291,6 @@ class _Trials:
         )  # fmt: skip
         if not rounds:
             raise self._too_short()
+        if all(math.isinf(outcome.error) for held in rounds for outcome in held.values()):
+            raise TrainingError("no candidate learned anything in its trials, so none can be chosen; finetune with one of them says more")  # fmt: skip  # noqa: E501
         return rounds

@@ -22,10 +22,12 @@ from speechxfer.data.text import CTCVocabulary, TextNormalizer
 from speechxfer.decoding.hypothesis import Classification, Prediction
 from speechxfer.encoders.base import Encoder
 from speechxfer.errors import DataError
+from speechxfer.evaluation.evaluate import check_words
 from speechxfer.evaluation.results import Scores, score
 from speechxfer.heads.ctc import CTCHead
 from speechxfer.planner.states import CutStates, check_cuts, every_cut, sample
 from speechxfer.progress import Progress
+from speechxfer.training.usable import readable
 
 #: Of the linear layer from frames to characters: the same for every layer that is probed.
 _EPOCHS, _LEAST_STEPS, _BATCH, _RATE = 15, 100, 16, 1e-2
@@ -119,8 +121,12 @@ def probe(
     """
     progress, normalizer = progress or Progress(), normalizer or TextNormalizer()
     chosen = check_cuts(encoder, cuts)
+    train = readable(train, progress)
     labels = _labels(train, dev, multi_label=multi_label) if head == "classification" else None
-    parts = [_enough(train, seconds), _enough(dev, seconds / 2)]
+    parts = [readable(_enough(train, seconds), progress, decoded=True), _enough(dev, seconds / 2)]
+    if labels is None:
+        for part in parts:
+            check_words(part, normalizer)
     known, new = (every_cut(encoder, part, chosen, progress) for part in parts)
     rows = []
     with progress.task("probes", len(known)) as advance:
@@ -178,17 +184,20 @@ def tell_texts(
     """What one linear layer from frames to characters, trained by CTC, writes for dev.
 
     Raises:
-        DataError: an utterance has no text.
+        DataError: an utterance has no text, or none has enough frames for its own.
     """
     vocabulary = CTCVocabulary.from_texts(map(normalizer, texts(train)))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         head = CTCHead(states.train[0].shape[1], frame_rate, vocabulary, normalizer)
         targets = [head.targets(utterance) for utterance in train]
+        usable = [row for row, one in enumerate(states.train) if head.learnable(targets[row], len(one))]
+        if not usable:
+            raise DataError(f"{train.path}: none of the {len(train)} utterances of the sample has enough frames for its text, so nothing would be learned")  # fmt: skip  # noqa: E501
         optimizer = torch.optim.Adam(head.parameters(), lr=_RATE)
-        steps = max(_EPOCHS * math.ceil(len(train) / _BATCH), _LEAST_STEPS)
+        steps = max(_EPOCHS * math.ceil(len(usable) / _BATCH), _LEAST_STEPS)
         for step in range(steps):
-            rows = torch.randint(len(train), (_BATCH,)).tolist()
+            rows = [usable[number] for number in torch.randint(len(usable), (_BATCH,)).tolist()]
             loss = head.loss(*_padded([states.train[row] for row in rows]), [targets[row] for row in rows])
             optimizer.zero_grad()
             torch.autograd.backward(loss / max(1, sum(len(targets[row]) for row in rows)))

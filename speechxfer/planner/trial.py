@@ -17,13 +17,14 @@ from speechxfer.data import batching
 from speechxfer.data.manifest import Manifest, data_digest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.encoders.checkpoints import find
-from speechxfer.errors import TrainingError
+from speechxfer.errors import DataError, TrainingError
 from speechxfer.model import SpeechModel, choose_device, choose_precision
 from speechxfer.planner.halving import Outcome
 from speechxfer.progress import Progress
 from speechxfer.training import curves
+from speechxfer.training.batch_budget import Budget
 from speechxfer.training.distributed import World
-from speechxfer.training.feeding import Batch, Examples, load, moved
+from speechxfer.training.feeding import Batch, Examples, Feeder
 from speechxfer.training.fit import Task, fit
 from speechxfer.training.inputs import Copies, Inputs, LiveInputs
 from speechxfer.training.optimizer import adamw
@@ -81,6 +82,19 @@ class Bench:
         self._base = replace(base, training=training, retain=None, compare_scratch=False)
         self._device = choose_device(base.device)
 
+    def check(self, config: FinetuneConfig, progress: Progress) -> Manifest:
+        """Look for what would fail in every run with these settings; what of the training data can be learned from.
+
+        Raises:
+            CheckpointError: the model cannot be read.
+            ConfigError: settings that do not fit it.
+            DataError: texts, labels or audio that cannot be used.
+        """
+        start = starting_point(config, find(config.model), self.train, progress)
+        splits = {"train": start.train, "dev": self.dev}
+        check(start.model, splits, _scored(config), ignore_unknown=config.text.ignore_unknown, progress=progress)
+        return start.train
+
     def cost(self, config: FinetuneConfig) -> Cost:
         """Time a few steps of a run with these settings, and count what the heaviest keeps.
 
@@ -91,25 +105,25 @@ class Bench:
         """
         started = time.monotonic()
         start = self._start(config)
-        splits = {"train": self.train, "dev": self.dev}
-        check(start.model, splits, ignore_unknown=config.text.ignore_unknown, progress=Progress())
         opening_s = time.monotonic() - started
         model, plan, training = start.model, start.plan, config.training
-        copies = Copies(self.train, model.encoder, 0, training.seed)
-        examples = _examples(model, LiveInputs(model.encoder, plan.seam, copies, config.augment), self.train)
+        copies = Copies(start.train, model.encoder, 0, training.seed)
+        examples = _examples(model, LiveInputs(model.encoder, plan.seam, copies, config.augment), start.train)
         lengths = list(map(copies.duration_s, copies.keys))
         steps = batching.steps(lengths, training.batch_s, seed=training.seed, epoch=0)
         width = model.encoder.width_at(examples.inputs.cut)
-        maskable = model.encoder.maskable_width(examples.inputs.cut)
-
-        def batch(step: list[int]) -> Batch:
-            return moved(load(examples, step, 0, maskable, config.augment, training.seed), self._device)
-
+        feeder = Feeder(
+            examples, model, training, config.augment,
+            budget=Budget(self._device), world=World(),
+        )  # fmt: skip
         optimizer = adamw(plan.parameter_groups(model, training.weight_decay))
         heaviest = max(steps, key=lambda step: sum(batching.cost_s(lengths[index]) for index in step))
-        kept = _kept_bytes(model, lambda: self._step(examples, batch(heaviest), model, optimizer))
         chosen = steps[:: math.ceil(len(steps) / _TIMED)]
-        timings = [self._step(examples, batch(step), model, optimizer) for step in chosen]
+        first, *batches = (feeder.batch(step, 0) for step in [heaviest, *chosen])
+        kept = _kept_bytes(model, lambda: self._step(examples, first, model, optimizer)) if first else 0
+        timings = [self._step(examples, batch, model, optimizer) for batch in batches if batch]
+        if not timings:
+            raise DataError(f"{self.train.path}: its utterances cannot be read, so no candidate can be timed; `speechxfer check` says more")  # fmt: skip  # noqa: E501
         share = sum(lengths[index] for step in chosen for index in step) / sum(lengths)
         below_s, above_s = (sum(part) / share for part in zip(*timings, strict=True))
         with_dev = 1.0 + self.dev.with_durations().duration_s / sum(lengths) * _DEV_SHARE
@@ -141,7 +155,7 @@ class Bench:
             except TrainingError:
                 return Outcome(epochs, math.inf, math.inf, time.monotonic() - started)
             figures = curves.read(Path(folder))[-1]
-        return Outcome(epochs, _error(figures), figures["dev_loss"], time.monotonic() - started)
+        return Outcome(epochs, _error(figures), figures.get("dev_loss", math.inf), time.monotonic() - started)
 
     def _start(self, config: FinetuneConfig) -> StartingPoint:
         start = starting_point(config, find(config.model), self.train, Progress())
@@ -150,16 +164,17 @@ class Bench:
         return start
 
     def _task(self, config: FinetuneConfig, start: StartingPoint, preparation: Preparation, folder: Path) -> Task:
-        splits = (("train", self.train, config.augment), ("dev", self.dev, None))
+        splits = (("train", start.train, config.augment), ("dev", self.dev, None))
         train, dev = (
             _examples(
                 start.model, preparation.inputs(manifest, start.plan.lowest_seam, name, augment=augment), manifest
             )
             for name, manifest, augment in splits
         )
-        normalizer = TextNormalizer(config.text.scoring_normalizer)
-        digest = data_digest([self.train, self.dev])
-        return Task(start.model, start.plan, train, dev, config.training, config.augment, normalizer, folder, digest)
+        digest = data_digest([start.train, self.dev])
+        return Task(
+            start.model, start.plan, train, dev, config.training, config.augment, _scored(config), folder, digest
+        )
 
     def _step(
         self, examples: Examples, batch: Batch, model: SpeechModel, optimizer: torch.optim.Optimizer
@@ -175,8 +190,7 @@ class Bench:
             states = batch.mask(states) if batch.mask is not None else states
             states = encoder.run(states, frames, examples.inputs.cut, encoder.depth)
             loss = model.head.loss(states, encoder.output_frames(frames), batch.targets)
-        labels = sum(map(model.head.num_labels, batch.targets))
-        torch.autograd.backward(loss / max(labels, 1))
+        torch.autograd.backward(loss / max(batch.num_labels(model), 1))
         nn.utils.clip_grad_norm_([one for one in model.parameters() if one.grad is not None], 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -186,6 +200,11 @@ class Bench:
         if self._device.type == "cuda":
             torch.cuda.synchronize()
         return time.monotonic()
+
+
+def _scored(config: FinetuneConfig) -> TextNormalizer:
+    """How texts are written before errors are counted."""
+    return TextNormalizer(config.text.scoring_normalizer)
 
 
 def _examples(model: SpeechModel, inputs: Inputs, manifest: Manifest) -> Examples:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,17 +24,21 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _LANGUAGE = ("language", "locale", "lang")
 
 
-def write_model_card(folder: Path) -> Path:
+def write_model_card(folder: Path, places: Mapping[str, Any] | None = None) -> Path:
     """Write `model/README.md` of a run; what stood there is replaced.
 
     Its front matter is what the hub lists and searches; no path, file name or transcript goes into it or the text.
+
+    Args:
+        folder: of the run.
+        places: where its manifests are now, by setting, if they have been moved.
 
     Raises:
         ConfigError: the folder is no run's, or has no model yet.
         DataError: a file of the run is damaged.
         StorageError: the card cannot be written.
     """
-    run = read_run(folder)
+    run = read_run(folder, places)
     if not (folder / "model").is_dir():
         raise ConfigError(f"{folder}: has no model yet; the first one is written after an epoch")
     path = folder / "model" / "README.md"
@@ -185,7 +189,8 @@ def _base(run: FinishedRun) -> str:
     if (run.folder / "model" / MODEL_FILE).is_file():
         described = read_json(run.folder / "model" / MODEL_FILE)
     source = str(described.get("source") or run.config.model)
-    return Path(source).absolute().name if Path(source).is_dir() else source
+    is_folder = Path(source).is_absolute() or Path(source).is_dir()
+    return Path(source).absolute().name if is_folder else source
 
 
 def _language(run: FinishedRun) -> str | None:

@@ -20,18 +20,22 @@ from speechxfer.storage import write_text
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; media-src data:; base-uri 'none'; form-action 'none'"
 
 
-def write_report(folder: Path) -> Path:
+def write_report(folder: Path, places: Mapping[str, Any] | None = None) -> Path:
     """Write `report.html` into a run's folder, from what stands there and in the manifests that the run names.
 
     It holds everything it shows, the sound of the worst utterances among it, so it can be sent around as one file
     and says as much of the data as that implies. What is missing is left out and told at the end.
+
+    Args:
+        folder: of the run.
+        places: where its manifests are now, by setting, if they have been moved.
 
     Raises:
         ConfigError: the folder is no run's.
         DataError: a file of the run is damaged.
         StorageError: the page cannot be written.
     """
-    run = read_run(folder)
+    run = read_run(folder, places)
     path = folder / "report.html"
     write_text(path, f"<!DOCTYPE html>\n{_page(run)}\n")
     return path

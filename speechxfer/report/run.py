@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from speechxfer.config import FinetuneConfig, build, read_toml
+from speechxfer.config import FinetuneConfig, build, merge, moved, read_config, to_dict
 from speechxfer.data.labels import named
 from speechxfer.data.manifest import Manifest, Utterance, data_digest
 from speechxfer.data.text import TextNormalizer
@@ -78,14 +78,18 @@ class FinishedRun:
         return Result(utterance, *texts, item["errors"], place, pair)
 
 
-def read_run(folder: Path) -> FinishedRun:
+def read_run(folder: Path, places: Mapping[str, Any] | None = None) -> FinishedRun:
     """Read what is there.
+
+    Args:
+        folder: of the run.
+        places: where its manifests are now, by setting, if they have been moved.
 
     Raises:
         ConfigError: the folder is no run's.
         DataError: a file of the run is damaged.
     """
-    config = build(FinetuneConfig, read_toml(_config_of(folder)))
+    config = build(FinetuneConfig, merge([to_dict(moved(read_config(_config_of(folder)), folder)), places or {}]))
     metrics = _read(folder / "metrics.json", {})
     notes: list[str] = []
     manifests = _manifests(config, notes)
@@ -159,7 +163,9 @@ def _manifests(config: FinetuneConfig, notes: list[str]) -> dict[str, Manifest]:
         try:
             found[name] = Manifest.read(path)
         except (DataError, ConfigError) as error:
-            notes.append(f"The {name} manifest cannot be read any more: {error}.")
+            notes.append(
+                f"The {name} manifest cannot be read any more: {error}. If it was moved, report it with --{name}."
+            )
     return found
 
 

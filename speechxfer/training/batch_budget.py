@@ -123,16 +123,6 @@ class Budget:
         self.seconds = found.seconds
         return found.fits
 
-    def set_aside(self, lengths_s: Sequence[float]) -> list[int]:
-        """Put aside what exceeds a budget the user asked for, and say which these are."""
-        found = [
-            index
-            for index, length in enumerate(lengths_s)
-            if self._wanted_s and cost_s(length) > self._wanted_s and index not in self.aside
-        ]
-        self.aside |= set(found)
-        return found
-
     def cut(self, indices: Sequence[int], lengths_s: Lengths) -> list[list[int]]:
         """Utterances in batches that fit."""
         kept = [index for index in indices if index not in self.aside]

@@ -33,12 +33,22 @@ def untouched(
         DataError: unreadable audio, or an utterance without text or label.
         StorageError: it could not be kept.
     """
-    known = json.loads(path.read_text()) if path.is_file() else {}
-    if source.head.task == "transcription" and known.get("data") == data_digest([manifest]):
-        return compare(manifest, [Hypothesis(text) for text in known["hypotheses"]], normalizer)
+    known = _kept(path, manifest) if source.head.task == "transcription" else None
+    if known is not None:
+        return compare(manifest, [Hypothesis(text) for text in known], normalizer)
     evaluation = compare(manifest, predict_all(source, manifest, language=language, progress=progress), normalizer)
     keep(path, manifest, evaluation)
     return evaluation
+
+
+def _kept(path: Path, manifest: Manifest) -> list[str] | None:
+    """What was said of each utterance of the manifest; None where that is not known, or the file is damaged."""
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+        said: list[str] = known["hypotheses"]
+        return said if known["data"] == data_digest([manifest]) and len(said) == len(manifest) else None
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
 
 
 def keep(path: Path, manifest: Manifest, evaluation: Evaluation) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from speechxfer.errors import CheckpointError
 from speechxfer.storage import write_text
 from speechxfer.training.checkpoint import Position
 from speechxfer.training.measuring import Measured
@@ -67,9 +68,17 @@ def record(folder: Path, epoch: int, line: Mapping[str, Any]) -> None:
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
-    """The lines of `metrics.jsonl`, none where there is no such file."""
+    """The lines of `metrics.jsonl`, none where there is no such file.
+
+    Raises:
+        CheckpointError: one is damaged.
+    """
     path = folder / FILE
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    try:
+        return [json.loads(line) for line in lines]
+    except ValueError as error:
+        raise CheckpointError(f"{path}: is damaged ({error}); remove it to go on without what it says of past epochs") from error  # fmt: skip  # noqa: E501
 
 
 def tagged(line: Mapping[str, Any]) -> dict[str, float]:

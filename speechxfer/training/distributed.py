@@ -65,25 +65,29 @@ class World:
         """Whether this process writes the run's files and speaks."""
         return self.rank == 0
 
-    def sum_gradients(self, parameters: Iterable[nn.Parameter], loss: Tensor) -> Tensor:
-        """Add up the gradients and the loss (a scalar) of all processes, in one message; returns the loss.
+    def sum_gradients(self, parameters: Iterable[nn.Parameter], figures: Tensor) -> Tensor:
+        """Add up the gradients and the figures of a step of all processes, in one message; returns the figures.
 
         A parameter that met no utterance in this process counts as zero.
+
+        Args:
+            parameters: the same in all processes.
+            figures: the loss, and whatever else is summed; of any shape.
         """
         if self.size == 1:
-            return loss
+            return figures
         parameters = list(parameters)
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        flat = torch.cat([*(gradient.reshape(-1) for gradient in gradients), loss.detach().reshape(1).float()])
+        flat = torch.cat([*(gradient.reshape(-1) for gradient in gradients), figures.detach().reshape(-1).float()])
         torch.distributed.all_reduce(flat)
         start = 0
         for gradient in gradients:
             gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
             start += gradient.numel()
-        return flat[-1].clone()  # not a view, which would keep all of `flat` in memory
+        return flat[start:].clone().view_as(figures)  # not a view, which would keep all of `flat` in memory
 
     def gather(self, items: dict[int, _T]) -> dict[int, _T]:
         """The items of all processes together."""

@@ -12,10 +12,15 @@ from typing import TypeVar
 
 import torch
 
-from speechxfer.config import AugmentConfig
+from speechxfer.config import AugmentConfig, TrainingConfig
+from speechxfer.data import batching
 from speechxfer.data.augment import FrameMask, frame_mask
 from speechxfer.data.manifest import Manifest
-from speechxfer.training.inputs import Inputs, Loaded
+from speechxfer.errors import AudioError
+from speechxfer.model import SpeechModel
+from speechxfer.training.batch_budget import Budget
+from speechxfer.training.distributed import World
+from speechxfer.training.inputs import Inputs, Key, Loaded
 
 _T = TypeVar("_T")
 #: Steps that are ready before they are needed.
@@ -40,6 +45,16 @@ class Batch:
     mask: FrameMask | None
     targets: list[list[int]]
 
+    def learnable(self, model: SpeechModel) -> list[bool]:
+        """Which of the utterances have enough frames for their labels; the others teach nothing."""
+        frames = model.encoder.output_frames(self.loaded.num_frames).tolist()
+        return [model.head.learnable(row, count) for row, count in zip(self.targets, frames, strict=True)]
+
+    def num_labels(self, model: SpeechModel) -> int:
+        """How many labels are learned from it."""
+        learnable = zip(self.targets, self.learnable(model), strict=True)
+        return sum(model.head.num_labels(row) for row, is_learnable in learnable if is_learnable)
+
 
 def load(
     examples: Examples, indices: Sequence[int], epoch: int, width: int, augment: AugmentConfig | None, seed: int
@@ -58,6 +73,72 @@ def load(
 def moved(batch: Batch, device: torch.device) -> Batch:
     """The batch on the device, copied without waiting for it."""
     return replace(batch, loaded=batch.loaded.to(device))
+
+
+class Feeder:
+    """Divides the utterances of a run among steps, processes and batches that fit the device, and reads them.
+
+    Args:
+        examples: the training data; replaced where it is recomputed at a higher cut.
+        model: that is trained.
+        training, augment: of the run.
+        budget: what the device computes at once.
+        world: the processes.
+    """
+
+    def __init__(
+        self, examples: Examples, model: SpeechModel, training: TrainingConfig, augment: AugmentConfig, *,
+        budget: Budget, world: World,
+    ) -> None:  # fmt: skip
+        self.examples, self._model, self._training, self._augment = examples, model, training, augment
+        self._budget, self._world = budget, world
+
+    def keys(self, epoch: int) -> list[Key]:
+        """The copy of each utterance that is learned from in an epoch."""
+        copies = self.examples.inputs.copies
+        return [copies.heard(index, epoch) for index in range(len(self.examples.manifest))]
+
+    def steps(self, epoch: int) -> list[list[int]]:
+        """The steps of an epoch, as indices."""
+        lengths = list(map(self.examples.inputs.copies.duration_s, self.keys(epoch)))
+        return batching.steps(lengths, self._training.batch_s, seed=self._training.seed, epoch=epoch)
+
+    def padding(self, steps: Sequence[Sequence[int]], epoch: int) -> float:
+        """The share of what this process computes in these steps that is padding."""
+        lengths = list(map(self.examples.inputs.copies.duration_s, self.keys(epoch)))
+        return batching.padding_share(lengths, [cut for indices in steps for cut in self._cut(indices, epoch)])
+
+    def feed(self, steps: Sequence[Sequence[int]], epoch: int) -> Iterator[tuple[Sequence[int], list[Batch]]]:
+        """Each step with the batches that this process computes of it, on the device."""
+        made = ((indices, self.batches(indices, epoch)) for indices in steps)
+        # A CPU has no core to spare for it.
+        return made if self._model.device.type == "cpu" else ahead(made)
+
+    def batches(self, indices: Sequence[int], epoch: int) -> list[Batch]:
+        """This process's share of a step, on the device."""
+        found = (self.batch(cut, epoch) for cut in self._cut(indices, epoch))
+        return [batch for batch in found if batch is not None]
+
+    def batch(self, indices: Sequence[int], epoch: int) -> Batch | None:
+        """Utterances as one batch, on the device; without those that cannot be read, None where there is no other."""
+        copies, width = self.examples.inputs.copies, self._model.encoder.maskable_width(self.examples.inputs.cut)
+        # Only now, so that what is computed together is the same whether or not this process knows them yet.
+        indices = [index for index in indices if index not in copies.unreadable]
+        if not indices:
+            return None
+        try:
+            batch = load(self.examples, indices, epoch, width, self._augment, self._training.seed)
+        except AudioError:
+            if all(map(copies.is_readable, indices)):
+                raise
+            return self.batch(indices, epoch)
+        return moved(batch, self._model.device)
+
+    def _cut(self, indices: Sequence[int], epoch: int) -> list[list[int]]:
+        copies = self.examples.inputs.copies
+        lengths = {index: copies.computed_s(copies.heard(index, epoch)) for index in indices}
+        mine = batching.share(indices, lengths, self._world.rank, self._world.size)
+        return self._budget.cut(mine, lengths)
 
 
 class Waited:

@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from speechxfer.config import FinetuneConfig, to_dict
+from speechxfer.config import FinetuneConfig, flat, to_dict
 from speechxfer.data.manifest import Manifest, data_digest
 from speechxfer.data.nothing import with_nothing
 from speechxfer.data.preflight import Limits, say_errors
 from speechxfer.encoders.checkpoints import find
+from speechxfer.errors import SpeechxferError
 from speechxfer.evaluation.evaluate import evaluate
 from speechxfer.evaluation.results import Evaluation
 from speechxfer.model import SpeechModel, open_checkpoint
 from speechxfer.progress import Progress
 from speechxfer.report.environment import environment
 from speechxfer.storage import write_json
-from speechxfer.training import before_after, curves, run_folder, scratch, tracking
+from speechxfer.training import before_after, curves, run_folder, scratch, sources, tracking
 from speechxfer.training.checkpoint import Position
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
 from speechxfer.training.fit import Task, fit
-from speechxfer.training.job import Job, spoken
+from speechxfer.training.job import Job, check_places, spoken
 from speechxfer.training.preparation import Preparation
 from speechxfer.training.retention import Retained, retained
 from speechxfer.training.starting_point import StartingPoint, starting_point
 from speechxfer.training.suitability import check
+from speechxfer.training.unused import unused
 from speechxfer.transfer.plan import COLUMNS
 
 
@@ -64,44 +68,94 @@ def finetune(
         ConfigError: settings that do not fit, or an output folder that holds another run.
         DataError: unusable manifests, texts or audio.
         CheckpointError: the pre-trained model cannot be found or read.
-        StorageError: the disk is full; what was written before stays good.
-        TrainingError: the loss is not a number any more.
+        StorageError: the disk is full, or another run is writing there; what was written before stays good.
+        TrainingError: the loss is not a number any more, or nothing was learned.
     """
     tracking.check(config.training.trackers)
+    check_places(config, again=resume and run_folder.is_run(Path(config.output)))
     world = World.join(config.device)
     # Only one process speaks and writes.
     job = Job(config, world, progress if progress and world.is_main else Progress())
-    run, metrics = _adapt(job, resume=resume, overwrite=overwrite)
-    if config.compare_scratch:
-        run, metrics = _against_scratch(job, run, metrics, resume=resume)
-    if world.is_main:
-        from speechxfer.report import write_model_card, write_report  # late: drawing takes matplotlib
+    ready = _ready(job, resume=resume, overwrite=overwrite)
+    with _taken(job, resume=resume, overwrite=overwrite):
+        run, metrics = _adapt(job, ready, resume=resume, overwrite=overwrite)
+        if config.compare_scratch:
+            run, metrics = _against_scratch(job, run, metrics, resume=resume)
+        if world.is_main:
+            from speechxfer.report import write_model_card, write_report  # late: drawing takes matplotlib
 
-        write_json(job.folder / run_folder.METRICS_FILE, metrics)
-        write_model_card(job.folder)
-        write_report(job.folder)
+            write_json(job.folder / run_folder.METRICS_FILE, metrics)
+            write_model_card(job.folder)
+            write_report(job.folder)
     world.leave()
     return run
 
 
-def _adapt(job: Job, *, resume: bool, overwrite: bool = False) -> tuple[Run, dict[str, Any]]:
-    """One training from its settings to figures, which are on disk when it returns."""
-    config, world, folder = job.config, job.world, job.folder
+@dataclass(frozen=True)
+class _Ready:
+    """A run of which all that can be known before the work is known to be sound; nothing is written yet."""
+
+    start: StartingPoint
+    #: The splits; of train, what can be learned from.
+    manifests: dict[str, Manifest]
+    #: Names for what it starts from, as `sources` keeps them.
+    digests: dict[str, str]
+
+
+def _ready(job: Job, *, resume: bool, overwrite: bool = False) -> _Ready:
+    """Everything that a run needs before its first step, checked."""
+    config, folder = job.config, job.folder
+    if job.world.is_main:
+        run_folder.check_idle(folder)
     run_folder.claim(folder, config, resume=resume, overwrite=overwrite)
-    manifests = job.manifests()
-    if world.is_main and not resume:
-        # Too few frames for a text are told below, by the encoder's own count.
+    job.check()
+    manifests = job.read()
+    checkpoint = find(config.model)
+    digests = sources.digests(manifests, checkpoint) if job.world.is_main else {}
+    if resume and (folder / run_folder.CONFIG_FILE).is_file() and job.world.is_main:
+        sources.check(folder, config, digests)
+        curves.read(folder)
+    splits = job.chosen(manifests)
+    if job.world.is_main and not resume:
+        # Too few frames for a text are reported below, by the encoder's own count.
         limits = Limits(
             normalizer=config.text.new_head_normalizer, scoring_normalizer=job.normalizer.name, frame_rate=None
         )
-        say_errors(manifests, limits, job.progress)
-    start = starting_point(config, find(config.model), manifests["train"], job.progress)
-    check(start.model, manifests, ignore_unknown=config.text.ignore_unknown, progress=job.progress)
+        say_errors(splits, limits, job.progress)
+    start = starting_point(config, checkpoint, splits["train"], job.progress)
+    splits["train"] = start.train
+    check(start.model, splits, job.normalizer, ignore_unknown=config.text.ignore_unknown, progress=job.progress)
+    start.model.head.check_language(spoken(config, start.model.head))
+    for line in unused(config, start):
+        job.progress.say(line)
     start.plan.apply(start.model, 0)
-    world.barrier()
+    return _Ready(start, splits, digests)
+
+
+@contextlib.contextmanager
+def _taken(job: Job, *, resume: bool, overwrite: bool) -> Iterator[None]:
+    """The run's folder, held by the main process for all of them; they fail together."""
+    with contextlib.ExitStack() as stack:
+        failure: SpeechxferError | None = None
+        if job.world.is_main:
+            try:
+                stack.enter_context(run_folder.taken(job.folder, job.config, resume=resume, overwrite=overwrite))
+            except SpeechxferError as error:
+                failure = error
+        for failed in job.world.gather({job.world.rank: failure}).values():
+            if failed is not None:
+                raise failed
+        yield
+
+
+def _adapt(job: Job, ready: _Ready, *, resume: bool, overwrite: bool = False) -> tuple[Run, dict[str, Any]]:
+    """One training from its settings to figures, which are on disk when it returns."""
+    config, world, folder = job.config, job.world, job.folder
+    start, manifests = ready.start, dict(ready.manifests)
     if world.is_main:
         (run_folder.clear if overwrite else run_folder.mend)(folder)
         run_folder.write_config(folder, config)
+        sources.write(folder, ready.digests)
         _train_manifest(config, manifests["train"])  # writes what the others only read
     _show_plan(job, start)
     world.barrier()
@@ -128,7 +182,7 @@ def _against_scratch(job: Job, run: Run, metrics: dict[str, Any], *, resume: boo
     job.progress.say("from scratch: the same shape with random weights, for as many epochs")
     depth = open_checkpoint(find(config.model)).encoder.depth
     other = replace(job, config=scratch.scratch_config(config, depth))
-    other_run, other_metrics = _adapt(other, resume=resume)
+    other_run, other_metrics = _adapt(other, _ready(other, resume=resume), resume=resume)
     if not run.is_main:
         return run, metrics
     manifest = Manifest.read(config.test or config.dev)
@@ -159,7 +213,7 @@ def _task(job: Job, start: StartingPoint, manifests: dict[str, Manifest], prepar
         return Examples(inputs, manifest, [head.targets(utterance) for utterance in manifest] if learned else [])
 
     tracked = tracking.Tracked(
-        job.folder, config.training.trackers, run_folder.flat(to_dict(config)), job.progress
+        job.folder, config.training.trackers, flat(to_dict(config)), job.progress
     ) if job.world.is_main else tracking.Tracking()  # fmt: skip
     return Task(
         start.model, start.plan, examples("train", config.training.speed_copies), examples("dev"), config.training,

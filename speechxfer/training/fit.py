@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,10 +15,10 @@ from speechxfer.data import batching
 from speechxfer.data.text import TextNormalizer
 from speechxfer.errors import CheckpointError, TrainingError
 from speechxfer.model import SpeechModel
-from speechxfer.training import averaging, checkpoint, curves
+from speechxfer.training import averaging, checkpoint, curves, effect
 from speechxfer.training.batch_budget import Budget, is_out_of_memory
 from speechxfer.training.checkpoint import Position
-from speechxfer.training.feeding import Batch, Examples, Waited, ahead, load, moved
+from speechxfer.training.feeding import Batch, Examples, Feeder, Waited
 from speechxfer.training.guard import Alarm, Guard
 from speechxfer.training.interruption import between_steps
 from speechxfer.training.measuring import Measured, measure
@@ -69,11 +69,12 @@ def fit(task: Task, preparation: Preparation, *, resume: bool) -> Position:
     Interrupted (Ctrl-C), it writes the state it has and passes the interruption on.
 
     Raises:
-        TrainingError: the loss is not a number any more.
+        TrainingError: the loss is not a number any more, or nothing was learned.
         CheckpointError: the state to resume from is damaged, or of another plan or other data.
         StorageError: the disk is full; what was written before stays good.
     """
     loop = _Loop(task, preparation)
+    began = effect.fingerprint(loop.parameters)
     at = loop.begin(resume=resume)
     task.tracking.begin(at.step)
     with preparation.progress.task("training", task.training.epochs) as advance, between_steps() as pause:
@@ -91,6 +92,7 @@ def fit(task: Task, preparation: Preparation, *, resume: bool) -> Position:
             raise
         finally:
             task.tracking.close()
+    effect.check_weights(began, effect.fingerprint(loop.parameters))
     return at
 
 
@@ -104,10 +106,16 @@ class _Loop:
         self.device = task.model.device
         self.parameters = task.plan.trained(task.model)
         self.optimizer = adamw(task.plan.parameter_groups(task.model, task.training.weight_decay))
-        self.rates = Rates(self.optimizer, task.training.warmup, task.training.epochs)
         self.budget = Budget(self.device, task.training.device_batch_s)
+        self.feeder = Feeder(
+            task.train, task.model, task.training, task.augment,
+            budget=self.budget, world=self.world,
+        )  # fmt: skip
+        # A warm-up begins at a rate of 0, and a run of one step would end there.
+        is_short = task.training.epochs == len(self.feeder.steps(0)) == 1
+        self.rates = Rates(self.optimizer, 0.0 if is_short else task.training.warmup, task.training.epochs)
         self.guard = Guard()
-        self.train, self.dev, self.retain = task.train, task.dev, task.retain
+        self.dev, self.retain = task.dev, task.retain
         #: What `_wake` last moved the inputs to; no cut at first.
         self.seam: int | None = -1
         # `torch.manual_seed` does it for every kind of device and notes who asked, in memory that grows with each step.
@@ -117,17 +125,11 @@ class _Loop:
         )
         self.checkpoints = task.folder / "checkpoints"
         self.saved = time.monotonic()
+        #: Of steps whose figures are still on the device: loss a label and labels learned, norm, and utterances.
         self.pending: list[tuple[Tensor, Tensor, Sequence[int]]] = []
         task.model.encoder.set_dropout(task.training.dropout)
         task.model.head.set_dropout(task.training.dropout)
         task.model.encoder.recompute = task.training.recompute
-        aside = self.budget.set_aside(list(map(task.train.inputs.copies.computed_s, self._heard(0))))
-        if aside:
-            first = task.train.manifest[aside[0]].origin
-            self.progress.say(
-                f"{len(aside)} of {len(task.train.manifest)} training utterances exceed training.device_batch_s="
-                f"{task.training.device_batch_s:g} on their own and are set aside; the first is {first}"
-            )
 
     def begin(self, *, resume: bool) -> Position:
         """Where the run stands: at its start, or where it was left."""
@@ -176,16 +178,15 @@ class _Loop:
         """One epoch from wherever it stands, dev decoding and a checkpoint at its end."""
         self._wake(at.epoch)
         begun = started = time.monotonic()
-        steps = self._steps(at.epoch)
+        steps = self.feeder.steps(at.epoch)
         advance(at.batch / len(steps))
         self.model.train()
         waited = Waited()
-        for indices, batches in waited.count(self._fed(steps[at.batch :], at.epoch)):
+        for indices, batches in waited.count(self.feeder.feed(steps[at.batch :], at.epoch)):
             self._step(at, indices, batches, (at.epoch + at.batch / len(steps)) / self.training.epochs)
             if self.training.ema_epochs:
                 kept = averaging.decay(at.step, self.training.ema_epochs * len(steps))
                 averaging.update(self.optimizer, kept)
-            at.labels += self._labels(indices)
             at.batch, at.step = at.batch + 1, at.step + 1
             due = time.monotonic() - self.saved > 60 * self.training.checkpoint_minutes
             if len(self.pending) >= _LOOK_EVERY.get(self.device.type, 20) or due or at.batch == len(steps):
@@ -197,8 +198,10 @@ class _Loop:
             advance(1 / len(steps))
             pause()
         at.training_s += time.monotonic() - started
+        self.feeder.examples.inputs.copies.report_unreadable(self.world, self.progress)
+        effect.check_epoch(at)
         with averaging.averaged(self.optimizer):
-            self._judge(at, waited.seconds / (time.monotonic() - begun), self._padding(steps, at.epoch))
+            self._judge(at, waited.seconds / (time.monotonic() - begun), self.feeder.padding(steps, at.epoch))
         at.epoch, at.batch, at.loss, at.labels, at.norm = at.epoch + 1, 0, 0.0, 0, 0.0
         self.save(at)
 
@@ -209,7 +212,7 @@ class _Loop:
         if (seam := plan.seam_at(epoch)) == self.seam:
             return
         self.seam = seam
-        self.train = self._recut(task.train, seam, "train")
+        self.feeder.examples = self._recut(task.train, seam, "train")
         self.dev = self._recut(task.dev, seam, "dev")
         self.retain = self._recut(task.retain, seam, "retain") if task.retain else None
         if self.training.compile:
@@ -224,14 +227,15 @@ class _Loop:
 
     def _measure_budget(self, epoch: int) -> None:
         """On a GPU, find out how much fits beside what the optimiser keeps; nothing moves."""
-        copies = self.train.inputs.copies
-        costs = [batching.cost_s(copies.computed_s(key)) for key in self._heard(epoch)]
+        examples, copies = self.feeder.examples, self.feeder.examples.inputs.copies
+        costs = [batching.cost_s(copies.computed_s(key)) for key in self.feeder.keys(epoch)]
         longest = max(range(len(costs)), key=costs.__getitem__)
 
         def compute(seconds: float) -> None:
-            batch = self._load([longest] * max(1, round(seconds / costs[longest])), epoch)
+            batch = self.feeder.batch([longest] * max(1, round(seconds / costs[longest])), epoch)
             try:
-                torch.autograd.backward(self._loss(batch))
+                if batch is not None:
+                    torch.autograd.backward(self._loss(batch))
             finally:
                 self.optimizer.zero_grad(set_to_none=True)
 
@@ -239,46 +243,44 @@ class _Loop:
         kept_bytes = trained * (12 if self.training.ema_epochs else 8)  # two moments, and an average
         self.model.train()
         if not self.budget.measure(compute, costs[longest], spared_bytes=kept_bytes):
-            origin = self.train.manifest[longest].origin
+            origin = examples.manifest[longest].origin
             self.progress.say(f"{origin}: may not fit the device's memory even alone")
-
-    def _heard(self, epoch: int) -> list[tuple[int, float]]:
-        copies = self.task.train.inputs.copies
-        return [copies.heard(index, epoch) for index in range(len(self.task.train.manifest))]
-
-    def _steps(self, epoch: int) -> list[list[int]]:
-        lengths = list(map(self.train.inputs.copies.duration_s, self._heard(epoch)))
-        return batching.steps(lengths, self.training.batch_s, seed=self.training.seed, epoch=epoch)
-
-    def _cut(self, indices: Sequence[int], epoch: int) -> list[list[int]]:
-        """This process's share of a step, in batches that fit its device."""
-        copies = self.train.inputs.copies
-        lengths = {index: copies.computed_s(copies.heard(index, epoch)) for index in indices}
-        return self.budget.cut(batching.share(indices, lengths, self.world.rank, self.world.size), lengths)
-
-    def _load(self, indices: Sequence[int], epoch: int) -> Batch:
-        width = self.model.encoder.maskable_width(self.train.inputs.cut)
-        batch = load(self.train, indices, epoch, width, self.task.augment, self.training.seed)
-        return moved(batch, self.device)
-
-    def _fed(self, steps: Sequence[Sequence[int]], epoch: int) -> Iterator[tuple[Sequence[int], list[Batch]]]:
-        made = ((indices, [self._load(cut, epoch) for cut in self._cut(indices, epoch)]) for indices in steps)
-        # A CPU has no core to spare for it.
-        return made if self.device.type == "cpu" else ahead(made)
 
     def _step(self, at: Position, indices: Sequence[int], batches: list[Batch], share_done: float) -> None:
         self.rates.set(share_done, at.rate_scale)
-        loss = self._gradients(at, indices, batches)
+        loss, labels = self._gradients(at, indices, batches)
         trained = [parameter for parameter in self.parameters.values() if parameter.requires_grad]
-        loss = self.world.sum_gradients(trained, loss)
+        summed = self.world.sum_gradients(trained, torch.stack([loss, loss.new_tensor(labels)]))
+        self._leave_out(trained, summed, self._labels(indices))
         norm = nn.utils.clip_grad_norm_(trained, self.training.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self.pending.append((loss, norm, indices))
+        self.pending.append((summed, norm, indices))
 
-    def _gradients(self, at: Position, indices: Sequence[int], batches: list[Batch]) -> Tensor:
-        """Add up a step's gradients; its summed loss a label. Where memory runs out, in smaller pieces."""
-        labels = max(1, self._labels(indices))
+    def _leave_out(self, trained: list[nn.Parameter], summed: Tensor, planned: int) -> None:
+        """Divide a step by the labels that were learned, where utterances turned out to teach nothing.
+
+        Args:
+            trained: their gradients are those of the loss over the planned labels.
+            summed: that loss and how many labels were learned, over all processes; the loss is corrected.
+            planned: labels of the step.
+        """
+        loss, learned = summed
+        # A GPU is not asked, which would make it wait.
+        if self.device.type == "cpu" and int(learned) == planned:
+            return
+        scale = planned / learned.clamp(min=1)
+        loss *= scale
+        for parameter in trained:
+            if parameter.grad is not None:
+                parameter.grad *= scale
+
+    def _gradients(self, at: Position, indices: Sequence[int], batches: list[Batch]) -> tuple[Tensor, int]:
+        """Add up a step's gradients; its summed loss a label, and how many labels were learned.
+
+        Where memory runs out, in smaller pieces.
+        """
+        planned = self._labels(indices)
         while True:
             self._dropout_chance.manual_seed(
                 (self.training.seed * 1_000_003 + at.step) * self.world.size + self.world.rank
@@ -287,32 +289,33 @@ class _Loop:
             batch = None
             try:
                 for batch in batches:
-                    loss = self._loss(batch) / labels
+                    loss = self._loss(batch) / planned
                     torch.autograd.backward(loss)
                     total += loss.detach()
             except (RuntimeError, MemoryError) as error:
                 if batch is None or not is_out_of_memory(error):
                     raise
             else:
-                return total
+                return total, sum(batch.num_labels(self.model) for batch in batches)
             self._shrink(batch)
-            batches = [self._load(cut, at.epoch) for cut in self._cut(indices, at.epoch)]
+            batches = self.feeder.batches(indices, at.epoch)
 
     def _labels(self, indices: Sequence[int]) -> int:
-        return sum(self.model.head.num_labels(self.train.targets[index]) for index in indices)
+        targets = self.feeder.examples.targets
+        return sum(self.model.head.num_labels(targets[index]) for index in indices)
 
     def _shrink(self, batch: Batch) -> None:
         self.optimizer.zero_grad(set_to_none=True)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         if self.budget.back_off(batch.indices):
-            origin = self.train.manifest[batch.indices[0]].origin
-            self.progress.say(f"{origin}: does not fit the device's memory even alone; set aside")
+            origin = self.feeder.examples.manifest[batch.indices[0]].origin
+            self.progress.say(f"{origin}: does not fit the device's memory even alone; not used in training")
         else:
             self.progress.say(f"out of memory; computing at most {self.budget.seconds:.0f} s of audio at once")
 
     def _loss(self, batch: Batch) -> Tensor:
-        inputs, encoder = self.train.inputs, self.model.encoder
+        inputs, encoder = self.feeder.examples.inputs, self.model.encoder
         with self._autocast():
             hidden_states = inputs.at_seam(batch.loaded)
             if batch.mask is not None:
@@ -331,20 +334,21 @@ class _Loop:
         for number, (loss, norm, indices) in enumerate(collected, at.step - len(collected) + 1):
             if number % _TRACK_EVERY == 0:
                 self.task.tracking.log({"train/loss": loss, "train/gradient_norm": norm}, number)
-            lines = ", ".join(self.train.manifest[index].origin for index in indices[:3])
+            lines = ", ".join(self.feeder.examples.manifest[index].origin for index in indices[:3])
             self._heed(self.guard.step(number, loss, norm, lines))
 
     def _collect(self, at: Position) -> list[tuple[float, float, Sequence[int]]]:
         """Ask the device for what it still has of losses and norms, and count the losses."""
         if not self.pending:
             return []
-        values = torch.stack([torch.stack([loss, norm.to(loss)]) for loss, norm, _ in self.pending]).tolist()
-        collected = [(loss, norm, indices) for (loss, norm), (_, _, indices) in zip(values, self.pending, strict=True)]
+        values = torch.stack([torch.cat([summed, norm.to(summed)[None]]) for summed, norm, _ in self.pending]).tolist()
+        steps = [indices for _, _, indices in self.pending]
         self.pending.clear()
-        for loss, norm, indices in collected:
-            at.loss += loss * self._labels(indices)
+        for loss, labels, norm in values:
+            at.loss += loss * labels
+            at.labels += int(labels)
             at.norm += norm
-        return collected
+        return [(loss, norm, indices) for (loss, _, norm), indices in zip(values, steps, strict=True)]
 
     def _heed(self, alarm: Alarm | None) -> None:
         if alarm is None or (self.training.guard == "off" and not alarm.fatal):
@@ -354,11 +358,6 @@ class _Loop:
         if alarm.fatal:
             raise TrainingError(f"{alarm}. The best model so far is kept; --guard rollback would go on by itself")
         self.progress.say(f"warning: {alarm}")
-
-    def _padding(self, steps: Sequence[Sequence[int]], epoch: int) -> float:
-        copies = self.train.inputs.copies
-        lengths = list(map(copies.duration_s, self._heard(epoch)))
-        return batching.padding_share(lengths, [cut for indices in steps for cut in self._cut(indices, epoch)])
 
     def _judge(self, at: Position, waited: float, padding: float) -> None:
         """Measure dev, keep the best model, record the epoch."""

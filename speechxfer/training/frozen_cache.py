@@ -22,6 +22,7 @@ from torch import Tensor
 
 from speechxfer.data.manifest import Utterance
 from speechxfer.encoders.base import Encoder
+from speechxfer.errors import AudioError
 from speechxfer.storage import replacing, write_tensors
 
 #: To be raised whenever the same sound and weights would give other states: the old entries are then not found.
@@ -66,12 +67,19 @@ class Sounds:
         self._files: dict[Path, str] = {}
 
     def digest(self, utterance: Utterance, speed: float) -> str:
-        """A name for the samples of an utterance at a speed."""
+        """A name for the samples of an utterance at a speed.
+
+        Raises:
+            AudioError: its file cannot be read.
+        """
         if utterance.path not in self._files:
             digest = hashlib.blake2b(digest_size=16)
-            with utterance.path.open("rb") as file:
-                while chunk := file.read(_CHUNK):
-                    digest.update(chunk)
+            try:
+                with utterance.path.open("rb") as file:
+                    while chunk := file.read(_CHUNK):
+                        digest.update(chunk)
+            except OSError as error:
+                raise AudioError(f"{utterance.origin}: {utterance.path}: cannot be read ({error.strerror})") from error
             self._files[utterance.path] = digest.hexdigest()
         chosen = (utterance.audio_stream, utterance.audio_channel)
         excerpt = (self._files[utterance.path], utterance.start, utterance.duration, speed, chosen)

@@ -23,7 +23,9 @@ from speechxfer.data.augment import Distortion, distortion
 from speechxfer.data.loading import durations_s, read
 from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.base import Encoder
+from speechxfer.errors import AudioError
 from speechxfer.progress import Progress
+from speechxfer.training.distributed import World
 from speechxfer.training.frozen_cache import States
 
 #: Speeds of the copies of the training audio, in the order they are added.
@@ -42,6 +44,9 @@ class Copies:
         self.manifest = manifest
         self._progress = progress
         self.seed = seed
+        #: Utterances whose files turned out not to be readable, from which nothing is learned: index and reason.
+        self.unreadable: dict[int, str] = {}
+        self._num_reported = 0
         self._encoder = encoder
         self._durations = durations_s(manifest, encoder.max_duration_s)
         longest = encoder.max_duration_s or math.inf
@@ -53,8 +58,9 @@ class Copies:
 
     @property
     def keys(self) -> list[Key]:
-        """All copies, as (index, speed)."""
-        return [(index, speed) for index, speeds in enumerate(self._speeds) for speed in speeds]
+        """All copies that can be read, as (index, speed)."""
+        readable = ((index, speeds) for index, speeds in enumerate(self._speeds) if index not in self.unreadable)
+        return [(index, speed) for index, speeds in readable for speed in speeds]
 
     def heard(self, index: int, epoch: int) -> Key:
         """The copy of an utterance that is heard in an epoch."""
@@ -74,6 +80,30 @@ class Copies:
         """Samples of a copy."""
         waveform = read(self.manifest[key[0]], self._progress)
         return waveform if key[1] == 1.0 else resample(waveform, SAMPLE_RATE * key[1], SAMPLE_RATE)
+
+    def is_readable(self, index: int) -> bool:
+        """Try to read an utterance; one that cannot be read is noted."""
+        if index not in self.unreadable:
+            try:
+                read(self.manifest[index], self._progress)
+            except AudioError as error:
+                if self.manifest[index].strict:
+                    raise
+                self.unreadable[index] = str(error).rstrip(".")
+        return index not in self.unreadable
+
+    def report_unreadable(self, world: World, progress: Progress) -> None:
+        """Collect what any process could not read, and report it where there is more than before."""
+        for some in world.gather({world.rank: self.unreadable}).values():
+            self.unreadable |= some
+        if len(self.unreadable) > self._num_reported:
+            self._num_reported = len(self.unreadable)
+            progress.say(f"{self._num_reported} of {len(self.manifest)} training utterances {self.first_unreadable}")
+
+    @property
+    def first_unreadable(self) -> str:
+        """In words, for a message."""
+        return f"cannot be read and are not used; the first is {self.unreadable[min(self.unreadable)]}"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from speechxfer.adapters import merged_state
-from speechxfer.config import FinetuneConfig, build, read_toml
+from speechxfer.config import FinetuneConfig, build, merge, moved, read_config, to_dict
 from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError
@@ -26,7 +26,7 @@ from speechxfer.storage import write_json
 from speechxfer.training import run_folder
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
-from speechxfer.training.job import Job, spoken
+from speechxfer.training.job import Job, check_places, spoken
 from speechxfer.training.measuring import measure
 from speechxfer.training.preparation import Preparation
 from speechxfer.training.starting_point import starting_point
@@ -111,22 +111,28 @@ class Curve:
 class Interpolation:
     """The line between both ends of a finished run.
 
+    Args:
+        folder: of the run.
+        device: to compute on.
+        places: where the model or manifests of the run are now, by setting, if they have been moved.
+        progress: lines go there.
+
     Raises:
         ConfigError: the folder holds no finished run, or one that began from scratch.
         CheckpointError: the model that it began with cannot be found.
     """
 
-    def __init__(self, folder: Path, *, device: str = "auto", progress: Progress | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, device: str = "auto", places: Mapping[str, Any] | None = None,
+        progress: Progress | None = None,
+    ) -> None:  # fmt: skip
         self.folder, self._progress = folder, progress or Progress()
-        for name in (run_folder.CONFIG_FILE, run_folder.METRICS_FILE, "model"):
-            if not (folder / name).exists():
-                raise ConfigError(f"{folder}: is not a finished run (no {name}); wanted the --output of a finetune")
-        config = build(FinetuneConfig, read_toml(folder / run_folder.CONFIG_FILE))
+        config = build(FinetuneConfig, merge([to_dict(replace(finished(folder), test=None)), places or {}]))
+        check_places(config, again=True)
         if config.plan.from_scratch or config.plan.preset == "from-scratch":
             raise ConfigError(f"{folder}: began from random weights, so there is nothing to go back to")
-        # Where the folder stands now, which may have been moved.
-        self._job = Job(replace(config, output=str(folder), device=device), World(), self._progress)
-        manifests = self._job.manifests()
+        self._job = Job(replace(config, device=device), World(), self._progress)
+        manifests = self._job.chosen(self._job.read())
         start = starting_point(config, find(config.model), manifests["train"], Progress())
         self._measured: dict[str, Manifest] = {name: manifests[name] for name in ("dev", "retain") if name in manifests}
         self._seam = start.plan.lowest_seam
@@ -146,10 +152,7 @@ class Interpolation:
             ConfigError: an alpha outside 0 to 1.
             StorageError: they could not be kept.
         """
-        wanted = sorted({0.0, 1.0, *alphas})
-        if not 0 <= wanted[0] <= wanted[-1] <= 1:
-            wrong = wanted[0] if wanted[0] < 0 else wanted[-1]
-            raise ConfigError(f"alpha is {wrong:g}; wanted 0 (the model as it was) to 1 (as it became)")
+        wanted = sorted({0.0, 1.0, *checked_points(alphas)})
         # Below the seam both are the same, so that is computed once for all points.
         training = replace(self._job.config.training, epochs=len(wanted))
         preparation = Preparation(self._model.encoder, training, self._job.precision, World(), self._progress)
@@ -190,6 +193,30 @@ def between(first: Mapping[str, Tensor], last: Mapping[str, Tensor], alpha: floa
         name: torch.lerp(first[name].float(), value.float(), alpha).to(value.dtype) if name in first else value
         for name, value in last.items()
     }
+
+
+def finished(folder: Path) -> FinetuneConfig:
+    """The settings of a run that has ended, with what has moved along with its folder.
+
+    Raises:
+        ConfigError: the folder holds no finished run.
+    """
+    for name in (run_folder.CONFIG_FILE, run_folder.METRICS_FILE, "model"):
+        if not (folder / name).exists():
+            raise ConfigError(f"{folder}: is not a finished run (no {name}); wanted the --output of a finetune")
+    return moved(read_config(folder / run_folder.CONFIG_FILE), folder)
+
+
+def checked_points(alphas: Iterable[float]) -> list[float]:
+    """The same points.
+
+    Raises:
+        ConfigError: one is outside 0 to 1, or no number.
+    """
+    points = list(alphas)
+    if wrong := [alpha for alpha in points if not 0 <= alpha <= 1]:
+        raise ConfigError(f"alpha is {wrong[0]:g}; wanted 0 (the model as it was) to 1 (as it became)")
+    return points
 
 
 def _comparable(first: Mapping[str, Tensor], last: Mapping[str, Tensor], *, encoder_only: bool) -> dict[str, Tensor]:

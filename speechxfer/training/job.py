@@ -7,14 +7,16 @@ from pathlib import Path
 
 import torch
 
-from speechxfer.config import FinetuneConfig
+from speechxfer.config import FinetuneConfig, exists, flat, hint, to_dict
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
+from speechxfer.errors import ConfigError
 from speechxfer.heads.base import Head
 from speechxfer.model import choose_device, choose_precision
 from speechxfer.progress import Progress
 from speechxfer.training.distributed import World
 from speechxfer.training.retention import with_replay
+from speechxfer.training.run_folder import PLACES
 
 
 @dataclass(frozen=True)
@@ -49,22 +51,70 @@ class Job:
         """Of the computation under autocast; float32 stands for none."""
         return choose_precision(self.config.training.precision, self.device)
 
-    def manifests(self) -> dict[str, Manifest]:
-        """All splits; train with what is replayed, dev as much of it as is asked for, retain where there is one.
+    def check(self) -> None:
+        """Look whether there are such a device and such normalizers, which are needed late.
+
+        Raises:
+            ConfigError: one is not known, or the device cannot be used here.
+        """
+        for name in (self.config.text.new_head_normalizer, self.config.text.scoring_normalizer):
+            TextNormalizer(name)
+        choose_precision(self.config.training.precision, self.device)
+
+    def read(self) -> dict[str, Manifest]:
+        """All manifests that the settings name, as they are: train, dev, test, retain and retention.replay.
 
         Raises:
             DataError: one cannot be read, or names files that are not there.
         """
         config = self.config
         splits = {"train": config.train, "dev": config.dev, "test": config.test, "retain": config.retain}
+        splits["retention.replay"] = config.retention.replay
         manifests = {name: Manifest.read(path) for name, path in splits.items() if path is not None}
         for manifest in manifests.values():
             manifest.check_files()
-        dev, most = manifests["dev"], config.training.dev_utterances
-        if 0 < most < len(dev):
-            manifests["dev"] = dev[:: len(dev) // most]
-        manifests["train"] = with_replay(manifests["train"], config.retention, config.training.seed, self.progress)
         return {name: manifest.strictly() for name, manifest in manifests.items()} if config.strict else manifests
+
+    def chosen(self, manifests: dict[str, Manifest]) -> dict[str, Manifest]:
+        """The splits of the run: train with what is replayed, dev as much of it as is asked for, test and retain.
+
+        Raises:
+            ConfigError: something should be replayed, but nothing of it.
+        """
+        config = self.config
+        splits = {name: manifest for name, manifest in manifests.items() if name != "retention.replay"}
+        splits["dev"] = self._some(splits["dev"])
+        splits["train"] = with_replay(splits["train"], config.retention, config.training.seed, self.progress)
+        return splits
+
+    def _some(self, dev: Manifest) -> Manifest:
+        """As many utterances of dev as are asked for, at even distances."""
+        wanted = self.config.training.dev_utterances
+        if wanted > len(dev):
+            self.progress.say(f"training.dev_utterances is {wanted}, but {dev.path} holds {len(dev)}: all are measured")
+        if not 0 < wanted < len(dev):
+            return dev
+        return Manifest([dev[number * len(dev) // wanted] for number in range(wanted)], dev.path)
+
+
+def check_places(config: FinetuneConfig, *, again: bool) -> None:
+    """Refuse paths that lead nowhere: because of something in them that means nothing here, such as `$HOME`.
+
+    Args:
+        again: the run was begun before, so all were there then.
+
+    Raises:
+        ConfigError: the first of them, with its setting.
+    """
+    for name in (*PLACES, "output", "training.cache_dir"):
+        path = flat(to_dict(config)).get(name)
+        if not path or exists(path):
+            continue
+        if reason := hint(path):
+            raise ConfigError(f"{name}: {path}: there is no such file or folder{reason}")
+        if again and name in PLACES and Path(path).is_absolute():
+            option = name.rpartition(".")[2]
+            raise ConfigError(f"{name}: {path}: is not there any more; where it was moved to can be said by --{option}")
 
 
 def spoken(config: FinetuneConfig, head: Head) -> str | None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from speechxfer.data import batching
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Prediction
 from speechxfer.evaluation.evaluate import idle_share
 from speechxfer.evaluation.results import Scores, score
+from speechxfer.heads.base import Head
 from speechxfer.model import SpeechModel
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
@@ -24,7 +27,7 @@ class Measured:
     """How a model fares on a manifest."""
 
     scores: Scores
-    #: Mean loss a label without dropout or masks; None where the examples have no targets.
+    #: Mean loss a label without dropout or masks, of what has enough frames for its labels; None where nothing has.
     loss: float | None
     #: The share of utterances that are as if unheard: without a word, or all of the same class.
     idle: float
@@ -50,7 +53,7 @@ def measure(
     lengths = [inputs.copies.computed_s((index, 1.0)) for index in range(len(manifest))]
     mine = batching.share(range(len(manifest)), lengths, world.rank, world.size)
     found: dict[int, Prediction] = {}
-    losses = 0.0
+    losses, labels = 0.0, 0
     for indices in batching.batches(mine, lengths, _DECODE_S):
         loaded = inputs.load(indices, 0).to(model.device)
         with torch.autocast(model.device.type, precision, enabled=precision != torch.float32):
@@ -60,11 +63,24 @@ def measure(
             predictions = model.head.decode(hidden_states, frames, language=language)
             if examples.targets:
                 targets = [examples.targets[index] for index in indices]
-                losses += float(model.head.loss(hidden_states, frames, targets))
+                loss, count = _loss(model.head, hidden_states, frames, targets)
+                losses, labels = losses + loss, labels + count
         found.update(zip(indices, predictions, strict=True))
     found = world.gather(found)
     everything = [found[index] for index in range(len(manifest))]
-    losses = sum(world.gather({world.rank: losses}).values())
-    labels = sum(map(model.head.num_labels, examples.targets))
-    loss = losses / max(labels, 1) if examples.targets else None
-    return Measured(score(manifest, everything, normalizer), loss, idle_share(everything))
+    sums = world.gather({world.rank: (losses, labels)}).values()
+    losses, labels = sum(loss for loss, _ in sums), sum(count for _, count in sums)
+    return Measured(
+        score(manifest, everything, normalizer), losses / labels if labels else None, idle_share(everything)
+    )
+
+
+def _loss(head: Head, hidden_states: Tensor, frames: Tensor, targets: Sequence[Sequence[int]]) -> tuple[float, int]:
+    """The summed loss and the number of labels of those utterances that have enough frames for theirs."""
+    rows = [row for row, count in enumerate(frames.tolist()) if head.learnable(targets[row], count)]
+    if not rows:
+        return 0.0, 0
+    if len(rows) < len(targets):
+        targets = [targets[row] for row in rows]
+        hidden_states, frames = hidden_states[rows], frames[rows]
+    return float(head.loss(hidden_states, frames, targets)), sum(map(head.num_labels, targets))

@@ -17,7 +17,7 @@ from speechxfer.config import AugmentConfig, TrainingConfig
 from speechxfer.data.batching import batches
 from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.base import Encoder
-from speechxfer.errors import StorageError
+from speechxfer.errors import AudioError, DataError, StorageError
 from speechxfer.progress import Progress
 from speechxfer.storage import cache_folder
 from speechxfer.training.batch_budget import is_out_of_memory
@@ -132,7 +132,7 @@ class Preparation:
             if sum(map(copies.computed_s, some)) > _TRIAL_S:
                 break
         started = time.monotonic()
-        with self._frozen():
+        with self._frozen(), contextlib.suppress(AudioError):  # what cannot be read is reported where it is needed
             compute(some)[0].sum().item()
         share = sum(map(copies.computed_s, some)) / sum(map(copies.computed_s, copies.keys))
         return (time.monotonic() - started) / share
@@ -152,7 +152,9 @@ class Preparation:
         return CachedInputs(copies, cut, kept, on_disk=on_disk)
 
     def _keep_in_memory(self, copies: Copies, cut: int, name: str, compute: _Compute) -> dict[Key, States]:
-        return dict(self._computed(copies, set(copies.keys), name, compute, alone=True))
+        kept = dict(self._computed(copies, set(copies.keys), name, compute, alone=True))
+        copies.report_unreadable(self.world, self.progress)
+        return _some(copies, kept)
 
     def _keep_on_disk(self, copies: Copies, cut: int, name: str, compute: _Compute) -> dict[Key, States]:
         """Find what is there, compute and write what is missing (each process its share), map it all."""
@@ -177,11 +179,12 @@ class Preparation:
             # Where one process cannot write, none waits for it.
             if failures := [text for text in self.world.gather({self.world.rank: failure}).values() if text]:
                 raise StorageError(failures[0])
+            copies.report_unreadable(self.world, self.progress)
         else:
             self.progress.say(f"frozen layers, {name}: all {len(names):,} found in {cache.folder}")
         if missing or lacking:
             found, _ = cache.read(names.values())
-        return {key: found[entry] for key, entry in names.items()}
+        return _some(copies, {key: found[names[key]] for key in copies.keys})
 
     def _announce(self, size: float, name: str, cache: FrozenCache) -> None:
         """Say how much will be written, or that there is no room for it."""
@@ -223,7 +226,16 @@ class Preparation:
             cut = cut[self.world.rank :: self.world.size]
         with self.progress.task(f"frozen layers, {name}", sum(lengths[n] for batch in cut for n in batch)) as advance:
             for batch in cut:
-                yield from self._states([keys[number] for number in batch], compute)
+                chosen = [keys[number] for number in batch]
+                try:
+                    yield from self._states(chosen, compute)
+                except AudioError:
+                    # What is measured has to be whole, what is learned from need not.
+                    readable = [key for key in chosen if name != "train" or copies.is_readable(key[0])]
+                    if len(readable) == len(chosen):
+                        raise
+                    if readable:
+                        yield from self._states(readable, compute)
                 advance(sum(lengths[number] for number in batch))
 
     def _states(self, keys: Sequence[Key], compute: _Compute) -> Iterator[tuple[Key, States]]:
@@ -277,6 +289,14 @@ class Preparation:
         while not folder.exists():
             folder = folder.parent
         return shutil.disk_usage(folder).free
+
+
+def _some(copies: Copies, kept: dict[Key, States]) -> dict[Key, States]:
+    """The same states, if there are any."""
+    if not kept:
+        number = len(copies.unreadable)
+        raise DataError(f"{copies.manifest.path}: none of its {number} utterances can be used, so nothing would be learned: {copies.first_unreadable}")  # fmt: skip  # noqa: E501
+    return kept
 
 
 def _free_memory() -> float:

@@ -19,6 +19,7 @@ from speechxfer.heads.classification import ClassificationHead
 from speechxfer.heads.ctc import CTCHead
 from speechxfer.model import Opened, SpeechModel, open_checkpoint
 from speechxfer.progress import Progress
+from speechxfer.training.usable import usable
 from speechxfer.transfer.plan import TransferPlan
 from speechxfer.transfer.reshape import needs_new_head, reshape
 
@@ -31,17 +32,21 @@ class StartingPoint:
     plan: TransferPlan
     #: Whether the checkpoint transcribes as it is, so that there is something to compare with.
     transcribes: bool
+    #: What of the training manifest can be learned from.
+    train: Manifest
 
 
 def starting_point(
     config: FinetuneConfig, checkpoint: Checkpoint, train: Manifest, progress: Progress
 ) -> StartingPoint:
-    """The pre-trained encoder under a head for the training manifest, and what of it moves.
+    """The pre-trained encoder under a head for the training manifest, and what of it is trained.
+
+    Utterances that cannot be learned from are reported and left out first, so that the model is as without them.
 
     Raises:
         CheckpointError: the checkpoint cannot be read.
         ConfigError: settings that do not fit the encoder.
-        DataError: the manifest has nothing to learn, or texts that the checkpoint's own head cannot write.
+        DataError: no utterance can be learned from, or there are texts that the checkpoint's own head cannot write.
     """
     torch.manual_seed(config.training.seed)
     opened = open_checkpoint(checkpoint, with_decoder=config.head == "seq2seq", **asdict(config.encoder))
@@ -54,24 +59,29 @@ def starting_point(
     head_is_kept = not needs_new_head(config.plan, encoder)
     wish = reshape(config.plan, encoder)
     _pool(config, wish, encoder)
+    existing = opened.head if head_is_kept and _goes_on(config, opened.head) else None
     if config.head == "seq2seq":
         head: Head = _seq2seq_head(config, encoder, opened, anew=bool(wish.from_scratch))
+        train = usable(train, encoder, head, config, progress)
     else:
         _check_wanted(config, opened, progress)
+        train = usable(train, encoder, existing, config, progress)
         make = _ctc_head if config.head == "ctc" else _classification_head
-        head = make(config, encoder, opened.head if head_is_kept else None, train, progress)
-    is_new = config.head != "seq2seq" and not (head_is_kept and _goes_on(config, opened.head))
+        head = make(config, encoder, existing, train, progress)
+    is_new = config.head != "seq2seq" and existing is None
     plan = TransferPlan.for_model(wish, encoder, head, epochs=config.training.epochs, new_head=is_new)
     plan.attach(encoder, head)
     if late := [row["part"] for row in plan.table(encoder, head) if (row["wakes"] or 0) > config.training.epochs]:
         progress.say(f"warning: the run has {config.training.epochs} epochs, so these never wake up: {', '.join(late)}")  # fmt: skip  # noqa: E501
     transcribes = opened.has_decoder or (opened.head is not None and opened.head.task == "transcription")
-    return StartingPoint(SpeechModel(encoder, head, opened.source), plan, transcribes and head.task == "transcription")
+    model = SpeechModel(encoder, head, opened.source)
+    return StartingPoint(model, plan, transcribes and head.task == "transcription", train)
 
 
 def _goes_on(config: FinetuneConfig, existing: Head | None) -> bool:
     """Whether the checkpoint's own head is what learns on."""
-    return existing is not None and existing.kind == config.head and config.text.vocabulary != "new"
+    is_begun_again = config.head == "ctc" and config.text.vocabulary == "new"
+    return existing is not None and existing.kind == config.head and not is_begun_again
 
 
 def _check_wanted(config: FinetuneConfig, opened: Opened, progress: Progress) -> None:
@@ -108,7 +118,7 @@ def _ctc_head(
     config: FinetuneConfig, encoder: Encoder, existing: Head | None, train: Manifest, progress: Progress
 ) -> CTCHead:
     """The checkpoint's own head where it has one that writes the texts, or a new one."""
-    if not isinstance(existing, CTCHead) or config.text.vocabulary == "new":
+    if not isinstance(existing, CTCHead):
         normalizer = TextNormalizer(config.text.new_head_normalizer)
         vocabulary = CTCVocabulary.from_texts(normalizer(text) for text in texts(train))
         progress.say(f"{len(vocabulary) - 1} characters in the training text: {''.join(vocabulary.symbols)!r}")

@@ -1,13 +1,15 @@
-"""Whether a run's manifests suit each other and the audio: unknown characters and classes, too long texts."""
+"""Whether a run's manifests suit the model: what would fail late, or is worth a line, is found before the work."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from speechxfer.data.labels import ClassLabels
 from speechxfer.data.loading import durations_s, texts
 from speechxfer.data.manifest import Manifest
-from speechxfer.data.text import frames_needed
-from speechxfer.encoders.base import Encoder
+from speechxfer.data.text import TextNormalizer
 from speechxfer.errors import DataError
+from speechxfer.evaluation.evaluate import check_measurable
 from speechxfer.heads.base import Head
 from speechxfer.heads.classification import ClassificationHead
 from speechxfer.heads.ctc import CTCHead
@@ -18,51 +20,75 @@ from speechxfer.progress import Progress
 _MOST_SHOWN = 5
 
 
-def check(model: SpeechModel, manifests: dict[str, Manifest], *, ignore_unknown: bool, progress: Progress) -> None:
-    """Everything that is known before the first step to go wrong, or to be worth a word.
+def check(
+    model: SpeechModel,
+    manifests: dict[str, Manifest],
+    normalizer: TextNormalizer,
+    *,
+    ignore_unknown: bool,
+    progress: Progress,
+) -> None:
+    """Everything that is known before the first step to go wrong, or to be worth a line.
 
     What is to be retained (`retain`) may hold characters that the head does not write: that is what was forgotten.
 
-    Raises:
-        DataError: what dev or test holds cannot be told by the head, or a split lacks texts or labels.
-    """
-    manifests = dict(manifests)
-    retain = manifests.pop("retain", None)
-    if retain is not None:
-        model.head.labels.check(retain) if isinstance(model.head, ClassificationHead) else texts(retain)
-    if isinstance(model.head, CTCHead):
-        check_characters(model.head, manifests, ignore=ignore_unknown, progress=progress)
-        report_short(model.encoder, model.head, manifests["train"], progress)
-    elif isinstance(model.head, ClassificationHead):
-        for manifest in manifests.values():
-            model.head.labels.check(manifest)
-        report_rare(model.head.labels, manifests["train"], progress)
-    elif model.head.max_positions is not None:
-        check_positions(model.head, model.head.max_positions, manifests["train"], progress)
-
-
-def check_positions(head: Head, most: int, train: Manifest, progress: Progress) -> None:
-    """Look for texts that are longer than the decoder, and say so where a script is spelled byte by byte.
+    Args:
+        model: before its first step.
+        manifests: by split; of "train" what can be learned from.
+        normalizer: applied before errors are counted.
+        ignore_unknown: let dev and test hold characters that the head does not write.
+        progress: the lines go there.
 
     Raises:
-        DataError: a text is too long.
+        DataError: a split that is measured lacks texts, words or labels, holds what the head does not know, or audio
+            that cannot be read or is longer than the model takes.
     """
-    num_tokens = num_characters = 0
-    for utterance, text in zip(train, texts(train), strict=True):
-        targets = head.targets(utterance)
-        if len(targets) > most:
-            raise DataError(
-                f"{utterance.origin}: its text takes {len(targets)} tokens with the prompt and the end, but the "
-                f"decoder has {most} positions; cut it together with its audio, or leave it out"
-            )
-        num_tokens += head.num_labels(targets) - 1
-        num_characters += len(text)
+    head, measured = model.head, {name: one for name, one in manifests.items() if name != "train"}
+    for manifest in measured.values():
+        check_measurable(model, manifest, normalizer)
+        check_audio(manifest, model.encoder.max_duration_s)
+    if isinstance(head, CTCHead):
+        written = {name: manifest for name, manifest in manifests.items() if name != "retain"}
+        check_characters(head, written, ignore=ignore_unknown, progress=progress)
+    elif isinstance(head, ClassificationHead):
+        report_rare(head.labels, manifests["train"], progress)
+    elif head.max_positions is not None:
+        report_tokens(head, manifests["train"], progress)
+        report_long(head, measured, progress)
+
+
+def check_audio(manifest: Manifest, longest_s: float | None) -> None:
+    """Look at the headers of all files, also where the manifest says how long they are.
+
+    Raises:
+        DataError: one cannot be read, or an utterance is longer than `longest_s`.
+    """
+    files = {utterance.path: replace(utterance, duration=None) for utterance in reversed(manifest)}
+    Manifest(files.values()).with_durations()
+    durations_s(manifest, longest_s)
+
+
+def report_tokens(head: Head, train: Manifest, progress: Progress) -> None:
+    """Report a script that the tokenizer spells byte by byte."""
+    num_tokens = sum(head.num_labels(head.targets(utterance)) - 1 for utterance in train)
+    num_characters = sum(map(len, texts(train)))
     if num_tokens > num_characters:
         progress.say(
             f"the tokenizer needs {num_tokens} tokens for the {num_characters} characters of the training text: it "
             "spells this script in bytes, so that decoding is slow and learning needs more data; a CTC head may suit "
             "it better"
         )
+
+
+def report_long(head: Head, measured: dict[str, Manifest], progress: Progress) -> None:
+    """Report texts of measured splits that have more tokens than the decoder can write."""
+    for manifest in measured.values():
+        long = [utterance for utterance in manifest if not head.learnable(head.targets(utterance), 0)]
+        if long:
+            progress.say(
+                f"{long[0].origin}: its text has more tokens than the decoder's {head.max_positions} positions "
+                f"({len(long)} of {len(manifest)} utterances have such texts); what is not written counts as wrong"
+            )
 
 
 def check_characters(head: CTCHead, manifests: dict[str, Manifest], *, ignore: bool, progress: Progress) -> None:
@@ -102,22 +128,4 @@ def report_rare(labels: ClassLabels, train: Manifest, progress: Progress) -> Non
         progress.say(
             f"{len(single)} of {len(labels)} classes have a single training utterance, which is too little to learn "
             f"them from: {shown}{more}. Add some, join the class to another, or leave it out."
-        )
-
-
-def report_short(encoder: Encoder, head: CTCHead, train: Manifest, progress: Progress) -> None:
-    """Say how many utterances have fewer frames than their text needs; pooled frames are counted."""
-    durations = durations_s(train, encoder.max_duration_s)
-    short = [
-        (utterance, frames, needed)
-        for utterance, duration in zip(train, durations, strict=True)
-        if (needed := frames_needed(head.targets(utterance)))
-        > (frames := encoder.output_frames(encoder.num_frames(int(duration * encoder.sample_rate))))
-    ]
-    if short:
-        utterance, frames, needed = short[0]
-        remedy = "A smaller --frame-stride gives more." if encoder.pooling is not None else "Does it belong there?"
-        progress.say(
-            f"{len(short)} of {len(train)} training utterances are too short for their text and teach nothing; the "
-            f"first is {utterance.origin}: {frames} frames, but {needed} are needed to spell it. {remedy}"
         )

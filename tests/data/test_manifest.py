@@ -456,3 +456,14 @@ def test_what_is_read_of_a_file_counts_in_the_digest() -> None:
         return data_digest([Manifest([Utterance(audio="a.wav", path=Path("a.wav"), **columns)])])
 
     assert len({digest(), digest(audio_channel=0), digest(audio_channel=1), digest(audio_stream=1)}) == 4
+
+
+def test_a_corpus_is_the_same_wherever_it_is(tmp_path: Path) -> None:
+    def digest(*audio: str) -> str:
+        return data_digest([Manifest(Utterance(audio=name, path=Path(name), text="a") for name in audio)])
+
+    assert digest("/old/x/a.wav", "/old/y/a.wav") == digest("/new/place/x/a.wav", "/new/place/y/a.wav")
+    assert digest("/old/x/a.wav", "/old/y/a.wav") != digest("/old/y/a.wav", "/old/x/a.wav")
+    assert digest("/old/x/a.wav") != digest("/old/x/b.wav")
+    assert digest("x/a.wav") != digest("y/a.wav")
+    assert digest("x/a.wav", "/old/a.wav") == digest("x/a.wav", "/new/a.wav")

@@ -101,3 +101,23 @@ def test_a_saved_head_keeps_the_version_of_its_normalizer() -> None:
     assert isinstance(opened, CTCHead)
     assert opened.normalizer("soft\u00adware") == "soft ware"
     assert opened.describe() == saved.describe()
+
+
+@given(targets=st.lists(st.integers(1, 3), max_size=8), frames=st.integers(0, 12))
+def test_an_utterance_is_learnable_where_it_adds_to_the_loss(targets: list[int], frames: int) -> None:
+    ctc = head()
+    loss = ctc.loss(torch.randn(1, 12, 8), torch.tensor([frames]), [targets])
+    assert ctc.learnable(targets, frames) == (loss.item() != 0.0)
+
+
+def test_that_nothing_is_said_is_one_thing_to_learn() -> None:
+    assert [head().num_labels(targets) for targets in ([], [1], [1, 2, 2])] == [1, 1, 3]
+
+
+def test_a_head_that_is_frozen_as_a_whole_stays_in_eval_mode() -> None:
+    ctc = head()
+    ctc.freeze(ctc.layer_groups())
+    assert not ctc.train().training
+    assert not any(parameter.requires_grad for parameter in ctc.parameters())
+    ctc.freeze([])
+    assert ctc.train().training

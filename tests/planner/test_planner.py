@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,8 +16,8 @@ from click.testing import CliRunner
 import speechxfer as sx
 from speechxfer.cli import main
 from speechxfer.cli.plan import seconds
-from speechxfer.config import AugmentConfig, PlanConfig, TrainingConfig
-from speechxfer.errors import ConfigError
+from speechxfer.config import AugmentConfig, PlanConfig, TextConfig, TrainingConfig
+from speechxfer.errors import ConfigError, TrainingError
 from speechxfer.planner import planner
 from speechxfer.planner.candidates import Candidate, candidates
 from speechxfer.planner.halving import Outcome
@@ -24,12 +25,13 @@ from speechxfer.planner.page import as_markdown
 from speechxfer.planner.planner import chosen, make_plan, promising
 from speechxfer.planner.probe import Probe, Row
 from speechxfer.planner.trial import Bench
+from speechxfer.storage import only_writer
 
 
 @pytest.fixture
 def base(spoken: dict[str, Path], whisper_folder: Path) -> sx.FinetuneConfig:
     return sx.FinetuneConfig(
-        model=str(whisper_folder), train=str(spoken["train"]), dev=str(spoken["dev"]), output="", device="cpu",
+        model=str(whisper_folder), train=str(spoken["train"]), dev=str(spoken["dev"]), output="run", device="cpu",
         training=TrainingConfig(epochs=2, batch_s=4.0),
     )  # fmt: skip
 
@@ -162,11 +164,11 @@ def test_what_plan_writes_finetune_reads(planning: list[str], tmp_path: Path) ->
     assert result.exit_code == 0, result.output
     assert {item.name for item in path.parent.iterdir()} == {"plan.toml", "plan.md", "plan.png", "plan.json"}
     written = tomllib.loads(path.read_text())
-    assert written["training"] == {"epochs": 1}
+    assert written["training"] == {"epochs": 1, "batch_s": 4.0}
     page = path.with_suffix(".md").read_text()
     assert "case 2, little data, far" in page
     assert written["plan"]["preset"] in page
-    files = [*planning[2:6], "--set", "training.batch_s=4.0", "--device", "cpu"]
+    files = [*planning[2:6], "--device", "cpu"]
     run = CliRunner().invoke(main, ["finetune", "--plan", str(path), *files, "--output", str(tmp_path / "run")])
     assert run.exit_code == 0, run.output
     assert tomllib.loads((tmp_path / "run" / "config.toml").read_text())["plan"]["preset"] == written["plan"]["preset"]
@@ -212,3 +214,103 @@ def test_bad_options_are_told(planning: list[str], classes: Callable[..., Path])
     assert "wanted a name that ends in .toml" in named.output
     unknown = CliRunner().invoke(main, ["plan", *planning, "--preset", "magic", "--output", "plan.toml"])
     assert "preset 'magic' is not known; wanted one of feature-extraction" in unknown.output
+
+
+def plan(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(main, ["plan", *arguments])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.output
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--device", "gpu"], "device 'gpu' is not known"),
+        (["--epochs", "-1"], "training.epochs is -1"),
+        (["--set", "training=3"], "training is a group of settings"),
+        (["--set", "plan.train_top=1"], "how the model is transferred is what the plan is to find"),
+        (["--set", "model=other"], "give it as --model"),
+        (["--head", "seq2seq", "--model", "wav2vec2-nano"], "has no decoder"),
+    ],
+)
+def test_what_no_candidate_could_do_is_reported_before_the_work(
+    more: list[str], message: str, planning: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def examining(*_arguments: Any, **_options: Any) -> None:
+        raise AssertionError("the work has begun")
+
+    monkeypatch.setattr(planner, "examine", examining)
+    arguments = more[-2:] + planning[2:] if "--model" in more else planning
+    status, said = plan(*arguments, *more[:2], "--output", str(tmp_path / "new" / "plan.toml"))
+    assert status == 2
+    assert message in said
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("split", ["--train", "--dev"])
+def test_data_that_no_candidate_can_use_is_reported_before_the_work(
+    split: str, planning: list[str], corpus: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planner, "examine", None)
+    wordless = corpus("wordless", ["a", "b"])
+    wordless.write_text(wordless.read_text().replace('"a"', '"..."').replace('"b"', '""'))
+    status, said = plan(*planning, split, str(wordless), "--output", str(tmp_path / "new" / "plan.toml"))
+    assert (status, "none of its 2 texts holds a" in said) == (1, True), said
+    assert not (tmp_path / "new").exists()
+
+
+def test_one_bad_file_is_left_out_of_a_plan(base: sx.FinetuneConfig) -> None:
+    train = Path(base.train)
+    (train.parent / "letter.wav").write_text("Dear Sir or Madam, ...")
+    bad = [{"audio": "letter.wav", "text": "a"}, {"audio": "letter.wav", "text": "a", "duration": 0.5}]
+    bad += [{"audio": "train0.wav", "text": "abc" * 500}, {"audio": "train0.wav"}]
+    train.write_text(train.read_text() + "".join(json.dumps(line) + "\n" for line in bad))
+    made = make_plan(base, [base.model], 60.0, presets=["feature-extraction"], vary=False)
+    assert made.choice.preset == "feature-extraction"
+    assert made.last(made.choice) is not None
+
+
+def test_a_plan_in_which_nothing_is_learned_chooses_nothing(
+    base: sx.FinetuneConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bench, "trial", lambda _bench, _config, epochs: Outcome(epochs, math.inf, math.inf, 0.1))
+    with pytest.raises(TrainingError, match="no candidate learned anything in its trials"):
+        make_plan(base, [base.model], 60.0, presets=["feature-extraction"], vary=False)
+
+
+def test_a_plan_keeps_what_its_trials_were_given(base: sx.FinetuneConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = replace(base, text=TextConfig(ignore_unknown=True), test=base.dev)
+    made = make_plan(given, [base.model], 60.0, presets=["feature-extraction"], vary=False)
+    settings = made.settings()
+    assert settings["text"] == {"ignore_unknown": True}
+    assert settings["training"] == {"epochs": 2, "batch_s": 4.0}
+    assert not {"train", "dev", "test", "output", "device"} & settings.keys()
+
+
+def test_a_setting_that_no_trial_has_is_reported(planning: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from speechxfer.cli import plan as module
+
+    monkeypatch.setattr(module, "planned", lambda *_arguments, **_options: None)
+    status, said = plan(*planning, "--set", "training.patience=3")
+    assert (status, said) == (0, "--set training.patience=3: has no effect on a plan; give it to finetune\n")
+
+
+def test_two_plans_are_not_made_in_one_place_at_once(planning: list[str], tmp_path: Path) -> None:
+    with only_writer(tmp_path / ".plan.toml.lock", "it"):
+        status, said = plan(*planning, "--output", str(tmp_path / "plan.toml"))
+    assert (status, "plan.toml: another process is writing there" in said) == (1, True)
+    (tmp_path / "folder.toml").mkdir()
+    status, said = plan(*planning, "--output", str(tmp_path / "folder.toml"))
+    assert (status, "is a folder; wanted the name of a file" in said) == (2, True)
+
+
+def test_plan_auto_looks_at_the_folder_first(
+    planning: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from speechxfer.cli import plan as module
+
+    monkeypatch.setattr(module, "planned", None)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").touch()
+    done = CliRunner().invoke(main, ["finetune", "--plan", "auto", *planning, "--output", str(tmp_path / "run")])
+    assert (done.exit_code, "holds another run" in done.output) == (2, True)

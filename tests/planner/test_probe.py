@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from speechxfer.model import open_checkpoint
 from speechxfer.planner.probe import Probe, Row, Standardised, probe, tell_classes
 from speechxfer.planner.states import every_cut, sample
 from speechxfer.progress import Progress
+from tests.training.conftest import Heard
 
 
 @pytest.fixture
@@ -120,3 +122,29 @@ def test_the_command_writes_figures_and_a_picture(
     wrong = CliRunner().invoke(main, [*arguments[:-1], "0,x", *files])
     assert wrong.exit_code == 2
     assert "--layers '0,x': wanted numbers" in wrong.output
+
+
+def test_what_cannot_be_learned_from_is_left_out_of_a_probe(encoder: Encoder, spoken: dict[str, Path]) -> None:
+    """A file that is no audio, whether its length is known or not, and a text that no frames can spell."""
+    train = spoken["train"]
+    (train.parent / "letter.wav").write_text("Dear Sir or Madam, ...")
+    lines = [{"audio": "letter.wav", "text": "a"}, {"audio": "letter.wav", "text": "a", "duration": 0.5}]
+    lines.append({"audio": "train0.wav", "text": "abc" * 500})
+    train.write_text(train.read_text() + "".join(json.dumps(line) + "\n" for line in lines))
+    heard = Heard()
+    manifests = [Manifest.read(spoken[name]) for name in ("train", "dev")]
+    found = probe(encoder, "m", *manifests, progress=heard)
+    assert all(math.isfinite(row.error) for row in found.rows)
+    assert sum("cannot be read and are not used" in message for message in heard.messages) == 2
+
+
+@pytest.mark.parametrize(("split", "text", "seen"), [("train", "", "holds a word"), ("dev", "...", "holds a word"), ("train", "abc" * 500, "has enough frames for its text")])  # fmt: skip  # noqa: E501
+def test_a_probe_of_nothing_is_refused(
+    split: str, text: str, seen: str, encoder: Encoder, spoken: dict[str, Path]
+) -> None:
+    path = spoken[split]
+    lines = [{**json.loads(line), "text": text} for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    manifests = [Manifest.read(spoken[name]) for name in ("train", "dev")]
+    with pytest.raises(DataError, match=rf"{split}\.jsonl: none of .*{seen}"):
+        probe(encoder, "m", *manifests)

@@ -151,14 +151,6 @@ def test_a_gpu_is_measured_beside_what_it_holds_already(monkeypatch: pytest.Monk
     assert budget.seconds == 256.0  # of 320
 
 
-def test_what_exceeds_a_wish_is_set_aside() -> None:
-    budget = Budget(CPU, 5.0)
-    assert budget.set_aside([1.0, 10.0, 2.0]) == [1]
-    assert budget.set_aside([1.0, 10.0, 2.0]) == []
-    assert budget.cut([0, 1, 2], [1.0, 10.0, 2.0]) == [[2], [0]]
-    assert not Budget(CPU).set_aside([1.0, 1000.0])
-
-
 def test_real_and_reported_lack_of_memory_is_recognised() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(10**15)

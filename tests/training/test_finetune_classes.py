@@ -155,7 +155,9 @@ def test_a_run_that_names_one_class_only_is_told(
 
 
 def test_transcripts_without_labels_are_told(settings: dict[str, Any], corpus: Callable[..., Path]) -> None:
-    with pytest.raises(DataError, match=r"texts\.jsonl:1: has no label"):
+    with pytest.raises(
+        DataError, match=r"none of its 2 utterances can be used.*2 have no label.*wanted the class of texts0\.wav"
+    ):
         sx.finetune(config(settings, SHORT, {"train": str(corpus("texts", ["a", "b"]))}))
 
 

@@ -125,10 +125,31 @@ def test_beams_are_what_is_measured_and_what_is_saved(runs: Runs, monkeypatch: p
         runs.config("none", {"seq2seq": {"beams": 0}})
 
 
-def test_a_text_longer_than_the_decoder_is_told(runs: Runs, corpus: Callable[..., Path]) -> None:
-    train = corpus("long", ["a b", "abc " * 12])
-    with pytest.raises(DataError, match=r"long\.jsonl:2: its text takes 5\d tokens .* has 32 positions"):
-        runs.run("run", SEQ2SEQ, {"train": str(train)})
+def test_a_text_longer_than_the_decoder_is_reported_and_left_out(runs: Runs, corpus: Callable[..., Path]) -> None:
+    train = corpus("long", ["a b", "abc " * 12, "b a"])
+    heard = runs.run("run", SEQ2SEQ, {"train": str(train), "training": {"epochs": 1}})
+    (line,) = [message for message in heard.messages if "32 positions" in message]
+    assert line.startswith("1 of 3 training utterances have more tokens than the decoder's 32 positions")
+    assert "long.jsonl:2: its text takes 5" in line
+    without = corpus("without", ["a b", "b a"])
+    runs.run("without", SEQ2SEQ, {"train": str(without), "training": {"epochs": 1}})
+    assert runs.losses("run") == runs.losses("without")
+
+
+def test_where_every_text_is_longer_than_the_decoder_nothing_is_learned(
+    runs: Runs, corpus: Callable[..., Path]
+) -> None:
+    with pytest.raises(DataError, match="none of its 2 utterances can be used, so nothing would be learned: 2 have"):
+        runs.run("run", SEQ2SEQ, {"train": str(corpus("long", ["abc " * 12] * 2))})
+    assert not (runs.folder / "run").exists()
+
+
+def test_dev_with_a_text_longer_than_the_decoder_is_measured(runs: Runs, corpus: Callable[..., Path]) -> None:
+    dev = corpus("longdev", ["a b", "abc " * 12])
+    heard = runs.run("run", SEQ2SEQ, {"dev": str(dev), "training": {"epochs": 1}})
+    assert "longdev.jsonl:2: its text has more tokens than the decoder's 32 positions (1 of 2 utterances" in heard
+    runs.run("short", SEQ2SEQ, {"dev": str(corpus("shortdev", ["a b"])), "training": {"epochs": 1}})
+    assert runs.metrics("run")[0]["dev_loss"] == pytest.approx(runs.metrics("short")[0]["dev_loss"], rel=1e-5)
 
 
 @pytest.mark.parametrize(

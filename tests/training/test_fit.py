@@ -48,7 +48,7 @@ def test_out_of_memory_means_smaller_pieces_and_the_same_result(runs: Runs, monk
     assert runs.losses("pieces") == pytest.approx(runs.losses("whole"), abs=1e-4)
 
 
-def test_what_does_not_fit_alone_is_set_aside_and_told_once(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_does_not_fit_alone_is_left_out_and_reported_once(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     real = _Loop._loss
 
     def refusing(loop: Any, batch: Any) -> torch.Tensor:
@@ -58,13 +58,16 @@ def test_what_does_not_fit_alone_is_set_aside_and_told_once(runs: Runs, monkeypa
 
     monkeypatch.setattr(_Loop, "_loss", refusing)
     heard = runs.run("run", PLAIN)
-    assert sum("train.jsonl:8: does not fit the device's memory even alone" in line for line in heard.messages) == 1
+    assert (
+        sum("train.jsonl:8: does not fit the device's memory even alone; not used" in line for line in heard.messages)
+        == 1
+    )
     assert all(math.isfinite(loss) for loss in runs.losses("run"))
 
 
-def test_an_utterance_longer_than_the_whole_budget_is_set_aside_and_told(runs: Runs) -> None:
+def test_an_utterance_longer_than_the_whole_budget_is_left_out_and_reported(runs: Runs) -> None:
     heard = runs.run("run", {"training": {"device_batch_s": 0.6}})
-    assert "training utterances exceed training.device_batch_s=0.6 on their own and are set aside" in heard
+    assert "training utterances exceed training.device_batch_s=0.6 on their own and are not used" in heard
 
 
 def test_finding_the_budget_by_trial_changes_nothing(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,12 +133,12 @@ def poison(monkeypatch: pytest.MonkeyPatch, steps: set[int]) -> None:
     """Make the loss of these steps no number; of each once."""
     real = _Loop._gradients
 
-    def poisoned(loop: Any, at: Any, *arguments: Any) -> torch.Tensor:
-        total = real(loop, at, *arguments)
+    def poisoned(loop: Any, at: Any, *arguments: Any) -> tuple[torch.Tensor, int]:
+        total, labels = real(loop, at, *arguments)
         if at.step in steps:
             steps.remove(at.step)
-            return total * math.nan
-        return total
+            return total * math.nan, labels
+        return total, labels
 
     monkeypatch.setattr(_Loop, "_gradients", poisoned)
 
@@ -152,7 +155,7 @@ def test_rollback_returns_to_the_last_good_state_with_half_the_rate(
 
 
 def test_rollback_works_in_the_first_epoch_and_gives_up_in_the_end(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_Loop, "_gradients", lambda *_arguments: torch.tensor(math.inf))
+    monkeypatch.setattr(_Loop, "_gradients", lambda *_arguments: (torch.tensor(math.inf), 1))
     with pytest.raises(TrainingError, match="After 3 returns with lower learning rates this run is given up"):
         runs.run("run", {"training": {"guard": "rollback"}})
 

@@ -94,7 +94,7 @@ def test_with_a_new_head_only_the_encoder_is_mixed(forgetful: Runs) -> None:
 
 
 @pytest.mark.parametrize("padded", [True, False])
-def test_a_decoder_that_hears_less_silence_than_before_is_told(
+def test_a_decoder_that_hears_less_silence_than_before_is_reported(
     runs: Runs, spelling_whisper: Path, padded: bool
 ) -> None:
     decoder: dict[str, Any] = {"model": str(spelling_whisper), "head": "seq2seq", "encoder": {"pad_to_30s": padded}}
@@ -104,10 +104,42 @@ def test_a_decoder_that_hears_less_silence_than_before_is_told(
     assert line.unpadded is not padded
 
 
-def test_what_is_no_finished_run_and_no_point_is_told(forgetful: Runs, tmp_path: Path) -> None:
+def test_what_is_no_finished_run_and_no_point_is_reported(forgetful: Runs, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"is not a finished run \(no config\.toml\)"):
         Interpolation(tmp_path)
     with pytest.raises(ConfigError, match=r"alpha is 1\.5; wanted 0 .* to 1"):
         Interpolation(forgetful.folder / "second", device="cpu").curve([1.5])
     with pytest.raises(ConfigError, match="--points '0;1'"):
         parse_points("0;1")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--at", "nan"], "alpha is nan; wanted 0"),
+        (["--at", "1.5"], "alpha is 1.5; wanted 0"),
+        (["--points", "0,nan"], "alpha is nan; wanted 0"),
+        (["--points", ""], "--points ''"),
+        (["--keep-gain", "nan"], "--keep-gain is nan; wanted a fraction from 0 to 1"),
+        (["--keep-gain", "-1"], "--keep-gain is -1; wanted a fraction from 0 to 1"),
+        (["--output", "x"], "which model is to be saved there? Say so by --at or --keep-gain"),
+        (["--device", "gpu"], "device 'gpu' is not known"),
+    ],
+)
+def test_what_cannot_be_mixed_is_reported_before_the_work(options: list[str], message: str, forgetful: Runs) -> None:
+    done = CliRunner().invoke(main, ["interpolate", str(forgetful.folder / "second"), *options])
+    assert (done.exit_code, done.output.count("\n")) == (2, 1), done.output
+    assert message in done.output
+
+
+def test_a_folder_that_is_no_model_is_not_replaced(forgetful: Runs, tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").touch()
+    arguments = ["interpolate", str(forgetful.folder / "second"), "--at", "0.5", "--points", "0.5"]
+    done = CliRunner().invoke(main, [*arguments, "--output", str(tmp_path / "thesis")])
+    assert (done.exit_code, "which is not replaced; choose another folder" in done.output) == (2, True)
+    assert (tmp_path / "thesis" / "chapter.tex").exists()
+    for _ in range(2):  # an earlier model is
+        done = CliRunner().invoke(main, [*arguments, "--output", str(tmp_path / "mixed"), "--device", "cpu"])
+        assert done.exit_code == 0, done.output
+    assert (tmp_path / "mixed" / "speechxfer.json").is_file()

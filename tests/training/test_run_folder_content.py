@@ -100,4 +100,4 @@ def test_the_options_of_the_command_are_the_settings(forgetful: Runs) -> None:
     assert done.exit_code == 2
     assert "'nobody' is not one of 'mlflow', 'trackio', 'wandb'" in done.output
     done = CliRunner().invoke(main, ["finetune", *given, *options, "--set", "retention.replay_share=7"])
-    assert "retention.replay_share is 7.0; wanted at least 0 and less than 1" in done.output
+    assert "retention.replay_share is 7; wanted at least 0 and less than 1" in done.output

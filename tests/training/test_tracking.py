@@ -128,7 +128,7 @@ def test_a_missing_package_and_an_unknown_name_are_told_before_the_work(
     with pytest.raises(ConfigError, match="the package mlflow is not installed; pip install mlflow"):
         runs.run("run", {"training": {"trackers": ["mlflow"]}})
     assert not (runs.folder / "run").exists()
-    with pytest.raises(ConfigError, match="trackers is 'visdom'; wanted mlflow, trackio or wandb"):
+    with pytest.raises(ConfigError, match="trackers is 'visdom'; wanted one of mlflow, trackio, wandb"):
         runs.config("run", {"training": {"trackers": ["visdom"]}})
     with pytest.raises(ConfigError, match=r"training\.trackers is 'wandb'; wanted a list"):
         runs.config("run", {"training": {"trackers": "wandb"}})

@@ -1,0 +1,60 @@
+"""Where paths lead that stand in settings: `~` is a home folder, and all others are seen from the working folder."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from speechxfer.config.tables import FinetuneConfig
+
+_VARIABLE = re.compile(r"\$\{?[A-Za-z_]")
+
+
+def located(path: str) -> str:
+    """The absolute path; `~` and `~user` are home folders, variables such as `$HOME` are not replaced."""
+    return str(Path(os.path.expanduser(path)).absolute())  # noqa: PTH111  # Path's own raises for an unknown user
+
+
+def located_model(name: str) -> str:
+    """The absolute path of a model's folder; a name that is no folder here stays as it is."""
+    return located(name) if name.startswith("~") or os.path.isdir(name) else name  # noqa: PTH112  # Path's own raises
+
+
+def exists(path: str | Path) -> bool:
+    """Whether something is there; what is hidden from this user is not."""
+    return os.access(path, os.F_OK)
+
+
+def hint(path: str) -> str:
+    """What may be wrong with a path that leads nowhere, to be put behind a message about it."""
+    if _VARIABLE.search(path):
+        return "; variables such as $HOME are not replaced in settings: write the path out"
+    if os.sep == "/" and "\\" in path:
+        return "; folders are separated by / here"
+    if Path(path).is_relative_to(Path.cwd()) and str(Path(path).relative_to(Path.cwd())).startswith("~"):
+        return "; there is no such user, so ~ is no home folder here"
+    return ""
+
+
+def moved(config: FinetuneConfig, folder: Path) -> FinetuneConfig:
+    """The settings of a run whose folder is now `folder`, with the manifests and the model that moved along with it.
+
+    What is no longer at its path is looked for where it stood as seen from the run.
+    """
+
+    def now(path: str) -> str:
+        near = os.path.normpath(folder.absolute() / os.path.relpath(path, config.output))
+        return near if not exists(path) and exists(near) else path
+
+    def perhaps(path: str | None) -> str | None:
+        return None if path is None else now(path)
+
+    return replace(
+        config, output=str(folder.absolute()), train=now(config.train), dev=now(config.dev), test=perhaps(config.test),
+        retain=perhaps(config.retain), retention=replace(config.retention, replay=perhaps(config.retention.replay)),
+        model=now(config.model) if Path(config.model).is_absolute() else config.model,
+    )  # fmt: skip

@@ -1,0 +1,212 @@
+"""Settings from TOML files and from `key=value`, laid over one another, and back to plain values."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+import typing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from speechxfer.config.tables import FinetuneConfig
+from speechxfer.config.values import kinds, shown
+from speechxfer.errors import ConfigError
+
+_T = typing.TypeVar("_T")
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The values of a TOML file as nested dictionaries.
+
+    Raises:
+        ConfigError: missing or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); wanted a TOML file") from error
+    except (ValueError, RecursionError) as error:  # not UTF-8, not TOML, numbers of thousands of digits
+        raise ConfigError(f"{path}: is not TOML ({error})") from error
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Settings of a run from a TOML file, which need not be complete, as nested dictionaries.
+
+    Raises:
+        ConfigError: missing, not TOML, an unknown setting, or a value that a setting may not have.
+    """
+    return checked(read_toml(path), str(path))
+
+
+def read_config(path: Path) -> FinetuneConfig:
+    """All settings of a run, from the file in its folder.
+
+    Raises:
+        ConfigError: as `read_settings`, or a setting that has no default is missing.
+    """
+    try:
+        return build(FinetuneConfig, read_toml(path))
+    except ConfigError as error:
+        raise ConfigError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from error
+
+
+def parse_assignment(text: str) -> dict[str, Any]:
+    """`training.epochs=5` -> {"training": {"epochs": 5}}; values as in TOML, bare words are strings.
+
+    Raises:
+        ConfigError: there is no `=` or no key.
+    """
+    key, equals, raw = text.partition("=")
+    parts = [part.strip() for part in key.split(".")]
+    if not equals or not all(parts):
+        raise ConfigError(f"--set {text!r}: wanted key=value, for instance training.epochs=5")
+    return _nested(parts, _value(raw.strip()))
+
+
+def _value(raw: str) -> Any:
+    """What a value reads as in TOML, all of it; otherwise the text itself."""
+    try:
+        found = tomllib.loads(f"found = {{value = {raw}}}")  # in braces, which a comment would leave open
+    except (ValueError, RecursionError):
+        return raw
+    inner = found["found"]
+    return inner["value"] if len(found) == len(inner) == 1 else raw
+
+
+def parse_setting(text: str) -> dict[str, Any]:
+    """As `parse_assignment`, of a setting that exists and may have this value.
+
+    Raises:
+        ConfigError: it may not, or there is no such setting.
+    """
+    return checked(parse_assignment(text), f"--set {text}")
+
+
+def merge(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Nested dictionaries laid over one another, the last on top.
+
+    Raises:
+        ConfigError: the same name is a group of settings in one and a value in another.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            below = merged.get(key, value)
+            if isinstance(value, Mapping) != isinstance(below, Mapping):
+                given = below if isinstance(value, Mapping) else value
+                raise ConfigError(f"{key} is a group of settings; wanted {key}.KEY, found {shown(given)}")
+            merged[key] = merge([below, value]) if isinstance(value, Mapping) else value
+    return merged
+
+
+def build(kind: type[_T], values: Mapping[str, Any], where: str = "") -> _T:
+    """A table of settings from nested values.
+
+    Args:
+        kind: of table.
+        values: by name.
+        where: what its names begin with in messages, such as "plan.".
+
+    Raises:
+        ConfigError: an unknown setting (with the closest known one), a value that a setting may not have, or a setting
+            without a default that is missing.
+    """
+    return _built(kind, values, where, list(_names(kind, where)))
+
+
+def checked(values: dict[str, Any], origin: str) -> dict[str, Any]:
+    """The same values, if all of them are settings of a run and may be what they are.
+
+    Raises:
+        ConfigError: one is not; the message begins with `origin`.
+    """
+    try:
+        _converted(FinetuneConfig, values, "", list(_names(FinetuneConfig)))
+    except ConfigError as error:
+        raise ConfigError(f"{origin}: {error}") from error
+    return values
+
+
+def _built(kind: type[_T], values: Mapping[str, Any], where: str, everything: list[str]) -> _T:
+    arguments = _converted(kind, values, where, everything)
+    required = [item.name for item in _fields(kind) if item.default is item.default_factory is dataclasses.MISSING]
+    if missing := [f"{where}{name}" for name in required if name not in arguments]:
+        raise ConfigError(f"{', '.join(missing)} must be given, on the command line or in the configuration file")
+    return kind(**arguments)
+
+
+def _converted(kind: type, values: Mapping[str, Any], where: str, everything: list[str]) -> dict[str, Any]:
+    """Values as the table's constructor takes them; `everything` are all settings there are."""
+    known = kinds(kind)
+    arguments: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{where}{key}"
+        if key not in known:
+            raise ConfigError(f"{name} is not a setting; {_suggestion(key, where, known, everything)}")
+        setting = known[key]
+        if setting.is_group and isinstance(value, Mapping):
+            arguments[key] = _built(setting.type, value, f"{name}.", everything)
+        elif isinstance(value, Mapping) and value:
+            raise ConfigError(f"{name}.{next(iter(value))} is not a setting; {name} is a single value")
+        else:
+            setting.check(name, value)
+            is_whole = setting.type is float and isinstance(value, int)
+            arguments[key] = float(value) if is_whole else value
+    return arguments
+
+
+def _suggestion(key: str, where: str, known: Iterable[str], elsewhere: list[str]) -> str:
+    """What may have been meant: a neighbour, or a setting of that name elsewhere."""
+    same = [name for name in elsewhere if name.rpartition(".")[2] == key]
+    near = [f"{where}{name}" for name in difflib.get_close_matches(key, list(known), n=1)]
+    parts = [name for name in elsewhere if key in name.rpartition(".")[2].split("_")]
+    far = difflib.get_close_matches(f"{where}{key}", elsewhere, n=1)
+    found = next(iter([*same, *near, *parts, *far]), None)
+    return f"did you mean {found}?" if found else f"known: {', '.join(known)}"
+
+
+def _names(table: type, where: str = "") -> Iterator[str]:
+    """All settings, those of groups as group.name."""
+    for name, kind in kinds(table).items():
+        if kind.is_group:
+            yield from _names(kind.type, f"{where}{name}.")
+        else:
+            yield f"{where}{name}"
+
+
+def _fields(table: Any) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(table)
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Nested plain values; what is None is left out, since TOML has no such thing."""
+
+    def strip(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: strip(item) for key, item in value.items() if item is not None}
+        return value
+
+    return typing.cast(dict[str, Any], strip(dataclasses.asdict(config)))
+
+
+def nested(level: Mapping[str, Any]) -> dict[str, Any]:
+    """What `flat` has flattened."""
+    found: dict[str, Any] = {}
+    for name, value in level.items():
+        found = merge([found, _nested(name.split("."), value)])
+    return found
+
+
+def _nested(parts: Sequence[str], value: Any) -> dict[str, Any]:
+    inner = value if len(parts) == 1 else _nested(parts[1:], value)
+    return {parts[0]: inner}
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one level: `{"plan": {"train_top": 1}}` -> `{"plan.train_top": 1}`."""
+    level: dict[str, Any] = {}
+    for key, value in values.items():
+        level |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return level

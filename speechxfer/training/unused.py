@@ -1,0 +1,96 @@
+"""Settings that were given but change nothing in this run: each is reported, none is ignored in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from speechxfer.config import FinetuneConfig, flat, to_dict
+from speechxfer.training.starting_point import StartingPoint
+
+#: Settings of a group, with the reason why they have no effect.
+_Found = Iterator[tuple[str, str]]
+
+
+def unused(config: FinetuneConfig, start: StartingPoint) -> list[str]:
+    """A line for each setting that is not as by default and has no effect on a run with this starting point."""
+    given, usual = flat(to_dict(config)), flat(to_dict(FinetuneConfig("m", "t", "d", "o")))
+    found = [*_head(config), *_data(config, start), *_augmentation(config, start), *_cache(config, start)]
+    found += [*_encoder(config, start), *_plan(config, start)]
+    lines = {name: reason for name, reason in found if given.get(name) and given[name] != usual.get(name)}
+    return [f"{name} is {given[name]!r}, which has no effect in this run: {reason}" for name, reason in lines.items()]
+
+
+def _head(config: FinetuneConfig) -> _Found:
+    reason = f"the head is {config.head}"
+    if config.head != "seq2seq":
+        names = ("task", "timestamp_share", "label_smoothing", "nothing_share", "beams")
+        yield from ((f"seq2seq.{name}", reason) for name in names)
+        yield "seq2seq.language", f"{reason}; only the model card notes it"
+        yield from ((name, reason) for name in ("plan.train_embedding", "retention.language"))
+    if config.head != "classification":
+        yield from ((f"classes.{name}", reason) for name in to_dict(config.classes))
+    if config.head != "ctc":
+        yield from ((f"text.{name}", reason) for name in ("vocabulary", "ignore_unknown"))
+    if config.head == "classification":
+        yield from ((f"text.{name}", reason) for name in ("normalizer", "scored_by"))
+
+
+def _data(config: FinetuneConfig, start: StartingPoint) -> _Found:
+    if config.retention.replay is None:
+        yield "retention.replay_share", "no manifest is replayed (--replay)"
+        if config.retain is None:
+            yield "retention.language", "there is no manifest to retain or to replay"
+    if all(utterance.duration is None for utterance in start.train):
+        yield "seq2seq.timestamp_share", "the training manifest has no durations"
+    if not round(config.seq2seq.nothing_share * len(start.train)):
+        yield "seq2seq.nothing_share", f"of {len(start.train)} utterances that is less than one"
+
+
+def _augmentation(config: FinetuneConfig, start: StartingPoint) -> _Found:
+    augment, plan, encoder = config.augment, start.plan, start.model.encoder
+    if not augment.time_share:
+        yield "augment.time_frames", "augment.time_share is 0"
+    cuts = {plan.seam_at(epoch) or 0 for epoch in {0, *(epoch for epoch in plan.wakes if epoch is not None)}}
+    if augment.where == "seam" and not any(map(encoder.maskable_width, cuts)):
+        reason = "channels are masked only where the lower half of the layers is frozen"
+        yield from ((f"augment.{name}", reason) for name in ("channel_share", "channel_span_percent"))
+    elif not augment.channel_share:
+        yield "augment.channel_span_percent", "augment.channel_share is 0"
+
+
+def _cache(config: FinetuneConfig, start: StartingPoint) -> _Found:
+    cache = config.training.cache
+    if cache == "off":
+        yield from ((f"training.{name}", "training.cache is off") for name in ("cache_dtype", "cache_dir"))
+    elif start.plan.lowest_seam is None:
+        yield from ((f"training.{name}", "nothing is frozen") for name in ("cache", "cache_dtype", "cache_dir"))
+    elif cache == "memory":
+        yield "training.cache_dir", "training.cache is memory"
+
+
+def _encoder(config: FinetuneConfig, start: StartingPoint) -> _Found:
+    if config.pooling.stride == 1:
+        yield "pooling.kind", "pooling.stride is 1"
+    if any(epoch is not None for epoch in start.plan.wakes):
+        return
+    reason = "no layer of the encoder is trained"
+    yield from ((f"plan.{name}", reason) for name in ("layer_decay", "unfreeze_every", "head_first"))
+    yield from ((f"training.{name}", reason) for name in ("compile", "recompute"))
+    if config.head != "seq2seq":
+        yield "training.dropout", reason
+    if start.plan.adapters is None:
+        yield "plan.encoder_lr", reason
+
+
+def _plan(config: FinetuneConfig, start: StartingPoint) -> _Found:
+    plan, head = start.plan, start.model.head
+    trained = [place for place, epoch in enumerate(plan.wakes) if epoch is not None]
+    if trained == [plan.depth]:
+        yield "plan.layer_decay", "only the top layer is trained"
+    if not any(plan.wakes):
+        one = config.training.epochs == 1
+        yield "plan.head_first", "the run has one epoch" if one else "the head has learned already"
+    if all(group.seam <= plan.head_seam for group in head.layer_groups()):
+        yield "plan.head_lr", "the head is not trained"
+    if plan.adapters is None:
+        yield from ((f"plan.{name}", "there are no adapters (--lora-rank)") for name in ("lora_alpha", "lora_feed_forward"))  # fmt: skip  # noqa: E501
