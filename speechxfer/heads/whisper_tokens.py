@@ -110,8 +110,12 @@ class WhisperTokens:
         return self.tokenizer.encode(f" {text}", add_special_tokens=False).ids if text else []
 
     def text(self, tokens: Sequence[int]) -> str:
-        """Tokens to text, special ones left out."""
-        return self.tokenizer.decode(list(tokens), skip_special_tokens=True).strip()
+        """Tokens to text, without special ones and without the beginning of a character at the end.
+
+        A token may be part of a character, so a sequence that was cut at its limit may end within one.
+        """
+        text: str = self.tokenizer.decode(list(tokens), skip_special_tokens=True)
+        return text.rstrip("\N{REPLACEMENT CHARACTER}").strip()
 
     def stamp(self, seconds: float) -> int:
         """The time stamp nearest to a time."""

@@ -70,7 +70,10 @@ def reference(whisper: WhisperForConditionalGeneration, hidden: torch.Tensor, pr
 
 
 @torch.no_grad()
-def test_decoding_in_a_batch_with_a_cache_is_decoding_one_by_one(whisper: WhisperForConditionalGeneration) -> None:
+def test_decoding_in_a_batch_with_a_cache_is_decoding_one_by_one(
+    whisper: WhisperForConditionalGeneration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seq2seq, "retried", lambda first, _retry, **_options: first)  # what it writes is all loops
     head = head_of(whisper, untouched=True)
     lengths = [30, 8, 21, 30]
     hidden = torch.randn(4, 30, 32)
@@ -80,8 +83,7 @@ def test_decoding_in_a_batch_with_a_cache_is_decoding_one_by_one(whisper: Whispe
         reference(whisper, row[:length], numbers(*PROMPT), limit)
         for row, length, limit in zip(hidden, lengths, limits, strict=True)
     ]
-    # A loop that nothing better was found for is cut, so beginnings are compared.
-    assert all(text.startswith(item.text) and item.text for text, item in zip(expected, found, strict=True))
+    assert [item.text for item in found] == expected
     assert len(set(expected)) > 1
     assert all(0 < (hypothesis.confidence or 0) <= 1 for hypothesis in found)
 
