@@ -79,6 +79,7 @@ class WhisperSeq2SeqHead(Head):
         self.decoder = WhisperDecoder(config)
         #: Of a sequence, prompt and end included.
         self.max_positions: int = config.max_target_positions
+        tokens.most_context = self.max_positions // 2 - 1  # half of them, as Whisper was trained
         self.frame_rate = 50.0
 
     # Learning
@@ -155,8 +156,7 @@ class WhisperSeq2SeqHead(Head):
     def decode(self, hidden_states: Tensor, num_frames: Tensor, *, language: str | None = None) -> list[Hypothesis]:
         """[batch, frames, width], [batch] -> the transcript of each.
 
-        What looks wrong (a loop, or tokens the model itself doubts) is tried again by chance with higher and higher
-        temperatures.
+        What looks wrong (a loop, or tokens the model itself doubts) is sampled again at higher and higher temperatures.
 
         Raises:
             ConfigError: a language was asked for that the model lacks.

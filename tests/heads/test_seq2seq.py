@@ -109,6 +109,16 @@ def test_an_english_only_whisper_refuses_other_languages(whisper_config: dict[st
     assert isinstance(head.decode(torch.randn(1, 10, 32), torch.tensor([10]))[0].text, str)
 
 
+@torch.no_grad()
+def test_a_context_longer_than_the_decoder_loses_its_beginning(whisper: WhisperForConditionalGeneration) -> None:
+    head = head_of(whisper, language="it")
+    hidden, lengths = torch.randn(1, 20, 32), torch.tensor([20])
+    head.search = Search(context="w1 " * 50 + " ".join(f"w{number}" for number in range(20, 35)), temperatures=())
+    longer = head.decode(hidden, lengths)
+    head.search = Search(context=" ".join(f"w{number}" for number in range(20, 35)), temperatures=())
+    assert longer == head.decode(hidden, lengths)
+
+
 # Learning
 
 
