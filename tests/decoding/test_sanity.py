@@ -87,7 +87,7 @@ def test_speech_is_not_doubted_and_babble_is() -> None:
         ("Yes, yes, yes, yes, yes, I know.", (1, 2, *(3, 2) * 4, 4, 5, 6), 3.0),
         ("0 0 0 0 7 0 0 0 0", (1, 1, 1, 1, 2, 1, 1, 1, 1), 4.0),
         ("ha ha ha ha ha ha ha ha ha ha ha ha", (1,) * 12, 2.5),
-        ("对对对对对对，我知道", (1,) * 6 + (2, 3, 4, 5), 2.0),
+        ("对对对对对对我知道", (1,) * 6 + (2, 3, 4, 5), 2.0),
         ("I want to go home. " * 8, (1, 2, 3, 4, 5, 6) * 8, 12.0),
     ],
 )
