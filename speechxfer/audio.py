@@ -273,7 +273,7 @@ def _open(source: Source, *, seeking: bool = False) -> Iterator[_Reader]:
         path = isinstance(source, str | os.PathLike) and not isinstance(file, io.BytesIO)
         seen = f"it {'looks like text,' if head.isascii() and min(head) > 0 else 'begins with'} {head!r}"
         try:
-            sound = stack.enter_context(sf.SoundFile(os.fspath(cast(str, source)) if path else file))
+            sound = stack.enter_context(sf.SoundFile(_native(cast(str, source)) if path else file))
         except (sf.LibsndfileError, TypeError) as error:  # TypeError: a headerless .raw file
             sound, seen = None, f"{getattr(error, 'error_string', error)} {seen}"
         # A streamed file states no length, or 2**63 - 1: libsndfile gives up on it, FFmpeg reads on. And
@@ -283,6 +283,11 @@ def _open(source: Source, *, seeking: bool = False) -> Iterator[_Reader]:
         else:
             file.seek(0)
             yield _AvReader(stack, file, name, seen)
+
+
+def _native(path: str | os.PathLike[str]) -> str | bytes:
+    """A path as the file system has it; soundfile encodes strictly, but a name may hold any bytes."""
+    return os.fspath(path) if os.name == "nt" else os.fsencode(path)
 
 
 def _binary(source: Source, stack: contextlib.ExitStack) -> tuple[BinaryIO, str]:

@@ -40,6 +40,10 @@ class StorageError(SpeechxferError):
     """Something could not be written: a full disk, a read-only folder."""
 
 
+class DiskFullError(StorageError):
+    """Nothing more can be written there: no space is left, or a quota is used up."""
+
+
 class ExportError(SpeechxferError):
     """A model that another runtime cannot be given, or that does not do the same there."""
 
