@@ -16,6 +16,7 @@ from speechxfer.transcription.inputs import Input, Inputs, expand, printable
 
 _Result = TypeVar("_Result")
 _MOST_SKIPPED = 5
+_WIDEST_NAME = 40
 _INTERRUPTED = 130  # as shells count Ctrl-C
 
 
@@ -72,8 +73,10 @@ def recording_progress(item: Input, source: Path | bytes) -> Iterator[Callable[[
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
+    name = Column(no_wrap=True, overflow="ellipsis", max_width=_WIDEST_NAME)
+    columns = (TextColumn("{task.description}", markup=False, table_column=name), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
         task = bar.add_task(printable(item.place.name), total=_length_s(source))
         yield lambda seconds: bar.update(task, completed=seconds)

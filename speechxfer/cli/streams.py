@@ -50,7 +50,8 @@ def full_disk_reported() -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries again when it exits
+        with contextlib.suppress(AttributeError, OSError):  # a stream that is no file
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries again when it exits
         reason = f"the output could not be written ({error.strerror}); free some space and run again"
         raise DiskFullError(reason) from error
 
