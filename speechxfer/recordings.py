@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from speechxfer.audio import AUDIO_SUFFIXES, as_stored
+from speechxfer.errors import printable
 
 _LOOKED_AT = 4096  # bytes of a file in which it shows whether it is text
 _LAYOUT = frozenset(b"\t\n\v\f\r")
+_TEXT_SUFFIXES = (".txt", ".lab", ".json", ".jsonl", ".csv", ".tsv", ".srt", ".vtt")  # in whatever encoding
+_MOST_LISTED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,17 @@ def search(folder: Path) -> Found:
     for file in _files(folder, found.skipped):
         if file.suffix.lower() in AUDIO_SUFFIXES:
             found.recordings.append(file)
-        elif not _is_text(file):
+        elif file.suffix.lower() not in _TEXT_SUFFIXES and not _is_text(file):
             (found.recordings if _has_sound(file) else found.skipped).append(file)
     found.recordings.sort()
     found.skipped.sort()
     return found
+
+
+def listed(paths: Sequence[Path]) -> str:
+    """The first few of some paths, and how many there are besides."""
+    more = f" and {len(paths) - _MOST_LISTED} more" if len(paths) > _MOST_LISTED else ""
+    return ", ".join(printable(str(path)) for path in paths[:_MOST_LISTED]) + more
 
 
 def _files(folder: Path, unreadable: list[Path]) -> Iterator[Path]:
@@ -47,7 +56,7 @@ def _files(folder: Path, unreadable: list[Path]) -> Iterator[Path]:
 
     linked = {os.path.realpath(folder)}
     for parent, folders, names in os.walk(folder, onerror=note, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".") and _is_new(Path(parent, name), linked)]
+        folders[:] = [one for one in sorted(folders) if not one.startswith(".") and _is_new(Path(parent, one), linked)]
         for file in (Path(parent, name) for name in names if not name.startswith(".")):
             try:
                 is_file = file.is_file()

@@ -62,6 +62,7 @@ def test_text_beside_recordings_is_passed_over_and_other_files_are_listed(folder
     for name in ("a.txt", "a.json", "a.srt", "README", "a.TextGrid"):
         (folder / name).write_text("Grüße, 你好\n" * 1000)
     (folder / "empty").touch()
+    (folder / "b.txt").write_text("é", encoding="utf-16")
     (folder / "weights.bin").write_bytes(struct.pack("<4096f", *np.linspace(-1, 1, 4096)))
     (folder / "state.pkl").write_bytes(pickle.dumps({"a": list(range(3000))}))
     np.save(folder / "array.npy", np.arange(9999))

@@ -11,11 +11,11 @@ from typing import TypeVar
 
 import click
 
-from speechxfer.errors import ConfigError, DiskFullError, SpeechxferError, StorageError
-from speechxfer.transcription.inputs import Input, Inputs, expand, printable
+from speechxfer.errors import ConfigError, DiskFullError, SpeechxferError, StorageError, printable
+from speechxfer.recordings import listed
+from speechxfer.transcription.inputs import Input, expand
 
 _Result = TypeVar("_Result")
-_MOST_SKIPPED = 5
 _WIDEST_NAME = 40
 _INTERRUPTED = 130  # as shells count Ctrl-C
 
@@ -26,11 +26,9 @@ def recordings(names: Sequence[str]) -> list[Input]:
     Raises:
         ConfigError: a folder or pattern matches no recording.
     """
-    found: Inputs = expand(names)
+    found = expand(names)
     if found.skipped:
-        shown = ", ".join(printable(item.name) for item in found.skipped[:_MOST_SKIPPED])
-        more = f" and {len(found.skipped) - _MOST_SKIPPED} more" if len(found.skipped) > _MOST_SKIPPED else ""
-        click.echo(f"Skipped, no sound in them: {shown}{more}", err=True)
+        click.echo(f"skipped {listed(found.skipped)}: no sound in them", err=True)
     return found.recordings
 
 

@@ -11,7 +11,8 @@ import click
 
 from speechxfer.cli import streams
 from speechxfer.cli.batch import for_each, recording_progress, recordings
-from speechxfer.transcription.inputs import Input, printable
+from speechxfer.errors import printable
+from speechxfer.transcription.inputs import Input
 
 if TYPE_CHECKING:
     from speechxfer.decoding.hypothesis import Classification

@@ -12,9 +12,9 @@ import click
 from speechxfer.cli import streams
 from speechxfer.cli.batch import for_each, recording_progress, recordings
 from speechxfer.cli.search import search_options, set_search
-from speechxfer.errors import StorageError
+from speechxfer.errors import StorageError, printable
 from speechxfer.storage import write_text
-from speechxfer.transcription.inputs import Input, identity, output_paths, printable
+from speechxfer.transcription.inputs import Input, identity, output_paths
 from speechxfer.transcription.writers import FORMATS, write, write_line
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ import glob
 import hashlib
 import os
 import sys
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -55,7 +54,7 @@ class Inputs:
     """The recordings that were named or found, each once, and the files in folders that are none."""
 
     recordings: list[Input] = field(default_factory=list)
-    skipped: list[Input] = field(default_factory=list)
+    skipped: list[Path] = field(default_factory=list)
 
 
 def expand(inputs: Sequence[str]) -> Inputs:
@@ -65,26 +64,14 @@ def expand(inputs: Sequence[str]) -> Inputs:
         ConfigError: a folder or pattern matches no recording.
     """
     found: dict[Path | None, Input] = {}
-    skipped: dict[Path | None, Input] = {}
+    skipped: dict[Path, Path] = {}
     for name in inputs:
         matches = _matches(name)
         for item in matches.recordings:
             found.setdefault(item.path and item.path.absolute(), item)
-        for item in matches.skipped:
-            skipped.setdefault(item.path and item.path.absolute(), item)
-    return Inputs(list(found.values()), [item for path, item in skipped.items() if path not in found])
-
-
-def printable(text: str) -> str:
-    """Text on one line that does nothing to a terminal: control characters, line breaks and bytes become escapes."""
-    return "".join(
-        one.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        if "\udc80" <= one <= "\udcff"
-        else one.encode("unicode_escape").decode()
-        if unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp")
-        else one
-        for one in text
-    )
+        for path in matches.skipped:
+            skipped.setdefault(path.absolute(), path)
+    return Inputs(list(found.values()), [path for place, path in skipped.items() if place not in found])
 
 
 def output_paths(inputs: Sequence[Input], folder: Path, suffix: str) -> list[Path]:
@@ -164,7 +151,7 @@ def _matches(name: str) -> Inputs:
     if not files:
         raise ConfigError(f"{name}: no such file, folder or match; check the path (seen from {Path.cwd()})")
     root = _root(Path(name), is_pattern=not named)
-    return Inputs(*([Input(file, file.relative_to(root)) for file in some] for some in (files, skipped)))
+    return Inputs([Input(file, file.relative_to(root)) for file in files], skipped)
 
 
 def _root(path: Path, *, is_pattern: bool) -> Path:

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from speechxfer.decoding.hypothesis import Word
-from speechxfer.errors import ConfigError
-from speechxfer.transcription.inputs import printable
+from speechxfer.errors import ConfigError, printable
 from speechxfer.transcription.transcript import Segment, Transcript
 
 # What subtitlers hold to be readable.

@@ -171,7 +171,7 @@ def test_files_without_sound_are_named() -> None:
     Path("calls/cover.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(range(256)))
     result = run("calls")
     assert (result.exit_code, len(result.stdout.splitlines())) == (0, 3)
-    assert result.stderr == "Skipped, no sound in them: calls/cover.jpg\n"
+    assert result.stderr == "skipped calls/cover.jpg: no sound in them\n"
 
 
 def test_names_of_any_kind(tmp_path: Path) -> None:
