@@ -137,22 +137,32 @@ class Manifest(Sequence[Utterance]):
         """Seconds of all utterances together, as far as they are known; `with_durations` knows them all."""
         return math.fsum(utterance.duration or 0.0 for utterance in self)
 
-    def with_durations(self, progress: Callable[[float], None] = lambda _done: None) -> Manifest:
+    def with_durations(
+        self,
+        progress: Callable[[float], None] = lambda _done: None,
+        refused: Callable[[DataError], None] | None = None,
+    ) -> Manifest:
         """The same utterances with the durations that were unknown, from the headers of the files.
 
-        `progress` is called with 1 for each utterance.
+        `progress` is called with 1 for each utterance. With `refused`, utterances that cannot be read are left out and
+        their errors handed to it.
 
         Raises:
-            DataError: a file cannot be read, or an utterance starts after its end.
+            DataError: without `refused`, a file cannot be read, or an utterance starts after its end.
         """
 
-        def measured(utterance: Utterance) -> Utterance:
-            if utterance.duration is None:
-                utterance = dataclasses.replace(utterance, duration=_rest_s(utterance))
-            progress(1)
-            return utterance
+        def measured() -> Iterator[Utterance]:
+            for utterance in self:
+                try:
+                    known = utterance.duration is not None
+                    yield utterance if known else dataclasses.replace(utterance, duration=_rest_s(utterance))
+                except DataError as error:
+                    if refused is None:
+                        raise
+                    refused(error)
+                progress(1)
 
-        return Manifest(map(measured, self), self.path)
+        return Manifest(measured(), self.path)
 
     def labelled_by(self, column: str) -> Manifest:
         """The same utterances with what stands in another column as their labels: the speaker, say.
@@ -295,6 +305,8 @@ def _rest_s(utterance: Utterance) -> float:
     try:
         duration = audio.info(utterance.path).duration
     except AudioError as error:
+        if utterance.origin == str(utterance.path):  # of a folder, not of a line in a manifest
+            raise
         raise AudioError(f"{utterance.origin}: {error}") from error
     if duration <= utterance.start:
         seen = f"starts at {utterance.start} s, but {utterance.audio} is {duration:.3f} s long"
