@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import socket
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,16 +64,25 @@ def _prefix(path: Path) -> str:
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is flushed to disk and takes its place.
 
+    A device or a pipe (`/dev/stdout`, `>(...)`) is not replaced: what was written is copied into it.
+
     Raises:
         StorageError: it could not be written; whatever stood at `path` is untouched.
     """
     with _reporting(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path), suffix=".tmp")
+        is_device = _is_device(path)
+        if not is_device:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.gettempdir() if is_device else path.parent
+        descriptor, name = tempfile.mkstemp(dir=folder, prefix=_prefix(path), suffix=".tmp")
         os.close(descriptor)
         temporary = Path(name)
         try:
             yield temporary
+            if is_device:
+                with temporary.open("rb") as source, path.open("wb") as target:
+                    shutil.copyfileobj(source, target)
+                return
             _flush(temporary)
             # mkstemp makes files private; a model or a manifest is as readable as any other file.
             temporary.chmod(0o666 & ~_umask())
@@ -80,6 +90,15 @@ def replacing(path: Path) -> Iterator[Path]:
             _flush(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _is_device(path: Path) -> bool:
+    """Whether a path is written to rather than replaced; `/dev/stdout` may lead to a file."""
+    if not path.exists():
+        return False
+    mode = path.stat().st_mode
+    is_link_of_system = path.is_symlink() and path.absolute().is_relative_to("/dev")
+    return is_link_of_system or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 @contextlib.contextmanager

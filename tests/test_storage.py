@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -324,3 +325,24 @@ def test_a_folder_with_a_long_name_comes_back_after_a_kill(tmp_path: Path, monke
 
 def content_of_all(folder: Path) -> dict[str, str | None]:
     return {item.name: content(item) for item in folder.iterdir()}
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as threads:
+        read = threads.submit(pipe.read_text)
+        write_text(pipe, "text")
+        assert read.result() == "text"
+    assert pipe.is_fifo()
+    assert [item.name for item in tmp_path.iterdir()] == ["pipe"]
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="the system has no such file")
+@pytest.mark.parametrize("redirected", ["| cat", "> file; cat file"])
+def test_standard_output_may_be_named_as_a_file(tmp_path: Path, redirected: str) -> None:
+    code = "from pathlib import Path; from speechxfer.storage import write_text; write_text(Path('/dev/stdout'), 'a')"
+    command = ["bash", "-c", f'"{sys.executable}" -c "{code}" {redirected}']
+    done = subprocess.run(command, capture_output=True, check=False, cwd=tmp_path)
+    assert (done.stdout, done.stderr) == (b"a", b"")
+    assert Path("/dev/stdout").is_symlink()
