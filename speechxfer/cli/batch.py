@@ -96,7 +96,7 @@ def _report(item: Input, error: Exception) -> None:
     if not isinstance(error, SpeechxferError):
         place = traceback.extract_tb(error.__traceback__)[-1]
         text = f"{name}: {type(error).__name__}: {text or 'no reason given'} ({place.filename}:{place.lineno})"
-    elif not isinstance(error, StorageError) and name not in text:
+    elif not isinstance(error, StorageError) and not text.startswith(f"{name}:"):
         text = f"{name}: {text}"
     click.echo(f"Error: {text}", err=True)
 

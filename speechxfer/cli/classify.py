@@ -46,7 +46,7 @@ def classify(*, model_name: str, names: tuple[str, ...], top: int, format_: str,
     from speechxfer.model import SpeechModel
 
     model = SpeechModel.load(model_name, device=device)
-    header = iter([True] if format_ == "csv" else [])
+    header_missing = format_ == "csv"
 
     def work(item: Input) -> Classification:
         source = item.source()
@@ -54,8 +54,10 @@ def classify(*, model_name: str, names: tuple[str, ...], top: int, format_: str,
             return model.classify(source, progress=progress)
 
     def write(item: Input, found: Classification) -> None:
-        if next(header, False):
+        nonlocal header_missing
+        if header_missing:
             streams.write(f"{_csv(_columns(min(top, len(found.labels))))}\n")
+            header_missing = False
         streams.write(f"{_written(item.name, found, top, format_, alone=len(inputs) == 1)}\n")
 
     for_each(inputs, work, write)

@@ -85,10 +85,9 @@ def _place(piece: _Piece, hypothesis: Hypothesis) -> Segment:
     offset_s, waveform = piece
     start_s, end_s = sounding_s(waveform)
     words = tuple(_inside(word, len(waveform) / SAMPLE_RATE, offset_s) for word in hypothesis.words)
-    start_s, end_s = offset_s + start_s, offset_s + end_s
-    if words:
-        start_s, end_s = min(start_s, words[0].start), max(end_s, words[-1].end)
-    return Segment(start_s, end_s, hypothesis.text.strip(), words, hypothesis.confidence)
+    start = min([offset_s + start_s, *(word.start for word in words)])
+    end = max([offset_s + end_s, *(word.end for word in words)])
+    return Segment(start, end, hypothesis.text.strip(), words, hypothesis.confidence)
 
 
 def _inside(word: Word, longest_s: float, offset_s: float) -> Word:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from speechxfer.audio import SAMPLE_RATE, Waveform
 from speechxfer.decoding.hypothesis import Hypothesis, Word
@@ -53,6 +56,22 @@ def test_a_segment_holds_its_words_and_they_lie_in_the_recording() -> None:
     assert (segment.start, segment.end) == (0.0, 4.0)
     assert all(0 <= word.start < word.end <= 4.0 for word in segment.words)
     assert [word.start for word in segment.words] == sorted(word.start for word in segment.words)
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.tuples(st.floats(0.001, 6), st.sampled_from([0.0, 3e-5, 0.003, 0.3])), min_size=1, max_size=6),
+    st.lists(st.tuples(st.floats(-1, 12), st.floats(0, 2)), max_size=3),
+)
+def test_times_rise_within_the_recording(parts: list[tuple[float, float]], words: list[tuple[float, float]]) -> None:
+    spoken = tuple(Word("a", start, start + size) for start, size in sorted(words))
+    sound = [noise(seconds, level) for seconds, level in parts]
+    transcript = transcribe(sound, lambda some: [Hypothesis("a", spoken) for _ in some], max_segment_s=5)
+    times = [(segment.start, segment.end) for segment in transcript.segments]
+    assert all(0 <= start < end <= transcript.duration + 1e-9 for start, end in times)
+    assert all(before[1] <= after[0] + 1e-9 for before, after in itertools.pairwise(times))
+    for segment in transcript.segments:
+        assert all(segment.start <= word.start < word.end <= segment.end for word in segment.words)
 
 
 def test_where_nothing_was_understood_there_is_no_segment() -> None:
