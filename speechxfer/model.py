@@ -106,13 +106,13 @@ class SpeechModel(nn.Module):
             ConfigError: a language was named that the head does not know.
         """
         transcribing = self.head.task == "transcription"
-        heard = [index for index, one in enumerate(waveforms) if not (transcribing and is_silent(one))]
+        asked = [index for index, one in enumerate(waveforms) if not (transcribing and is_silent(one))]
         found: list[Prediction] = [Hypothesis("")] * len(waveforms)
-        if heard:
-            inputs, num_samples = self.encoder.collate([waveforms[index] for index in heard])
+        if asked:
+            inputs, num_samples = self.encoder.collate([waveforms[index] for index in asked])
             hidden_states, num_frames = self.encoder(inputs.to(self.device), num_samples.to(self.device))
             predictions = self.head.decode(hidden_states, num_frames, language=language)
-            for index, prediction in zip(heard, predictions, strict=True):
+            for index, prediction in zip(asked, predictions, strict=True):
                 found[index] = prediction
         return found
 

@@ -95,8 +95,8 @@ def _next(window: Waveform, *, is_first: bool, is_last: bool) -> tuple[slice | N
     if is_last:
         return slice(0, size), size
     cut = _cut(window)
-    heard = max((min(stop, cut) for start, stop in sounds if start < cut), default=0)
-    return slice(0, min(cut, heard + _MARGIN)), cut
+    sound_end = max((min(stop, cut) for start, stop in sounds if start < cut), default=0)
+    return slice(0, min(cut, sound_end + _MARGIN)), cut
 
 
 def _cut(window: Waveform) -> int:

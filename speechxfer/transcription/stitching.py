@@ -92,6 +92,6 @@ def _place(piece: _Piece, hypothesis: Hypothesis) -> Segment:
 
 def _inside(word: Word, longest_s: float, offset_s: float) -> Word:
     """A word within its piece, which the model's last frame may outlast."""
-    end_s = min(word.end, longest_s)
-    start_s = max(0.0, min(word.start, end_s - _SHORTEST_WORD_S))
+    end_s = min(max(word.end, word.start + _SHORTEST_WORD_S, _SHORTEST_WORD_S), longest_s)
+    start_s = min(max(word.start, 0.0), end_s - _SHORTEST_WORD_S)
     return replace(word, start=offset_s + start_s, end=offset_s + end_s)
