@@ -7,6 +7,8 @@ and what to do.
 
 from __future__ import annotations
 
+import unicodedata
+
 
 class SpeechxferError(Exception):
     """Base of all errors that have a cause outside this package."""
@@ -40,9 +42,25 @@ class StorageError(SpeechxferError):
     """Something could not be written: a full disk, a read-only folder."""
 
 
+class DiskFullError(StorageError):
+    """Nothing more can be written there: no space is left, or a quota is used up."""
+
+
 class ExportError(SpeechxferError):
     """A model that another runtime cannot be given, or that does not do the same there."""
 
 
 class TrainingError(SpeechxferError):
     """A run that cannot go on by itself."""
+
+
+def printable(text: str) -> str:
+    """Text on one line that does nothing to a terminal: control characters, line breaks and bytes become escapes."""
+    return "".join(
+        one.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        if "\udc80" <= one <= "\udcff"
+        else one.encode("unicode_escape").decode()
+        if unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp")
+        else one
+        for one in text
+    )

@@ -30,6 +30,7 @@ from speechxfer.interchange import folder_of, options_of, read_head
 from speechxfer.storage import replacing_folder, write_json, write_tensors
 from speechxfer.transcription import Transcript, transcribe
 from speechxfer.transcription.classifying import classify
+from speechxfer.transcription.silence import is_silent
 
 #: 1 had names of weights that no other tool knows.
 _FORMAT = 2
@@ -100,14 +101,21 @@ class SpeechModel(nn.Module):
     def predict(self, waveforms: Sequence[np.ndarray], *, language: str | None = None) -> Sequence[Prediction]:
         """What the head says of each float32 mono 16 kHz waveform; together they make one batch.
 
+        The transcript of silence is empty, whatever a decoder would write.
+
         Raises:
             ConfigError: a language was named that the head does not know.
         """
-        if not waveforms:
-            return []
-        inputs, num_samples = self.encoder.collate(waveforms)
-        hidden_states, num_frames = self.encoder(inputs.to(self.device), num_samples.to(self.device))
-        return self.head.decode(hidden_states, num_frames, language=language)
+        transcribing = self.head.task == "transcription"
+        asked = [index for index, one in enumerate(waveforms) if not (transcribing and is_silent(one))]
+        found: list[Prediction] = [Hypothesis("")] * len(waveforms)
+        if asked:
+            inputs, num_samples = self.encoder.collate([waveforms[index] for index in asked])
+            hidden_states, num_frames = self.encoder(inputs.to(self.device), num_samples.to(self.device))
+            predictions = self.head.decode(hidden_states, num_frames, language=language)
+            for index, prediction in zip(asked, predictions, strict=True):
+                found[index] = prediction
+        return found
 
     def recognise(self, waveforms: Sequence[np.ndarray], *, language: str | None = None) -> list[Hypothesis]:
         """One hypothesis for each float32 mono 16 kHz waveform; together they make one batch.

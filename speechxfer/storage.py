@@ -10,12 +10,13 @@ import os
 import re
 import shutil
 import socket
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from speechxfer.errors import StorageError
+from speechxfer.errors import DiskFullError, StorageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +26,8 @@ _LEFTOVER = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.(?:tmp|old)", re.DOTALL)
 #: How a lock is refused because another process has it, and because the file system has no locks.
 _HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+#: Bytes of a name that temporary names hold, so that they are no longer than file systems allow (usually 255).
+_LONGEST_STEM = 200
 #: Of Linux: paths are relative to the working folder; exchange two names.
 _HERE, _EXCHANGE = -100, 2
 
@@ -35,7 +38,8 @@ def _reporting(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise StorageError(
+        kind = DiskFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageError
+        raise kind(
             f"{path}: could not be written ({reason}); what stood there before is untouched. "
             "Free some space or choose another folder, then run again."
         ) from error
@@ -50,20 +54,35 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
+def _prefix(path: Path) -> str:
+    """How temporary names for a path begin: with its name, of which very long ones lose their end."""
+    name = os.fsencode(path.name)
+    return f".{path.name if len(name) <= _LONGEST_STEM else name[:_LONGEST_STEM].decode(errors='ignore')}."
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is flushed to disk and takes its place.
+
+    A device or a pipe (`/dev/stdout`, `>(...)`) is not replaced: what was written is copied into it.
 
     Raises:
         StorageError: it could not be written; whatever stood at `path` is untouched.
     """
     with _reporting(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        is_device = _is_device(path)
+        if not is_device:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.gettempdir() if is_device else path.parent
+        descriptor, name = tempfile.mkstemp(dir=folder, prefix=_prefix(path), suffix=".tmp")
         os.close(descriptor)
         temporary = Path(name)
         try:
             yield temporary
+            if is_device:
+                with temporary.open("rb") as source, path.open("wb") as target:
+                    shutil.copyfileobj(source, target)
+                return
             _flush(temporary)
             # mkstemp makes files private; a model or a manifest is as readable as any other file.
             temporary.chmod(0o666 & ~_umask())
@@ -71,6 +90,15 @@ def replacing(path: Path) -> Iterator[Path]:
             _flush(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _is_device(path: Path) -> bool:
+    """Whether a path is written to rather than replaced; `/dev/stdout` may lead to a file."""
+    if not path.exists():
+        return False
+    mode = path.stat().st_mode
+    is_link_of_system = path.is_symlink() and path.absolute().is_relative_to("/dev")
+    return is_link_of_system or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 @contextlib.contextmanager
@@ -82,7 +110,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """
     with _reporting(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=_prefix(path), suffix=".tmp"))
         try:
             yield temporary
             for item in temporary.rglob("*"):
@@ -102,7 +130,7 @@ def _take_place(temporary: Path, path: Path) -> None:
     if not os.path.lexists(path):
         temporary.replace(path)
     elif not _exchanged(temporary, path):
-        old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".old"))
+        old = Path(tempfile.mkdtemp(dir=path.parent, prefix=_prefix(path), suffix=".old"))
         try:
             path.replace(old / path.name)
             temporary.replace(path)
@@ -218,10 +246,12 @@ def recover_all(folder: Path) -> None:
         StorageError: the folder cannot be written to.
     """
     for leftover in _leftovers(folder):
-        path = folder / _LEFTOVER.sub(r"\1", leftover.name)
-        with _reporting(path):
-            if leftover.suffix == ".old" and not os.path.lexists(path) and os.path.lexists(leftover / path.name):
-                (leftover / path.name).replace(path)
+        with _reporting(leftover):
+            # What was replaced lies in it under its own name, of which the leftover's may hold only the beginning.
+            for replaced in leftover.glob("*") if leftover.suffix == ".old" else ():
+                path = folder / replaced.name
+                if leftover.name.startswith(_prefix(path)) and not os.path.lexists(path):
+                    replaced.replace(path)
             _remove(leftover)
 
 

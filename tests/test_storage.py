@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from speechxfer import storage
-from speechxfer.errors import StorageError
+from speechxfer.errors import DiskFullError, StorageError
 from speechxfer.storage import recover_all, replacing, replacing_folder, write_json, write_text
 
 
@@ -30,7 +31,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
             temporary.write_text("half of the n")
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(StorageError, match=r"a\.txt: could not be written \(No space left on device\)"):
+    with pytest.raises(DiskFullError, match=r"a\.txt: could not be written \(No space left on device\)"):
         fill()
     assert path.read_text() == "old"
     assert [item.name for item in tmp_path.iterdir()] == ["a.txt"]
@@ -293,3 +294,55 @@ def test_the_cache_may_be_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("HOME", "/home/me")
     monkeypatch.setenv("SPEECHXFER_CACHE", "~/big/cache")
     assert storage.cache_folder() == Path("/home/me/big/cache")
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 255, "é" * 127, os.fsdecode(b"\xe9" * 255), os.fsdecode(b"caf\xe9.txt"), "a\nb"]
+)
+def test_any_name_that_a_file_may_have_can_be_written(tmp_path: Path, name: str) -> None:
+    for content in ("first", "second"):
+        write_text(tmp_path / name, content)
+    write_folder(tmp_path / "models" / name, "first")
+    write_folder(tmp_path / "models" / name, "second")
+    assert (tmp_path / name).read_text() == "second"
+    assert content_of_all(tmp_path / "models") == {name: "second"}
+
+
+def test_a_folder_with_a_long_name_comes_back_after_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / ("m" * 250)
+    write_folder(path, "old")
+    monkeypatch.setattr(storage, "_exchanged", lambda *_: False)
+    monkeypatch.setattr(storage, "_remove", lambda *_: None)
+    write_folder(path, "new")
+    for item in path.rglob("*"):
+        item.unlink() if item.is_file() else None
+    (path / "deep").rmdir()
+    path.rmdir()  # as if killed between two renames: the old one lies under its temporary name
+    monkeypatch.undo()
+    recover_all(tmp_path)
+    assert content_of_all(tmp_path) == {path.name: "old"}
+
+
+def content_of_all(folder: Path) -> dict[str, str | None]:
+    return {item.name: content(item) for item in folder.iterdir()}
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as threads:
+        read = threads.submit(pipe.read_text)
+        write_text(pipe, "text")
+        assert read.result() == "text"
+    assert pipe.is_fifo()
+    assert [item.name for item in tmp_path.iterdir()] == ["pipe"]
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="the system has no such file")
+@pytest.mark.parametrize("redirected", ["| cat", "> file; cat file"])
+def test_standard_output_may_be_named_as_a_file(tmp_path: Path, redirected: str) -> None:
+    code = "from pathlib import Path; from speechxfer.storage import write_text; write_text(Path('/dev/stdout'), 'a')"
+    command = ["bash", "-c", f'"{sys.executable}" -c "{code}" {redirected}']
+    done = subprocess.run(command, capture_output=True, check=False, cwd=tmp_path)
+    assert (done.stdout, done.stderr) == (b"a", b"")
+    assert Path("/dev/stdout").is_symlink()

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from speechxfer import __version__
+from speechxfer.cli import streams
 from speechxfer.errors import SpeechxferError
 
 _COMMANDS = (
@@ -40,14 +41,17 @@ class Command(click.Command):
 
         Warnings of libraries are for developers, who see them in the tests and with `python -W default`.
         """
-        if args is None and not sys.warnoptions:
-            warnings.simplefilter("ignore")
+        if args is None:
+            streams.prepare()
+            if not sys.warnoptions:
+                warnings.simplefilter("ignore")
         return super().main(args, *arguments, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it; what was wrong goes to standard error, and its kind into the exit status."""
         try:
-            return super().invoke(ctx)
+            with streams.full_disk_reported():
+                return super().invoke(ctx)
         except SpeechxferError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(error.exit_status)

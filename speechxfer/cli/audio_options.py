@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from speechxfer.errors import printable
+
 if TYPE_CHECKING:
     from speechxfer.audio import Options
 
@@ -23,7 +25,7 @@ def audio_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def called(*, audio_stream: int | None, audio_channel: int | None, strict: bool, **others: Any) -> Any:
         reading: Options = {"stream": audio_stream, "channel": audio_channel, "strict": strict}
-        reading["notify"] = lambda notice: click.echo(f"Warning: {notice}", err=True)
+        reading["notify"] = lambda notice: click.echo(f"Warning: {printable(str(notice))}", err=True)
         return command(reading=reading, **others)
 
     return called

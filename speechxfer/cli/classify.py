@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from speechxfer.cli import streams
 from speechxfer.cli.audio_options import audio_options
-from speechxfer.cli.transcribe import recording_progress
-from speechxfer.errors import DataError
-from speechxfer.transcription.inputs import expand
+from speechxfer.cli.batch import for_each, recording_progress, recordings
+from speechxfer.errors import printable
+from speechxfer.transcription.inputs import Input
 
 if TYPE_CHECKING:
     from speechxfer.audio import Options
@@ -42,32 +42,30 @@ def classify(
     A single input prints a class a line, several a line each; json prints an object for each, csv a table whose
     columns audio and label make it a manifest.
     """
-    inputs = expand(names)
+    inputs = recordings(names)
 
     from speechxfer.encoders.checkpoints import find
 
-    find(model_name)  # before torch, so that a misspelt name is told at once
+    find(model_name)  # before torch, so that a misspelt name is reported at once
 
     from speechxfer.model import SpeechModel
 
     model = SpeechModel.load(model_name, device=device)
-    num_failed = 0
-    header = format_ == "csv"
-    for item in inputs:
-        try:
-            source = item.source()
-            with recording_progress(item.place.name, source) as progress:
-                found = model.classify(source, progress=progress, **reading)
-        except DataError as error:
-            click.echo(f"Error: {error}", err=True)
-            num_failed += 1
-            continue
-        if header:
-            click.echo(_csv(_columns(min(top, len(found.labels)))))
-            header = False
-        click.echo(_written(item.name, found, top, format_, alone=len(inputs) == 1))
-    if num_failed:
-        sys.exit(1)
+    header_missing = format_ == "csv"
+
+    def work(item: Input) -> Classification:
+        source = item.source()
+        with recording_progress(item, source) as progress:
+            return model.classify(source, progress=progress, **reading)
+
+    def write(item: Input, found: Classification) -> None:
+        nonlocal header_missing
+        if header_missing:
+            streams.write(f"{_csv(_columns(min(top, len(found.labels))))}\n")
+            header_missing = False
+        streams.write(f"{_written(item.name, found, top, format_, alone=len(inputs) == 1)}\n")
+
+    for_each(inputs, work, write)
 
 
 def _written(name: str, found: Classification, top: int, format_: str, *, alone: bool) -> str:
@@ -80,7 +78,7 @@ def _written(name: str, found: Classification, top: int, format_: str, *, alone:
         return _csv([name, found.label, *(cell for label, share in best for cell in (label, f"{share:.4f}"))])
     if alone:
         return "\n".join(f"{share:.3f}  {label}" for label, share in best)
-    return f"{name}: {', '.join(f'{label} {share:.3f}' for label, share in best)}"
+    return f"{printable(name)}: {', '.join(f'{label} {share:.3f}' for label, share in best)}"
 
 
 def _columns(count: int) -> list[str]:

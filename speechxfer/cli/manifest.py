@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from speechxfer.errors import ConfigError
+from speechxfer.errors import ConfigError, printable
 
 if TYPE_CHECKING:
     from speechxfer.data.manifest import Manifest
@@ -34,17 +34,21 @@ def from_folder(folder: Path, output: Path, labels: bool, durations: bool, overw
     """List the audio files beneath FOLDER in OUTPUT.
 
     The transcript of a.wav is what a.txt or a.lab beside it says, in upper or lower case, or its line in a
-    *.trans.txt. Files whose names are not UTF-8 are left out and reported.
+    *.trans.txt. Files that cannot be read, or whose names are not UTF-8, are left out and reported.
     """
     from speechxfer.cli.terminal import TerminalProgress
     from speechxfer.data.manifest import Manifest
 
     _check_output(output, overwrite)
-    found = Manifest.from_folder(folder, labels=labels, skipped=lambda message: click.echo(f"skipped {message}", err=True))  # fmt: skip  # noqa: E501
+    progress = TerminalProgress()
+
+    def skipped(reason: object) -> None:
+        progress.say(f"skipped {printable(str(reason))}")
+
+    found = Manifest.from_folder(folder, labels=labels, skipped=skipped)
     if durations:
-        progress = TerminalProgress()
         with progress.task("durations", len(found)) as advance:
-            found = found.with_durations(advance, progress.warn)
+            found = found.with_durations(advance, progress.warn, skipped)
     found.write(output)
     click.echo(f"{output}: {len(found)} utterances, {_transcribed(found)}")
 

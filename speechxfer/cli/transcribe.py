@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from speechxfer.cli import streams
 from speechxfer.cli.audio_options import audio_options
+from speechxfer.cli.batch import for_each, recording_progress, recordings
 from speechxfer.cli.search import search_options, set_search
-from speechxfer.errors import DataError
+from speechxfer.errors import StorageError, printable
 from speechxfer.storage import write_text
-from speechxfer.transcription.inputs import expand, output_paths
+from speechxfer.transcription.inputs import Input, identity, output_paths
 from speechxfer.transcription.writers import FORMATS, write, write_line
 
 if TYPE_CHECKING:
     from speechxfer.audio import Options
+    from speechxfer.transcription import Transcript
 
 
 @click.command()
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     type=click.Path(file_okay=False, path_type=Path),
     help="Write one file per input there instead of printing.",
 )
+@click.option("--skip-existing", is_flag=True, help="Leave out recordings whose transcript is in --output-dir.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @audio_options
 @search_options
@@ -40,6 +42,7 @@ def transcribe(
     names: tuple[str, ...],
     format_: str,
     output_dir: Path | None,
+    skip_existing: bool,
     device: str,
     language: str | None,
     beams: int | None,
@@ -50,52 +53,58 @@ def transcribe(
 
     MODEL is a model's folder or the name of a checkpoint. INPUTS are files, folders, quoted patterns such
     as 'calls/**/*.wav', and - for the standard input. A file that cannot be read is reported and the rest
-    goes on; the exit status is then 1.
+    goes on; the exit status is then 1. Each transcript is written before the next recording begins.
     """
-    inputs = expand(names)
+    if skip_existing and output_dir is None:
+        raise click.UsageError("--skip-existing asks for files that are there already; add --output-dir.")
+    inputs = recordings(names)
     if output_dir is None and len(inputs) > 1 and format_ in ("srt", "vtt"):
         raise click.UsageError(f"{len(inputs)} inputs as {format_} do not fit in one; add --output-dir.")
-    targets = output_paths(inputs, output_dir, format_) if output_dir else [None] * len(inputs)
+    targets = dict(zip(inputs, output_paths(inputs, output_dir, format_), strict=True)) if output_dir else {}
+    missing = [item for item in inputs if not (skip_existing and identity(targets[item]))]
+    if len(missing) < len(inputs):
+        click.echo(f"{len(inputs) - len(missing)} of {len(inputs)} transcripts exist already", err=True)
+    if not missing:
+        return
 
     from speechxfer.encoders.checkpoints import find
 
-    find(model_name)  # before torch, so that a misspelt name is told at once
+    find(model_name)  # before torch, so that a misspelt name is reported at once
 
     from speechxfer.model import SpeechModel
 
     model = SpeechModel.load(model_name, device=device)
     set_search(model, beams, context)
-    num_failed = 0
-    for item, target in zip(inputs, targets, strict=True):
-        try:
-            source = item.source()
-            with recording_progress(item.place.name, source) as progress:
-                transcript = model.transcribe(source, language=language, progress=progress, **reading)
-        except DataError as error:
-            click.echo(f"Error: {error}", err=True)
-            num_failed += 1
-        else:
-            transcript = replace(transcript, source=item.name)
-            if target:
-                write_text(target, write(transcript, format_))
-            else:
-                click.echo((write if len(inputs) == 1 else write_line)(transcript, format_), nl=False)
-    if num_failed:
-        sys.exit(1)
+
+    def work(item: Input) -> Transcript:
+        source = item.source()
+        with recording_progress(item, source) as progress:
+            transcript = model.transcribe(source, language=language, progress=progress, **reading)
+        return replace(transcript, source=item.name)
+
+    write_ = _file_writer(targets, format_) if output_dir else _printer(inputs, format_)
+    for_each(missing, work, write_)
 
 
-@contextlib.contextmanager
-def recording_progress(name: str, source: Path | bytes) -> Iterator[Callable[[float], None] | None]:
-    """A bar on a terminal, gone before anything is printed; nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+def _printer(inputs: Sequence[Input], format_: str) -> Callable[[Input, Transcript], None]:
+    """Prints one transcript as it is, of several one a line."""
+    form = write if len(inputs) == 1 else write_line
+    return lambda _item, transcript: streams.write(form(transcript, format_))
 
-    from speechxfer.audio import info
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
-        task = bar.add_task(name, total=info(source).duration)
-        yield lambda seconds: bar.update(task, completed=seconds)
+def _file_writer(targets: Mapping[Input, Path], format_: str) -> Callable[[Input, Transcript], None]:
+    """Writes each transcript to its file, which may stand there from an earlier time, but not from this one."""
+    written: dict[tuple[int, int] | None, Path] = {}
+
+    def write_file(item: Input, transcript: Transcript) -> None:
+        target = targets[item]
+        found = identity(target)
+        if found and found in written:  # where "A.txt" and "a.txt" are one file
+            raise StorageError(
+                f"{printable(str(target))}: would replace {printable(str(written[found]))}, which was written for "
+                "another recording; rename one of them"
+            )
+        write_text(target, write(transcript, format_))
+        written[identity(target)] = target
+
+    return write_file

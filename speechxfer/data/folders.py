@@ -20,20 +20,24 @@ _TIMED = re.compile(r"(\d+)\s+(\d{4,})\s+(\S.*)")
 
 
 def recordings(folder: Path, skipped: Callable[[str], None]) -> list[tuple[Path, str | None]]:
-    """All audio files beneath a folder, sorted by path, and the text of each; None where there is no transcript.
+    """The recordings of a folder (`recordings.search`) and the text of each; None where there is no transcript.
 
-    Hidden files are passed over; folders behind symbolic links belong to it. The text of `a.wav` is that of `a.txt` or
-    `a.lab` beside it, in any case of letters, or its line in a `*.trans.txt`.
+    The text of `a.wav` is that of `a.txt` or `a.lab` beside it, in any case of letters, or its line in a `*.trans.txt`.
 
     Args:
         folder: to look through.
-        skipped: is told of each file whose name no manifest can hold.
+        skipped: is called with a line about files without sound, and about each whose name no manifest can hold.
 
     Raises:
         DataError: no audio, or a transcript that cannot be read.
     """
+    from speechxfer.recordings import listed, search
+
+    files = search(folder)
+    if files.skipped:
+        skipped(f"{listed(files.skipped)}: no sound in them")
     found: list[tuple[Path, str | None]] = []
-    for file in sorted(_audio_files(folder)):
+    for file in files.recordings:
         if _is_unicode(file.relative_to(folder)):
             found.append((file, _transcripts(file.parent).get(file.stem)))
         else:
@@ -43,31 +47,6 @@ def recordings(folder: Path, skipped: Callable[[str], None]) -> list[tuple[Path,
         seen = "holds no audio files" if folder.is_dir() else "is not a folder"
         raise DataError(f"{folder}: {seen}; wanted a folder with audio files in it, such as .wav or .flac")
     return found
-
-
-def _audio_files(folder: Path) -> Iterator[Path]:
-    from speechxfer.audio import AUDIO_SUFFIXES
-
-    for parent in _folders(folder):
-        for file in parent.iterdir():
-            if file.suffix.lower() in AUDIO_SUFFIXES and not file.name.startswith(".") and file.is_file():
-                yield file
-
-
-def _folders(folder: Path) -> Iterator[Path]:
-    """The folder and all beneath it, each once, by its own path rather than by a link to it."""
-    real = os.path.realpath(folder)
-    known: set[str] = set()
-    for parent, names, _ in os.walk(folder, followlinks=True):
-        names[:] = sorted(name for name in names if not name.startswith("."))
-        for name in names[:]:
-            link = Path(parent, name)
-            target = os.path.realpath(link)
-            inside = target == real or target.startswith(real + os.sep)
-            if link.is_symlink() and (inside or target in known or real.startswith(target + os.sep)):
-                names.remove(name)
-            known.add(target)
-        yield Path(parent)
 
 
 class _Transcripts:

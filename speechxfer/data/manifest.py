@@ -156,23 +156,30 @@ class Manifest(Sequence[Utterance]):
         self,
         progress: Callable[[float], None] = lambda _done: None,
         warn: Callable[[str, str], None] = lambda _message, _kind: None,
+        refused: Callable[[DataError], None] | None = None,
     ) -> Manifest:
         """The same utterances with the durations that were unknown, from the headers of the files.
 
         `progress` is called with 1 for each utterance, `warn` with what is wrong with a file that can be used, and the
-        kind of it (`Progress.warn`).
+        kind of it (`Progress.warn`). With `refused`, utterances that cannot be read are left out and their errors
+        handed to it.
 
         Raises:
-            DataError: a file cannot be read, or an utterance starts after its end.
+            DataError: without `refused`, a file cannot be read, or an utterance starts after its end.
         """
 
-        def measured(utterance: Utterance) -> Utterance:
-            if utterance.duration is None:
-                utterance = dataclasses.replace(utterance, duration=_rest_s(utterance, warn))
-            progress(1)
-            return utterance
+        def measured() -> Iterator[Utterance]:
+            for utterance in self:
+                try:
+                    known = utterance.duration is not None
+                    yield utterance if known else dataclasses.replace(utterance, duration=_rest_s(utterance, warn))
+                except DataError as error:
+                    if refused is None:
+                        raise
+                    refused(error)
+                progress(1)
 
-        return Manifest(map(measured, self), self.path)
+        return Manifest(measured(), self.path)
 
     def labelled_by(self, column: str) -> Manifest:
         """The same utterances with what stands in another column as their labels: the speaker, say.
@@ -324,6 +331,8 @@ def _rest_s(utterance: Utterance, warn: Callable[[str, str], None]) -> float:
     try:
         duration = audio.info(utterance.path, **options).duration
     except AudioError as error:
+        if utterance.origin == str(utterance.path):  # of a folder, not of a line in a manifest
+            raise
         raise AudioError(f"{utterance.origin}: {error}") from error
     if duration <= utterance.start:
         seen = f"starts at {utterance.start} s, but {utterance.audio} is {duration:.3f} s long"

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from speechxfer.decoding.hypothesis import Hypothesis, Word
 
+#: No word holds a longer pause between two of its symbols.
+_PAUSE_S = 0.8
+
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
@@ -33,22 +36,36 @@ def collapse(path: Sequence[int], log_probabilities: Sequence[float], blank: int
     return symbols
 
 
-def hypothesis(symbols: Sequence[Symbol], characters: Sequence[str], frame_s: float) -> Hypothesis:
+def hypothesis(
+    symbols: Sequence[Symbol], characters: Sequence[str], frame_s: float, *, separator: str = " "
+) -> Hypothesis:
     """Symbols with their characters -> text with word times in seconds.
 
-    A confidence is the geometric mean of the probabilities of the symbols' frames.
+    A word ends at a space, and at a pause of 0.8 s: over silence a model sometimes writes no space. A confidence is the
+    geometric mean of the probabilities of the symbols' frames.
+
+    Args:
+        separator: what stands between words in the text; empty for a vocabulary that has no space.
     """
     words: list[Word] = []
     current: list[tuple[Symbol, str]] = []
-    for pair in [*zip(symbols, characters, strict=True), None]:
-        if pair is not None and not pair[1].isspace():
-            current.append(pair)
-        elif current:
+
+    def finish() -> None:
+        if current:
             text = "".join(character for _, character in current)
             first, last = current[0][0], current[-1][0]
             words.append(Word(text, first.start * frame_s, last.end * frame_s, _confidence([s for s, _ in current])))
-            current = []
-    text = " ".join(word.text for word in words)
+            current.clear()
+
+    for symbol, character in zip(symbols, characters, strict=True):
+        if current and (symbol.start - current[-1][0].end) * frame_s >= _PAUSE_S:
+            finish()
+        if character.isspace():
+            finish()
+        else:
+            current.append((symbol, character))
+    finish()
+    text = separator.join(word.text for word in words)
     return Hypothesis(text, tuple(words), _confidence(symbols) if symbols else None)
 
 

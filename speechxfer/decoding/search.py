@@ -4,9 +4,10 @@ function that scores the next token.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -49,14 +50,23 @@ class Written:
     """A finished sequence without its end token."""
 
     tokens: tuple[int, ...]
-    #: Sum over the tokens, and over the end where that was reached.
-    log_probability: float
+    #: One for each token, and one for the end where that was reached.
+    log_probabilities: tuple[float, ...]
+    #: False where the limit was reached first.
     ended: bool
 
     @property
     def mean_log_probability(self) -> float:
-        """A token; what sequences of different lengths are compared by."""
-        return self.log_probability / (len(self.tokens) + self.ended)
+        """Per token; sequences of different lengths are compared by it."""
+        return math.fsum(self.log_probabilities) / len(self.log_probabilities)
+
+
+class _Hypothesis(NamedTuple):
+    """An unfinished sequence of a beam search, and the sum of its log-probabilities."""
+
+    tokens: tuple[int, ...]
+    log_probabilities: tuple[float, ...]
+    total: float
 
 
 def greedy(
@@ -73,7 +83,8 @@ def greedy(
         chance: where the draws come from.
     """
     written: list[list[int]] = [[] for _ in prompt]
-    totals, ended = [0.0] * len(prompt), [False] * len(prompt)
+    found: list[list[float]] = [[] for _ in prompt]
+    ended = [False] * len(prompt)
     alive = list(range(len(prompt)))
     tokens = prompt
     while alive:
@@ -85,7 +96,7 @@ def greedy(
         values = scores.gather(1, chosen)[:, 0].tolist()
         going_on = []
         for place, (row, token, value) in enumerate(zip(alive, chosen[:, 0].tolist(), values, strict=True)):
-            totals[row] += value
+            found[row].append(value)
             if token == end:
                 ended[row] = True
                 continue
@@ -98,7 +109,7 @@ def greedy(
             chosen = chosen[rows]
         alive = [alive[place] for place in going_on]
         tokens = chosen
-    return [Written(tuple(row), total, over) for row, total, over in zip(written, totals, ended, strict=True)]
+    return [Written(tuple(row), tuple(some), over) for row, some, over in zip(written, found, ended, strict=True)]
 
 
 def beam_search(
@@ -116,40 +127,41 @@ def beam_search(
     """
     wanted = keep or beams
     finished: list[list[Written]] = [[] for _ in prompt]
-    #: Of each row that is alive: its hypotheses, as (tokens, log-probability).
-    alive: dict[int, list[tuple[tuple[int, ...], float]]] = {row: [((), 0.0)] for row in range(len(prompt))}
+    #: The unfinished hypotheses of each row that is not finished, the most likely first.
+    alive: dict[int, list[_Hypothesis]] = {row: [_Hypothesis((), (), 0.0)] for row in range(len(prompt))}
     tokens = prompt
     while alive:
         scores = scorer(tokens)
         values, numbers = (item.tolist() for item in scores.topk(min(beams + 1, scores.shape[1]), dim=-1))
-        following: dict[int, list[tuple[tuple[int, ...], float]]] = {}
+        following: dict[int, list[_Hypothesis]] = {}
         origins: list[int] = []
         begin = 0
         for row, hypotheses in alive.items():
             candidates = [
-                (total + value, place, token)
-                for place, (_, total) in enumerate(hypotheses)
+                (hypothesis.total + value, place, token, value)
+                for place, hypothesis in enumerate(hypotheses)
                 for value, token in zip(values[begin + place], numbers[begin + place], strict=True)
             ]
             longer, places = [], []
-            for total, place, token in sorted(candidates, reverse=True):
-                text = hypotheses[place][0]
+            for total, place, token, value in sorted(candidates, reverse=True):
+                before = hypotheses[place]
+                log_probabilities = (*before.log_probabilities, value)
                 if token == end:
-                    finished[row].append(Written(text, total, ended=True))
+                    finished[row].append(Written(before.tokens, log_probabilities, ended=True))
                 else:
-                    longer.append(((*text, token), total))
+                    longer.append(_Hypothesis((*before.tokens, token), log_probabilities, total))
                     places.append(begin + place)
                 if len(longer) == beams:
                     break
-            if len(finished[row]) < wanted and len(longer[0][0]) < limits[row]:
+            if len(finished[row]) < wanted and len(longer[0].tokens) < limits[row]:
                 following[row] = longer
                 origins += places
             elif not finished[row]:
-                finished[row] = [Written(text, total, ended=False) for text, total in longer]
+                finished[row] = [Written(one.tokens, one.log_probabilities, ended=False) for one in longer]
             begin += len(hypotheses)
         alive = following
         if alive:
             scorer.keep(torch.tensor(origins, dtype=torch.int64, device=prompt.device))
-            last = [text[-1] for hypotheses in alive.values() for text, _ in hypotheses]
+            last = [one.tokens[-1] for hypotheses in alive.values() for one in hypotheses]
             tokens = torch.tensor(last, dtype=torch.int64, device=prompt.device)[:, None]
     return [max(found, key=lambda item: item.mean_log_probability) for found in finished]

@@ -87,7 +87,8 @@ class CTCHead(Head):
     def _read(self, path: list[int], log_probabilities: list[float]) -> Hypothesis:
         symbols = collapse(path, log_probabilities, CTCVocabulary.BLANK)
         characters = [self.vocabulary.decode([symbol.number]) for symbol in symbols]
-        return hypothesis(symbols, characters, 1.0 / self.frame_rate)
+        separator = " " if " " in self.vocabulary.symbols else ""
+        return hypothesis(symbols, characters, 1.0 / self.frame_rate, separator=separator)
 
     def extended(self, characters: Sequence[str]) -> CTCHead:
         """A head that can write further characters; what it knew before, it still knows.

@@ -21,7 +21,7 @@ from transformers.models.whisper.modeling_whisper import WhisperDecoder
 from speechxfer.data.manifest import Utterance
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Hypothesis
-from speechxfer.decoding.sanity import is_doubtful, without_echo, without_loop
+from speechxfer.decoding.retrying import retried
 from speechxfer.decoding.search import Search, Written, beam_search, greedy
 from speechxfer.encoders.base import LayerGroup, valid_positions
 from speechxfer.encoders.checkpoints import Checkpoint
@@ -79,6 +79,7 @@ class WhisperSeq2SeqHead(Head):
         self.decoder = WhisperDecoder(config)
         #: Of a sequence, prompt and end included.
         self.max_positions: int = config.max_target_positions
+        tokens.most_context = self.max_positions // 2 - 1  # half of them, as Whisper was trained
         self.frame_rate = 50.0
 
     # Learning
@@ -155,8 +156,7 @@ class WhisperSeq2SeqHead(Head):
     def decode(self, hidden_states: Tensor, num_frames: Tensor, *, language: str | None = None) -> list[Hypothesis]:
         """[batch, frames, width], [batch] -> the transcript of each.
 
-        What looks wrong (a loop, or tokens the model itself doubts) is tried again by chance with higher and higher
-        temperatures, as Whisper does (Radford et al., 2022, section 4.5); the least doubtful try is kept.
+        What looks wrong (a loop, or tokens the model itself doubts) is sampled again at higher and higher temperatures.
 
         Raises:
             ConfigError: a language was asked for that the model lacks.
@@ -170,9 +170,20 @@ class WhisperSeq2SeqHead(Head):
             written = beam_search(scorer, prompt, end=self.tokens.end, limits=limits, beams=self.search.beams)
         else:
             written = greedy(scorer, prompt, end=self.tokens.end, limits=limits)
-        no_speech = scorer.no_speech
-        written = self._tried_again(written, prompt, hidden_states, mask, limits)
-        return [self._read(item, silence) for item, silence in zip(written, no_speech, strict=True)]
+
+        def retry(chosen: list[int], temperature: float) -> list[Written]:
+            rows = torch.tensor(chosen, device=prompt.device)
+            scorer = self._scorer(prompt[rows], hidden_states[rows], None if mask is None else mask[rows])
+            return greedy(
+                scorer, prompt[rows], end=self.tokens.end, limits=[limits[row] for row in chosen],
+                temperature=temperature, chance=torch.Generator(prompt.device).manual_seed(0),
+            )  # fmt: skip
+
+        written = retried(
+            written, retry, temperatures=self.search.temperatures, text=lambda item: self.tokens.text(item.tokens),
+            seconds=[frames / self.frame_rate for frames in num_frames.tolist()],
+        )  # fmt: skip
+        return [self._read(*pair) for pair in zip(written, scorer.no_speech, strict=True)]
 
     @torch.inference_mode()
     def log_probabilities(
@@ -233,28 +244,6 @@ class WhisperSeq2SeqHead(Head):
     def prompt(self) -> list[int]:
         """The tokens that are given where nothing else is asked for."""
         return self.tokens.prompt(self.language or "en", self.task_token, self.search.context, plain=True)
-
-    def _tried_again(
-        self, written: list[Written], prompt: Tensor, hidden_states: Tensor, mask: Tensor | None, limits: list[int]
-    ) -> list[Written]:
-        best = list(written)
-        doubtful = [row for row, item in enumerate(best) if is_doubtful(item, self.tokens.text(item.tokens))]
-        for temperature in self.search.temperatures:
-            if not doubtful:
-                break
-            rows = torch.tensor(doubtful, device=prompt.device)
-            scorer = self._scorer(prompt[rows], hidden_states[rows], None if mask is None else mask[rows])
-            tries = greedy(
-                scorer, prompt[rows], end=self.tokens.end, limits=[limits[row] for row in doubtful],
-                temperature=temperature, chance=torch.Generator(prompt.device).manual_seed(0),
-            )  # fmt: skip
-            for row, item in zip(list(doubtful), tries, strict=True):
-                if not is_doubtful(item, self.tokens.text(item.tokens)):
-                    best[row] = item
-                    doubtful.remove(row)
-        for row in doubtful:  # nothing better was found
-            best[row] = replace(best[row], tokens=without_echo(without_loop(best[row].tokens)))
-        return best
 
     def _read(self, written: Written, no_speech: float) -> Hypothesis:
         text = self.tokens.text(written.tokens)

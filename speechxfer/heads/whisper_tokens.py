@@ -17,8 +17,6 @@ from speechxfer.languages import language_code, similar_language
 
 #: The grid of time stamps, in seconds, and the last of them.
 _TICK_S, _LAST_S = 0.02, 30.0
-#: Tokens of context that a prompt may hold; as many as Whisper was trained with.
-_MOST_CONTEXT = 223
 #: A vocabulary of at least so many tokens has the languages and tasks in use, unless it is an English one that was
 #: extended: there, the end of text has this number.
 _MULTILINGUAL, _ENGLISH_END = 51_865, 50_256
@@ -38,6 +36,8 @@ class WhisperTokens:
     def __init__(self, tokenizer: Tokenizer, vocab_size: int, generation: Mapping[str, Any] | None = None) -> None:
         self.tokenizer = tokenizer
         self.vocab_size = vocab_size
+        #: Tokens of context that a prompt may hold; a longer context loses its beginning.
+        self.most_context = 223
         self.end = self.number("<|endoftext|>")
         self.start = self.number("<|startoftranscript|>")
         #: Asks for text without times.
@@ -110,8 +110,12 @@ class WhisperTokens:
         return self.tokenizer.encode(f" {text}", add_special_tokens=False).ids if text else []
 
     def text(self, tokens: Sequence[int]) -> str:
-        """Tokens to text, special ones left out."""
-        return self.tokenizer.decode(list(tokens), skip_special_tokens=True).strip()
+        """Tokens to text, without special ones and without the beginning of a character at the end.
+
+        A token may be part of a character, so a sequence that was cut at its limit may end within one.
+        """
+        text: str = self.tokenizer.decode(list(tokens), skip_special_tokens=True)
+        return text.rstrip("\N{REPLACEMENT CHARACTER}").strip()
 
     def stamp(self, seconds: float) -> int:
         """The time stamp nearest to a time."""
@@ -121,7 +125,7 @@ class WhisperTokens:
         """What is given before a transcript: context words, language and task if there is a choice, whether times are
         wanted (not `plain`).
         """
-        words = self.spell(context)[-_MOST_CONTEXT:]
+        words = self.spell(context)[-self.most_context :]
         before = [self.before, *words] if words else []
         spoken = [self._spoken(language), self.number(f"<|{task}|>")] if self.is_multilingual else []
         return [*before, self.start, *spoken, *([self.plain] if plain else [])]

@@ -9,14 +9,17 @@ import torch
 from torch import Tensor
 
 from speechxfer.data import batching
+from speechxfer.data.loading import read
+from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
-from speechxfer.decoding.hypothesis import Prediction
+from speechxfer.decoding.hypothesis import Hypothesis, Prediction
 from speechxfer.evaluation.evaluate import idle_share
 from speechxfer.evaluation.results import Scores, score
 from speechxfer.heads.base import Head
 from speechxfer.model import SpeechModel
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
+from speechxfer.transcription.silence import is_silent
 
 #: Seconds of audio decoded together.
 _DECODE_S = 30.0
@@ -60,7 +63,7 @@ def measure(
             hidden_states = inputs.at_seam(loaded)
             hidden_states = encoder.run(hidden_states, loaded.num_frames, inputs.cut, encoder.depth)
             frames = encoder.output_frames(loaded.num_frames)
-            predictions = model.head.decode(hidden_states, frames, language=language)
+            predictions = _of_sound(model.head.decode(hidden_states, frames, language=language), manifest, indices)
             if examples.targets:
                 targets = [examples.targets[index] for index in indices]
                 loss, count = _loss(model.head, hidden_states, frames, targets)
@@ -84,3 +87,18 @@ def _loss(head: Head, hidden_states: Tensor, frames: Tensor, targets: Sequence[S
         targets = [targets[row] for row in rows]
         hidden_states, frames = hidden_states[rows], frames[rows]
     return float(head.loss(hidden_states, frames, targets)), sum(map(head.num_labels, targets))
+
+
+def _of_sound(predictions: Sequence[Prediction], manifest: Manifest, indices: Sequence[int]) -> list[Prediction]:
+    """The predictions, those of silence empty, as `SpeechModel.predict` has them.
+
+    Only utterances without a word are read for that: others are hardly silent, and their audio is not needed here.
+    """
+    return [
+        Hypothesis("") if manifest[index].text == "" and _wrote(one) and is_silent(read(manifest[index])) else one
+        for index, one in zip(indices, predictions, strict=True)
+    ]
+
+
+def _wrote(prediction: Prediction) -> bool:
+    return isinstance(prediction, Hypothesis) and bool(prediction.text)

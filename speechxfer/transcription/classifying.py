@@ -10,7 +10,8 @@ import numpy as np
 from speechxfer.audio import SAMPLE_RATE, Waveform
 from speechxfer.decoding.hypothesis import Classification
 from speechxfer.errors import AudioError
-from speechxfer.transcription.segmenting import INAUDIBLE, segments
+from speechxfer.transcription.segmenting import segments
+from speechxfer.transcription.silence import INAUDIBLE_DB
 from speechxfer.transcription.stitching import batches
 
 Tell = Callable[[Sequence[Waveform]], Sequence[Classification]]
@@ -29,8 +30,8 @@ def classify(
 ) -> Classification:
     """Classify a stream: the mean probabilities of its segments, each weighed by its length.
 
-    What fits into one segment is classified as it is. Longer streams are cut at pauses, and long silence counts
-    nothing; no more than a batch and a segment is held.
+    What fits into one segment is classified as it is, longer streams are cut at pauses, and silence of more than 2 s is
+    left out; no more than a batch and a segment is held.
 
     Args:
         blocks: float32 mono 16 kHz, each [num_samples] of any length.
@@ -38,11 +39,11 @@ def classify(
         max_segment_s: no segment is longer than this.
         batch_s: no batch of several segments costs more, padding to its longest included.
         cost_s: what a segment of so many seconds costs, in seconds; itself, unless `tell` pads it.
-        source: named where there is nothing to hear.
+        source: named in an error.
         progress: called after each batch with the seconds of the stream done so far.
 
     Raises:
-        AudioError: nothing in a long stream can be heard.
+        AudioError: the stream is silent.
         ConfigError: `max_segment_s` is below 1 s.
     """
     found: list[tuple[int, Classification]] = []
@@ -52,8 +53,7 @@ def classify(
         if progress:
             progress(batch[-1][0] + len(waveforms[-1]) / SAMPLE_RATE)
     if not found:
-        level_db = round(20 * np.log10(INAUDIBLE))
-        raise AudioError(f"{source or 'audio'}: nothing in it is louder than {level_db} dB of full scale; wanted sound")
+        raise AudioError(f"{source or 'audio'}: is silent, below {INAUDIBLE_DB} dB of full scale; wanted sound")
     lengths = [length for length, _ in found]
     mean = np.average([item.probabilities for _, item in found], axis=0, weights=lengths)
     return replace(found[0][1], probabilities=tuple(mean.tolist()))

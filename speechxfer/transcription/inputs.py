@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 
-from speechxfer.audio import AUDIO_SUFFIXES
-from speechxfer.errors import ConfigError
+from speechxfer.errors import AudioError, ConfigError
+from speechxfer.recordings import search
+
+_LONGEST_NAME = 255  # bytes, as most file systems allow
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A recording: its path, and its place below the folder or pattern it was found by, without suffix.
+    """A recording: its path, and its place below the folder or pattern it was found by.
 
     A `path` of None is the standard input.
     """
@@ -26,61 +30,128 @@ class Input:
 
     @property
     def name(self) -> str:
-        """What output calls it; bytes that are no UTF-8 are replaced."""
-        return "-" if self.path is None else os.fsencode(self.path).decode("utf-8", "replace")
+        """What output calls it; bytes that are not UTF-8 are written as `\\xe9`."""
+        return "-" if self.path is None else os.fsencode(self.path).decode("utf-8", "backslashreplace")
 
     def source(self) -> Path | bytes:
-        """Its path, or what the standard input holds."""
-        return sys.stdin.buffer.read() if self.path is None else self.path
+        """Its path, or what the standard input or a pipe holds, which can be read only once.
+
+        Raises:
+            AudioError: the standard input is closed, or the pipe cannot be read.
+        """
+        if self.path is None:
+            if sys.stdin is None:
+                raise AudioError("-: the standard input is closed; name a file, or pipe one in")
+            return sys.stdin.buffer.read()
+        try:
+            return self.path.read_bytes() if self.path.is_fifo() else self.path
+        except OSError as error:
+            raise AudioError(f"{self.name}: cannot be read ({error.strerror or error}); check the path") from error
 
 
-def expand(inputs: Sequence[str]) -> list[Input]:
-    """Files, folders (to any depth, sorted, without hidden files), patterns and `-`; each file once.
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """The recordings that were named or found, each once, and the files in folders that are none."""
+
+    recordings: list[Input] = field(default_factory=list)
+    skipped: list[Path] = field(default_factory=list)
+
+
+def expand(inputs: Sequence[str]) -> Inputs:
+    """Files, folders (`recordings.search`), patterns and `-`.
 
     Raises:
-        ConfigError: a folder or pattern matches nothing.
+        ConfigError: a folder or pattern matches no recording.
     """
     found: dict[Path | None, Input] = {}
+    skipped: dict[Path, Path] = {}
     for name in inputs:
-        for match in _matches(name):
-            found.setdefault(match.path and match.path.absolute(), match)
-    return list(found.values())
+        matches = _matches(name)
+        for item in matches.recordings:
+            found.setdefault(item.path and item.path.absolute(), item)
+        for path in matches.skipped:
+            skipped.setdefault(path.absolute(), path)
+    return Inputs(list(found.values()), [path for place, path in skipped.items() if place not in found])
 
 
 def output_paths(inputs: Sequence[Input], folder: Path, suffix: str) -> list[Path]:
     """Where in `folder` each transcript goes: the input's place there, with another suffix.
 
+    Recordings that differ in nothing but their suffix keep it: `a.wav.txt` and `a.mp3.txt`. Names that would be longer
+    than file systems allow lose their end and get a digest instead.
+
     Raises:
-        ConfigError: two inputs would share an output.
+        ConfigError: two inputs would share an output, or an output would replace an input.
     """
+    stems = Counter(_stem(item) for item in inputs)
+    named = [item.place if stems[_stem(item)] > 1 else _stem(item) for item in inputs]
+    paths = [folder / place.parent / _fitting(place.name, f".{suffix}") for place in named]
     owners: dict[Path, Input] = {}
-    for item in inputs:
-        path = folder / item.place.with_name(f"{item.place.name}.{suffix}")
+    for path, item in zip(paths, inputs, strict=True):
         if path in owners:
             raise ConfigError(
                 f"{owners[path].name} and {item.name} would both be written to {path}; rename one of them, "
                 "name a folder that holds both, or choose another --output-dir for each"
             )
         owners[path] = item
-    return list(owners)
+    _check_kept(owners)
+    return paths
 
 
-def _matches(name: str) -> list[Input]:
+def _stem(item: Input) -> Path:
+    return item.place.parent / os.path.splitext(item.place.name)[0]  # noqa: PTH122 - `..wav` has no suffix
+
+
+def _fitting(stem: str, suffix: str) -> str:
+    name = os.fsencode(stem)
+    if len(name) + len(suffix) <= _LONGEST_NAME:
+        return f"{stem}{suffix}"
+    end = f"~{hashlib.blake2b(name, digest_size=4).hexdigest()}{suffix}"
+    return name[: _LONGEST_NAME - len(end)].decode(errors="ignore") + end
+
+
+def _check_kept(owners: dict[Path, Input]) -> None:
+    """Raise ConfigError where an output, under whatever name, is one of the inputs."""
+    kept = {identity(item.path): item for item in owners.values() if item.path}
+    for path, owner in owners.items():
+        found = identity(path)
+        if found and (item := kept.get(found)):
+            would = f"{path}, the transcript of {owner.name}, would replace the recording {item.name}"
+            raise ConfigError(f"{would}; choose another --output-dir or --format")
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """What file a path leads to, by whatever name; None where there is none."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _matches(name: str) -> Inputs:
     if name == "-":
-        return [Input(None, Path("stdin"))]
+        return Inputs([Input(None, Path("stdin"))])
     # Path.glob knows no absolute patterns. A file is allowed to be called `a[1].wav`.
     named = glob.glob(glob.escape(name))  # noqa: PTH207
     paths = [Path(path) for path in named or sorted(glob.glob(name, recursive=True))]  # noqa: PTH207
-    files = [file for path in paths for file in (_recordings(path) if path.is_dir() else [path])]
     if not paths and name and not glob.has_magic(name):
-        return [Input(Path(name), Path(Path(name).stem))]  # missing; told when its turn comes, as other bad files
+        return Inputs([Input(Path(name), Path(Path(name).name))])  # missing; reported when its turn comes
+    files, skipped = [], []
+    for path in paths:
+        if path.is_dir():
+            found = search(path)
+            files += found.recordings
+            skipped += found.skipped
+        else:
+            files.append(path)
     if not files and paths:
-        raise ConfigError(f"{name}: holds no recordings; name a folder with files such as .wav or .mp3")
+        seen = f", only {len(skipped)} files without sound" if skipped else ""
+        raise ConfigError(f"{name}: holds no recordings{seen}; name a folder with files such as .wav or .mp3")
     if not files:
         raise ConfigError(f"{name}: no such file, folder or match; check the path (seen from {Path.cwd()})")
     root = _root(Path(name), is_pattern=not named)
-    places = (file.relative_to(root) for file in files)
-    return [Input(file, place.with_name(place.stem)) for file, place in zip(files, places, strict=True)]
+    return Inputs([Input(file, file.relative_to(root)) for file in files], skipped)
 
 
 def _root(path: Path, *, is_pattern: bool) -> Path:
@@ -88,13 +159,3 @@ def _root(path: Path, *, is_pattern: bool) -> Path:
     if is_pattern:
         return Path(*takewhile(lambda part: not glob.has_magic(part), path.parts))
     return path if path.is_dir() else path.parent
-
-
-def _recordings(folder: Path) -> list[Path]:
-    return sorted(
-        file
-        for file in folder.rglob("*")
-        if file.suffix.lower() in AUDIO_SUFFIXES
-        and file.is_file()
-        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
-    )

@@ -6,32 +6,31 @@ import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from speechxfer.audio import SAMPLE_RATE, Waveform
 from speechxfer.errors import ConfigError
-
-INAUDIBLE = 1e-4
-"""Amplitude below which a sample is silence: -80 dB of full scale, three steps of 16-bit audio."""
+from speechxfer.transcription.silence import HOP, audible, energies_db, runs
 
 _MARGIN = SAMPLE_RATE // 4  # silence kept at either end of a segment, so that no word starts at its edge
-_HOP = SAMPLE_RATE // 100  # 10 ms; energies are measured over two hops
+_LONGEST_SILENCE = 2 * SAMPLE_RATE  # longer silence is in no segment: models lose and invent words around it
 _SHORTEST_PAUSE = 10  # hops; stop consonants close for less
 _SMALLEST_RANGE_DB = 6.0  # between floor and level; steady sound varies by less, and has no pauses
-_QUIETEST_POWER = 1e-10  # -100 dB, so that digital silence has a logarithm
 
 
 def segments(blocks: Iterable[Waveform], *, max_segment_s: float) -> Iterator[tuple[float, Waveform]]:
     """Cut a stream into segments of at most `max_segment_s`, in order and without overlap.
 
-    What fits into one segment is passed on untouched. Otherwise each cut is sought in the second half of
-    the next `max_segment_s`, from the energies of 20 ms frames every 10 ms. Their 10th percentile is the
-    noise floor and their 90th the speech level; a pause is a run of at least 100 ms below floor + 1/3 of
-    the way to the level, in dB. The cut falls in the middle of the pause with the largest area under that
-    threshold, which weighs length and depth; without a pause, in the quietest frame.
+    Silence (`silence.audible`) of more than 2 s is left out wherever it stands, except for 0.25 s beside sound, and so
+    is any silence beside a cut; every other sample is in exactly one segment. What fits into one segment and has no
+    long silence is passed on as it is.
 
-    Silence below `INAUDIBLE` is left out at the ends of segments except for 0.25 s; every other sample is
-    in exactly one segment. The result does not depend on the lengths of the blocks, and no more than
-    `max_segment_s` and one block are held.
+    Otherwise each cut is sought in the second half of the next `max_segment_s`, from the energies of 20 ms frames every
+    10 ms. Their 10th percentile is the noise floor and their 90th the speech level; a pause is a run of at least 100 ms
+    below floor + 1/3 of the way to the level, in dB. The cut falls in the middle of the pause with the largest area
+    under that threshold, which weighs length and depth; without a pause, in the quietest frame.
+
+    The result does not depend on the lengths of the blocks, and no more than `max_segment_s` and one block are held.
 
     Args:
         blocks: float32 mono 16 kHz, each [num_samples] of any length.
@@ -58,60 +57,63 @@ def _segments(blocks: Iterable[Waveform], limit: int) -> Iterator[tuple[float, W
             continue
         buffer = np.concatenate(held)
         while len(buffer) > limit:
-            cut = _cut(buffer[:limit])
-            yield from _audible(buffer[:cut], position)
-            buffer = buffer[cut:]
-            position += cut
+            part, done = _next(buffer[:limit], is_first=not position, is_last=False)
+            yield from _placed(buffer, part, position)
+            buffer = buffer[done:]
+            position += done
         held, count = [buffer], len(buffer)
-    rest = np.concatenate(held)
-    if position:
-        yield from _audible(rest, position)
-    elif count:
-        yield 0.0, rest
+    buffer = np.concatenate(held)
+    while len(buffer):
+        part, done = _next(buffer, is_first=not position, is_last=True)
+        yield from _placed(buffer, part, position)
+        buffer = buffer[done:]
+        position += done
 
 
-def _audible(waveform: Waveform, position: int) -> Iterator[tuple[float, Waveform]]:
-    """The waveform without the silence at its ends, or nothing if it is all silence."""
-    if (span := _audible_span(waveform)) is not None:
-        yield (position + span.start) / SAMPLE_RATE, waveform[span]
+def _placed(buffer: Waveform, part: slice | None, position: int) -> Iterator[tuple[float, Waveform]]:
+    if part is not None:
+        yield (position + part.start) / SAMPLE_RATE, buffer[part]
 
 
-def _audible_span(waveform: Waveform) -> slice | None:
-    audible = np.flatnonzero(np.abs(waveform) >= INAUDIBLE)
-    if not audible.size:
-        return None
-    return slice(max(0, int(audible[0]) - _MARGIN), min(len(waveform), int(audible[-1]) + 1 + _MARGIN))
+def _next(window: Waveform, *, is_first: bool, is_last: bool) -> tuple[slice | None, int]:
+    """The next segment in a window, if it begins with one, and how many samples are done.
+
+    What follows the window is unknown unless it is the last.
+    """
+    size = len(window)
+    sounds = [(start * HOP, min(stop * HOP, size)) for start, stop in runs(audible(window))]
+    if not sounds:
+        return None, size if is_last else size - _MARGIN
+    start = sounds[0][0]
+    if start > (_LONGEST_SILENCE if is_first and is_last else _MARGIN):
+        return None, start - _MARGIN
+    stops, starts = [stop for _, stop in sounds], [*(start for start, _ in sounds[1:]), size]
+    for stop, following in zip(stops, starts, strict=True):
+        if following - stop > _LONGEST_SILENCE:
+            at_the_end = is_last and following == size
+            return slice(0, stop + _MARGIN), size if at_the_end else following - _MARGIN
+    if is_last:
+        return slice(0, size), size
+    cut = _cut(window)
+    sound_end = max((min(stop, cut) for start, stop in sounds if start < cut), default=0)
+    return slice(0, min(cut, sound_end + _MARGIN)), cut
 
 
 def _cut(window: Waveform) -> int:
-    """Where to cut a window that is not the last: after leading silence, else in its second half."""
-    span = _audible_span(window)
-    if span is None:
-        return len(window) - _MARGIN
-    if span.start:
-        return int(span.start)
+    """Where to cut a window that is not the last: in its second half."""
     first = len(window) // 2
-    return first + _HOP * (1 + _quietest_frame(_energies_db(window[first:])))
+    return first + HOP * (1 + _quietest_frame(energies_db(window[first:])))
 
 
-def _energies_db(waveform: Waveform) -> np.ndarray:
-    """Mean power in dB of 20 ms every 10 ms; the middle of frame i is sample (i + 1) * _HOP."""
-    hops = waveform[: len(waveform) // _HOP * _HOP].reshape(-1, _HOP)
-    power = np.mean(np.square(hops, dtype=np.float64), axis=1)
-    energies: np.ndarray = 10 * np.log10(np.maximum((power[:-1] + power[1:]) / 2, _QUIETEST_POWER))
-    return energies
-
-
-def _quietest_frame(energies_db: np.ndarray) -> int:
+def _quietest_frame(energies: NDArray[np.float64]) -> int:
     """The index of the middle of the best pause, or of the quietest frame where there is no pause."""
-    floor, level = np.percentile(energies_db, (10, 90))
+    floor, level = np.percentile(energies, (10, 90))
     threshold = floor + (level - floor) / 3
     # Below the floor depth does not count: 30 ms of digital silence are no better a place than a long breath.
-    depths = np.clip(threshold - energies_db, 0, threshold - floor)
-    edges = np.flatnonzero(np.diff(depths > 0, prepend=False, append=False))
-    pauses = [(start, stop) for start, stop in edges.reshape(-1, 2) if stop - start >= _SHORTEST_PAUSE]
+    depths = np.clip(threshold - energies, 0, threshold - floor)
+    pauses = [(start, stop) for start, stop in runs(depths > 0) if stop - start >= _SHORTEST_PAUSE]
     if not pauses or level - floor < _SMALLEST_RANGE_DB:
-        return int(energies_db.argmin())
+        return int(energies.argmin())
     # Of equals the last: fewer segments.
     start, stop = max(reversed(pauses), key=lambda pause: depths[slice(*pause)].sum())
-    return int(start + stop) // 2
+    return (start + stop) // 2

@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from speechxfer.audio import SAMPLE_RATE, Waveform
-from speechxfer.decoding.hypothesis import Hypothesis
+from speechxfer.decoding.hypothesis import Hypothesis, Word
 from speechxfer.transcription.segmenting import segments
+from speechxfer.transcription.silence import sounding_s
 from speechxfer.transcription.transcript import Segment, Transcript
 
 Recognise = Callable[[Sequence[Waveform]], list[Hypothesis]]
 """Answers a few float32 mono 16 kHz waveforms with one hypothesis each."""
+
+_SHORTEST_WORD_S = 0.01
 
 _Piece = tuple[float, Waveform]  # start in seconds, samples
 
@@ -75,8 +78,20 @@ def batches(pieces: Iterable[_Piece], batch_s: float, cost_s: Callable[[float], 
 
 
 def _place(piece: _Piece, hypothesis: Hypothesis) -> Segment:
-    """A hypothesis as a segment, its times counted from the beginning of the stream."""
-    start, waveform = piece
-    words = tuple(replace(word, start=start + word.start, end=start + word.end) for word in hypothesis.words)
-    end = start + len(waveform) / SAMPLE_RATE
+    """A hypothesis as a segment, its times counted from the beginning of the stream.
+
+    It lasts from the first to the last sound of the piece, and as long as its words.
+    """
+    offset_s, waveform = piece
+    start_s, end_s = sounding_s(waveform)
+    words = tuple(_inside(word, len(waveform) / SAMPLE_RATE, offset_s) for word in hypothesis.words)
+    start = min([offset_s + start_s, *(word.start for word in words)])
+    end = max([offset_s + end_s, *(word.end for word in words)])
     return Segment(start, end, hypothesis.text.strip(), words, hypothesis.confidence)
+
+
+def _inside(word: Word, longest_s: float, offset_s: float) -> Word:
+    """A word within its piece, which the model's last frame may outlast."""
+    end_s = min(max(word.end, word.start + _SHORTEST_WORD_S, _SHORTEST_WORD_S), longest_s)
+    start_s = min(max(word.start, 0.0), end_s - _SHORTEST_WORD_S)
+    return replace(word, start=offset_s + start_s, end=offset_s + end_s)

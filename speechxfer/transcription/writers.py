@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from speechxfer.decoding.hypothesis import Word
-from speechxfer.errors import ConfigError
+from speechxfer.errors import ConfigError, printable
 from speechxfer.transcription.transcript import Segment, Transcript
 
 # What subtitlers hold to be readable.
@@ -42,7 +42,7 @@ def write_line(transcript: Transcript, format: str) -> str:  # noqa: A002
     """
     match format:
         case "txt":
-            return f"{transcript.source}: {' '.join(transcript.text.split())}\n"
+            return f"{printable(transcript.source or '')}: {' '.join(transcript.text.split())}\n"
         case "json":
             return json.dumps(transcript.to_dict(), ensure_ascii=False) + "\n"
         case _:

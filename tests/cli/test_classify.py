@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -92,7 +93,14 @@ def test_a_bad_file_does_not_stop_the_others() -> None:
     result = run("calls/*.wav", "--top", "1", "--format", "csv")
     assert result.exit_code == 1
     assert result.stdout == "audio,label,top_1,probability_1\ncalls/b.wav,two,two,0.7000\n"
-    assert result.stderr == "Error: calls/a.wav: not readable\n"
+    assert result.stderr == "Error: calls/a.wav: not readable\n1 of 2 recordings failed:\n  calls/a.wav\n"
+
+
+def test_names_stay_on_their_lines() -> None:
+    name = os.fsdecode(b"a\nb\xe9.wav")
+    Path(name).write_text("one")
+    assert run(name, "calls/a.wav", "--top", "1").stdout.splitlines()[0] == "a\\nb\\xe9.wav: one 0.700"
+    assert json.loads(run(name, "--format", "json").stdout)["source"] == "a\nb\\xe9.wav"
 
 
 def test_errors_of_no_single_file_stop_everything() -> None:

@@ -47,9 +47,25 @@ def test_from_folder_without_durations(folder: Path, tmp_path: Path) -> None:
     (folder / "no/1.wav").write_bytes(b"no sound")
     run("from-folder", folder, tmp_path / "all.csv", "--no-durations")
     assert [one.duration for one in Manifest.read(tmp_path / "all.csv")] == [None] * 3
-    with pytest.raises(DataError, match=r"no/1\.wav"):
-        run("from-folder", folder, tmp_path / "all.tsv")
-    assert not (tmp_path / "all.tsv").exists()
+
+
+def test_from_folder_leaves_out_what_cannot_be_read(folder: Path, tmp_path: Path) -> None:
+    (folder / "no/1.wav").write_bytes(b"no sound")
+    (folder / "cover.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(range(256)))
+    sf.write(folder / "yes/3.unknown", np.zeros(8_000), 8_000, format="WAV")
+    result = CliRunner().invoke(manifest, ["from-folder", str(folder), str(tmp_path / "all.tsv")])
+    assert (result.exit_code, [one.path.name for one in Manifest.read(tmp_path / "all.tsv")]) == (
+        0,
+        ["1.wav", "2.wav", "3.unknown"],
+    )
+    first, second = result.stderr.splitlines()
+    assert first == f"skipped {folder}/cover.jpg: no sound in them"
+    assert second.startswith(f"skipped {folder}/no/1.wav: ")
+    for name in ("1.wav", "2.wav", "3.unknown"):
+        (folder / "yes" / name).unlink()
+    with pytest.raises(DataError, match="no utterances to write"):
+        run("from-folder", folder, tmp_path / "none.tsv")
+    assert not (tmp_path / "none.tsv").exists()
 
 
 def test_convert(folder: Path, tmp_path: Path) -> None:

@@ -1,20 +1,21 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
-import soundfile as sf
 from click.testing import CliRunner, Result
 
-from speechxfer.cli.transcribe import recording_progress, transcribe
-from speechxfer.errors import AudioError, ConfigError
+from speechxfer.cli.transcribe import transcribe
+from speechxfer.errors import AudioError, ConfigError, DiskFullError
+from speechxfer.storage import write_text
 from speechxfer.transcription import Segment, Transcript
+from speechxfer.transcription.inputs import identity
 
 
 class FakeModel:
@@ -106,7 +107,86 @@ def test_a_bad_file_does_not_stop_the_others() -> None:
     result = run("calls/*.wav")
     assert result.exit_code == 1
     assert result.stdout == "calls/b.wav: m/auto None two\n"
-    assert result.stderr == "Error: calls/a.wav: not readable\n"
+    assert result.stderr == "Error: calls/a.wav: not readable\n1 of 2 recordings failed:\n  calls/a.wav\n"
+
+
+def test_a_transcript_that_cannot_be_written_does_not_stop_the_others() -> None:
+    Path("out/a.txt").mkdir(parents=True)
+    result = run("calls", "--output-dir", "out")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: out/a.txt: could not be written")
+    assert Path("out/b.txt").read_text() == "m/auto None two\n"
+    assert [path.name for path in Path("out").iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_full_disk_ends_the_batch_and_what_is_missing_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, _text: str) -> None:
+        if path.name == "b.txt":
+            raise DiskFullError(f"{path}: could not be written (No space left on device)")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("done")
+
+    monkeypatch.setattr("speechxfer.cli.transcribe.write_text", full)
+    result = run("calls", "--output-dir", "out")
+    assert result.exit_code == 1
+    assert [path.name for path in Path("out").iterdir()] == ["a.txt"]
+    assert result.stderr == (
+        "Error: out/b.txt: could not be written (No space left on device)\n"
+        "2 of 3 recordings not done:\n  calls/b.wav\n  calls/deep/a.wav\n"
+    )
+
+
+def test_existing_transcripts_are_skipped_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("out").mkdir()
+    Path("out/a.txt").write_text("old")
+    result = run("calls", "--output-dir", "out", "--skip-existing")
+    assert (result.exit_code, result.stderr) == (0, "1 of 3 transcripts exist already\n")
+    assert [Path("out", name).read_text() for name in ("a.txt", "b.txt")] == ["old", "m/auto None two\n"]
+    monkeypatch.delattr(FakeModel, "load")  # nothing is left to do
+    assert run("calls", "--output-dir", "out", "--skip-existing").exit_code == 0
+    assert run("calls", "--skip-existing").exit_code == 2
+
+
+def test_an_output_never_replaces_another_of_the_same_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lower(path: Path) -> Path:
+        """What a path leads to where the case of letters does not count."""
+        return path.with_name(path.name.lower())
+
+    monkeypatch.setattr("speechxfer.cli.transcribe.identity", lambda path: identity(lower(path)))
+    monkeypatch.setattr("speechxfer.cli.transcribe.write_text", lambda path, text: write_text(lower(path), text))
+    Path("calls/A.wav").write_text("one more")
+    result = run("calls/A.wav", "calls/a.wav", "--output-dir", "out")
+    assert result.exit_code == 1
+    assert "Error: out/a.txt: would replace out/A.txt, which was written for another recording" in result.stderr
+    assert Path("out/a.txt").read_text() == "m/auto None one more\n"
+
+
+def test_a_recording_is_never_replaced() -> None:
+    Path("talk.txt").write_text("sound")
+    result = run("talk.txt", "--output-dir", ".")
+    assert isinstance(result.exception, ConfigError)
+    assert Path("talk.txt").read_text() == "sound"
+
+
+def test_files_without_sound_are_named() -> None:
+    Path("calls/cover.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(range(256)))
+    result = run("calls")
+    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 3)
+    assert result.stderr == "skipped calls/cover.jpg: no sound in them\n"
+
+
+def test_names_of_any_kind(tmp_path: Path) -> None:
+    odd = ["-x.wav", "...", "..wav", "a\nb.wav", "😀.wav", os.fsdecode(b"caf\xe9.wav"), "x" * 251 + ".wav"]
+    for name in odd:
+        Path(tmp_path, name).write_text("word")
+    result = run("--output-dir", "out", "--format", "json", "--", *odd)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert len(list(Path("out").iterdir())) == len(odd)
+    sources = {json.loads(path.read_text())["source"] for path in Path("out").iterdir()}
+    assert sources == {*odd[:5], "caf\\xe9.wav", odd[6]}
+    printed = run("--", *odd).stdout.splitlines()
+    assert len(printed) == len(odd)
+    assert "a\\nb.wav: m/auto None word" in printed
 
 
 def test_errors_of_no_single_file_stop_everything() -> None:
@@ -117,15 +197,3 @@ def test_errors_of_no_single_file_stop_everything() -> None:
 
 def test_inputs_are_wanted() -> None:
     assert run().exit_code == 2
-
-
-def test_a_terminal_sees_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    sf.write("a.wav", np.zeros(16_000), 16_000)
-    with recording_progress("[a]", Path("a.wav")) as progress:
-        assert progress
-        progress(0.5)
-    captured = capsys.readouterr()
-    assert "[a]" in captured.err
-    assert captured.out == ""

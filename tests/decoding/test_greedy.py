@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import itertools
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechxfer.decoding.greedy import collapse, hypothesis
+from speechxfer.decoding.greedy import Symbol, collapse, hypothesis
 
 BLANK = "_"
 
@@ -39,6 +42,44 @@ def test_words_have_times_and_confidences() -> None:
     assert [(word.text, word.start, word.end) for word in result.words] == [("ab", 0.02, 0.1), ("a", 0.14, 0.16)]
     assert result.words[0].confidence == pytest.approx(2.718281828**-0.5)
     assert result.words[1].confidence == pytest.approx(2.718281828**-2)
+
+
+def spell(*places: tuple[str, int]) -> tuple[list[Symbol], list[str]]:
+    """Symbols of one frame each, and their characters."""
+    return [Symbol(1, frame, frame + 1, -0.1 * frame) for _, frame in places], [letter for letter, _ in places]
+
+
+def test_a_word_ends_at_a_long_pause() -> None:
+    result = hypothesis(*spell(("a", 10), ("a", 12), ("b", 112), ("c", 130), (" ", 250), ("d", 260)), frame_s=0.02)
+    assert result.text == "aa bc d"
+    assert [(word.start, word.end) for word in result.words] == [
+        pytest.approx(times) for times in [(0.2, 0.26), (2.24, 2.62), (5.2, 5.22)]
+    ]
+    assert result.words[1].confidence == pytest.approx(math.exp(-12.1))
+
+
+def test_a_slow_word_stays_one() -> None:
+    assert hypothesis(*spell(("a", 0), ("b", 40), ("c", 80)), frame_s=0.02).text == "abc"
+
+
+def test_a_pause_adds_no_space_to_a_script_without_spaces() -> None:
+    result = hypothesis(*spell(("你", 0), ("好", 5), ("世", 100)), frame_s=0.02, separator="")
+    assert result.text == "你好世"
+    assert [word.text for word in result.words] == ["你好", "世"]
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab "), st.integers(1, 80)), max_size=20))
+def test_no_word_holds_a_long_pause_and_no_letter_is_lost(steps: list[tuple[str, int]]) -> None:
+    frame, places = 0, []
+    for letter, step in steps:
+        frame += step
+        places.append((letter, frame))
+    symbols, characters = spell(*places)
+    result = hypothesis(symbols, characters, frame_s=0.02)
+    assert "".join(result.text.split()) == "".join("".join(characters).split())
+    for word in result.words:
+        inside = [symbol.start for symbol in symbols if word.start <= symbol.start * 0.02 < word.end]
+        assert all(later - before <= 40 for before, later in itertools.pairwise(inside))
 
 
 def test_silence_is_an_empty_text_without_confidence() -> None:

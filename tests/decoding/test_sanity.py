@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechxfer.decoding.sanity import compression_ratio, is_doubtful, without_echo, without_loop
+from speechxfer.decoding.sanity import can_be_said, compression_ratio, is_doubtful, without_echo, without_loops
 from speechxfer.decoding.search import Written
+
+
+def sequence(tokens: Sequence[int], mean: float = -0.2, *, ended: bool = True) -> Written:
+    return Written(tuple(tokens), (mean,) * (len(tokens) + ended), ended)
 
 
 @pytest.mark.parametrize(
@@ -14,19 +20,36 @@ from speechxfer.decoding.search import Written
         ((1, 2, 3), (1, 2, 3)),
         ((1, 7, 7, 7, 7), (1, 7)),
         ((7, 7, 7, 1), (7, 7, 7, 1)),  # three times is emphasis
-        ((4, *(1, 2, 3) * 5, 9), (4, 1, 2, 3)),
+        ((4, *(1, 2, 3) * 5, 9), (4, 1, 2, 3, 9)),
+        ((4, *(1, 2, 3) * 5, 1, 2, 9), (4, 1, 2, 3, 1, 2, 9)),
+        ((*(7,) * 4, 1, *(8, 9) * 4, 2), (7, 1, 8, 9, 2)),
+        ((*(7, 7, 7, 7, 8) * 4, 1), (7, 8, 1)),
         ((), ()),
     ],
 )
-def test_a_loop_ends_after_its_first_turn(tokens: tuple[int, ...], kept: tuple[int, ...]) -> None:
-    assert without_loop(tokens) == kept
+def test_a_loop_is_written_once_and_the_rest_stays(tokens: tuple[int, ...], kept: tuple[int, ...]) -> None:
+    assert without_loops(sequence(tokens)).tokens == kept
 
 
-@given(st.lists(st.integers(0, 2), max_size=60))
-def test_what_is_left_is_a_beginning_without_a_loop(tokens: list[int]) -> None:
-    kept = without_loop(tokens)
-    assert list(kept) == tokens[: len(kept)]
-    assert without_loop(kept) == kept
+def test_a_turn_that_broke_off_at_the_limit_belongs_to_the_loop() -> None:
+    tokens = (4, *(1, 2, 3) * 5, 1, 2)
+    assert without_loops(sequence(tokens, ended=False)).tokens == (4, 1, 2, 3)
+    assert without_loops(sequence(tokens)).tokens == (4, 1, 2, 3, 1, 2)  # the model ended it so
+
+
+def test_the_log_probabilities_are_those_of_the_tokens_that_stay() -> None:
+    looping = Written((5, 7, 7, 7, 7, 6), (-1.0, -2.0, -0.1, -0.1, -0.1, -3.0, -4.0), ended=True)
+    once = without_loops(looping)
+    assert (once.tokens, once.log_probabilities, once.ended) == ((5, 7, 6), (-1.0, -2.0, -3.0, -4.0), True)
+    assert once.mean_log_probability == -2.5
+
+
+@given(st.lists(st.integers(0, 2), max_size=60), st.booleans())
+def test_what_is_left_holds_every_token_and_no_loop(tokens: list[int], ended: bool) -> None:
+    once = without_loops(sequence(tokens, ended=ended))
+    assert set(once.tokens) == set(tokens)
+    assert without_loops(once) == once
+    assert len(once.log_probabilities) == len(once.tokens) + ended
 
 
 @pytest.mark.parametrize(
@@ -40,19 +63,56 @@ def test_what_is_left_is_a_beginning_without_a_loop(tokens: list[int]) -> None:
     ],
 )
 def test_a_phrase_at_the_end_is_said_once(tokens: tuple[int, ...], kept: tuple[int, ...]) -> None:
-    assert without_echo(tokens) == kept
+    assert without_echo(sequence(tokens)).tokens == kept
 
 
-@given(st.lists(st.integers(0, 2), max_size=60))
-def test_what_is_left_is_a_beginning_that_has_every_token(tokens: list[int]) -> None:
-    kept = without_echo(tokens)
-    assert list(kept) == tokens[: len(kept)]
-    assert set(kept) == set(tokens)
+@given(st.lists(st.integers(0, 2), max_size=60), st.booleans())
+def test_what_is_left_is_a_beginning_that_has_every_token(tokens: list[int], ended: bool) -> None:
+    kept = without_echo(sequence(tokens, ended=ended))
+    assert list(kept.tokens) == tokens[: len(kept.tokens)]
+    assert set(kept.tokens) == set(tokens)
+    assert len(kept.log_probabilities) == len(kept.tokens) + ended
 
 
 def test_speech_is_not_doubted_and_babble_is() -> None:
-    sure = Written(tuple(range(9)), -2.0, ended=True)
-    assert not is_doubtful(sure, "we went to the market to buy some bread")
-    assert is_doubtful(Written(tuple(range(9)), -20.0, ended=True), "we went to the market")
-    assert is_doubtful(sure, "la la la " * 30)
+    assert not is_doubtful(sequence(range(9)), "we went to the market to buy some bread", 3.0)
+    assert is_doubtful(sequence(range(9), -2.0), "we went to the market", 3.0)
+    assert is_doubtful(sequence(range(9)), "la la la " * 30, 3.0)
     assert compression_ratio("") == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens", "seconds"),
+    [
+        ("Yes, yes, yes, yes, yes, I know.", (1, 2, *(3, 2) * 4, 4, 5, 6), 3.0),
+        ("0 0 0 0 7 0 0 0 0", (1, 1, 1, 1, 2, 1, 1, 1, 1), 4.0),
+        ("ha ha ha ha ha ha ha ha ha ha ha ha", (1,) * 12, 2.5),
+        ("对对对对对对我知道", (1,) * 6 + (2, 3, 4, 5), 2.0),
+        ("I want to go home. " * 8, (1, 2, 3, 4, 5, 6) * 8, 12.0),
+    ],
+)
+def test_a_finished_repetition_for_which_there_was_time_is_speech(
+    text: str, tokens: tuple[int, ...], seconds: float
+) -> None:
+    assert not is_doubtful(sequence(tokens), text, seconds)
+    assert can_be_said(sequence(tokens), text, seconds)
+
+
+@pytest.mark.parametrize(
+    ("written", "text", "seconds"),
+    [
+        (sequence((1, 2) * 20, ended=False), "Thank you. " * 20, 20.0),  # ran to its limit
+        (sequence((1, 2) * 20, -1.5), "Thank you. " * 20, 20.0),  # the model does not believe it
+        (sequence((1, 2, 3, 4, 5, 6) * 3), "press one to listen to the message " * 3, 2.0),  # nobody talks so fast
+        (sequence((1, 2, 3, 4, 5, 6) * 4), "请按一键收听留言然后挂断" * 4, 3.0),
+    ],
+)
+def test_a_repetition_that_cannot_have_been_said_is_doubted(written: Written, text: str, seconds: float) -> None:
+    assert not can_be_said(written, text, seconds)
+    assert is_doubtful(written, text, seconds)
+
+
+def test_a_loop_does_not_make_itself_certain() -> None:
+    looping = Written((5, 6) * 30, (-2.0, -2.0, *(-0.01,) * 59), ended=True)
+    assert looping.mean_log_probability > -0.2
+    assert is_doubtful(looping, "the sound " * 30, 60.0)

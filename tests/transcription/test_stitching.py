@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from speechxfer.audio import SAMPLE_RATE, Waveform
 from speechxfer.decoding.hypothesis import Hypothesis, Word
@@ -33,8 +36,42 @@ def test_times_count_from_the_beginning_of_the_recording() -> None:
     assert transcript.text == "3 4"
     assert transcript.duration == 67.0
     second = transcript.segments[1]
-    assert (second.start, second.end) == pytest.approx((62.75, 67.0))
+    assert (second.start, second.end) == pytest.approx((63.0, 67.0))
     assert (second.words[0].start, second.words[0].end) == pytest.approx((63.25, 63.75))
+
+
+def test_silence_before_and_after_is_in_no_segment_s_times() -> None:
+    transcript = transcribe([noise(16, 0.0), noise(3), noise(1.5, 0.0)], lengths)
+    assert transcript.duration == 20.5
+    (segment,) = transcript.segments
+    assert (segment.start, segment.end) == pytest.approx((16.0, 19.0), abs=0.011)
+
+
+def test_a_segment_holds_its_words_and_they_lie_in_the_recording() -> None:
+    def recognise(waveforms: Sequence[Waveform]) -> list[Hypothesis]:
+        words = (Word("early", -0.1, 0.5), Word("late", 3.98, 4.04), Word("later", 4.04, 4.08))
+        return [Hypothesis("early late later", words) for _ in waveforms]
+
+    (segment,) = transcribe([noise(1, 0.0), noise(2), noise(1, 0.0)], recognise).segments
+    assert (segment.start, segment.end) == (0.0, 4.0)
+    assert all(0 <= word.start < word.end <= 4.0 for word in segment.words)
+    assert [word.start for word in segment.words] == sorted(word.start for word in segment.words)
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.tuples(st.floats(0.001, 6), st.sampled_from([0.0, 3e-5, 0.003, 0.3])), min_size=1, max_size=6),
+    st.lists(st.tuples(st.floats(-1, 12), st.floats(0, 2)), max_size=3),
+)
+def test_times_rise_within_the_recording(parts: list[tuple[float, float]], words: list[tuple[float, float]]) -> None:
+    spoken = tuple(Word("a", start, start + size) for start, size in sorted(words))
+    sound = [noise(seconds, level) for seconds, level in parts]
+    transcript = transcribe(sound, lambda some: [Hypothesis("a", spoken) for _ in some], max_segment_s=5)
+    times = [(segment.start, segment.end) for segment in transcript.segments]
+    assert all(0 <= start < end <= transcript.duration + 1e-9 for start, end in times)
+    assert all(before[1] <= after[0] + 1e-9 for before, after in itertools.pairwise(times))
+    for segment in transcript.segments:
+        assert all(segment.start <= word.start < word.end <= segment.end for word in segment.words)
 
 
 def test_where_nothing_was_understood_there_is_no_segment() -> None:
@@ -51,6 +88,7 @@ def test_where_nothing_was_understood_there_is_no_segment() -> None:
 def test_no_sound_is_an_empty_transcript() -> None:
     assert transcribe([], lengths) == Transcript("", (), 0.0)
     assert transcribe([noise(60, 0.0)], lengths) == Transcript("", (), 60.0)
+    assert transcribe([noise(10, 0.0)], lengths) == Transcript("", (), 10.0)
 
 
 def test_batches_stay_below_their_padded_seconds_and_use_them() -> None:

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from speechxfer.decoding.retrying import retried
+from speechxfer.decoding.search import Written
+
+SURE = Written((1, 2, 3), (-0.1,) * 4, ended=True)
+GUESS = Written((4, 5, 6), (-2.0,) * 4, ended=True)
+LOOP = Written((1, *(7, 8) * 20, 7), (-0.1,) * 42, ended=False)
+#: A speaker repeats herself; the model was not certain of the first time, but ended and is certain on the whole.
+REPEATED = Written((1, *(7,) * 9, 2), (-1.5, -1.5, *(-0.1,) * 8, -1.5, -0.1), ended=True)
+
+
+def run(first: Sequence[Written], answers: Sequence[Sequence[Written]]) -> tuple[list[Written], list[tuple[object, float]]]:  # fmt: skip  # noqa: E501
+    asked: list[tuple[object, float]] = []
+    waiting = iter(answers)
+
+    def retry(rows: list[int], temperature: float) -> Sequence[Written]:
+        asked.append((list(rows), temperature))
+        return next(waiting)
+
+    found = retried(
+        first, retry, temperatures=(0.2, 0.4), text=lambda item: " ".join(map(str, item.tokens)),
+        seconds=[10.0] * len(first),
+    )  # fmt: skip
+    return found, asked
+
+
+def test_what_is_certain_is_not_tried_again() -> None:
+    assert run([SURE, SURE], []) == ([SURE, SURE], [])
+
+
+def test_each_row_has_the_first_retry_that_looks_right() -> None:
+    found, asked = run([GUESS, SURE, LOOP], [[LOOP, SURE], [SURE]])
+    assert found == [SURE, SURE, SURE]
+    assert asked == [([0, 2], 0.2), ([0], 0.4)]
+
+
+def test_without_a_better_one_the_first_stays_without_its_loop() -> None:
+    found, _ = run([LOOP, GUESS], [[GUESS, GUESS], [LOOP, LOOP]])
+    assert [item.tokens for item in found] == [(1, 7, 8), GUESS.tokens]
+    assert len(found[0].log_probabilities) == 3
+
+
+def test_a_repetition_that_the_model_ended_stays_whole() -> None:
+    found, asked = run([REPEATED], [[GUESS], [GUESS]])
+    assert found == [REPEATED]
+    assert len(asked) == 2  # it was doubtful enough for another try
