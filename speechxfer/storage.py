@@ -275,11 +275,6 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "speechxfer"
 
 
-#: How a file begins that only names content that Git LFS keeps elsewhere, and what is said of it.
-LFS_POINTER = b"version https://git-lfs"
-LFS_REMEDY = "is a pointer of Git LFS, not the file itself; fetch it with `git lfs pull`"
-
-
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, whole or not at all."""
     with replacing(path) as temporary:

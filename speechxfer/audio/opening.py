@@ -24,7 +24,7 @@ from speechxfer.audio.options import Choice
 from speechxfer.audio.pieces import Reader
 from speechxfer.audio.sndfile import SoundFileReader
 from speechxfer.errors import AudioError
-from speechxfer.storage import LFS_POINTER, LFS_REMEDY
+from speechxfer.placeholders import ENOUGH, placeholder
 
 Source = str | os.PathLike[str] | bytes | bytearray | BinaryIO
 """A file's path, its bytes, or an open binary file (read from its beginning, never closed)."""
@@ -33,13 +33,6 @@ Source = str | os.PathLike[str] | bytes | bytearray | BinaryIO
 _BY_PATH = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b".snd", b"caff", b"riff\x2e\x91\xcf\x11")
 #: Bare GSM has frames of 33 bytes, each of which begins with this in the upper half of a byte.
 _GSM_FRAME, _GSM_MARK, _MOST_GSM_FRAMES = 33, 0xD0, 100
-_WEB_PAGE = "is a web page, not audio; download the file again, signed in where that is needed"
-#: What stands in the place of a recording, by its first bytes.
-_OTHER_FILES = {
-    LFS_POINTER: LFS_REMEDY,
-    b"<!doctype html": _WEB_PAGE,
-    b"<html": _WEB_PAGE,
-}
 
 
 @contextlib.contextmanager
@@ -65,10 +58,8 @@ def _found(stack: contextlib.ExitStack, file: BinaryIO, name: str, choice: Choic
     if not size:
         raise AudioError(f"{name}: the file is empty (0 bytes); copy or record it again.")
     file.seek(0)
-    head = file.read(32).lower()
-    for beginning, what in _OTHER_FILES.items():
-        if head.startswith(beginning):
-            raise AudioError(f"{name}: {what}.")
+    if what := placeholder(file.read(ENOUGH)):
+        raise AudioError(f"{name}: {what}.")
     found = links(file, size)
     if len(found) == 1:
         return _reader(stack, file, name, choice, path)

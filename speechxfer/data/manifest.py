@@ -20,12 +20,10 @@ from typing import TYPE_CHECKING, Any, overload
 
 from speechxfer.data import columns, folders, rows
 from speechxfer.errors import AudioError, DataError
-from speechxfer.storage import LFS_POINTER, LFS_REMEDY
+from speechxfer.placeholders import LARGEST_POINTER, placeholder
 
 if TYPE_CHECKING:
     from speechxfer.audio import Options
-
-_LARGEST_POINTER = 1024  # bytes; those of Git LFS have about 130
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,29 +309,31 @@ def _why_missing(path: Path) -> str | None:
         seen = path.stat()
         if not stat.S_ISREG(seen.st_mode):
             return f"no such file: {path}"
-        if seen.st_size > _LARGEST_POINTER:
-            return None
-        with path.open("rb") as file:
-            return f"{path} {LFS_REMEDY}" if file.read(len(LFS_POINTER)) == LFS_POINTER else None
+        found = None
+        if seen.st_size <= LARGEST_POINTER:
+            with path.open("rb") as file:
+                found = placeholder(file.read(LARGEST_POINTER))
     except PermissionError:
         return f"{path} may not be read"
     except (OSError, ValueError):  # also for a name that no file can have
         return f"no such file: {path}"
+    return f"{path} {found}" if found else None
 
 
 def _rest_s(utterance: Utterance, warn: Callable[[str, str], None]) -> float:
     from speechxfer import audio
 
+    # The origin is a line of a manifest, or the file itself, which messages name already.
+    origin = "" if utterance.origin == str(utterance.path) else f"{utterance.origin}: "
+
     def notify(notice: audio.Notice) -> None:
-        warn(f"{utterance.origin}: {notice}", notice.kind)
+        warn(f"{origin}{notice}", notice.kind)
 
     options: Options = {**utterance.reading, "notify": notify}
     try:
         duration = audio.info(utterance.path, **options).duration
     except AudioError as error:
-        if utterance.origin == str(utterance.path):  # of a folder, not of a line in a manifest
-            raise
-        raise AudioError(f"{utterance.origin}: {error}") from error
+        raise AudioError(f"{origin}{error}") from error
     if duration <= utterance.start:
         seen = f"starts at {utterance.start} s, but {utterance.audio} is {duration:.3f} s long"
         raise DataError(f"{utterance.origin}: {seen}; wanted a start before its end")

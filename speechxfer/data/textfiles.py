@@ -10,10 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from speechxfer.errors import DataError
-from speechxfer.storage import LFS_POINTER, LFS_REMEDY
+from speechxfer.placeholders import placeholder
 
 _HEAD = 64
-_WEB_PAGE = (b"<!doctype html", b"<html")
 
 
 def is_utf16(path: Path) -> bool:
@@ -50,10 +49,8 @@ def lines(path: Path, suffixes: Sequence[str] = ()) -> Iterator[str]:
     try:
         with path.open("rb") as file:
             head = file.peek(_HEAD)[:_HEAD]
-            if head.startswith(LFS_POINTER):
-                raise DataError(f"{path}: {LFS_REMEDY}")
-            if head.lower().startswith(_WEB_PAGE):
-                raise DataError(f"{path}: is a web page; download the file again, signed in where that is needed")
+            if found := placeholder(head):
+                raise DataError(f"{path}: {found}")
             encoding = _encoding(head)
             yield from _utf8_lines(path, file) if encoding == "utf-8" else _utf16_lines(path, file, encoding)
     except FileNotFoundError as error:

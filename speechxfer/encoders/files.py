@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from speechxfer.errors import CheckpointError
+from speechxfer.placeholders import ENOUGH, placeholder
 
-#: What Git LFS leaves in place of a file that it has not fetched yet.
-_POINTER = b"version https://git-lfs.github.com/spec/"
-_WEB_PAGE = (b"<!doctype", b"<html", b"<?xml")
 #: Endings of files that a download has not finished.
 _UNFINISHED = (".incomplete", ".part", ".crdownload", ".download", ".aria2")
 
@@ -23,15 +21,13 @@ def check_fetched(path: Path) -> None:
     """
     try:
         with path.open("rb") as file:
-            start = file.read(len(_POINTER))
+            start = file.read(ENOUGH)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}); copy or download it again") from error
     if not start:
         raise CheckpointError(f"{path}: is empty, so it was not downloaded or copied whole; fetch it again")
-    if start == _POINTER:
-        raise CheckpointError(f"{path}: is a pointer of Git LFS and not the file itself; run git lfs pull in {path.parent}, or download the model again")  # fmt: skip  # noqa: E501
-    if start.lower().startswith(_WEB_PAGE):
-        raise CheckpointError(f"{path}: is a web page and not the file itself; download it again")
+    if found := placeholder(start):
+        raise CheckpointError(f"{path}: {found}")
 
 
 def unfinished(folder: Path) -> str | None:

@@ -122,7 +122,7 @@ def test_an_index_names_files_of_its_own_folder(index: str, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (POINTER, "is a pointer of Git LFS and not the file itself; run git lfs pull"),
+        (POINTER, "is a pointer of Git LFS"),
         (b"", "is empty, so it was not downloaded or copied whole"),
         (b"<!DOCTYPE html><html>sign in</html>", "is a web page"),
         (b"\0" * 4096, "cannot be read|is damaged"),
