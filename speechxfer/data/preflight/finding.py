@@ -51,7 +51,7 @@ KINDS: dict[str, Kind] = {
     "normalizer": Kind("warning", "keep", "use the normalizer basic, which keeps the marks of all scripts", True),
     "language": Kind("warning", "keep", "name it by its code or in English, such as it or Italian", True),
     "stand-in": Kind("note", "keep", "leave the cell empty where nothing is known; keep it where it was said"),
-    "unused-column": Kind("note", "keep", "name the part by start, end or duration in seconds", True),
+    "unused-column": Kind("note", "keep", "name the part by start and end in seconds, or by audio_channel", True),
     "duplicate-text": Kind("note", "keep", "check that it is meant to be there twice"),
     "duplicate-audio": Kind("warning", "drop", "keep one of the two lines"),
     "audio-in-both": Kind("error", "drop", "take it out of one split: scores on known audio say nothing"),
