@@ -63,7 +63,7 @@ class Cell:
     preset: str
     seed: int
     epochs: int
-    #: What differs from the package's own settings, as "plan.head_first=0".
+    #: What differs from the package's own settings, as "plan.head_only_ratio=0".
     changes: tuple[str, ...] = ()
 
     @property

@@ -77,7 +77,7 @@ _SETTINGS = {
 @click.option("--normalizer", help="How transcripts are written before they are learned (default: as the model's own CTC head, if it is kept; or basic).")  # fmt: skip  # noqa: E501
 @click.option("--ignore-unknown", is_flag=True, default=None, help="Let dev and test hold characters the training text lacks.")  # fmt: skip  # noqa: E501
 @click.option("--device", help="auto, cpu, cuda or cuda:N.")
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting, for instance augment.time_share=0.1.")  # fmt: skip  # noqa: E501
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting, for instance augment.mask_time_prob=0.1.")  # fmt: skip  # noqa: E501
 @click.option("--resume", is_flag=True, help="Go on with the run in --output, or begin it where there is none.")  # fmt: skip  # noqa: E501
 @click.option("--overwrite", is_flag=True, help="Replace the run in --output.")
 def finetune(

@@ -18,8 +18,8 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 PLAN_SETTINGS = {
     name: f"plan.{name}"
     for name in (
-        "freeze_below", "train_top", "freeze_frontend", "unfreeze_every", "wake", "head_first", "encoder_lr", "head_lr",
-        "layer_decay", "drop_top", "reinit_top", "weighted_layers", "lora_rank",
+        "freeze_below", "train_top", "freeze_frontend", "unfreeze_every", "unfreeze_at", "head_only_ratio", "encoder_lr", "head_lr",
+        "layer_decay", "drop_top", "reinit_top", "weighted_layer_sum", "lora_rank",
     )
 }  # fmt: skip
 _OPTIONS = (
@@ -31,11 +31,11 @@ _OPTIONS = (
     click.option("--head-lr", type=float, help="Peak learning rate of the head."),
     click.option("--layer-decay", type=float, metavar="SHARE", help="Each layer's rate as a share of that of the layer above it."),  # noqa: E501
     click.option("--unfreeze-every", type=int, metavar="EPOCHS", help="Begin with the head alone and wake one more layer every so many epochs."),  # noqa: E501
-    click.option("--wake", metavar="LAYER@EPOCH,...", help="The same layer by layer, such as '3@2, 0-2@4, frontend@6'; what is not named is awake from the start."),  # noqa: E501
-    click.option("--head-first", type=float, metavar="SHARE", help="Let a new head learn alone for this share of the epochs first."),  # noqa: E501
+    click.option("--unfreeze-at", metavar="LAYER@EPOCH,...", help="The same layer by layer, such as '3@2, 0-2@4, frontend@6'; what is not named is awake from the start."),  # noqa: E501
+    click.option("--head-only-ratio", type=float, metavar="SHARE", help="Let a new head learn alone for this share of the epochs first."),  # noqa: E501
     click.option("--drop-top", type=int, metavar="N", help="Leave the upper N layers out of the model."),
     click.option("--reinit-top", type=int, metavar="N", help="Begin with random weights in the upper N layers."),
-    click.option("--weighted-layers", is_flag=True, default=None, help="Let the head read a learned weighted sum of all layers."),  # noqa: E501
+    click.option("--weighted-layer-sum", is_flag=True, default=None, help="Let the head read a learned weighted sum of all layers."),  # noqa: E501
     click.option("--lora-rank", type=int, metavar="R", help="Train low-rank adapters instead of the layers (needs peft)."),  # noqa: E501
 )  # fmt: skip
 

@@ -41,12 +41,12 @@ class PlanConfig(Table, group="plan"):
     unfreeze_every: _Count | None = None
     #: The same layer by layer: "4@3, 0-3@6, frontend@9" lets layer 4 sleep until epoch 3 and so on; what is trained
     #: and not named is awake from the start.
-    wake: str | None = None
+    unfreeze_at: str | None = None
     #: Let a head that is new learn alone for this share of the epochs first, at least for one: what it asks of the
     #: layers below before it has learned anything undoes what they know (Kumar et al., 2022, Fine-tuning can distort
     #: pretrained features; so wav2vec2's own fine-tuning, Baevski et al., 2020). A run of one epoch has none of that.
     #: Usually a sixth where all layers of a Whisper are trained and there is no other schedule, otherwise nothing.
-    head_first: _Fraction | None = None
+    head_only_ratio: _Fraction | None = None
     #: Of a head with layers of its own (Whisper's decoder), train only this many from the top; usually all.
     head_top: _Count | None = None
     #: Train the token embedding of such a head as well, which is most of its weights.
@@ -62,7 +62,7 @@ class PlanConfig(Table, group="plan"):
     #: Begin with random weights in so many upper layers, and with a new head.
     reinit_top: _Count | None = None
     #: Let the head read a learned weighted sum of all layers instead of the last one (Peters et al., 2018).
-    weighted_layers: bool | None = None
+    weighted_layer_sum: bool | None = None
     #: Train adapters of this rank beside the layers' matrices instead of the layers (Hu et al., 2022); 0 for none.
     lora_rank: Annotated[int, Range(0, 1024)] | None = None
     #: What adapters weigh, over their rank; usually twice the rank.
@@ -135,12 +135,12 @@ class AugmentConfig(Table, group="augment"):
     #: "seam": what the frozen layers give is augmented. "spectrogram": what Whisper hears, whose mel bands are the
     #: channels and whose frames last 10 ms; frozen layers are computed in every epoch then.
     where: Annotated[str, OneOf(("seam", "spectrogram"))] = "seam"
-    time_share: _Fraction = 0.05
-    time_frames: _AtLeastOne = 10
-    channel_share: _Fraction = 0.05
-    channel_span_percent: Annotated[int, Range(1, 100)] = 5
+    mask_time_prob: _Fraction = 0.05
+    mask_time_length: _AtLeastOne = 10
+    mask_feature_prob: _Fraction = 0.05
+    mask_feature_length_percent: Annotated[int, Range(1, 100)] = 5
     #: Of the spectrogram: stretch frequencies by up to this share either way, as longer and shorter vocal tracts do.
-    warp: _Fraction = 0.0
+    frequency_warp: _Fraction = 0.0
 
 
 @dataclass(frozen=True)
@@ -269,8 +269,8 @@ class FinetuneConfig(Table):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.augment.warp and self.augment.where != "spectrogram":
-            raise ConfigError(f'augment.warp is {self.augment.warp}; wanted 0, or augment.where "spectrogram"')
+        if self.augment.frequency_warp and self.augment.where != "spectrogram":
+            raise ConfigError(f'augment.frequency_warp is {self.augment.frequency_warp}; wanted 0, or augment.where "spectrogram"')
 
 
 def _name_language(config: Seq2SeqConfig | RetentionConfig) -> None:

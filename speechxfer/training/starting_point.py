@@ -181,7 +181,7 @@ def _seq2seq_head(config: FinetuneConfig, encoder: Encoder, opened: Opened, *, a
         reason = opened.problem or f"{config.model} has no decoder"
         raise ConfigError(f"head is 'seq2seq', but {reason}; wanted a Whisper with its decoder, or --head ctc")
     if encoder.stacked:
-        raise ConfigError("plan.weighted_layers is true, but Whisper's decoder reads the last layer only; leave it out, or take --head ctc or classification")  # fmt: skip  # noqa: E501
+        raise ConfigError("plan.weighted_layer_sum is true, but Whisper's decoder reads the last layer only; leave it out, or take --head ctc or classification")  # fmt: skip  # noqa: E501
     wanted = config.seq2seq
     if existing.tokens.is_multilingual and not wanted.language:
         raise ConfigError(f"{config.model} knows several languages; say which is spoken, for instance --language it")

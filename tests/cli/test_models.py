@@ -21,7 +21,7 @@ def show(*arguments: str) -> tuple[int, dict[str, list[str]], str]:
 
 
 def test_the_table_says_what_moves_how_fast_and_from_when_on() -> None:
-    status, rows, text = show("wav2vec2-nano", "--plan", "fine-tune", "--layer-decay", "0.5", "--wake", "0@3")
+    status, rows, text = show("wav2vec2-nano", "--plan", "fine-tune", "--layer-decay", "0.5", "--unfreeze-at", "0@3")
     assert status == 0
     assert "4 layers of width 384" in text
     assert rows["convolutions frozen"] == ["convolutions", "frozen", "562,688"]
@@ -48,7 +48,7 @@ def test_the_decoder_is_shown_where_it_is_the_head(spelling_whisper: Path) -> No
         (["--plan", "finetune"], "--plan 'finetune': wanted one of feature-extraction"),
         (["--plan", "none.toml"], "none.toml: cannot be read"),
         (["--drop-top", "4"], "plan.drop_top is 4, but the encoder has 4 layers"),
-        (["--wake", "3@2,3@4"], "wakes layer 3 a second time"),
+        (["--unfreeze-at", "3@2,3@4"], "wakes layer 3 a second time"),
         (["--head", "seq2seq"], "wav2vec2-nano has no decoder"),
         (["--layer-decay", "2"], "plan.layer_decay is 2.0"),
     ],

@@ -30,7 +30,7 @@ def settings(table: type = FinetuneConfig, where: str = "") -> Iterator[tuple[st
 ALL = dict(settings())
 NUMERIC = sorted(name for name, kind in ALL.items() if kind.type in (int, float))
 #: What a setting needs beside it.
-COMPANY: dict[str, dict[str, Any]] = {"augment.warp": {"augment.where": "spectrogram"}}
+COMPANY: dict[str, dict[str, Any]] = {"augment.frequency_warp": {"augment.where": "spectrogram"}}
 
 
 def config(name: str, value: Any) -> FinetuneConfig:

@@ -75,7 +75,7 @@ def test_a_trial_is_a_run_and_leaves_nothing_but_the_cache(
 
 def test_a_trial_changes_spectrograms_as_the_run_does(base: sx.FinetuneConfig, bench: Bench, tmp_path: Path) -> None:
     plain = as_preset(base, "fine-tune-top")
-    config = replace(plain, augment=AugmentConfig(where="spectrogram", warp=0.2))
+    config = replace(plain, augment=AugmentConfig(where="spectrogram", frequency_warp=0.2))
     tried, folder = bench.trial(config, 2), tmp_path / "run"
     sx.finetune(replace(config, output=str(folder)))
     line = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])

@@ -54,7 +54,7 @@ def settings(labelled: Labelled, whisper_folder: Path, tmp_path: Path) -> dict[s
         "test": str(labelled("test", ["middle", "high", "low"] * 2)),
         "plan": {"freeze_frontend": False, "encoder_lr": 1e-2, "head_lr": 1e-2},
         "training": {"epochs": 8, "batch_s": 2.0, "dropout": 0.0, "cache_dir": str(tmp_path / "cache")},
-        "augment": {"time_share": 0.0, "channel_share": 0.0},
+        "augment": {"mask_time_prob": 0.0, "mask_feature_prob": 0.0},
     }  # fmt: skip
 
 

@@ -29,7 +29,7 @@ from speechxfer.training.frozen_cache import FrozenCache, Sounds, States, prefix
 from speechxfer.training.preparation import Preparation
 from tests.training.conftest import Runs
 
-NOISY = {"training": {"speed_copies": 1, "dropout": 0.1}, "augment": {"time_share": 0.2}}
+NOISY = {"training": {"speed_copies": 1, "dropout": 0.1}, "augment": {"mask_time_prob": 0.2}}
 
 
 def cached(place: str, dtype: str = "float32") -> dict[str, Any]:
