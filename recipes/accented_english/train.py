@@ -31,7 +31,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "ctc": {
         "head": "ctc",
         "plan": {"encoder_lr": 3e-4, "head_lr": 3e-3},
-        "training": {"epochs": 15, "batch_s": 30.0},
+        "training": {"epochs": 15, "batch_seconds": 30.0},
     },
 }
 

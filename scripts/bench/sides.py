@@ -53,7 +53,7 @@ def ours(job: Job) -> dict[str, Any]:
         "plan": {**plan, "freeze_frontend": True, "encoder_lr": row.encoder_lr, "head_lr": row.head_lr},
         # A cache of its own, so that nothing is left from an earlier round; no dropout, as in the peer's example.
         "training": {
-            "epochs": row.epochs, "batch_s": row.batch_s, "dropout": 0.0, "seed": job.seed,
+            "epochs": row.epochs, "batch_seconds": row.batch_s, "dropout": 0.0, "seed": job.seed,
             "cache_dir": str(Path(job.output) / "cache"),
         },
         "augment": {"mask_time_prob": row.mask_share, "mask_feature_prob": 0.0},

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 #: Option -> the setting it stands for.
 _SETTINGS = {
     "model": "model", "train": "train", "dev": "dev", "test": "test", "output": "output", "device": "device",
-    "epochs": "training.epochs", "batch_s": "training.batch_s", "patience": "training.patience",
+    "epochs": "training.epochs", "batch_seconds": "training.batch_seconds", "patience": "training.patience",
     "speed_copies": "training.speed_copies", "ema_epochs": "training.ema_epochs", "seed": "training.seed",
     "cache": "training.cache", "cache_dir": "training.cache_dir", "guard": "training.guard",
     "frame_stride": "pooling.stride",
@@ -61,7 +61,7 @@ _SETTINGS = {
 @click.option("--new-vocabulary", "vocabulary", flag_value="new", help="Begin with a new CTC head even if the model has one.")  # fmt: skip  # noqa: E501
 @plan_options
 @click.option("--epochs", type=int)
-@click.option("--batch-s", type=float, help="Seconds of audio in one step.")
+@click.option("--batch-seconds", type=float, help="Seconds of audio in one step.")
 @click.option("--patience", type=int, metavar="EPOCHS", help="Stop after so many epochs without a better dev error (0: never).")  # fmt: skip  # noqa: E501
 @click.option("--speed-copies", type=int, help="Copies of the training audio at other speeds (0 to 4).")
 @click.option("--ema-epochs", type=float, metavar="EPOCHS", help="Measure and save the weights' moving average over about so many epochs (0: none).")  # fmt: skip  # noqa: E501

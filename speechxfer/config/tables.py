@@ -84,15 +84,15 @@ class TrainingConfig(Table, group="training"):
 
     epochs: _AtLeastOne = 20
     #: Seconds of audio in one optimiser step, over all processes, padding included.
-    batch_s: _Positive = 20.0
+    batch_seconds: _Positive = 20.0
     #: Most seconds a device computes at once; a step is cut into such pieces, which changes nothing but memory and
     #: speed. 0 finds it for the device.
-    device_batch_s: Annotated[float, Range(0)] = 0.0
+    device_batch_seconds: Annotated[float, Range(0)] = 0.0
     #: Share of all steps in which the learning rate rises, from where a layer wakes.
-    warmup: _Fraction = 0.1
+    warmup_ratio: _Fraction = 0.1
     weight_decay: Annotated[float, Range(0, 10)] = 0.01
     #: Largest norm of the gradient.
-    clip_norm: _Positive = 1.0
+    max_grad_norm: _Positive = 1.0
     #: Dropout inside the trained layers.
     dropout: _Fraction = 0.1
     #: Measure and save the moving average of the weights over about so many epochs; 0: the weights themselves.
@@ -122,7 +122,7 @@ class TrainingConfig(Table, group="training"):
     compile: bool = False
     #: Compute the trained layers' activations again in the backward pass instead of keeping them: less memory, a
     #: third more time.
-    recompute: bool = False
+    gradient_checkpointing: bool = False
     #: Where figures go besides the run's folder and TensorBoard: some of "mlflow", "trackio" and "wandb".
     trackers: list[Annotated[str, OneOf(TRACKERS)]] = field(default_factory=list)
     seed: Annotated[int, Range(0, 2**32 - 1)] = 1

@@ -118,7 +118,7 @@ class Encoder(Freezable, ABC):
     #: Share of the epochs in which a new head usually learns alone before all layers do (docs/transfer.md).
     head_only_ratio: float = 0.0
     #: Compute what is inside a layer again in the backward pass instead of keeping it.
-    recompute: bool = False
+    gradient_checkpointing: bool = False
     pooling: FramePooling | None
     #: Whether hidden states carry those of the layers below along.
     stacked: bool = False
@@ -238,8 +238,8 @@ class Encoder(Freezable, ABC):
         return valid_positions(num_frames.to(hidden_states.device, non_blocking=True).clamp(min=1), size)
 
     def _call(self, layer: Callable[..., Any], *inputs: Any) -> Any:
-        """A layer's output; what it remembers for the backward pass is only its inputs if `recompute` is set."""
-        if self.recompute and torch.is_grad_enabled():
+        """A layer's output; what it remembers for the backward pass is only its inputs if `gradient_checkpointing` is set."""
+        if self.gradient_checkpointing and torch.is_grad_enabled():
             return checkpoint(layer, *inputs, use_reentrant=False)
         return layer(*inputs)
 

@@ -229,7 +229,7 @@ class _Trials:
     @property
     def _least_epochs(self) -> int:
         training = self._base.training
-        steps = self._bench.train.duration_s / training.batch_s
+        steps = self._bench.train.duration_s / training.batch_seconds
         return min(training.epochs, math.ceil(max(_LEAST_SHARE * training.epochs, _LEAST_STEPS / steps)))
 
     def priced(self, names: Sequence[Candidate]) -> list[Candidate]:

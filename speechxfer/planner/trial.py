@@ -110,7 +110,7 @@ class Bench:
         copies = Copies(start.train, model.encoder, 0, training.seed)
         examples = _examples(model, LiveInputs(model.encoder, plan.seam, copies, config.augment), start.train)
         lengths = list(map(copies.duration_s, copies.keys))
-        steps = batching.steps(lengths, training.batch_s, seed=training.seed, epoch=0)
+        steps = batching.steps(lengths, training.batch_seconds, seed=training.seed, epoch=0)
         width = model.encoder.width_at(examples.inputs.cut)
         feeder = Feeder(
             examples, model, training, config.augment,

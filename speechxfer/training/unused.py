@@ -75,7 +75,7 @@ def _encoder(config: FinetuneConfig, start: StartingPoint) -> _Found:
         return
     reason = "no layer of the encoder is trained"
     yield from ((f"plan.{name}", reason) for name in ("layer_decay", "unfreeze_every", "head_only_ratio"))
-    yield from ((f"training.{name}", reason) for name in ("compile", "recompute"))
+    yield from ((f"training.{name}", reason) for name in ("compile", "gradient_checkpointing"))
     if config.head != "seq2seq":
         yield "training.dropout", reason
     if start.plan.adapters is None:

@@ -99,11 +99,11 @@ def _fault(
     measured = _measured(utterance, progress)
     if isinstance(measured, _Fault):
         return measured
-    duration, longest, most = measured.duration or 0.0, encoder.max_duration_s, config.training.device_batch_s
+    duration, longest, most = measured.duration or 0.0, encoder.max_duration_s, config.training.device_batch_seconds
     if longest is not None and duration > longest:
         return _Fault(f"are longer than the {longest:g} s that the model takes at once", f"{duration:.1f} s; cut it with its words")  # fmt: skip  # noqa: E501
     if most and cost_s(encoder.computed_s(duration)) > most:
-        return _Fault(f"exceed training.device_batch_s={most:g} on their own", f"{duration:.1f} s")
+        return _Fault(f"exceed training.device_batch_seconds={most:g} on their own", f"{duration:.1f} s")
     frames = encoder.output_frames(encoder.num_frames(int(duration * encoder.sample_rate)))
     return _head_fault(utterance, frames, encoder, existing, config)
 

@@ -65,7 +65,7 @@ def test_a_plan_file_replaces_the_plan_of_a_configuration_and_options_change_it(
 ) -> None:
     config, plan, output = tmp_path / "config.toml", tmp_path / "plan.toml", tmp_path / "run"
     config.write_text("[plan]\ntrain_top = 2\nhead_lr = 0.5\n[training]\nepochs = 9\n")
-    plan.write_text('[plan]\npreset = "fine-tune-top"\nencoder_lr = 1e-3\n[training]\nbatch_s = 8.0\n')
+    plan.write_text('[plan]\npreset = "fine-tune-top"\nencoder_lr = 1e-3\n[training]\nbatch_seconds = 8.0\n')
     manifests = ["--train", str(corpus("train", texts(8, 1))), "--dev", str(corpus("dev", texts(2, 2)))]
     arguments = ["finetune", "--config", str(config), "--plan", str(plan), "--model", str(whisper_folder), *manifests]
     arguments += ["--output", str(output), "--epochs", "1", "--device", "cpu", "--encoder-lr", "2e-3"]
@@ -73,7 +73,7 @@ def test_a_plan_file_replaces_the_plan_of_a_configuration_and_options_change_it(
     assert result.exit_code == 0, result.stderr
     written = tomllib.loads((output / "config.toml").read_text())
     assert written["plan"] == {"preset": "fine-tune-top", "encoder_lr": 2e-3}
-    assert (written["training"]["epochs"], written["training"]["batch_s"]) == (1, 8.0)
+    assert (written["training"]["epochs"], written["training"]["batch_seconds"]) == (1, 8.0)
 
 
 def test_a_file_without_a_plan_is_told(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_a_cache_that_is_not_there_is_reported(tmp_path: Path) -> None:
     ("given", "message"),
     [
         (["--patience", "-1"], "--patience: training.patience is -1; wanted at least 0"),
-        (["--batch-s", "nan"], "--batch-s: training.batch_s is nan"),
+        (["--batch-seconds", "nan"], "--batch-seconds: training.batch_seconds is nan"),
         (["--seed", "-1"], "--seed: training.seed is -1; wanted at least 0 and at most 4294967295"),
         (["--seed", str(2**64)], f"--seed: training.seed is {2**64}; wanted at least 0"),
         (["--encoder-lr", "inf"], "--encoder-lr: plan.encoder_lr is inf"),

@@ -53,12 +53,12 @@ def settings(labelled: Labelled, whisper_folder: Path, tmp_path: Path) -> dict[s
         "dev": str(labelled("dev", ["high", "low", "middle"] * 3)),
         "test": str(labelled("test", ["middle", "high", "low"] * 2)),
         "plan": {"freeze_frontend": False, "encoder_lr": 1e-2, "head_lr": 1e-2},
-        "training": {"epochs": 8, "batch_s": 2.0, "dropout": 0.0, "cache_dir": str(tmp_path / "cache")},
+        "training": {"epochs": 8, "batch_seconds": 2.0, "dropout": 0.0, "cache_dir": str(tmp_path / "cache")},
         "augment": {"mask_time_prob": 0.0, "mask_feature_prob": 0.0},
     }  # fmt: skip
 
 
-SHORT: dict[str, Any] = {"plan": {"freeze_frontend": True, "train_top": 0}, "training": {"epochs": 2, "batch_s": 8.0}}
+SHORT: dict[str, Any] = {"plan": {"freeze_frontend": True, "train_top": 0}, "training": {"epochs": 2, "batch_seconds": 8.0}}
 
 
 def config(settings: dict[str, Any], *layers: dict[str, Any]) -> sx.FinetuneConfig:
@@ -149,7 +149,7 @@ def test_a_run_that_names_one_class_only_is_told(
 
     monkeypatch.setattr(ClassificationHead, "__init__", biased)
     heard = Heard()
-    stuck = {"plan": {**SHORT["plan"], "head_lr": 1e-9}, "training": {"epochs": 5, "batch_s": 8.0}}
+    stuck = {"plan": {**SHORT["plan"], "head_lr": 1e-9}, "training": {"epochs": 5, "batch_seconds": 8.0}}
     sx.finetune(config(settings, stuck), progress=heard)
     assert "warning: epoch 4: 100% of dev are called the same class" in heard
 

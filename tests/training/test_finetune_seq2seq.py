@@ -22,12 +22,12 @@ from tests.training.conftest import Runs, interrupted, texts
 SEQ2SEQ: dict[str, Any] = {
     "head": "seq2seq",
     "plan": {"freeze_frontend": False, "encoder_lr": 1e-2, "head_lr": 1e-2, "train_embedding": True},
-    "training": {"dropout": 0.0, "batch_s": 2.0},
+    "training": {"dropout": 0.0, "batch_seconds": 2.0},
     "augment": {"mask_time_prob": 0.0, "mask_feature_prob": 0.0},
     "seq2seq": {"timestamp_share": 0.0, "label_smoothing": 0.0, "nothing_share": 0.0},
 }
 #: A decoder with random weights needs many small steps.
-SLOWER = {"plan": {"encoder_lr": 3e-3, "head_lr": 3e-3}, "training": {"epochs": 5, "batch_s": 1.0}}
+SLOWER = {"plan": {"encoder_lr": 3e-3, "head_lr": 3e-3}, "training": {"epochs": 5, "batch_seconds": 1.0}}
 
 
 @pytest.fixture

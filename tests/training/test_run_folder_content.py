@@ -18,7 +18,7 @@ from speechxfer.config import to_dict
 from speechxfer.data.manifest import Manifest, data_digest
 from tests.training.conftest import Runs, interrupted
 
-SHORT: dict[str, Any] = {"training": {"epochs": 2, "batch_s": 8.0}}
+SHORT: dict[str, Any] = {"training": {"epochs": 2, "batch_seconds": 8.0}}
 
 
 def read(path: Path) -> Any:
@@ -65,7 +65,7 @@ def test_overwriting_removes_all_that_the_run_had_written(forgetful: Runs) -> No
 def test_interrupted_with_something_to_retain_it_ends_where_it_would_have(
     forgetful: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    noisy: dict[str, Any] = {"training": {"epochs": 2, "batch_s": 8.0, "dropout": 0.1}}
+    noisy: dict[str, Any] = {"training": {"epochs": 2, "batch_seconds": 8.0, "dropout": 0.1}}
     replay = {"retention": {"replay": str(forgetful.folder / "old.jsonl")}}
     forgetful.run("whole", noisy, replay)
     interrupted(forgetful, monkeypatch, "stopped", 9, noisy, replay)
@@ -77,7 +77,7 @@ def test_interrupted_with_something_to_retain_it_ends_where_it_would_have(
 
 @pytest.mark.slow
 def test_two_processes_retain_and_compare_what_one_does(forgetful: Runs) -> None:
-    alone = {**SHORT, "compare_scratch": True, "training": {"epochs": 2, "batch_s": 8.0}}
+    alone = {**SHORT, "compare_scratch": True, "training": {"epochs": 2, "batch_seconds": 8.0}}
     forgetful.run("one", alone)
     settings = tomllib.loads(tomli_w.dumps(to_dict(forgetful.config("two", alone))))
     path = forgetful.folder / "two.toml"

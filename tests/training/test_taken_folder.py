@@ -23,7 +23,7 @@ from speechxfer.errors import CheckpointError, ConfigError, SpeechxferError
 from speechxfer.training import run_folder
 from tests.training.conftest import Heard, Runs, interrupted
 
-SHORT: dict[str, Any] = {"training": {"epochs": 2, "batch_s": 8.0}}
+SHORT: dict[str, Any] = {"training": {"epochs": 2, "batch_seconds": 8.0}}
 
 
 def command(*arguments: str) -> tuple[int, str]:
@@ -89,7 +89,7 @@ def test_a_folder_in_which_nobody_may_write_is_refused_before_the_work(
 
 
 def test_a_second_run_is_refused_while_the_first_lives_and_resuming_after_a_kill_is_not(runs: Runs) -> None:
-    long = {"training": {"epochs": 100_000, "batch_s": 2.0}}
+    long = {"training": {"epochs": 100_000, "batch_seconds": 2.0}}
     path = runs.folder / "long.toml"
     path.write_text(tomli_w.dumps(to_dict(runs.config("run", long))))
     arguments = ["finetune", "--config", str(path)]

@@ -53,8 +53,8 @@ def lines(runs: Runs, settings: dict[str, Any]) -> list[str]:
             "no layer of the encoder is trained",
         ),
         (
-            {"plan.train_top": 0, "training.recompute": True, "training.dropout": 0.3},
-            ["plan.encoder_lr", "training.dropout", "training.recompute"],
+            {"plan.train_top": 0, "training.gradient_checkpointing": True, "training.dropout": 0.3},
+            ["plan.encoder_lr", "training.dropout", "training.gradient_checkpointing"],
             "no layer of the encoder is trained",
         ),
         ({"plan.layer_decay": 0.5}, ["plan.layer_decay"], "only the top layer is trained"),

@@ -21,8 +21,8 @@ from speechxfer.transfer.presets import PRESETS
 from tests.conftest import tone
 from tests.training.conftest import Runs
 
-ONE_EPOCH = {"training": {"epochs": 1, "batch_s": 8.0}}
-NOISY = {"training": {"epochs": 2, "batch_s": 8.0, "speed_copies": 1}, "augment": {"mask_time_prob": 0.1}}
+ONE_EPOCH = {"training": {"epochs": 1, "batch_seconds": 8.0}}
+NOISY = {"training": {"epochs": 2, "batch_seconds": 8.0, "speed_copies": 1}, "augment": {"mask_time_prob": 0.1}}
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_preset_moves_what_it_says_and_nothing_else(runs: Runs, preset: str) -
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_works_with_classes(runs: Runs, classes: dict[str, Any], preset: str) -> None:
-    runs.run("run", ONE_EPOCH, classes, {"plan": {"preset": preset}, "training": {"batch_s": 2.0}})
+    runs.run("run", ONE_EPOCH, classes, {"plan": {"preset": preset}, "training": {"batch_seconds": 2.0}})
     assert moved(runs, "run") == MOVES[preset]
 
 
@@ -132,7 +132,7 @@ def test_kept_states_give_the_losses_of_computed_ones(runs: Runs, name: str) -> 
 
 def test_the_weights_of_the_layers_are_learned_over_a_frozen_encoder(runs: Runs, classes: dict[str, Any]) -> None:
     layers = {"plan": {"preset": "feature-extraction", "weighted_layer_sum": True, "head_lr": 0.1}}
-    runs.run("run", classes, layers, {"training": {"epochs": 3, "batch_s": 4.0}})
+    runs.run("run", classes, layers, {"training": {"epochs": 3, "batch_seconds": 4.0}})
     model = sx.load(str(runs.folder / "run" / "model"), device="cpu")
     weights = model.head.layer_sum.weights.detach()
     assert len(weights) == 4
@@ -143,7 +143,7 @@ def test_the_weights_of_the_layers_are_learned_over_a_frozen_encoder(runs: Runs,
 def test_a_small_adapter_learns_what_was_said(runs: Runs, whisper_folder: Path) -> None:
     """With random layers below; only adapters and the head move."""
     wanted = {"preset": "lora", "lora_feed_forward": True, "encoder_lr": 3e-2, "head_lr": 3e-2}
-    settings = {"training": {"epochs": 6, "batch_s": 2.0, "dropout": 0.0}, "augment": {"mask_time_prob": 0.0}}
+    settings = {"training": {"epochs": 6, "batch_seconds": 2.0, "dropout": 0.0}, "augment": {"mask_time_prob": 0.0}}
     runs.run("run", {"model": str(whisper_folder), "plan": wanted}, settings)
     losses = runs.losses("run")
     assert losses[-1] < losses[0] / 2
