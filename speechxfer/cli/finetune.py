@@ -38,7 +38,7 @@ _SETTINGS = {
     "head": "head", "language": "seq2seq.language", "vocabulary": "text.vocabulary",
     "pad_to_30s": "encoder.pad_to_30s", "normalizer": "text.normalizer", "ignore_unknown": "text.ignore_unknown",
     "retain": "retain", "retain_language": "retention.language", "replay": "retention.replay",
-    "replay_share": "retention.replay_share", "compare_scratch": "compare_scratch", "track": "training.trackers",
+    "replay_ratio": "retention.replay_ratio", "compare_scratch": "compare_scratch", "track": "training.trackers",
     "strict": "strict",
     **PLAN_SETTINGS,
 }  # fmt: skip
@@ -53,7 +53,7 @@ _SETTINGS = {
 @click.option("--retain", metavar="MANIFEST", help="What the model should not forget: measured before, after every epoch and at the end.")  # fmt: skip  # noqa: E501
 @click.option("--retain-language", metavar="LL", help="What is spoken there, for the decoder of a multilingual Whisper.")  # fmt: skip  # noqa: E501
 @click.option("--replay", metavar="MANIFEST", help="Training data of what should not be forgotten, a share of which is learned along.")  # fmt: skip  # noqa: E501
-@click.option("--replay-share", type=float, metavar="SHARE", help="Share of the training utterances that are replayed ones (default: 0.2).")  # fmt: skip  # noqa: E501
+@click.option("--replay-ratio", type=float, metavar="SHARE", help="Share of the training utterances that are replayed ones (default: 0.2).")  # fmt: skip  # noqa: E501
 @click.option("--output", help="Folder for the run.")
 @click.option("--head", type=click.Choice(["ctc", "classification", "seq2seq"]), help="What it learns with: a CTC head (default), a classification head, or Whisper's own decoder.")  # fmt: skip  # noqa: E501
 @click.option("--language", metavar="LL", help="What is spoken, for the decoder of a multilingual Whisper.")

@@ -18,8 +18,8 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 PLAN_SETTINGS = {
     name: f"plan.{name}"
     for name in (
-        "freeze_below", "train_top", "freeze_frontend", "unfreeze_every", "unfreeze_at", "head_only_ratio", "encoder_lr", "head_lr",
-        "layer_decay", "drop_top", "reinit_top", "weighted_layer_sum", "lora_rank",
+        "freeze_below", "train_top", "freeze_frontend", "unfreeze_every", "unfreeze_at", "head_only_ratio",
+        "encoder_lr", "head_lr", "layer_decay", "drop_top", "reinit_top", "weighted_layer_sum", "lora_rank",
     )
 }  # fmt: skip
 _OPTIONS = (

@@ -18,7 +18,7 @@ from speechxfer.config.renamed import renamed_option
 from speechxfer.config.tables import (
     TRACKERS,
     AugmentConfig,
-    ClassesConfig,
+    ClassificationConfig,
     EncoderConfig,
     FinetuneConfig,
     PlanConfig,
@@ -32,7 +32,7 @@ from speechxfer.config.tables import (
 __all__ = [
     "TRACKERS",
     "AugmentConfig",
-    "ClassesConfig",
+    "ClassificationConfig",
     "EncoderConfig",
     "FinetuneConfig",
     "PlanConfig",

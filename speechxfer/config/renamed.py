@@ -20,6 +20,14 @@ RENAMED = {
     "augment.channel_share": "augment.mask_feature_prob",
     "augment.channel_span_percent": "augment.mask_feature_length_percent",
     "augment.warp": "augment.frequency_warp",
+    "text.scored_by": "text.scoring_normalizer",
+    "classes.pooling": "classification.pooling",
+    "classes.weighted": "classification.class_weights",
+    "classes.label_smoothing": "classification.label_smoothing",
+    "classes.multi_label": "classification.multi_label",
+    "seq2seq.timestamp_share": "seq2seq.timestamp_ratio",
+    "seq2seq.nothing_share": "seq2seq.non_speech_ratio",
+    "retention.replay_share": "retention.replay_ratio",
 }
 
 

@@ -86,7 +86,9 @@ def distortion(seeds: Sequence[Sequence[int]], num_steps: Tensor, bins: int, con
     if config.frequency_warp:
         # A number is added so that the factor does not tell what is hidden.
         chances = [np.random.Generator(np.random.SFC64([*seed, 1])) for seed in seeds]
-        warps = torch.tensor([1 + config.frequency_warp * chance.uniform(-1, 1) for chance in chances], dtype=torch.float32)
+        warps = torch.tensor(
+            [1 + config.frequency_warp * chance.uniform(-1, 1) for chance in chances], dtype=torch.float32
+        )
     return Distortion(warps, frame_mask(seeds, num_steps, bins, config))
 
 

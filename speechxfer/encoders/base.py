@@ -238,7 +238,7 @@ class Encoder(Freezable, ABC):
         return valid_positions(num_frames.to(hidden_states.device, non_blocking=True).clamp(min=1), size)
 
     def _call(self, layer: Callable[..., Any], *inputs: Any) -> Any:
-        """A layer's output; what it remembers for the backward pass is only its inputs if `gradient_checkpointing` is set."""
+        """A layer's output; with `gradient_checkpointing`, only its inputs are kept for the backward pass."""
         if self.gradient_checkpointing and torch.is_grad_enabled():
             return checkpoint(layer, *inputs, use_reentrant=False)
         return layer(*inputs)

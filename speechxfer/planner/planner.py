@@ -198,7 +198,7 @@ def _met(
     found = examine(
         find(model), train, dev, head="classification" if base.head == "classification" else "ctc", seconds=seconds,
         device=base.device, normalizer=TextNormalizer(base.text.new_head_normalizer),
-        multi_label=base.classes.multi_label, progress=progress,
+        multi_label=base.classification.multi_label, progress=progress,
     )  # fmt: skip
     progress.say(f"{model}: {found[1].verdict}")
     return found

@@ -204,7 +204,7 @@ class Bench:
 
 def _scored(config: FinetuneConfig) -> TextNormalizer:
     """How texts are written before errors are counted."""
-    return TextNormalizer(config.text.scoring_normalizer)
+    return TextNormalizer(config.text.resolved_scoring_normalizer)
 
 
 def _examples(model: SpeechModel, inputs: Inputs, manifest: Manifest) -> Examples:

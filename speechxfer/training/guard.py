@@ -111,8 +111,8 @@ class Guard:
                 "collapse to one class",
                 f"epoch {epoch}: {idle_share:.0%} of dev are called the same class, {stands}",
                 "too high a rate, classes of very different sizes, or labels that do not belong to their audio",
-                "half the learning rates (--head-lr, --encoder-lr), --set classes.weighted=true, more trained layers "
-                "(--train-top); listen to some training lines",
+                "half the learning rates (--head-lr, --encoder-lr), --set classification.class_weights=true, more "
+                "trained layers (--train-top); listen to some training lines",
             )
         if not of_classes and self._news("collapse to blanks", collapsed):
             return Alarm(
@@ -120,8 +120,8 @@ class Guard:
                 f"epoch {epoch}: nothing is written for {idle_share:.0%} of dev, {stands}",
                 "too few steps or too low a rate for the head to leave the blank, or texts that do not belong to their "
                 "audio",
-                "smaller batches (--batch-seconds) or more epochs, twice the --head-lr, more trained layers (--train-top); "
-                "listen to some training lines",
+                "smaller batches (--batch-seconds) or more epochs, twice the --head-lr, more trained layers "
+                "(--train-top); listen to some training lines",
             )
         stuck = still and loss > _LEARNED and error >= _NOTHING_LEARNED and not idle
         if self._news("plateau", stuck):

@@ -23,27 +23,27 @@ def unused(config: FinetuneConfig, start: StartingPoint) -> list[str]:
 def _head(config: FinetuneConfig) -> _Found:
     reason = f"the head is {config.head}"
     if config.head != "seq2seq":
-        names = ("task", "timestamp_share", "label_smoothing", "nothing_share", "beams")
+        names = ("task", "timestamp_ratio", "label_smoothing", "non_speech_ratio", "beams")
         yield from ((f"seq2seq.{name}", reason) for name in names)
         yield "seq2seq.language", f"{reason}; only the model card notes it"
         yield from ((name, reason) for name in ("plan.train_embedding", "retention.language"))
     if config.head != "classification":
-        yield from ((f"classes.{name}", reason) for name in to_dict(config.classes))
+        yield from ((f"classification.{name}", reason) for name in to_dict(config.classification))
     if config.head != "ctc":
         yield from ((f"text.{name}", reason) for name in ("vocabulary", "ignore_unknown"))
     if config.head == "classification":
-        yield from ((f"text.{name}", reason) for name in ("normalizer", "scored_by"))
+        yield from ((f"text.{name}", reason) for name in ("normalizer", "scoring_normalizer"))
 
 
 def _data(config: FinetuneConfig, start: StartingPoint) -> _Found:
     if config.retention.replay is None:
-        yield "retention.replay_share", "no manifest is replayed (--replay)"
+        yield "retention.replay_ratio", "no manifest is replayed (--replay)"
         if config.retain is None:
             yield "retention.language", "there is no manifest to retain or to replay"
     if all(utterance.duration is None for utterance in start.train):
-        yield "seq2seq.timestamp_share", "the training manifest has no durations"
-    if not round(config.seq2seq.nothing_share * len(start.train)):
-        yield "seq2seq.nothing_share", f"of {len(start.train)} utterances that is less than one"
+        yield "seq2seq.timestamp_ratio", "the training manifest has no durations"
+    if not round(config.seq2seq.non_speech_ratio * len(start.train)):
+        yield "seq2seq.non_speech_ratio", f"of {len(start.train)} utterances that is less than one"
 
 
 def _augmentation(config: FinetuneConfig, start: StartingPoint) -> _Found:

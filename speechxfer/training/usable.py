@@ -113,7 +113,7 @@ def _head_fault(
 ) -> _Fault | None:
     """What the head lacks to learn from an utterance with so many frames."""
     if config.head == "classification":
-        has_label = bool(utterance.label) or (config.classes.multi_label and utterance.label is not None)
+        has_label = bool(utterance.label) or (config.classification.multi_label and utterance.label is not None)
         return None if has_label else _Fault("have no label", f"wanted the class of {utterance.audio}")
     if utterance.text is None:
         return _Fault("have no text", f"wanted the transcript of {utterance.audio}")
@@ -170,7 +170,7 @@ def _check_labels(train: Manifest, found: Manifest, existing: Head | None, confi
                 f"model would learn to write nothing; the first is {found[0].origin}: {found[0].text!r:.80}"
             )
         return
-    before, after = (_labels(manifest, multi_label=config.classes.multi_label) for manifest in (train, found))
+    before, after = (_labels(manifest, multi_label=config.classification.multi_label) for manifest in (train, found))
     if lost := sorted(before - after):
         raise DataError(
             f"{train.path}: no utterance of the class {lost[0]!r} can be used, so that it would not be learned; repair "

@@ -19,14 +19,17 @@ def wakes(config: PlanConfig, depth: int, *, epochs: int, head_only_ratio: float
 
     Args:
         epochs: of the run.
-        head_only_ratio: share of them in which a new head learns alone before all layers do, where nothing else is asked.
+        head_only_ratio: fraction of them in which only a new head is trained, where the settings name none.
         new_head: whether the head has yet to learn anything.
 
     Raises:
         ConfigError: a layer that does not exist, is frozen or is named twice; two schedules.
     """
     trained = _trained(config, depth)
-    if len(given := [name for name in ("unfreeze_at", "unfreeze_every", "head_only_ratio") if getattr(config, name)]) > 1:
+    if (
+        len(given := [name for name in ("unfreeze_at", "unfreeze_every", "head_only_ratio") if getattr(config, name)])
+        > 1
+    ):
         raise ConfigError(f"plan.{given[0]} and plan.{given[1]} are two schedules; give one of them")
     if config.unfreeze_at:
         named = _named(config.unfreeze_at, depth)

@@ -60,7 +60,7 @@ def test_a_wrong_setting_is_named(assignment: str, message: str) -> None:
 
 
 def test_saying_the_same_twice_is_refused() -> None:
-    with pytest.raises(ConfigError, match="same thing twice"):
+    with pytest.raises(ConfigError, match="two ways to set one thing"):
         config("plan.train_top=1", "plan.freeze_below=1")
 
 

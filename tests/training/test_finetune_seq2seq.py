@@ -24,7 +24,7 @@ SEQ2SEQ: dict[str, Any] = {
     "plan": {"freeze_frontend": False, "encoder_lr": 1e-2, "head_lr": 1e-2, "train_embedding": True},
     "training": {"dropout": 0.0, "batch_seconds": 2.0},
     "augment": {"mask_time_prob": 0.0, "mask_feature_prob": 0.0},
-    "seq2seq": {"timestamp_share": 0.0, "label_smoothing": 0.0, "nothing_share": 0.0},
+    "seq2seq": {"timestamp_ratio": 0.0, "label_smoothing": 0.0, "non_speech_ratio": 0.0},
 }
 #: A decoder with random weights needs many small steps.
 SLOWER = {"plan": {"encoder_lr": 3e-3, "head_lr": 3e-3}, "training": {"epochs": 5, "batch_seconds": 1.0}}
@@ -81,7 +81,7 @@ def test_either_half_may_stay_as_it_is(plan: dict[str, Any], half: str, runs: Ru
 def test_a_run_with_times_and_chance_can_be_repeated(runs: Runs) -> None:
     some = {
         "plan": {"train_top": 1, "freeze_frontend": True},
-        "seq2seq": {"timestamp_share": 0.5, "nothing_share": 0.1},
+        "seq2seq": {"timestamp_ratio": 0.5, "non_speech_ratio": 0.1},
     }
     for name in ("once", "again"):
         runs.run(name, SEQ2SEQ, some, {"training": {"epochs": 2, "dropout": 0.1}})

@@ -228,5 +228,7 @@ def test_a_spectrogram_that_is_none_is_told(runs: Runs) -> None:
 
 
 def test_warping_what_is_no_spectrogram_is_told(runs: Runs) -> None:
-    with pytest.raises(ConfigError, match=r'augment\.frequency_warp is 0\.1; wanted 0, or augment\.where "spectrogram"'):
+    with pytest.raises(
+        ConfigError, match=r'augment\.frequency_warp is 0\.1; wanted 0, or augment\.where "spectrogram"'
+    ):
         runs.config("run", {"augment": {"frequency_warp": 0.1}})

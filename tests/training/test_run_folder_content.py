@@ -94,10 +94,10 @@ def test_two_processes_retain_and_compare_what_one_does(forgetful: Runs) -> None
 
 
 def test_the_options_of_the_command_are_the_settings(forgetful: Runs) -> None:
-    options = ["--retain", "kept.jsonl", "--replay", "old.jsonl", "--replay-share", "0.3", "--compare-scratch"]
+    options = ["--retain", "kept.jsonl", "--replay", "old.jsonl", "--replay-ratio", "0.3", "--compare-scratch"]
     given = ["--model", "none/such", "--train", "t.jsonl", "--dev", "d.jsonl", "--output", str(forgetful.folder / "x")]
     done = CliRunner().invoke(main, ["finetune", *given, *options, "--track", "nobody"])
     assert done.exit_code == 2
     assert "'nobody' is not one of 'mlflow', 'trackio', 'wandb'" in done.output
-    done = CliRunner().invoke(main, ["finetune", *given, *options, "--set", "retention.replay_share=7"])
-    assert "retention.replay_share is 7; wanted at least 0 and less than 1" in done.output
+    done = CliRunner().invoke(main, ["finetune", *given, *options, "--set", "retention.replay_ratio=7"])
+    assert "retention.replay_ratio is 7; wanted at least 0 and less than 1" in done.output

@@ -43,7 +43,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"test": "$DATA/none.jsonl"}, "test: .*variables such as"),
     ({"model": "./none"}, "none"),
     ({"text": {"normalizer": "shout"}}, "normalizer 'shout' is not known"),
-    ({"text": {"scored_by": "shout"}}, "normalizer 'shout' is not known"),
+    ({"text": {"scoring_normalizer": "shout"}}, "normalizer 'shout' is not known"),
     ({"training": {"trackers": ["mlflow"]}}, "the package mlflow is not installed"),
     ({"training": {"cache": "disk", "cache_dir": "/proc/none"}}, "/proc/none"),
     ({"plan": {"train_top": 9}}, "plan.train_top is 9"),

@@ -26,12 +26,16 @@ def lines(runs: Runs, settings: dict[str, Any]) -> list[str]:
     [
         ({"seq2seq.beams": 5}, ["seq2seq.beams"], "the head is ctc"),
         ({"seq2seq.language": "it"}, ["seq2seq.language"], "only the model card notes it"),
-        ({"classes.weighted": True}, ["classes.weighted"], "the head is ctc"),
-        ({"retention.replay_share": 0.4}, ["retention.replay_share"], "no manifest is replayed"),
+        ({"classification.class_weights": True}, ["classification.class_weights"], "the head is ctc"),
+        ({"retention.replay_ratio": 0.4}, ["retention.replay_ratio"], "no manifest is replayed"),
         ({"retention.language": "it"}, ["retention.language"], "no manifest to retain or to replay"),
         ({"plan.train_embedding": True}, ["plan.train_embedding"], "the head is ctc"),
         ({"pooling.kind": "learned"}, ["pooling.kind"], "pooling.stride is 1"),
-        ({"augment.mask_time_prob": 0.0, "augment.mask_time_length": 5}, ["augment.mask_time_length"], "augment.mask_time_prob is 0"),
+        (
+            {"augment.mask_time_prob": 0.0, "augment.mask_time_length": 5},
+            ["augment.mask_time_length"],
+            "augment.mask_time_prob is 0",
+        ),
         (
             {"plan.train_top": 2, "plan.head_only_ratio": 0.0, "augment.mask_feature_prob": 0.1},
             ["augment.mask_feature_prob"],
@@ -107,7 +111,10 @@ def test_a_head_that_has_learned_does_not_learn_alone_first(runs: Runs) -> None:
 
 
 def test_a_decoder_without_durations_learns_no_times(runs: Runs, spelling_whisper: Path) -> None:
-    decoder = {"head": "seq2seq", "model": str(spelling_whisper), "seq2seq.timestamp_share": 0.5}
-    assert lines(runs, decoder) == ["seq2seq.timestamp_share is 0.5, which has no effect in this run: the training manifest has no durations"]  # fmt: skip  # noqa: E501
-    ours = {**decoder, "seq2seq.timestamp_share": 0.1, "text.ignore_unknown": True, "seq2seq.nothing_share": 0.01}
-    assert [line.partition(" is ")[0] for line in lines(runs, ours)] == ["text.ignore_unknown", "seq2seq.nothing_share"]
+    decoder = {"head": "seq2seq", "model": str(spelling_whisper), "seq2seq.timestamp_ratio": 0.5}
+    assert lines(runs, decoder) == ["seq2seq.timestamp_ratio is 0.5, which has no effect in this run: the training manifest has no durations"]  # fmt: skip  # noqa: E501
+    ours = {**decoder, "seq2seq.timestamp_ratio": 0.1, "text.ignore_unknown": True, "seq2seq.non_speech_ratio": 0.01}
+    assert [line.partition(" is ")[0] for line in lines(runs, ours)] == [
+        "text.ignore_unknown",
+        "seq2seq.non_speech_ratio",
+    ]

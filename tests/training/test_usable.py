@@ -107,7 +107,10 @@ def test_an_utterance_that_turns_out_too_short_counts_neither_in_the_loss_nor_in
 ) -> None:
     """Its length is known only when it is read: a copy at another speed, a wrong duration in the manifest."""
     monkeypatch.setattr("speechxfer.training.usable._too_short", lambda *_arguments: None)
-    step = {"training": {"batch_seconds": 1000.0, "dropout": 0.0, "epochs": 3, "warmup_ratio": 0.0}, "augment": {"mask_time_prob": 0.0}}
+    step = {
+        "training": {"batch_seconds": 1000.0, "dropout": 0.0, "epochs": 3, "warmup_ratio": 0.0},
+        "augment": {"mask_time_prob": 0.0},
+    }
     runs.run("without", step)
     heard = runs.run("with", step, {"train": written("mixed", [*good, BAD["too short"][0]])})
     assert not any("too short" in message for message in heard.messages)

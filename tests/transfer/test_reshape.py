@@ -185,8 +185,9 @@ def test_the_weights_of_layers_are_kept_with_a_head_that_transformers_lacks(enco
 @pytest.mark.parametrize(
     ("settings", "new"),
     [
-        ({}, False), ({"preset": "fine-tune"}, False), ({"preset": "lora"}, False), ({"weighted_layer_sum": False}, False),
-        ({"preset": "lower-layers"}, True), ({"drop_top": 1}, True), ({"reinit_top": 1}, True),
+        ({}, False), ({"preset": "fine-tune"}, False), ({"preset": "lora"}, False),
+        ({"weighted_layer_sum": False}, False), ({"preset": "lower-layers"}, True),
+        ({"drop_top": 1}, True), ({"reinit_top": 1}, True),
         ({"preset": "from-scratch"}, True), ({"weighted_layer_sum": True}, True),
     ],
 )  # fmt: skip
