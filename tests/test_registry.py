@@ -54,12 +54,12 @@ def test_a_package_of_others_adds_an_entry(site: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "points", "message"),
     [
-        ("import no_such_module\n", "toy = toys:Toy", r"type 'toy' of toys cannot be used \(ModuleNotFoundError: No mod"),
+        ("import no_such_module\n", "toy = toys:Toy", r"type 'toy' of toys cannot be used \(ModuleNotFoundError: "),
         ("Toy = 7\n", "toy = toys:Toy", r"type 'toy' of toys cannot be used \(toys:Toy is a int; wanted a type\)"),
         ("", "toy = toys:Toy", r"type 'toy' of toys cannot be used \(AttributeError: .*Toy"),
         ("class Toy: pass\n", "path = toys:Toy", r"type 'path' of toys is left out: speechxfer has one of this name"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_used_is_named_and_the_rest_works(site: Path, code: str, points: str, message: str) -> None:
     install(site, "toys", code, points)
     install(site, "good", "class Good: pass\n", "good = good:Good")
@@ -78,9 +78,7 @@ def test_a_name_is_given_once(site: Path) -> None:
 
 
 def test_an_unknown_name_is_answered_with_those_there_are() -> None:
-    types = Register(
-        "head", type, group=GROUP, builtin={"path": Path}, hints={"transducer": "speechxfer-transducer"}
-    )  # fmt: skip
+    types = Register("head", type, group=GROUP, builtin={"path": Path}, hints={"transducer": "speechxfer-transducer"})
     with pytest.raises(ConfigError, match=r"^head is 'paht'; wanted one of path; did you mean path\?$"):
         types.find("paht")
     with pytest.raises(CheckpointError, match=r"model_type is 'x'; wanted one of path$"):
