@@ -78,5 +78,5 @@ def main() -> None:
     """Adapt a pre-trained speech encoder to the audio of one domain, measure it, and use it."""
 
 
-def _show_warning(message: Warning | str, *_where: object) -> None:
+def _show_warning(message: Warning | str, *_where: object, **_options: object) -> None:
     click.echo(f"Warning: {message}", err=True)
