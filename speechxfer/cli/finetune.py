@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from speechxfer.cli.grouping import GroupedCommand
 from speechxfer.cli.paths import PATH
 from speechxfer.cli.plan import AUTOMATIC, automatic
-from speechxfer.cli.plan_options import PLAN_SETTINGS, plan_layer, plan_options
+from speechxfer.cli.plan_options import PLAN_GROUP, PLAN_SETTINGS, plan_layer, plan_options
 from speechxfer.config import (
     TRACKERS,
     FinetuneConfig,
@@ -43,8 +44,22 @@ _SETTINGS = {
     **PLAN_SETTINGS,
 }  # fmt: skip
 
+#: How the options are listed in the help.
+_GROUPS = {
+    "Most used": ("model", "train", "dev", "test", "output", "head", "language", "plan", "epochs", "resume"),
+    **PLAN_GROUP,
+    "Training": (
+        "batch_s", "patience", "speed_copies", "ema_epochs", "frame_stride", "pad_to_30s", "guard", "seed",
+        "compare_scratch",
+    ),
+    "Text": ("normalizer", "vocabulary", "ignore_unknown"),
+    "What the model should not forget": ("retain", "retain_language", "replay", "replay_share"),
+    "Machine": ("device", "cache", "cache_dir", "track"),
+    "Settings and files": ("config_file", "assignments", "overwrite", "strict"),
+}  # fmt: skip
 
-@click.command()
+
+@click.command(cls=GroupedCommand, groups=_GROUPS)
 @click.option("--config", "config_file", type=PATH, help="TOML file with settings, for instance a run's config.toml.")  # fmt: skip  # noqa: E501
 @click.option("--model", help="Pre-trained model: a folder, an installed package, or a hub id.")
 @click.option("--train", help="Manifest to learn from (.jsonl, .csv, .tsv).")
@@ -60,7 +75,7 @@ _SETTINGS = {
 @click.option("--extend-vocabulary", "vocabulary", flag_value="extend", help="Add the training text's new characters to the model's own CTC head.")  # fmt: skip  # noqa: E501
 @click.option("--new-vocabulary", "vocabulary", flag_value="new", help="Begin with a new CTC head even if the model has one.")  # fmt: skip  # noqa: E501
 @plan_options
-@click.option("--epochs", type=int)
+@click.option("--epochs", type=int, help="How often the training data is gone through (default: 20).")
 @click.option("--batch-s", type=float, help="Seconds of audio in one step.")
 @click.option("--patience", type=int, metavar="EPOCHS", help="Stop after so many epochs without a better dev error (0: never).")  # fmt: skip  # noqa: E501
 @click.option("--speed-copies", type=int, help="Copies of the training audio at other speeds (0 to 4).")
@@ -72,7 +87,7 @@ _SETTINGS = {
 @click.option("--compare-scratch", is_flag=True, default=None, help="Train the same shape from random weights as well, to see whether transfer helped.")  # fmt: skip  # noqa: E501
 @click.option("--track", type=click.Choice(TRACKERS), multiple=True, help="Where figures go besides TensorBoard; may be given several times.")  # fmt: skip  # noqa: E501
 @click.option("--strict", is_flag=True, default=None, help="Stop at an audio file that is a little shorter than it should be, rather than warn and use it.")  # fmt: skip  # noqa: E501
-@click.option("--seed", type=int)
+@click.option("--seed", type=int, help="Start of the random generator (default: 1).")
 @click.option("--pad-to-30s", is_flag=True, default=None, help="Extend every utterance to 30 s, as Whisper was trained.")  # fmt: skip  # noqa: E501
 @click.option("--normalizer", help="How transcripts are written before they are learned (default: as the model's own CTC head, if it is kept; or basic).")  # fmt: skip  # noqa: E501
 @click.option("--ignore-unknown", is_flag=True, default=None, help="Let dev and test hold characters the training text lacks.")  # fmt: skip  # noqa: E501

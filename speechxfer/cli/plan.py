@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from speechxfer.cli.grouping import GroupedCommand
 from speechxfer.cli.paths import PATH
 from speechxfer.config import (
     FinetuneConfig,
@@ -31,8 +32,14 @@ _AUTOMATIC_S = 300.0
 #: Settings that are options of `plan`.
 _OWN_OPTIONS = ("model", "train", "dev", "head", "device", "output")
 
+#: How the options are listed in the help.
+_GROUPS = {
+    "Most used": ("models", "train", "dev", "head", "language", "budget", "output"),
+    "What is tried": ("presets", "vary", "epochs", "assignments"),
+}
 
-@click.command()
+
+@click.command(cls=GroupedCommand, groups=_GROUPS)
 @click.option("--model", "models", multiple=True, required=True, help="Pre-trained model; several may be compared.")
 @click.option("--train", required=True, help="Manifest to learn from (.jsonl, .csv, .tsv).")
 @click.option("--dev", required=True, help="Manifest that trials are measured on.")
