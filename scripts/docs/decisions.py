@@ -13,7 +13,7 @@ the section "Decisions" of `ARCHITECTURE.md`.
 
 def pages(architecture: str) -> dict[str, str]:
     """Markdown by path inside docs/."""
-    decisions = {title: text for title, text in map(_split, _items(architecture))}
+    decisions = dict(map(_split, _items(architecture)))
     index = [_INDEX, *(f"- [{title}]({_slug(title)}.md)" for title in decisions)]
     written = {f"explanation/decisions/{_slug(title)}.md": _page(title, text) for title, text in decisions.items()}
     return {"explanation/decisions/index.md": "\n".join(index) + "\n", **written}
