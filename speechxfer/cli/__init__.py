@@ -13,6 +13,7 @@ import click
 from speechxfer import __version__
 from speechxfer.cli import streams
 from speechxfer.errors import SpeechxferError
+from speechxfer.registry import PluginWarning
 
 _COMMANDS = (
     "cache",
@@ -39,12 +40,15 @@ class Command(click.Command):
     def main(self, args: Sequence[str] | None = None, *arguments: Any, **options: Any) -> Any:
         """Run the process's own command line where `args` is None.
 
-        Warnings of libraries are for developers, who see them in the tests and with `python -W default`.
+        Warnings of libraries are for developers, who see them in the tests and with `python -W default`; those of a
+        package that adds a head, say, and cannot be imported, are for the user.
         """
         if args is None:
             streams.prepare()
             if not sys.warnoptions:
                 warnings.simplefilter("ignore")
+                warnings.simplefilter("once", PluginWarning)
+                warnings.showwarning = _show_warning
         return super().main(args, *arguments, **options)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -72,3 +76,7 @@ class _Commands(Command, click.Group):
 @click.version_option(__version__, prog_name="speechxfer")
 def main() -> None:
     """Adapt a pre-trained speech encoder to the audio of one domain, measure it, and use it."""
+
+
+def _show_warning(message: Warning | str, *_where: object, **_options: object) -> None:
+    click.echo(f"Warning: {message}", err=True)
