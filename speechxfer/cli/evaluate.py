@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from speechxfer.cli.grouping import GroupedCommand
 from speechxfer.cli.decoding_options import decoding_options
 from speechxfer.errors import ConfigError
 
@@ -23,8 +24,15 @@ if TYPE_CHECKING:
 
 _PATH = click.Path(path_type=Path)
 
+#: How the options are listed in the help.
+_GROUPS = {
+    "Most used": ("output", "normalizer", "language", "worst", "device"),
+    "Figures in more detail": ("columns", "keywords", "train", "confusion", "hypotheses"),
+    "Decoding": ("task", "beams", "prompt"),
+}
 
-@click.command()
+
+@click.command(cls=GroupedCommand, groups=_GROUPS)
 @click.argument("model")
 @click.argument("manifest")
 @click.option("--output", type=_PATH, help="Write the JSON here instead of printing it.")

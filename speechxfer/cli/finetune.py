@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from speechxfer.cli.grouping import GroupedCommand
 from speechxfer.cli.paths import PATH
 from speechxfer.cli.plan import AUTOMATIC, automatic
-from speechxfer.cli.plan_options import PLAN_SETTINGS, plan_layer, plan_options
+from speechxfer.cli.plan_options import PLAN_GROUP, PLAN_SETTINGS, plan_layer, plan_options
 from speechxfer.config import (
     TRACKERS,
     FinetuneConfig,
@@ -43,8 +44,22 @@ _SETTINGS = {
     **PLAN_SETTINGS,
 }  # fmt: skip
 
+#: How the options are listed in the help.
+_GROUPS = {
+    "Most used": ("model", "train", "dev", "test", "output", "head", "language", "plan", "epochs", "resume"),
+    **PLAN_GROUP,
+    "Training": (
+        "batch_s", "patience", "speed_copies", "ema_epochs", "frame_stride", "pad_to_30s", "guard", "seed",
+        "compare_scratch",
+    ),
+    "Text": ("normalizer", "vocabulary", "ignore_unknown"),
+    "What the model should not forget": ("retain", "retain_language", "replay", "replay_share"),
+    "Machine": ("device", "cache", "cache_dir", "track"),
+    "Settings and files": ("config_file", "assignments", "overwrite", "strict"),
+}  # fmt: skip
 
-@click.command()
+
+@click.command(cls=GroupedCommand, groups=_GROUPS)
 @click.option("--config", "config_file", type=PATH, help="TOML file with settings, for instance a run's config.toml.")  # fmt: skip  # noqa: E501
 @click.option("--model", help="Pre-trained model: a folder, an installed package, or a hub id.")
 @click.option("--train", help="Manifest to learn from (.jsonl, .csv, .tsv).")
@@ -60,7 +75,7 @@ _SETTINGS = {
 @click.option("--extend-vocabulary", "vocabulary", flag_value="extend", help="Add the training text's new characters to the model's own CTC head.")  # fmt: skip  # noqa: E501
 @click.option("--new-vocabulary", "vocabulary", flag_value="new", help="Begin with a new CTC head even if the model has one.")  # fmt: skip  # noqa: E501
 @plan_options
-@click.option("--epochs", type=int)
+@click.option("--epochs", type=int, help="How often the training data is gone through (default: 20).")
 @click.option("--batch-s", type=float, help="Seconds of audio in one step.")
 @click.option("--patience", type=int, metavar="EPOCHS", help="Stop after so many epochs without a better dev error (0: never).")  # fmt: skip  # noqa: E501
 @click.option("--speed-copies", type=int, help="Copies of the training audio at other speeds (0 to 4).")
@@ -72,7 +87,7 @@ _SETTINGS = {
 @click.option("--compare-scratch", is_flag=True, default=None, help="Train the same shape from random weights as well, to see whether transfer helped.")  # fmt: skip  # noqa: E501
 @click.option("--track", type=click.Choice(TRACKERS), multiple=True, help="Where figures go besides TensorBoard; may be given several times.")  # fmt: skip  # noqa: E501
 @click.option("--strict", is_flag=True, default=None, help="Stop at an audio file that is a little shorter than it should be, rather than warn and use it.")  # fmt: skip  # noqa: E501
-@click.option("--seed", type=int)
+@click.option("--seed", type=int, help="Start of the random generator (default: 1).")
 @click.option("--pad-to-30s", is_flag=True, default=None, help="Extend every utterance to 30 s, as Whisper was trained.")  # fmt: skip  # noqa: E501
 @click.option("--normalizer", help="How transcripts are written before they are learned (default: as the model's own CTC head, if it is kept; or basic).")  # fmt: skip  # noqa: E501
 @click.option("--ignore-unknown", is_flag=True, default=None, help="Let dev and test hold characters the training text lacks.")  # fmt: skip  # noqa: E501
@@ -117,12 +132,12 @@ def _where_it_lies(config: FinetuneConfig, file: Path) -> FinetuneConfig:
     Raises:
         ConfigError: there is a run where the settings say it is, too.
     """
-    from speechxfer.training.run_folder import CONFIG_FILE, is_run
+    from speechxfer.runs import RunFolder
 
-    folder = file.parent
-    if file.name != CONFIG_FILE or not is_run(folder) or folder.resolve() == Path(config.output).resolve():
+    folder, run = file.parent, RunFolder(file.parent)
+    if file != run.config_file or not run.is_run or folder.resolve() == Path(config.output).resolve():
         return config
-    if is_run(Path(config.output)):
+    if RunFolder(config.output).is_run:
         raise ConfigError(f"{file}: names {config.output} as its run, but lies in {folder}, and there is a run in both; say which by --output")  # fmt: skip  # noqa: E501
     click.echo(f"resuming the run in {folder}, which was in {config.output} when it began", err=True)
     return moved(config, folder)
@@ -132,13 +147,15 @@ def run(config: FinetuneConfig, *, resume: bool, overwrite: bool) -> Run:
     """Do the job in a terminal: progress, what came out, and how to go on after Ctrl-C."""
     # Only now torch: a wrong option is told at once.
     from speechxfer.cli.terminal import TerminalProgress
+    from speechxfer.runs import RunFolder
     from speechxfer.training.finetune import finetune as run_finetune
 
     progress = TerminalProgress()
     try:
         done = run_finetune(config, resume=resume, overwrite=overwrite, progress=progress)
     except KeyboardInterrupt:
-        usable = f"{config.output}/model is usable as it is, and " if Path(config.output, "model").is_dir() else ""
+        model = RunFolder(config.output).model
+        usable = f"{model} is usable as it is, and " if model.is_dir() else ""
         progress.say(f"interrupted; {usable}--resume goes on from here")
         sys.exit(130)
     if done.is_main:
@@ -148,6 +165,8 @@ def run(config: FinetuneConfig, *, resume: bool, overwrite: bool) -> Run:
 
 def _show(run: Run, progress: Progress, *, num_rows: int = 6) -> None:
     """Before and after, with a few transcripts side by side."""
+    from speechxfer.runs import RunFolder
+
     if run.after is not None:
         before = {result.utterance.id: result.hypothesis for result in run.before.results} if run.before else {}
         rows = [
@@ -160,7 +179,7 @@ def _show(run: Run, progress: Progress, *, num_rows: int = 6) -> None:
         progress.say(f"after   {run.after}")
     for note in run.notes:
         progress.say(note)
-    progress.say(f"model: {run.folder / 'model'}")
+    progress.say(f"model: {RunFolder(run.folder).model}")
 
 
 def _toml(value: object) -> str:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from speechxfer.cli.plan_options import PLAN_SETTINGS, plan_layer, plan_options
+from speechxfer.cli.grouping import GroupedCommand
+from speechxfer.cli.plan_options import PLAN_GROUP, PLAN_SETTINGS, plan_layer, plan_options
 from speechxfer.config import PlanConfig, TrainingConfig, build, merge
 from speechxfer.errors import ConfigError
 
@@ -21,7 +22,7 @@ def models() -> None:
     """Look at models."""
 
 
-@models.command()
+@models.command(cls=GroupedCommand, groups={"Most used": ("kind", "plan", "epochs"), **PLAN_GROUP})
 @click.argument("model")
 @click.option("--head", "kind", type=click.Choice(["ctc", "classification", "seq2seq"]), help="What it would learn with (default: its own head, if it has one).")  # fmt: skip  # noqa: E501
 @click.option("--epochs", type=click.IntRange(1), default=TrainingConfig.epochs, show_default=True, help="Of the run, for what wakes after a share of them.")  # fmt: skip  # noqa: E501

@@ -22,6 +22,8 @@ PLAN_SETTINGS = {
         "layer_decay", "drop_top", "reinit_top", "weighted_layers", "lora_rank",
     )
 }  # fmt: skip
+#: Heading and options in the help of such a command.
+PLAN_GROUP = {"What is frozen, and how fast the rest learns": tuple(PLAN_SETTINGS)}
 _OPTIONS = (
     click.option("--plan", metavar="NAME|FILE", help=f"What is frozen and how fast the rest moves: {', '.join(PRESETS)}, a TOML file with a table [plan], or, when training, auto (see `speechxfer plan`). The options below change parts of it."),  # noqa: E501
     click.option("--freeze-below", type=int, metavar="N", help="Keep layers below the Nth as they are."),
