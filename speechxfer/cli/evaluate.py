@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from speechxfer.cli.grouping import GroupedCommand
 from speechxfer.cli.decoding_options import decoding_options
+from speechxfer.cli.grouping import GroupedCommand
 from speechxfer.errors import ConfigError
 
 if TYPE_CHECKING:
