@@ -43,7 +43,7 @@ def from_folder(folder: Path, output: Path, labels: bool, durations: bool, overw
     progress = TerminalProgress()
 
     def skipped(reason: object) -> None:
-        progress.say(f"skipped {printable(str(reason))}")
+        progress.log(f"skipped {printable(str(reason))}")
 
     found = Manifest.from_folder(folder, labels=labels, skipped=skipped)
     if durations:

@@ -130,7 +130,7 @@ def _ready(job: Job, *, resume: bool, overwrite: bool = False) -> _Ready:
     check(start.model, splits, job.normalizer, ignore_unknown=config.text.ignore_unknown, progress=job.progress)
     start.model.head.check_options(retain_options(config, start.model.head))
     for line in unused(config, start):
-        job.progress.say(line)
+        job.progress.log(line)
     start.plan.apply(start.model, 0)
     return _Ready(start, splits, found)
 
@@ -184,7 +184,7 @@ def _adapt(job: Job, ready: _Ready, *, resume: bool, overwrite: bool = False) ->
 def _against_scratch(job: Job, run: Run, metrics: Metrics, *, resume: bool) -> tuple[Run, Metrics]:
     """Train the same shape from random weights, and say whether transfer helped."""
     config = job.config
-    job.progress.say("from scratch: the same shape with random weights, for as many epochs")
+    job.progress.log("from scratch: the same shape with random weights, for as many epochs")
     depth = open_checkpoint(find(config.model)).encoder.depth
     other = replace(job, config=scratch.scratch_config(config, depth))
     other_run, other_metrics = _adapt(other, _ready(other, resume=resume), resume=resume)
@@ -237,7 +237,7 @@ def _untouched(job: Job, start: StartingPoint, manifests: dict[str, Manifest]) -
         return {}
     opened = open_checkpoint(find(config.model), with_decoder=head.task == "transcription")
     if opened.problem:
-        job.progress.say(f"before: {opened.problem}; what it gives as it is cannot be measured")
+        job.progress.log(f"before: {opened.problem}; what it gives as it is cannot be measured")
     if opened.head is None or not before_after.tells_the_same(opened.head, head):
         return {}
     source = SpeechModel(opened.encoder, opened.head, opened.source).to(job.device).eval()
@@ -247,9 +247,9 @@ def _untouched(job: Job, start: StartingPoint, manifests: dict[str, Manifest]) -
     for name, manifest in wanted.items():
         path = job.folder.path / before_after.FILES[name]
         options = retain_options(config, source.head).over(same_beams) if name == "retain" else same_beams
-        job.progress.say(f"before: {config.model} as it is on {name}")
+        job.progress.log(f"before: {config.model} as it is on {name}")
         found[name] = before_after.untouched(path, source, manifest, job.normalizer, options=options, progress=job.progress)  # fmt: skip  # noqa: E501
-        job.progress.say(f"before: {name} {found[name]}")
+        job.progress.log(f"before: {name} {found[name]}")
     return found
 
 

@@ -144,8 +144,8 @@ def say_errors(
     report = check([Split.from_manifest(one, name) for name, one in ordered], limits, quick=True, progress=progress)
     said = [finding for finding in report.findings if finding.severity == "error" or KINDS[finding.kind].before_run]
     for line in shortened(said, _MOST_SAID):
-        progress.say(line)
-    progress.say(f"preflight: {report.summary}; `speechxfer check` listens to the audio too and says all")
+        progress.log(line)
+    progress.log(f"preflight: {report.summary}; `speechxfer check` listens to the audio too and says all")
     return report
 
 
