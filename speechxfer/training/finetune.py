@@ -13,9 +13,9 @@ from typing import cast
 import torch
 
 from speechxfer.config import FinetuneConfig, flat, to_dict
+from speechxfer.data.checks import Limits, log_problems
 from speechxfer.data.manifest import Manifest, data_digest
-from speechxfer.data.nothing import with_nothing
-from speechxfer.data.preflight import Limits, say_errors
+from speechxfer.data.non_speech import with_non_speech
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import SpeechxferError
@@ -124,7 +124,7 @@ def _ready(job: Job, *, resume: bool, overwrite: bool = False) -> _Ready:
         limits = Limits(
             normalizer=config.text.new_head_normalizer, scoring_normalizer=job.normalizer.name, frame_rate=None
         )
-        say_errors(splits, limits, job.progress)
+        log_problems(splits, limits, job.progress)
     start = starting_point(config, checkpoint, splits["train"], job.progress)
     splits["train"] = start.train
     check(start.model, splits, job.normalizer, ignore_unknown=config.text.ignore_unknown, progress=job.progress)
@@ -205,7 +205,7 @@ def _train_manifest(config: FinetuneConfig, train: Manifest) -> Manifest:
     if config.head != "seq2seq":
         return train
     folder = RunFolder(config.output).non_speech
-    return with_nothing(train, config.seq2seq.non_speech_ratio, folder, config.training.seed)
+    return with_non_speech(train, config.seq2seq.non_speech_ratio, folder, config.training.seed)
 
 
 def _task(job: Job, start: StartingPoint, manifests: dict[str, Manifest], preparation: Preparation) -> Task:
