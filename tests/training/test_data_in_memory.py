@@ -70,9 +70,7 @@ def test_a_run_in_memory_is_resumed_with_the_same_data_and_no_other(runs: Runs) 
     finetune(config, data={**data, "train": rows(24, 1)}, resume=True)
     with pytest.raises(CheckpointError, match="the train manifest has changed since the run began"):
         finetune(config, data={**data, "train": rows(24, 9)}, resume=True)
-    with pytest.raises(
-        DataError, match=r"train\.jsonl:1: the sound was in memory .* pass the same data again"
-    ):
+    with pytest.raises(DataError, match=r"train\.jsonl:1: the sound was in memory .* pass the same data again"):
         finetune(config, resume=True)
 
 
