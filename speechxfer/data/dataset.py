@@ -123,8 +123,8 @@ def of_row(row: Mapping[str, Any], origin: str) -> Utterance:
     column = "audio" if "audio" in values else _audio_column(values, origin)
     audio, rate = values.pop(column), next((values.pop(name) for name in _RATES if name in values), None)
     if not isinstance(audio, str):  # of Common Voice, the path stands beside the sound
-        known = [name for name in values if columns.plain(name) == "path"]
-        values |= {f"original_{name}": values.pop(name) for name in known}
+        paths = [name for name in values if columns.plain(name) == "path"]
+        values |= {f"original_{name}": values.pop(name) for name in paths}
     try:
         source = _source(audio, rate)
     except AudioError as error:
