@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from speechxfer.data.manifest import Utterance as Utterance
     from speechxfer.data.text import TextNormalizer as TextNormalizer
     from speechxfer.decoding.hypothesis import Classification as Classification
+    from speechxfer.decoding.options import DecodingOptions as DecodingOptions
     from speechxfer.errors import SpeechxferError as SpeechxferError
     from speechxfer.evaluation.evaluate import evaluate as evaluate
     from speechxfer.evaluation.metrics import error_rates as error_rates
@@ -32,6 +33,7 @@ __all__ = [
     "AudioSource",
     "Classification",
     "Dataset",
+    "DecodingOptions",
     "Evaluation",
     "FileSource",
     "FinetuneConfig",
@@ -53,6 +55,7 @@ _HOMES = {
     "FileSource": "sources",
     "Classification": "decoding.hypothesis",
     "Dataset": "data.dataset",
+    "DecodingOptions": "decoding.options",
     "Evaluation": "evaluation.results",
     "FinetuneConfig": "config",
     "Manifest": "data.manifest",
