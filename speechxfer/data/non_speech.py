@@ -128,4 +128,4 @@ def with_non_speech(manifest: Manifest, ratio: float, folder: Path, seed: int) -
                 extra={"kind": kind},
             )
         )
-    return Manifest([*manifest, *added], manifest.path)
+    return manifest.holding([*manifest, *added])
