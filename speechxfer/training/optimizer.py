@@ -15,27 +15,27 @@ def adamw(groups: Iterable[dict[str, Any]]) -> torch.optim.AdamW:
 
 
 def rate_factor(share_done: float, warmup: float, begun: float = 0.0) -> float:
-    """What a peak rate is multiplied by: a straight rise, then a straight fall to nothing.
+    """The factor of a peak learning rate: a linear warm-up, then a linear decay to zero.
 
-    Weights that are frozen at first rise from where they wake, at `begun`, and fall with the others: at once at the
-    full rate, Adam's first steps, which know no gradient but the last, would undo what they know.
+    Weights that are unfrozen later have a warm-up of their own from `begun`, and decay with the others: at the full
+    rate, Adam's first steps, whose moments are those of a single gradient, would undo the pre-training.
     """
     fall = (1.0 - share_done) / (1.0 - warmup)
     return max(0.0, min((share_done - begun) / warmup, fall)) if warmup else fall
 
 
 class Rates:
-    """The learning rates of an optimiser's groups in the course of a run.
+    """Sets the learning rates of an optimizer's groups during a run.
 
     Args:
-        optimizer: its groups have their peak rates, and in `wakes` the epoch (from 0) from which they are trained.
-        warmup: share of the run in which rates rise.
+        optimizer: its groups have peak learning rates, and `first_epoch` (counted from 0).
+        warmup: fraction of the run that is warm-up.
         epochs: of the run.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, warmup: float, epochs: int) -> None:
         self._groups, self._warmup = optimizer.param_groups, warmup
-        self._peaks = [(group["lr"], group["wakes"] / epochs) for group in self._groups]
+        self._peaks = [(group["lr"], group["first_epoch"] / epochs) for group in self._groups]
 
     def set(self, share_done: float, scale: float) -> None:
         """Give every group its rate at this share of the run, `scale` times what it usually is there."""

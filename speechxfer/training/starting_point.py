@@ -72,8 +72,8 @@ def starting_point(
     is_new = config.head != "seq2seq" and existing is None
     plan = TransferPlan.for_model(wish, encoder, head, epochs=config.training.epochs, new_head=is_new)
     plan.attach(encoder, head)
-    if late := [row["part"] for row in plan.table(encoder, head) if (row["wakes"] or 0) > config.training.epochs]:
-        progress.log(f"warning: the run has {config.training.epochs} epochs, so these never wake up: {', '.join(late)}")  # fmt: skip  # noqa: E501
+    if late := [row["part"] for row in plan.table(encoder, head) if (row["first_epoch"] or 0) > config.training.epochs]:
+        progress.log(f"warning: the run has {config.training.epochs} epochs, so these are never trained: {', '.join(late)}")  # fmt: skip  # noqa: E501
     transcribes = opened.has_decoder or (opened.head is not None and opened.head.task == "transcription")
     model = SpeechModel(encoder, head, opened.source)
     return StartingPoint(model, plan, transcribes and head.task == "transcription", train)

@@ -169,7 +169,7 @@ def test_pooled_frames_and_a_sum_of_layers_exclude_each_other(runs: Runs) -> Non
 
 def test_layers_that_would_wake_after_the_end_are_named(runs: Runs) -> None:
     heard = runs.run("run", ONE_EPOCH, {"plan": {"unfreeze_at": "2@1, 1@2"}})
-    assert "the run has 1 epochs, so these never wake up: layer 1" in heard
+    assert "the run has 1 epochs, so these are never trained: layer 1" in heard
 
 
 def test_learned_pooling_is_trained_beside_adapters(runs: Runs) -> None:
