@@ -8,22 +8,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
 from speechxfer.config import AugmentConfig, TrainingConfig
-from speechxfer.data import batching
 from speechxfer.data.text import TextNormalizer
 from speechxfer.errors import CheckpointError, TrainingError
 from speechxfer.model import SpeechModel
 from speechxfer.training import averaging, checkpoint, curves, effect
-from speechxfer.training.batch_budget import Budget, is_out_of_memory
 from speechxfer.training.checkpoint import Position
-from speechxfer.training.feeding import Batch, Examples, Feeder, Waited
+from speechxfer.training.feeding import Examples, Waited
 from speechxfer.training.guard import Alarm, Guard
 from speechxfer.training.interruption import between_steps
 from speechxfer.training.measuring import Measured, measure
-from speechxfer.training.optimizer import Rates, adamw
+from speechxfer.training.optimizer import Rates
 from speechxfer.training.preparation import Preparation
+from speechxfer.training.step import StepResult, TrainStep
 from speechxfer.training.tracking import Tracking
 from speechxfer.transfer.plan import TransferPlan
 
@@ -104,13 +102,12 @@ class _Loop:
         self.model, self.training = task.model, task.training
         self.preparation, self.progress, self.world = preparation, preparation.progress, preparation.world
         self.device = task.model.device
-        self.parameters = task.plan.trained(task.model)
-        self.optimizer = adamw(task.plan.parameter_groups(task.model, task.training.weight_decay))
-        self.budget = Budget(self.device, task.training.device_batch_s)
-        self.feeder = Feeder(
-            task.train, task.model, task.training, task.augment,
-            budget=self.budget, world=self.world,
+        self.take_step = TrainStep(
+            task.model, task.plan, task.train, task.training, task.augment, precision=preparation.precision,
+            world=self.world, progress=self.progress,
         )  # fmt: skip
+        self.parameters, self.optimizer = self.take_step.parameters, self.take_step.optimizer
+        self.feeder = self.take_step.feeder
         # A warm-up begins at a rate of 0, and a run of one step would end there.
         is_short = task.training.epochs == len(self.feeder.steps(0)) == 1
         self.rates = Rates(self.optimizer, 0.0 if is_short else task.training.warmup, task.training.epochs)
@@ -118,18 +115,10 @@ class _Loop:
         self.dev, self.retain = task.dev, task.retain
         #: What `_wake` last moved the inputs to; no cut at first.
         self.seam: int | None = -1
-        # `torch.manual_seed` does it for every kind of device and notes who asked, in memory that grows with each step.
-        on_gpu = self.device.type == "cuda"
-        self._dropout_chance = (
-            torch.cuda.default_generators[self.device.index or 0] if on_gpu else torch.default_generator
-        )
         self.checkpoints = task.folder / "checkpoints"
         self.saved = time.monotonic()
         #: Of steps whose figures are still on the device: loss a label and labels learned, norm, and utterances.
-        self.pending: list[tuple[Tensor, Tensor, Sequence[int]]] = []
-        task.model.encoder.set_dropout(task.training.dropout)
-        task.model.head.set_dropout(task.training.dropout)
-        task.model.encoder.recompute = task.training.recompute
+        self.pending: list[StepResult] = []
 
     def begin(self, *, resume: bool) -> Position:
         """Where the run stands: at its start, or where it was left."""
@@ -183,7 +172,8 @@ class _Loop:
         self.model.train()
         waited = Waited()
         for indices, batches in waited.count(self.feeder.feed(steps[at.batch :], at.epoch)):
-            self._step(at, indices, batches, (at.epoch + at.batch / len(steps)) / self.training.epochs)
+            self.rates.set((at.epoch + at.batch / len(steps)) / self.training.epochs, at.rate_scale)
+            self.pending.append(self.take_step(indices, batches, epoch=at.epoch, number=at.step))
             if self.training.ema_epochs:
                 kept = averaging.decay(at.step, self.training.ema_epochs * len(steps))
                 averaging.update(self.optimizer, kept)
@@ -220,113 +210,10 @@ class _Loop:
                 if any(parameter.requires_grad for parameter in group.parameters()):
                     for module in group.modules:
                         module.compile(dynamic=True)  # one kernel for all lengths
-        self._measure_budget(epoch)
+        self.take_step.measure_memory(epoch)
 
     def _recut(self, examples: Examples, seam: int | None, name: str) -> Examples:
         return replace(examples, inputs=self.preparation.recut(examples.inputs, seam, name))
-
-    def _measure_budget(self, epoch: int) -> None:
-        """On a GPU, find out how much fits beside what the optimiser keeps; nothing moves."""
-        examples, copies = self.feeder.examples, self.feeder.examples.inputs.copies
-        costs = [batching.cost_s(copies.computed_s(key)) for key in self.feeder.keys(epoch)]
-        longest = max(range(len(costs)), key=costs.__getitem__)
-
-        def compute(seconds: float) -> None:
-            batch = self.feeder.batch([longest] * max(1, round(seconds / costs[longest])), epoch)
-            try:
-                if batch is not None:
-                    torch.autograd.backward(self._loss(batch))
-            finally:
-                self.optimizer.zero_grad(set_to_none=True)
-
-        trained = sum(parameter.numel() for parameter in self.parameters.values() if parameter.requires_grad)
-        kept_bytes = trained * (12 if self.training.ema_epochs else 8)  # two moments, and an average
-        self.model.train()
-        if not self.budget.measure(compute, costs[longest], spared_bytes=kept_bytes):
-            origin = examples.manifest[longest].origin
-            self.progress.say(f"{origin}: may not fit the device's memory even alone")
-
-    def _step(self, at: Position, indices: Sequence[int], batches: list[Batch], share_done: float) -> None:
-        self.rates.set(share_done, at.rate_scale)
-        loss, labels = self._gradients(at, indices, batches)
-        trained = [parameter for parameter in self.parameters.values() if parameter.requires_grad]
-        summed = self.world.sum_gradients(trained, torch.stack([loss, loss.new_tensor(labels)]))
-        self._leave_out(trained, summed, self._labels(indices))
-        norm = nn.utils.clip_grad_norm_(trained, self.training.clip_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.pending.append((summed, norm, indices))
-
-    def _leave_out(self, trained: list[nn.Parameter], summed: Tensor, planned: int) -> None:
-        """Divide a step by the labels that were learned, where utterances turned out to teach nothing.
-
-        Args:
-            trained: their gradients are those of the loss over the planned labels.
-            summed: that loss and how many labels were learned, over all processes; the loss is corrected.
-            planned: labels of the step.
-        """
-        loss, learned = summed
-        # A GPU is not asked, which would make it wait.
-        if self.device.type == "cpu" and int(learned) == planned:
-            return
-        scale = planned / learned.clamp(min=1)
-        loss *= scale
-        for parameter in trained:
-            if parameter.grad is not None:
-                parameter.grad *= scale
-
-    def _gradients(self, at: Position, indices: Sequence[int], batches: list[Batch]) -> tuple[Tensor, int]:
-        """Add up a step's gradients; its summed loss a label, and how many labels were learned.
-
-        Where memory runs out, in smaller pieces.
-        """
-        planned = self._labels(indices)
-        while True:
-            self._dropout_chance.manual_seed(
-                (self.training.seed * 1_000_003 + at.step) * self.world.size + self.world.rank
-            )
-            total = torch.zeros((), device=self.device)
-            batch = None
-            try:
-                for batch in batches:
-                    loss = self._loss(batch) / planned
-                    torch.autograd.backward(loss)
-                    total += loss.detach()
-            except (RuntimeError, MemoryError) as error:
-                if batch is None or not is_out_of_memory(error):
-                    raise
-            else:
-                return total, sum(batch.num_labels(self.model) for batch in batches)
-            self._shrink(batch)
-            batches = self.feeder.batches(indices, at.epoch)
-
-    def _labels(self, indices: Sequence[int]) -> int:
-        targets = self.feeder.examples.targets
-        return sum(self.model.head.num_labels(targets[index]) for index in indices)
-
-    def _shrink(self, batch: Batch) -> None:
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        if self.budget.back_off(batch.indices):
-            origin = self.feeder.examples.manifest[batch.indices[0]].origin
-            self.progress.say(f"{origin}: does not fit the device's memory even alone; not used in training")
-        else:
-            self.progress.say(f"out of memory; computing at most {self.budget.seconds:.0f} s of audio at once")
-
-    def _loss(self, batch: Batch) -> Tensor:
-        inputs, encoder = self.feeder.examples.inputs, self.model.encoder
-        with self._autocast():
-            hidden_states = inputs.at_seam(batch.loaded)
-            if batch.mask is not None:
-                hidden_states = batch.mask(hidden_states)
-            frames = batch.loaded.num_frames
-            hidden_states = encoder.run(hidden_states, frames, inputs.cut, encoder.depth)
-            return self.model.head.loss(hidden_states, encoder.output_frames(frames), batch.targets)
-
-    def _autocast(self) -> torch.autocast:
-        precision = self.preparation.precision
-        return torch.autocast(self.device.type, precision, enabled=precision != torch.float32)
 
     def _look(self, at: Position) -> None:
         """Have the guard judge the steps since the last look, and those who watch see some of them."""

@@ -13,7 +13,7 @@ import soundfile
 
 import speechxfer as sx
 from speechxfer.config import build, merge
-from speechxfer.training.fit import _Loop
+from speechxfer.training.step import StepResult, TrainStep
 from tests.conftest import tone
 
 TIMINGS = ("training_s", "dev_s", "waited")
@@ -61,15 +61,15 @@ class Runs:
 
 def interrupted(runs: Runs, monkeypatch: pytest.MonkeyPatch, name: str, at_step: int, *layers: dict[str, Any]) -> None:
     """Stop a run at a step as Ctrl-C does."""
-    real = _Loop._step
+    real = TrainStep.__call__
 
-    def stopping(loop: Any, at: Any, *arguments: Any) -> None:
-        if at.step == at_step:
+    def stopping(step: TrainStep, *arguments: Any, number: int, **options: Any) -> StepResult:
+        if number == at_step:
             raise KeyboardInterrupt
-        real(loop, at, *arguments)
+        return real(step, *arguments, number=number, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_Loop, "_step", stopping)
+        patch.setattr(TrainStep, "__call__", stopping)
         with pytest.raises(KeyboardInterrupt):
             runs.run(name, *layers)
 

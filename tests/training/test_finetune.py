@@ -18,7 +18,7 @@ import speechxfer as sx
 from speechxfer.config import build, merge, read_toml, to_dict
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import CheckpointError, ConfigError, DataError, TrainingError
-from speechxfer.training import fit as fit_module
+from speechxfer.training.step import TrainStep
 from tests.conftest import tone
 
 TIMINGS = ("training_s", "dev_s", "waited")
@@ -93,14 +93,14 @@ def test_interrupted_and_resumed_it_ends_where_it_would_have(
         "augment": {"time_share": 0.1},
     }
     sx.finetune(config(settings, noisy, {"output": str(tmp_path / "whole")}))
-    real, calls = fit_module._Loop._loss, iter(range(1000))
+    real, calls = TrainStep.loss, iter(range(1000))
 
     def interrupting(*arguments: Any) -> Any:
         if next(calls) == stop_at:
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(fit_module._Loop, "_loss", interrupting)
+    monkeypatch.setattr(TrainStep, "loss", interrupting)
     with pytest.raises(KeyboardInterrupt):
         sx.finetune(config(settings, noisy))
     assert sx.load(str(Path(settings["output"]) / "model")).transcribe(tone("a"), sample_rate=16_000) is not None
@@ -143,14 +143,14 @@ def _ctrl_c() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_ctrl_c")
 def test_ctrl_c_waits_for_the_step_to_end(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    real = fit_module._Loop._gradients
+    real, calls = TrainStep.loss, iter(range(1000))
 
-    def interrupted(loop: Any, at: Any, *arguments: Any) -> Any:
-        if at.step == 4:
+    def interrupted(*arguments: Any) -> Any:
+        if next(calls) == 4:
             signal.raise_signal(signal.SIGINT)  # in the middle of a step
-        return real(loop, at, *arguments)
+        return real(*arguments)
 
-    monkeypatch.setattr(fit_module._Loop, "_gradients", interrupted)
+    monkeypatch.setattr(TrainStep, "loss", interrupted)
     with pytest.raises(KeyboardInterrupt):
         sx.finetune(config(settings, SHORT))
     newest = max((Path(settings["output"]) / "checkpoints").glob("step-*"))
@@ -251,8 +251,8 @@ def test_new_characters_are_added_only_on_request(
 
 
 def test_a_loss_that_is_no_number_stops_with_advice(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    real = fit_module._Loop._loss
-    monkeypatch.setattr(fit_module._Loop, "_loss", lambda *arguments: real(*arguments) * np.nan)
+    real = TrainStep.loss
+    monkeypatch.setattr(TrainStep, "loss", lambda *arguments: real(*arguments) * np.nan)
     with pytest.raises(
         TrainingError, match=r"the loss is nan .*damaged audio or text \(.*train\.jsonl:.*half the learning"
     ):

@@ -20,7 +20,8 @@ from speechxfer.config import to_dict
 from speechxfer.errors import CheckpointError, ConfigError, TrainingError
 from speechxfer.training import fit as fit_module
 from speechxfer.training.batch_budget import Budget
-from speechxfer.training.fit import _Loop
+from speechxfer.training.feeding import Batch
+from speechxfer.training.step import StepResult, TrainStep
 from tests.conftest import tone
 from tests.training.conftest import Runs, interrupted
 
@@ -35,28 +36,28 @@ def test_pieces_that_fit_a_device_change_nothing(runs: Runs) -> None:
 
 def test_out_of_memory_means_smaller_pieces_and_the_same_result(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     runs.run("whole", PLAIN)
-    real = _Loop._loss
+    real = TrainStep.loss
 
-    def short_of_memory(loop: Any, batch: Any) -> torch.Tensor:
+    def short_of_memory(step: TrainStep, batch: Batch) -> torch.Tensor:
         if batch.loaded.values.shape[0] > 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(loop, batch)
+        return real(step, batch)
 
-    monkeypatch.setattr(_Loop, "_loss", short_of_memory)
+    monkeypatch.setattr(TrainStep, "loss", short_of_memory)
     heard = runs.run("pieces", PLAIN)
     assert "out of memory; computing at most" in heard
     assert runs.losses("pieces") == pytest.approx(runs.losses("whole"), abs=1e-4)
 
 
 def test_what_does_not_fit_alone_is_left_out_and_reported_once(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = _Loop._loss
+    real = TrainStep.loss
 
-    def refusing(loop: Any, batch: Any) -> torch.Tensor:
+    def refusing(step: TrainStep, batch: Batch) -> torch.Tensor:
         if 7 in batch.indices:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
-        return real(loop, batch)
+        return real(step, batch)
 
-    monkeypatch.setattr(_Loop, "_loss", refusing)
+    monkeypatch.setattr(TrainStep, "loss", refusing)
     heard = runs.run("run", PLAIN)
     assert (
         sum("train.jsonl:8: does not fit the device's memory even alone; not used" in line for line in heard.messages)
@@ -131,16 +132,16 @@ def test_resuming_on_other_data_is_refused(runs: Runs, monkeypatch: pytest.Monke
 
 def poison(monkeypatch: pytest.MonkeyPatch, steps: set[int]) -> None:
     """Make the loss of these steps no number; of each once."""
-    real = _Loop._gradients
+    real = TrainStep.__call__
 
-    def poisoned(loop: Any, at: Any, *arguments: Any) -> tuple[torch.Tensor, int]:
-        total, labels = real(loop, at, *arguments)
-        if at.step in steps:
-            steps.remove(at.step)
-            return total * math.nan, labels
-        return total, labels
+    def poisoned(step: TrainStep, *arguments: Any, number: int, **options: Any) -> StepResult:
+        result = real(step, *arguments, number=number, **options)
+        if number in steps:
+            steps.remove(number)
+            return result._replace(summed=result.summed * torch.tensor([math.nan, 1.0]))
+        return result
 
-    monkeypatch.setattr(_Loop, "_gradients", poisoned)
+    monkeypatch.setattr(TrainStep, "__call__", poisoned)
 
 
 def test_rollback_returns_to_the_last_good_state_with_half_the_rate(
@@ -155,7 +156,8 @@ def test_rollback_returns_to_the_last_good_state_with_half_the_rate(
 
 
 def test_rollback_works_in_the_first_epoch_and_gives_up_in_the_end(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_Loop, "_gradients", lambda *_arguments: (torch.tensor(math.inf), 1))
+    real = TrainStep.loss
+    monkeypatch.setattr(TrainStep, "loss", lambda *arguments: real(*arguments) * math.inf)
     with pytest.raises(TrainingError, match="After 3 returns with lower learning rates this run is given up"):
         runs.run("run", {"training": {"guard": "rollback"}})
 

@@ -123,7 +123,7 @@ def interrupted_at(patch: pytest.MonkeyPatch) -> None:
     def stopping(*_arguments: Any) -> None:
         raise KeyboardInterrupt
 
-    patch.setattr("speechxfer.training.fit._Loop._step", stopping)
+    patch.setattr("speechxfer.training.step.TrainStep.__call__", stopping)
 
 
 def test_what_another_run_wrote_meanwhile_is_not_written_over(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:

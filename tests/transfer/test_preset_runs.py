@@ -16,7 +16,7 @@ import speechxfer as sx
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError
 from speechxfer.model import open_checkpoint
-from speechxfer.training import fit as fit_module
+from speechxfer.training.step import TrainStep
 from speechxfer.transfer.presets import PRESETS
 from tests.conftest import tone
 from tests.training.conftest import Runs
@@ -106,14 +106,14 @@ def test_a_run_that_is_interrupted_and_resumed_is_the_same(
 ) -> None:
     layers = (NOISY, {"plan": PLANS[name]})
     runs.run("whole", *layers)
-    real, calls = fit_module._Loop._loss, iter(range(1000))
+    real, calls = TrainStep.loss, iter(range(1000))
 
     def interrupting(*arguments: Any) -> Any:
         if next(calls) == 3:
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(fit_module._Loop, "_loss", interrupting)
+    monkeypatch.setattr(TrainStep, "loss", interrupting)
     with pytest.raises(KeyboardInterrupt):
         runs.run("torn", *layers)
     runs.run("torn", *layers, resume=True)
