@@ -33,6 +33,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/deptry speechxfer recipes scripts
+	$(BIN)/python -m codespell_lib
 
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy

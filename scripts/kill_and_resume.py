@@ -4,7 +4,7 @@
 
 Each killed run is started again with the same command until it ends; then its losses, dev error rates and weights
 have to be those of the uninterrupted run bit for bit, and no file may be torn or left over. The run is short and
-tiny, but has everything: a cache on disk, copies at other speeds, dropout, SpecAugment, layers that wake one by one,
+tiny, but has everything: a cache on disk, copies at other speeds, dropout, SpecAugment, gradual unfreezing,
 checkpoints inside epochs. Everything is made on the spot; nothing is read but this script.
 """
 

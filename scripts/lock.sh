@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes requirements/*.txt anew: the newest versions that pyproject.toml allows, with their hashes, for every Python
+# Rewrites requirements/*.txt: the newest versions that pyproject.toml allows, with their hashes, for every Python
 # from 3.11 on and for Linux, macOS and Windows. uv resolves them, installed into a temporary environment.
 #   scripts/lock.sh
 set -euo pipefail
@@ -21,6 +21,7 @@ pinned() {  # what dev.txt pins, without hashes
 lock dev pyproject.toml --extra recipes --extra dev
 # The same versions, fewer packages.
 lock demo pyproject.toml --extra recipes --constraints <(pinned)
+lock docs pyproject.toml --extra docs --constraints <(pinned)
 # What builds the package itself, and those dependencies that have no wheel.
 echo 'setuptools>=77' > "$room/build.in"
 lock build "$room/build.in" --constraints <(pinned)

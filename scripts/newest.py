@@ -32,7 +32,7 @@ def changes(locked: dict[str, str], installed: dict[str, str]) -> list[str]:
 def main() -> int:
     """Install, compare, test; returns the tests' exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--venv", type=Path, default=ROOT / ".venv-newest", help="made anew each time")
+    parser.add_argument("--venv", type=Path, default=ROOT / ".venv-newest", help="recreated each time")
     options, pytest_arguments = parser.parse_known_args()
     venv.create(options.venv, clear=True, with_pip=True)
     python = options.venv / ("Scripts" if os.name == "nt" else "bin") / "python"

@@ -1,4 +1,4 @@
-"""What can go wrong, in words for the person who has to mend it.
+"""What can go wrong, in words for the person who has to fix it.
 
 Every error a user can cause derives from `SpeechxferError`; the command line prints its message as one
 line and exits with its `exit_status`. A message names the file and line, what was found, what was wanted

@@ -1,4 +1,4 @@
-"""How long work tells what it is doing; the library itself prints nothing."""
+"""How long work reports what it is doing; the library itself prints nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 
 class Progress:
-    """Hears what is going on and does nothing with it; the command line passes one that draws."""
+    """Receives what is going on and does nothing with it; the command line passes one that draws."""
 
     def say(self, message: str) -> None:
         """A line worth reading."""

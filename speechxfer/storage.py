@@ -40,7 +40,7 @@ def _reporting(path: Path) -> Iterator[None]:
         reason = error.strerror or str(error)
         kind = DiskFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageError
         raise kind(
-            f"{path}: could not be written ({reason}); what stood there before is untouched. "
+            f"{path}: could not be written ({reason}); what stood there before is unchanged. "
             "Free some space or choose another folder, then run again."
         ) from error
 
@@ -67,7 +67,7 @@ def replacing(path: Path) -> Iterator[Path]:
     A device or a pipe (`/dev/stdout`, `>(...)`) is not replaced: what was written is copied into it.
 
     Raises:
-        StorageError: it could not be written; whatever stood at `path` is untouched.
+        StorageError: it could not be written; whatever stood at `path` is unchanged.
     """
     with _reporting(path):
         is_device = _is_device(path)
@@ -106,7 +106,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success it takes its place as a whole.
 
     Raises:
-        StorageError: it could not be written; whatever stood at `path` is untouched.
+        StorageError: it could not be written; whatever stood at `path` is unchanged.
     """
     with _reporting(path):
         path.parent.mkdir(parents=True, exist_ok=True)

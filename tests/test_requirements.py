@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = ["build", "demo", "dev"]
+LOCKS = ["build", "demo", "dev", "docs"]
 
 
 def read(name):
@@ -32,7 +32,7 @@ def test_a_lock_names_no_host_and_no_index(name):
     assert not re.search(r"://|--index|--extra-index|--find-links|@ ", text)
 
 
-@pytest.mark.parametrize(("name", "extras"), [("demo", ["recipes"]), ("dev", ["recipes", "dev"])])
+@pytest.mark.parametrize(("name", "extras"), [("demo", ["recipes"]), ("dev", ["recipes", "dev"]), ("docs", ["docs"])])
 def test_the_lock_holds_what_is_declared(name, extras):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     optional = project["optional-dependencies"]

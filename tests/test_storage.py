@@ -162,7 +162,7 @@ def test_without_exchange_a_failing_rename_puts_the_old_folder_back(
 
     monkeypatch.setattr(storage, "_exchanged", lambda *_: False)
     monkeypatch.setattr(Path, "replace", failing)
-    with pytest.raises(StorageError, match="untouched"):
+    with pytest.raises(StorageError, match="unchanged"):
         write_folder(tmp_path / "model", "new")
     assert content(tmp_path / "model") == "old"
     assert [item.name for item in tmp_path.iterdir()] == ["model"]

@@ -1,4 +1,4 @@
-"""Fine-tuning against `transformers.Trainer`: the same model, data, optimiser, rates, epochs and precision.
+"""Fine-tuning against `transformers.Trainer`: the same model, data, optimizer, rates, epochs and precision.
 
     python -m scripts.bench.train_against_trainer --row whisper-head-padded --peer-epochs 2
     python -m scripts.bench.train_against_trainer --row w2v2-top2 --manifest CORPUS/train.jsonl --utterances 200

@@ -1,4 +1,4 @@
-"""Sounds in which every moment can be told from the others, and files of them."""
+"""Sounds in which every moment can be distinguished from the others, and files of them."""
 
 from __future__ import annotations
 

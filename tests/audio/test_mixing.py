@@ -1,4 +1,4 @@
-"""Several channels become one, in which everything can be heard that is in one of them."""
+"""Several channels become one, in which everything is audible that is in one of them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_voice_keeps_its_level(channels: tuple[np.ndarray, ...]) -> None:
 
 
 def test_a_quiet_channel_is_never_left_out() -> None:
-    """The customer, 40 dB below the agent, can still be heard."""
+    """The customer, 40 dB below the agent, is still audible."""
     agent, customer = noise(5, seed=1), 0.01 * noise(5, seed=2)
     sound = mono(agent, customer)
     np.testing.assert_allclose(sound, (agent + customer) / 2, atol=1e-5)

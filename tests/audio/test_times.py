@@ -1,4 +1,4 @@
-"""When sound is heard: late sound, pauses, pieces of recordings, several streams."""
+"""When sound begins: late sound, pauses, pieces of recordings, several streams."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def adapted(spelling_whisper: Path, tmp_path: Path) -> Path:
     opened = open_checkpoint(find(str(spelling_whisper)), with_decoder=True, pad_to_30s=False)
     assert isinstance(opened.head, WhisperSeq2SeqHead)
     opened.head.learn(TextNormalizer(), language=None, task="transcribe", timestamp_share=0.0, label_smoothing=0.0)
-    with torch.no_grad():  # so that tones and noise are told apart
+    with torch.no_grad():  # so that tones and noise are distinguished
         for parameter in opened.head.parameters():
             parameter.mul_(2.0 if parameter.ndim > 1 else 1.0)
     SpeechModel(opened.encoder, opened.head, "x").eval().save(tmp_path / "model")

@@ -87,7 +87,7 @@ def test_frames_of_a_crop_are_those_the_teacher_made_there(lesson: Path, whisper
 def test_students_look_where_teachers_do(front: str) -> None:
     config = configuration(front, 64, 1)
     skipped, shift = lead(config)
-    # A Whisper's frame is centred at a multiple of 320 samples.
+    # A Whisper's frame is centered at a multiple of 320 samples.
     assert skipped + field(config) // 2 == shift * HOP
     model = fresh(config, 0)
     for size in (field(config) - 1, field(config), 16_000):
