@@ -143,14 +143,14 @@ def _ctrl_c() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_ctrl_c")
 def test_ctrl_c_waits_for_the_step_to_end(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    real, calls = TrainStep.loss, iter(range(1000))
+    real = TrainStep.__call__
 
-    def interrupted(*arguments: Any) -> Any:
-        if next(calls) == 4:
+    def interrupted(*arguments: Any, number: int, **options: Any) -> Any:
+        if number == 4:
             signal.raise_signal(signal.SIGINT)  # in the middle of a step
-        return real(*arguments)
+        return real(*arguments, number=number, **options)
 
-    monkeypatch.setattr(TrainStep, "loss", interrupted)
+    monkeypatch.setattr(TrainStep, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
         sx.finetune(config(settings, SHORT))
     newest = max((Path(settings["output"]) / "checkpoints").glob("step-*"))
