@@ -132,12 +132,12 @@ def _where_it_lies(config: FinetuneConfig, file: Path) -> FinetuneConfig:
     Raises:
         ConfigError: there is a run where the settings say it is, too.
     """
-    from speechxfer.training.run_folder import CONFIG_FILE, is_run
+    from speechxfer.runs import RunFolder
 
-    folder = file.parent
-    if file.name != CONFIG_FILE or not is_run(folder) or folder.resolve() == Path(config.output).resolve():
+    folder, run = file.parent, RunFolder(file.parent)
+    if file != run.config_file or not run.is_run or folder.resolve() == Path(config.output).resolve():
         return config
-    if is_run(Path(config.output)):
+    if RunFolder(config.output).is_run:
         raise ConfigError(f"{file}: names {config.output} as its run, but lies in {folder}, and there is a run in both; say which by --output")  # fmt: skip  # noqa: E501
     click.echo(f"resuming the run in {folder}, which was in {config.output} when it began", err=True)
     return moved(config, folder)
@@ -147,13 +147,15 @@ def run(config: FinetuneConfig, *, resume: bool, overwrite: bool) -> Run:
     """Do the job in a terminal: progress, what came out, and how to go on after Ctrl-C."""
     # Only now torch: a wrong option is told at once.
     from speechxfer.cli.terminal import TerminalProgress
+    from speechxfer.runs import RunFolder
     from speechxfer.training.finetune import finetune as run_finetune
 
     progress = TerminalProgress()
     try:
         done = run_finetune(config, resume=resume, overwrite=overwrite, progress=progress)
     except KeyboardInterrupt:
-        usable = f"{config.output}/model is usable as it is, and " if Path(config.output, "model").is_dir() else ""
+        model = RunFolder(config.output).model
+        usable = f"{model} is usable as it is, and " if model.is_dir() else ""
         progress.say(f"interrupted; {usable}--resume goes on from here")
         sys.exit(130)
     if done.is_main:
@@ -163,6 +165,8 @@ def run(config: FinetuneConfig, *, resume: bool, overwrite: bool) -> Run:
 
 def _show(run: Run, progress: Progress, *, num_rows: int = 6) -> None:
     """Before and after, with a few transcripts side by side."""
+    from speechxfer.runs import RunFolder
+
     if run.after is not None:
         before = {result.utterance.id: result.hypothesis for result in run.before.results} if run.before else {}
         rows = [
@@ -175,7 +179,7 @@ def _show(run: Run, progress: Progress, *, num_rows: int = 6) -> None:
         progress.say(f"after   {run.after}")
     for note in run.notes:
         progress.say(note)
-    progress.say(f"model: {run.folder / 'model'}")
+    progress.say(f"model: {RunFolder(run.folder).model}")
 
 
 def _toml(value: object) -> str:

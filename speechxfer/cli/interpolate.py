@@ -34,15 +34,15 @@ def interpolate(
     from speechxfer.cli.terminal import TerminalProgress
     from speechxfer.report import write_report
     from speechxfer.report.run import read_run
+    from speechxfer.runs import RunFolder
     from speechxfer.storage import only_writer
-    from speechxfer.training.interpolation import POINTS, Interpolation, checked_points, finished, parse_points
-    from speechxfer.training.run_folder import LOCK_FILE
+    from speechxfer.training.interpolation import POINTS, Interpolation, checked_points, parse_points
 
     progress = TerminalProgress()
     wanted = checked_points([*(POINTS if points is None else parse_points(points)), *([] if alpha is None else [alpha])])  # fmt: skip  # noqa: E501
-    finished(run)
+    RunFolder(run).check_finished()
     found = places(moved) | ({"model": model} if model else {})
-    with only_writer(run / LOCK_FILE, str(run)):
+    with only_writer(RunFolder(run).lock, str(run)):
         read_run(run, places(moved))  # what the report could not show is reported before the work
         line = Interpolation(run, device=device, places=found, progress=progress)
         if line.encoder_only:
@@ -53,7 +53,7 @@ def interpolate(
         progress.table("", ("alpha", "dev", "gain kept", "retained", "loss"), curve.rows())
         if alpha is not None or keep_gain is not None:
             chosen = next(point for point in curve.points if point.alpha == alpha) if keep_gain is None else curve.best(keep_gain)  # fmt: skip  # noqa: E501
-            folder = output or run / "interpolated"
+            folder = output or RunFolder(run).interpolated
             line.at(chosen.alpha).save(folder)
             progress.say(f"{curve.say(chosen)}; model: {folder}")
         write_report(run, places(moved))

@@ -18,7 +18,6 @@ from speechxfer.config import (
     flat,
     merge,
     parse_setting,
-    read_config,
     read_settings,
     to_dict,
 )
@@ -119,17 +118,18 @@ def automatic(values: dict[str, Any], *, resume: bool, overwrite: bool) -> dict[
     Raises:
         ConfigError: the run's folder is not free, or several processes would make a plan each.
     """
-    from speechxfer.training.run_folder import CONFIG_FILE, claim, is_run
+    from speechxfer.runs import RunFolder
+    from speechxfer.runs.ownership import check_free
 
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise ConfigError("--plan auto: several processes would plan at once; run speechxfer plan first, then --plan plan.toml")  # fmt: skip  # noqa: E501
     config = build(FinetuneConfig, {**values, "plan": {}})
-    folder = Path(config.output)
-    path = folder.with_name(f"{folder.name}-plan.toml")
-    if resume and is_run(folder):
-        return {"plan": to_dict(read_config(folder / CONFIG_FILE).plan)}
+    run = RunFolder(config.output)
+    path = run.path.with_name(f"{run.path.name}-plan.toml")
+    if resume and run.is_run:
+        return {"plan": to_dict(run.config.plan)}
     if not (resume and path.is_file()):
-        claim(folder, config, resume=resume, overwrite=overwrite)
+        check_free(run, config, resume=resume, overwrite=overwrite)
         planned(config, [config.model], _AUTOMATIC_S, path)
     return read_settings(path)
 

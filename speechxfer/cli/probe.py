@@ -10,6 +10,7 @@ import click
 
 from speechxfer.cli.paths import PATH
 from speechxfer.errors import ConfigError
+from speechxfer.runs import RunFolder
 from speechxfer.storage import only_writer, write_json
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def probe(
         known = known and known.strictly()
     for manifest in (*manifests.values(), *([known] if known else [])):
         manifest.check_files()
-    with only_writer(output / "run.lock", str(output)):
+    with only_writer(RunFolder(output).lock, str(output)):
         # Only now torch: a wrong option is reported at once.
         from speechxfer.cli.terminal import TerminalProgress
         from speechxfer.planner.drawing import draw_probes

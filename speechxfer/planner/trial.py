@@ -21,7 +21,7 @@ from speechxfer.errors import DataError, TrainingError
 from speechxfer.model import SpeechModel, choose_device, choose_precision
 from speechxfer.planner.halving import Outcome
 from speechxfer.progress import Progress
-from speechxfer.training import curves
+from speechxfer.runs import RunFolder
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
 from speechxfer.training.fit import Task, fit
@@ -135,10 +135,10 @@ class Bench:
                 start.model.encoder, settings, choose_precision(settings.precision, self._device), World(), Progress()
             )
             try:
-                fit(self._task(config, start, preparation, Path(folder)), preparation, resume=False)
+                fit(self._task(config, start, preparation, RunFolder(folder)), preparation, resume=False)
             except TrainingError:
                 return Outcome(epochs, math.inf, math.inf, time.monotonic() - started)
-            figures = curves.read(Path(folder))[-1]
+            figures = RunFolder(folder).history[-1]
         return Outcome(epochs, _error(figures), figures.get("dev_loss", math.inf), time.monotonic() - started)
 
     def _start(self, config: FinetuneConfig) -> StartingPoint:
@@ -147,7 +147,7 @@ class Bench:
         start.plan.apply(start.model, max((epoch for epoch in start.plan.wakes if epoch), default=0))
         return start
 
-    def _task(self, config: FinetuneConfig, start: StartingPoint, preparation: Preparation, folder: Path) -> Task:
+    def _task(self, config: FinetuneConfig, start: StartingPoint, preparation: Preparation, folder: RunFolder) -> Task:
         splits = (("train", start.train, config.augment), ("dev", self.dev, None))
         train, dev = (
             _examples(

@@ -11,6 +11,7 @@ from speechxfer.errors import ConfigError
 from speechxfer.report.headline import NAMES, bounds, figures, measured_on
 from speechxfer.report.provenance import Size
 from speechxfer.report.run import FinishedRun, read_run
+from speechxfer.runs import RunFolder
 from speechxfer.storage import write_text
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ def write_model_card(folder: Path, places: Mapping[str, Any] | None = None) -> P
         StorageError: the card cannot be written.
     """
     run = read_run(folder, places)
-    if not (folder / "model").is_dir():
+    path = RunFolder(folder).model_card
+    if not path.parent.is_dir():
         raise ConfigError(f"{folder}: has no model yet; the first one is written after an epoch")
-    path = folder / "model" / "README.md"
     write_text(path, f"---\n{_front_matter(run)}\n---\n\n{_text(run)}")
     return path
 
@@ -186,8 +187,8 @@ def _base(run: FinishedRun) -> str:
     from speechxfer.encoders.files import read_json
 
     described: dict[str, Any] = {}
-    if (run.folder / "model" / MODEL_FILE).is_file():
-        described = read_json(run.folder / "model" / MODEL_FILE)
+    if (path := RunFolder(run.folder).model / MODEL_FILE).is_file():
+        described = read_json(path)
     source = str(described.get("source") or run.config.model)
     is_folder = Path(source).is_absolute() or Path(source).is_dir()
     return Path(source).absolute().name if is_folder else source
@@ -206,4 +207,4 @@ def _language(run: FinishedRun) -> str | None:
 
 
 def _opens_in_transformers(run: FinishedRun) -> bool:
-    return (run.folder / "model" / "config.json").is_file()
+    return (RunFolder(run.folder).model / "config.json").is_file()

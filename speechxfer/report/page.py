@@ -14,6 +14,7 @@ from speechxfer.report.markup import Html, element, section
 from speechxfer.report.provenance import again, data, plan
 from speechxfer.report.run import FinishedRun, read_run
 from speechxfer.report.utterances import confusions, error_slices, worst_utterances
+from speechxfer.runs import RunFolder
 from speechxfer.storage import write_text
 
 #: Nothing is fetched and nothing is run, whatever a transcript holds.
@@ -36,7 +37,7 @@ def write_report(folder: Path, places: Mapping[str, Any] | None = None) -> Path:
         StorageError: the page cannot be written.
     """
     run = read_run(folder, places)
-    path = folder / "report.html"
+    path = RunFolder(folder).report
     write_text(path, f"<!DOCTYPE html>\n{_page(run)}\n")
     return path
 
@@ -97,8 +98,9 @@ def _interpolation(run: FinishedRun) -> Html:
     """Between the weights before (0) and after (1): how both sides fare."""
     name = "error" if run.is_classifier else "wer"
     shown = NAMES.get(name, name)
+    points = run.interpolation.points if run.interpolation else ()
     lines = [
-        Line(title, [(item["alpha"], _error(item[side], name)) for item in run.interpolation if item.get(side)])
+        Line(title, [(point.alpha, _error(scores, name)) for point in points if (scores := getattr(point, side))])
         for side, title in (("dev", f"{shown}, dev"), ("retain", f"{shown}, retain"))
     ]
     return chart("Between old and new weights", lines, "share of the new weights")

@@ -9,6 +9,7 @@ from speechxfer.data.manifest import Manifest
 from speechxfer.errors import DataError
 from speechxfer.report.markup import Html, element, section, table
 from speechxfer.report.run import FinishedRun
+from speechxfer.runs import RunFolder
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,9 @@ def plan(run: FinishedRun) -> Html:
     """What was frozen, what was trained and how fast."""
     if not run.plan:
         return Html()
-    told = f"{run.plan['trained']:,} of {run.plan['total']:,} parameters are trained."
-    columns = run.plan["columns"]
-    rows = table(columns, run.plan["rows"], numbers=range(2, len(columns)))
+    told = f"{run.plan.trained:,} of {run.plan.total:,} parameters are trained."
+    columns = run.plan.columns
+    rows = table(columns, run.plan.rows, numbers=range(2, len(columns)))
     return section("Plan", element("p", told), rows)
 
 
@@ -54,18 +55,18 @@ def data(run: FinishedRun) -> Html:
 
 def again(run: FinishedRun) -> Html:
     """The command, as it was and as it would be again, the environment and the settings."""
-    folder = str(run.folder)
-    made_with = [(name, str(value)) for name, value in run.environment.items() if name != "command"]
-    given = run.environment.get("command")
-    command = f"speechxfer finetune --config {shlex.quote(f'{folder}/config.toml')} --output {shlex.quote(f'{folder}-again')}"  # fmt: skip  # noqa: E501
-    settings = (run.folder / "config.toml").read_text(encoding="utf-8")
+    made_with = list(run.environment.facts.items()) if run.environment else []
+    given = run.environment.command if run.environment else None
+    folder = RunFolder(run.folder)
+    command = f"speechxfer finetune --config {shlex.quote(str(folder.config_file))} --output {shlex.quote(f'{folder}-again')}"  # fmt: skip  # noqa: E501
+    settings = folder.config_text
     return section(
         "How to reproduce",
         element("pre", command),
         element("p", "It was started as") if given else None,
         element("pre", given) if given else None,
         table(("made with", ""), made_with) if made_with else None,
-        element("details", element("summary", "config.toml"), element("pre", settings)),
+        element("details", element("summary", folder.config_file.name), element("pre", settings)),
     )
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from speechxfer.config import FinetuneConfig, build, merge, moved, read_config, to_dict
+from speechxfer.config import FinetuneConfig, build, merge, to_dict
 from speechxfer.data.labels import named
 from speechxfer.data.manifest import Manifest, Utterance, data_digest
 from speechxfer.data.text import TextNormalizer
@@ -18,8 +18,7 @@ from speechxfer.evaluation.comparison import Comparison, compare_systems
 from speechxfer.evaluation.hypotheses import Hypotheses, Task
 from speechxfer.evaluation.metrics import align
 from speechxfer.evaluation.results import Evaluation, Result, compare
-
-_CONFIG = "config.toml"
+from speechxfer.runs import Environment, InterpolationCurve, PlanTable, RunFolder
 
 
 @dataclass(frozen=True)
@@ -28,9 +27,9 @@ class FinishedRun:
 
     folder: Path
     config: FinetuneConfig
-    #: `metrics.json`; empty until the run has ended.
+    #: Empty until the run has ended.
     metrics: Mapping[str, Any]
-    #: The lines of `metrics.jsonl`.
+    #: The history.
     epochs: Sequence[Mapping[str, Any]]
     #: Those of "train", "dev", "test", "retain" and "replay" that can still be read.
     manifests: Mapping[str, Manifest]
@@ -39,10 +38,9 @@ class FinishedRun:
     after: Hypotheses | None
     #: The adapted model's, compared with the test split.
     evaluation: Evaluation | None
-    #: `plan.json`, `environment.json` and `interpolation.json`.
-    plan: Mapping[str, Any] = field(default_factory=dict)
-    environment: Mapping[str, str] = field(default_factory=dict)
-    interpolation: Sequence[Mapping[str, Any]] = ()
+    plan: PlanTable | None = None
+    environment: Environment | None = None
+    interpolation: InterpolationCurve | None = None
     #: What cannot be shown, and why.
     notes: Sequence[str] = ()
 
@@ -89,8 +87,10 @@ def read_run(folder: Path, places: Mapping[str, Any] | None = None) -> FinishedR
         ConfigError: the folder is no run's.
         DataError: a file of the run is damaged.
     """
-    config = build(FinetuneConfig, merge([to_dict(moved(read_config(_config_of(folder)), folder)), places or {}]))
-    metrics = _read(folder / "metrics.json", {})
+    run = RunFolder(folder)
+    run.check_run()
+    config = build(FinetuneConfig, merge([to_dict(run.moved_config), places or {}]))
+    metrics: Mapping[str, Any] = run.metrics
     notes: list[str] = []
     manifests = _manifests(config, notes)
     task: Task = "classification" if config.head == "classification" else "transcription"
@@ -107,35 +107,20 @@ def read_run(folder: Path, places: Mapping[str, Any] | None = None) -> FinishedR
         folder=folder,
         config=config,
         metrics=metrics,
-        epochs=_lines(folder / "metrics.jsonl"),
+        epochs=run.history,
         manifests=manifests,
         before=said["before"],
         after=said["after"],
         evaluation=evaluation,
-        plan=_read(folder / "plan.json", {}, "trained", "total", "columns", "rows"),
-        environment=_read(folder / "environment.json", {}),
-        interpolation=_read(folder / "interpolation.json", []),
+        plan=run.plan,
+        environment=run.environment,
+        interpolation=run.interpolation,
         notes=notes,
     )
 
 
-def _config_of(folder: Path) -> Path:
-    if not folder.is_dir():
-        seen = "is a file" if folder.exists() else "there is no such folder"
-        raise ConfigError(f"{folder}: {seen}; wanted the folder of a run, which `speechxfer finetune --output` names")
-    if (folder / _CONFIG).is_file():
-        return folder / _CONFIG
-    near = f"; did you mean {folder.parent}?" if (folder.parent / _CONFIG).is_file() else ""
-    raise ConfigError(f"{folder}: is not a run (no {_CONFIG}); wanted a folder that `speechxfer finetune` wrote{near}")
-
-
 def _read(path: Path, default: Any, *names: str) -> Any:
     return _parsed(path.read_text(encoding="utf-8"), str(path), default, names) if path.is_file() else default
-
-
-def _lines(path: Path) -> list[Mapping[str, Any]]:
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [_parsed(line, f"{path}:{number}", {}, ("epoch",)) for number, line in enumerate(lines, start=1)]
 
 
 def _parsed(text: str, where: str, kind: Any, names: Sequence[str]) -> Any:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from speechxfer.errors import CheckpointError
-from speechxfer.storage import write_text
+from speechxfer.runs import Epoch
 from speechxfer.training.checkpoint import Position
 from speechxfer.training.measuring import Measured
 
-FILE = "metrics.jsonl"
 #: Epochs that have to follow the lowest dev loss, and how far the last has to stand above it, before it is called
 #: overfitting: less is the noise of a small dev set.
 _EPOCHS_AFTER, _RISE = 2, 0.05
@@ -38,7 +34,7 @@ class Overfitting:
 
 def line(
     at: Position, dev: Measured, retained: Measured | None, rates: Mapping[str, float], *, padding: float, waited: float
-) -> dict[str, float]:
+) -> Epoch:
     """What an epoch leaves: losses a label, the gradient's mean norm, the last rates, scores, and what it cost.
 
     Args:
@@ -54,31 +50,6 @@ def line(
     values |= {f"retain_{name}": value for name, value in (retained.scores.summary if retained else {}).items()}
     values |= {"padding": round(padding, 4), "waited": round(waited, 4)}
     return values | {"training_s": round(at.training_s, 2), "dev_s": round(at.dev_s, 2)}
-
-
-def record(folder: Path, epoch: int, line: Mapping[str, Any]) -> None:
-    """The line of an epoch (counted from 0) in `metrics.jsonl`; that of an earlier try is replaced.
-
-    Raises:
-        StorageError: it could not be written.
-    """
-    path = folder / FILE
-    lines = path.read_text().splitlines()[:epoch] if path.exists() else []
-    write_text(path, "".join(f"{item}\n" for item in [*lines, json.dumps(line)]))
-
-
-def read(folder: Path) -> list[dict[str, Any]]:
-    """The lines of `metrics.jsonl`, none where there is no such file.
-
-    Raises:
-        CheckpointError: one is damaged.
-    """
-    path = folder / FILE
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
-    try:
-        return [json.loads(line) for line in lines]
-    except ValueError as error:
-        raise CheckpointError(f"{path}: is damaged ({error}); remove it to go on without what it says of past epochs") from error  # fmt: skip  # noqa: E501
 
 
 def tagged(line: Mapping[str, Any]) -> dict[str, float]:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import torch
 
@@ -23,8 +23,9 @@ from speechxfer.evaluation.results import Evaluation
 from speechxfer.model import SpeechModel, open_checkpoint
 from speechxfer.progress import Progress
 from speechxfer.report.environment import environment
-from speechxfer.storage import write_json
-from speechxfer.training import before_after, curves, run_folder, scratch, sources, tracking
+from speechxfer.runs import Environment, Metrics, PlanTable, RunFolder, Sources
+from speechxfer.runs.ownership import check_free, check_idle, owned
+from speechxfer.training import before_after, curves, scratch, sources, tracking
 from speechxfer.training.checkpoint import Position
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
@@ -72,7 +73,7 @@ def finetune(
         TrainingError: the loss is not a number any more, or nothing was learned.
     """
     tracking.check(config.training.trackers)
-    check_places(config, again=resume and run_folder.is_run(Path(config.output)))
+    check_places(config, again=resume and RunFolder(config.output).is_run)
     world = World.join(config.device)
     # Only one process speaks and writes.
     job = Job(config, world, progress if progress and world.is_main else Progress())
@@ -84,9 +85,9 @@ def finetune(
         if world.is_main:
             from speechxfer.report import write_model_card, write_report  # late: drawing takes matplotlib
 
-            write_json(job.folder / run_folder.METRICS_FILE, metrics)
-            write_model_card(job.folder)
-            write_report(job.folder)
+            job.folder.write_metrics(metrics)
+            write_model_card(job.folder.path)
+            write_report(job.folder.path)
     world.leave()
     return run
 
@@ -98,23 +99,23 @@ class _Ready:
     start: StartingPoint
     #: The splits; of train, what can be learned from.
     manifests: dict[str, Manifest]
-    #: Names for what it starts from, as `sources` keeps them.
-    digests: dict[str, str]
+    #: What it begins with, by content; None in a process that writes nothing.
+    sources: Sources | None
 
 
 def _ready(job: Job, *, resume: bool, overwrite: bool = False) -> _Ready:
     """Everything that a run needs before its first step, checked."""
     config, folder = job.config, job.folder
     if job.world.is_main:
-        run_folder.check_idle(folder)
-    run_folder.claim(folder, config, resume=resume, overwrite=overwrite)
+        check_idle(folder)
+    check_free(folder, config, resume=resume, overwrite=overwrite)
     job.check()
     manifests = job.read()
     checkpoint = find(config.model)
-    digests = sources.digests(manifests, checkpoint) if job.world.is_main else {}
-    if resume and (folder / run_folder.CONFIG_FILE).is_file() and job.world.is_main:
-        sources.check(folder, config, digests)
-        curves.read(folder)
+    found = sources.sources_of(manifests, checkpoint) if job.world.is_main else None
+    if resume and folder.has_config and found:
+        sources.check(folder, config, found)
+        _ = folder.history  # whether it can be read
     splits = job.chosen(manifests)
     if job.world.is_main and not resume:
         # Too few frames for a text are reported below, by the encoder's own count.
@@ -129,7 +130,7 @@ def _ready(job: Job, *, resume: bool, overwrite: bool = False) -> _Ready:
     for line in unused(config, start):
         job.progress.say(line)
     start.plan.apply(start.model, 0)
-    return _Ready(start, splits, digests)
+    return _Ready(start, splits, found)
 
 
 @contextlib.contextmanager
@@ -139,7 +140,7 @@ def _taken(job: Job, *, resume: bool, overwrite: bool) -> Iterator[None]:
         failure: SpeechxferError | None = None
         if job.world.is_main:
             try:
-                stack.enter_context(run_folder.taken(job.folder, job.config, resume=resume, overwrite=overwrite))
+                stack.enter_context(owned(job.folder, job.config, resume=resume, overwrite=overwrite))
             except SpeechxferError as error:
                 failure = error
         for failed in job.world.gather({job.world.rank: failure}).values():
@@ -148,14 +149,15 @@ def _taken(job: Job, *, resume: bool, overwrite: bool) -> Iterator[None]:
         yield
 
 
-def _adapt(job: Job, ready: _Ready, *, resume: bool, overwrite: bool = False) -> tuple[Run, dict[str, Any]]:
+def _adapt(job: Job, ready: _Ready, *, resume: bool, overwrite: bool = False) -> tuple[Run, Metrics]:
     """One training from its settings to figures, which are on disk when it returns."""
     config, world, folder = job.config, job.world, job.folder
     start, manifests = ready.start, dict(ready.manifests)
     if world.is_main:
-        (run_folder.clear if overwrite else run_folder.mend)(folder)
-        run_folder.write_config(folder, config)
-        sources.write(folder, ready.digests)
+        folder.clear() if overwrite else folder.repair()
+        folder.write_config(config)
+        if ready.sources:
+            folder.write(ready.sources)
         _train_manifest(config, manifests["train"])  # writes what the others only read
     _show_plan(job, start)
     world.barrier()
@@ -164,19 +166,20 @@ def _adapt(job: Job, ready: _Ready, *, resume: bool, overwrite: bool = False) ->
     preparation = Preparation(start.model.to(job.device).encoder, config.training, job.precision, world, job.progress)
     position = fit(_task(job, start, manifests, preparation), preparation, resume=resume)
     world.barrier()
-    run = Run(folder, SpeechModel.load(str(folder / "model"), device=config.device), is_main=world.is_main)
+    run = Run(folder.path, SpeechModel.load(str(folder.model), device=config.device), is_main=world.is_main)
     metrics = _metrics(position, preparation)
     if world.is_main:
         run = _measured(job, run, manifests, before)
-        overfitting = curves.overfitting(curves.read(folder), position.best_epoch)
+        overfitting = curves.overfitting(folder.history, position.best_epoch)
         run = replace(run, notes=(*run.notes, *([f"{overfitting}"] if overfitting else [])))
-        metrics |= {"overfitting": asdict(overfitting)} if overfitting else {}
+        if overfitting:
+            metrics["overfitting"] = asdict(overfitting)
         metrics |= _figures(run)
-        write_json(folder / run_folder.METRICS_FILE, metrics)
+        folder.write_metrics(metrics)
     return run, metrics
 
 
-def _against_scratch(job: Job, run: Run, metrics: dict[str, Any], *, resume: bool) -> tuple[Run, dict[str, Any]]:
+def _against_scratch(job: Job, run: Run, metrics: Metrics, *, resume: bool) -> tuple[Run, Metrics]:
     """Train the same shape from random weights, and say whether transfer helped."""
     config = job.config
     job.progress.say("from scratch: the same shape with random weights, for as many epochs")
@@ -192,14 +195,14 @@ def _against_scratch(job: Job, run: Run, metrics: dict[str, Any], *, resume: boo
     found = scratch.scratch_verdict(manifest, sides[0], sides[1], job.normalizer)
     figures = {name: other_metrics[name] for name in ("dev", "after", "best_epoch", "seconds") if name in other_metrics}
     run = replace(run, notes=(*run.notes, found["verdict"]))
-    return run, metrics | {"scratch": figures | found} | _figures(run)
+    return run, cast(Metrics, {**metrics, "scratch": figures | found, **_figures(run)})
 
 
 def _train_manifest(config: FinetuneConfig, train: Manifest) -> Manifest:
     """With sound without speech, for a decoder that would write something to anything."""
     if config.head != "seq2seq":
         return train
-    return with_nothing(train, config.seq2seq.nothing_share, Path(config.output) / "nothing", config.training.seed)
+    return with_nothing(train, config.seq2seq.nothing_share, RunFolder(config.output).non_speech, config.training.seed)
 
 
 def _task(job: Job, start: StartingPoint, manifests: dict[str, Manifest], preparation: Preparation) -> Task:
@@ -240,7 +243,7 @@ def _untouched(job: Job, start: StartingPoint, manifests: dict[str, Manifest]) -
     found = {}
     for name, manifest in wanted.items():
         path, language = (
-            job.folder / before_after.FILES[name],
+            job.folder.path / before_after.FILES[name],
             spoken(config, source.head) if name == "retain" else None,
         )
         job.progress.say(f"before: {config.model} as it is on {name}")
@@ -254,7 +257,7 @@ def _measured(job: Job, run: Run, manifests: dict[str, Manifest], before: dict[s
     normalizer, notes = job.normalizer, []
     if (test := manifests.get("test")) is not None:
         after = evaluate(run.model, test, normalizer, progress=job.progress)
-        before_after.keep(job.folder / "after.json", test, after)
+        before_after.keep(job.folder.path / "after.json", test, after)
         run = replace(run, before=before.get("test"), after=after)
         if run.before:
             found = before_after.difference(test, run.before, after, ("before", "after"), normalizer)
@@ -262,23 +265,28 @@ def _measured(job: Job, run: Run, manifests: dict[str, Manifest], before: dict[s
     if (source := manifests.get("retain")) is not None:
         language = spoken(job.config, run.model.head)
         after = evaluate(run.model, source, normalizer, language=language, progress=job.progress)
-        before_after.keep(job.folder / "retain_after.json", source, after)
+        before_after.keep(job.folder.path / "retain_after.json", source, after)
         kept = retained(source, before.get("retain"), after, normalizer)
         run = replace(run, retained=kept)
         notes.append(kept.verdict)
     return replace(run, notes=tuple(notes))
 
 
-def _metrics(position: Position, preparation: Preparation) -> dict[str, Any]:
+def _metrics(position: Position, preparation: Preparation) -> Metrics:
     seconds = {"prefix": preparation.seconds.get("train", 0.0), "training": position.training_s, "dev": position.dev_s}
-    metrics: dict[str, Any] = {"dev": position.best_scores}
-    metrics |= {"best_epoch": position.best_epoch, "epochs": position.epoch, "steps": position.step}
-    return metrics | {"seconds": {name: round(value, 2) for name, value in seconds.items()}}
+    return {
+        "dev": position.best_scores,
+        "best_epoch": position.best_epoch,
+        "epochs": position.epoch,
+        "steps": position.step,
+        "seconds": {name: round(value, 2) for name, value in seconds.items()},
+    }
 
 
-def _figures(run: Run) -> dict[str, Any]:
+def _figures(run: Run) -> Metrics:
     measured = {"before": run.before, "after": run.after, "retained": run.retained}
-    return {name: item.to_dict() for name, item in measured.items() if item} | {"notes": list(run.notes)}
+    figures = {name: item.to_dict() for name, item in measured.items() if item}
+    return cast(Metrics, {**figures, "notes": list(run.notes)})
 
 
 def _show_plan(job: Job, start: StartingPoint) -> None:
@@ -289,7 +297,8 @@ def _show_plan(job: Job, start: StartingPoint) -> None:
     job.progress.table(f"{trained:,} of {total:,} parameters are trained", columns, rows)
     if not job.world.is_main:
         return
-    write_json(job.folder / "plan.json", {"trained": trained, "total": total, "columns": columns, "rows": rows})
+    job.folder.write(PlanTable(trained, total, columns, rows))
     facts = {"precision": str(job.precision).removeprefix("torch."), "threads": str(torch.get_num_threads())}
-    facts |= {"processes": str(job.world.size), "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])}
-    write_json(job.folder / "environment.json", environment(str(job.device)) | facts)
+    facts |= {"processes": str(job.world.size)}
+    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    job.folder.write(Environment(environment(str(job.device)) | facts, command))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import torch
 
@@ -13,6 +12,7 @@ from speechxfer.config import AugmentConfig, TrainingConfig
 from speechxfer.data.text import TextNormalizer
 from speechxfer.errors import CheckpointError, TrainingError
 from speechxfer.model import SpeechModel
+from speechxfer.runs import RunFolder
 from speechxfer.training import averaging, checkpoint, curves, effect
 from speechxfer.training.checkpoint import Position
 from speechxfer.training.feeding import Examples, Waited
@@ -45,7 +45,7 @@ class Task:
     training: TrainingConfig
     augment: AugmentConfig
     normalizer: TextNormalizer
-    folder: Path
+    folder: RunFolder
     #: A name for the training data, so that resuming on other data is noticed.
     data: str
     #: What should not be forgotten, without targets, and what is spoken in it.
@@ -86,7 +86,7 @@ def fit(task: Task, preparation: Preparation, *, resume: bool) -> Position:
         except KeyboardInterrupt:
             loop.save(at)
             if at.best is None and loop.world.is_main:
-                task.model.save(task.folder / "model")
+                task.model.save(task.folder.model)
             raise
         finally:
             task.tracking.close()
@@ -115,7 +115,7 @@ class _Loop:
         self.dev, self.retain = task.dev, task.retain
         #: What `_wake` last moved the inputs to; no cut at first.
         self.seam: int | None = -1
-        self.checkpoints = task.folder / "checkpoints"
+        self.checkpoints = task.folder.checkpoints
         self.saved = time.monotonic()
         #: Of steps whose figures are still on the device: loss a label and labels learned, norm, and utterances.
         self.pending: list[StepResult] = []
@@ -263,10 +263,10 @@ class _Loop:
             parts = {"encoder": self.model.encoder, "head": self.model.head}
             rates = self.rates.highest(parts, done, at.rate_scale)
             line = curves.line(at, dev, retained, rates, padding=padding, waited=waited)
-            curves.record(self.task.folder, at.epoch, line)
+            self.task.folder.write_epoch(line)
             self.task.tracking.log(curves.tagged(line), at.step)
             if is_best:
-                self.model.save(self.task.folder / "model")
+                self.model.save(self.task.folder.model)
         kept = f"  retained {retained.scores}" if retained else ""
         news = "  best so far" if is_best else ""
         self.progress.say(f"epoch {at.epoch + 1:3}  loss {mean:7.4f}  dev {scores}{kept}{news}")

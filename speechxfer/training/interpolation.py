@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 
 from speechxfer.adapters import merged_state
-from speechxfer.config import FinetuneConfig, build, merge, moved, read_config, to_dict
+from speechxfer.config import FinetuneConfig, build, merge, to_dict
 from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError
 from speechxfer.heads.base import Head
 from speechxfer.model import SpeechModel, open_checkpoint
 from speechxfer.progress import Progress
-from speechxfer.storage import write_json
-from speechxfer.training import run_folder
+from speechxfer.runs import InterpolationCurve, RunFolder
+from speechxfer.runs import InterpolationPoint as Point
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
 from speechxfer.training.job import Job, check_places, spoken
@@ -31,24 +31,8 @@ from speechxfer.training.measuring import measure
 from speechxfer.training.preparation import Preparation
 from speechxfer.training.starting_point import starting_point
 
-FILE = "interpolation.json"
-#: The shares of the adapted weights that are measured unless others are asked for.
+#: The fractions of the adapted weights that are measured unless others are asked for.
 POINTS = tuple(number / 10 for number in range(11))
-
-
-@dataclass(frozen=True)
-class Point:
-    """A model between both, and how it fares."""
-
-    #: The share of the adapted weights: 0 is the model as it was, 1 as it became.
-    alpha: float
-    #: Scores by name, the first of them the error rate that decides.
-    dev: Mapping[str, float]
-    retain: Mapping[str, float] | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -105,7 +89,11 @@ class Curve:
 
     def to_list(self) -> list[dict[str, Any]]:
         """Plain values for JSON."""
-        return [point.to_dict() | {"encoder_only": self.encoder_only} for point in self.points]
+        return [
+            {name: value for name, value in asdict(point).items() if value is not None}
+            | {"encoder_only": self.encoder_only}
+            for point in self.points
+        ]
 
 
 class Interpolation:
@@ -126,8 +114,9 @@ class Interpolation:
         self, folder: Path, *, device: str = "auto", places: Mapping[str, Any] | None = None,
         progress: Progress | None = None,
     ) -> None:  # fmt: skip
-        self.folder, self._progress = folder, progress or Progress()
-        config = build(FinetuneConfig, merge([to_dict(replace(finished(folder), test=None)), places or {}]))
+        self._run, self._progress = RunFolder(folder), progress or Progress()
+        self._run.check_finished()
+        config = build(FinetuneConfig, merge([to_dict(replace(self._run.moved_config, test=None)), places or {}]))
         check_places(config, again=True)
         if config.plan.from_scratch or config.plan.preset == "from-scratch":
             raise ConfigError(f"{folder}: began from random weights, so there is nothing to go back to")
@@ -136,7 +125,7 @@ class Interpolation:
         start = starting_point(config, find(config.model), manifests["train"], Progress())
         self._measured: dict[str, Manifest] = {name: manifests[name] for name in ("dev", "retain") if name in manifests}
         self._seam = start.plan.lowest_seam
-        self._model = SpeechModel.load(str(folder / "model"), device=device)
+        self._model = SpeechModel.load(str(self._run.model), device=device)
         untouched = open_checkpoint(find(config.model), with_decoder=config.head == "seq2seq")
         self.encoder_only = not _is_head_of(untouched.head, start.model)
         #: The untouched model hears silence up to 30 s after every utterance, and the run does not.
@@ -168,7 +157,7 @@ class Interpolation:
                 self._progress.say(f"alpha {alpha:<4g} dev {_error(point.dev):.3f}{kept}")
                 advance(1)
         curve = Curve(tuple(points), self.encoder_only)
-        write_json(self.folder / FILE, curve.to_list())
+        self._run.write(InterpolationCurve(curve.points, curve.encoder_only))
         return curve
 
     def at(self, alpha: float) -> SpeechModel:
@@ -193,18 +182,6 @@ def between(first: Mapping[str, Tensor], last: Mapping[str, Tensor], alpha: floa
         name: torch.lerp(first[name].float(), value.float(), alpha).to(value.dtype) if name in first else value
         for name, value in last.items()
     }
-
-
-def finished(folder: Path) -> FinetuneConfig:
-    """The settings of a run that has ended, with what has moved along with its folder.
-
-    Raises:
-        ConfigError: the folder holds no finished run.
-    """
-    for name in (run_folder.CONFIG_FILE, run_folder.METRICS_FILE, "model"):
-        if not (folder / name).exists():
-            raise ConfigError(f"{folder}: is not a finished run (no {name}); wanted the --output of a finetune")
-    return moved(read_config(folder / run_folder.CONFIG_FILE), folder)
 
 
 def checked_points(alphas: Iterable[float]) -> list[float]:

@@ -14,9 +14,10 @@ from speechxfer.errors import ConfigError
 from speechxfer.heads.base import Head
 from speechxfer.model import choose_device, choose_precision
 from speechxfer.progress import Progress
+from speechxfer.runs import RunFolder
+from speechxfer.runs.ownership import PLACES
 from speechxfer.training.distributed import World
 from speechxfer.training.retention import with_replay
-from speechxfer.training.run_folder import PLACES
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,9 @@ class Job:
     progress: Progress
 
     @property
-    def folder(self) -> Path:
+    def folder(self) -> RunFolder:
         """Where the run is written."""
-        return Path(self.config.output)
+        return RunFolder(self.config.output)
 
     @property
     def normalizer(self) -> TextNormalizer:

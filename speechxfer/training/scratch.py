@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from speechxfer.config import FinetuneConfig, PlanConfig
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.evaluation.results import Evaluation
+from speechxfer.runs import RunFolder
 from speechxfer.training.before_after import difference
 from speechxfer.transfer.presets import settled
 
-FOLDER = "scratch"
 _NAMES = ("from scratch", "transfer")
 _SAYS = {
     "better": "Transfer helped",
@@ -37,7 +36,7 @@ def scratch_config(config: FinetuneConfig, depth: int) -> FinetuneConfig:
     )
     training = replace(config.training, trackers=[])
     return replace(
-        config, output=str(Path(config.output) / FOLDER), plan=plan, training=training, retain=None,
+        config, output=str(RunFolder(config.output).scratch), plan=plan, training=training, retain=None,
         compare_scratch=False,
     )  # fmt: skip
 

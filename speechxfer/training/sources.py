@@ -1,28 +1,47 @@
-"""What a run learns from and starts from, by content: so that it goes on where they have moved, and on nothing else."""
+"""What a run begins with, by content: so that it goes on where the files have moved, and not on other content."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
-from pathlib import Path
 
-from speechxfer.config import FinetuneConfig, flat, read_config, to_dict
+from speechxfer.config import FinetuneConfig, flat, to_dict
 from speechxfer.data.manifest import Manifest, data_digest
 from speechxfer.encoders.checkpoints import MODEL_FILE, Checkpoint
-from speechxfer.errors import CheckpointError, ConfigError
-from speechxfer.storage import write_json
-from speechxfer.training.run_folder import CONFIG_FILE, PLACES
+from speechxfer.errors import CheckpointError, ConfigError, DataError
+from speechxfer.runs import RunFolder, Sources, Split
+from speechxfer.runs.ownership import PLACES
 
-FILE = "sources.json"
-#: What of a model's folder decides what it computes.
+#: The files of a model's folder that decide what it computes.
 _DECISIVE = ("*config.json", MODEL_FILE, "*.safetensors", "*.bin")
+#: Columns of a manifest that may name the language, by its code.
+_LANGUAGE = ("language", "locale", "lang")
 
 
-def digests(manifests: Mapping[str, Manifest], checkpoint: Checkpoint) -> dict[str, str]:
-    """A name for the content of each manifest and of the model, by setting."""
-    found = {name: data_digest([manifest]) for name, manifest in manifests.items()}
-    return {"model": model_digest(checkpoint), **found}
+def sources_of(manifests: Mapping[str, Manifest], checkpoint: Checkpoint) -> Sources:
+    """The content of the model and of each manifest, by setting.
+
+    Raises:
+        CheckpointError: a file of the model cannot be read.
+    """
+    return Sources(model_digest(checkpoint), {name: split_of(manifest) for name, manifest in manifests.items()})
+
+
+def split_of(manifest: Manifest) -> Split:
+    """A manifest's digest and size; durations that it does not state come from the headers of the files."""
+    try:
+        seconds = round(manifest.with_durations().duration_s, 3)
+    except DataError:  # it is reported where the audio is used
+        seconds = None
+    languages = {next((str(one.extra[name]) for name in _LANGUAGE if one.extra.get(name)), None) for one in manifest}
+    return Split(
+        digest=data_digest([manifest]),
+        utterances=len(manifest),
+        seconds=seconds,
+        words=sum(len((utterance.text or "").split()) for utterance in manifest),
+        speakers=len({utterance.speaker for utterance in manifest if utterance.speaker}),
+        language=languages.pop() if len(languages) == 1 else None,
+    )
 
 
 def model_digest(checkpoint: Checkpoint) -> str:
@@ -44,39 +63,25 @@ def model_digest(checkpoint: Checkpoint) -> str:
     return digest.hexdigest()
 
 
-def write(folder: Path, found: Mapping[str, str]) -> None:
-    """Keep the names in a run's folder.
-
-    Raises:
-        StorageError: they could not be written.
-    """
-    write_json(folder / FILE, found)
-
-
-def check(folder: Path, config: FinetuneConfig, found: Mapping[str, str]) -> None:
+def check(run: RunFolder, config: FinetuneConfig, found: Sources) -> None:
     """Look whether a run that is to be resumed had the same data and the same model when it began.
 
     Raises:
         CheckpointError: the content is another.
-        ConfigError: the path is another, in a run that did not note the content.
+        ConfigError: the path is another, in a run that has no digests.
     """
-    try:
-        noted = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        noted = {}
-    except ValueError as error:
-        raise CheckpointError(f"{folder / FILE}: is damaged ({error}); start again with --overwrite") from error
-    old, new = flat(to_dict(read_config(folder / CONFIG_FILE))), flat(to_dict(config))
+    began = run.sources.digests if run.sources else {}
+    old, new = flat(to_dict(run.config)), flat(to_dict(config))
     for name in PLACES:
-        if name in noted and noted[name] != found.get(name):
+        if name in began and began[name] != found.digests.get(name):
             what = "model" if name == "model" else f"{name.rpartition('.')[2]} manifest"
             raise CheckpointError(
                 f"{new[name]}: the {what} has changed since the run began; put the old one back, or start again with "
                 "--overwrite"
             )
-        # Of the training and the dev manifest, the checkpoint itself has noted the content.
-        if name not in noted and name not in ("train", "dev") and old.get(name) != new.get(name):
+        # The checkpoint itself has a digest of the training and the dev manifest.
+        if name not in began and name not in ("train", "dev") and old.get(name) != new.get(name):
             raise ConfigError(
-                f"{folder / CONFIG_FILE}: the run was started with other settings ({name} was {old.get(name)!r}, now "
+                f"{run.config_file}: the run was started with other settings ({name} was {old.get(name)!r}, now "
                 f"{new.get(name)!r}); use the same ones, or --overwrite"
             )

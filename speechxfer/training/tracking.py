@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from speechxfer.errors import ConfigError
 from speechxfer.progress import Progress
+from speechxfer.runs import RunFolder
 
-#: What TensorBoard reads, inside a run's folder.
-FOLDER = "tensorboard"
 #: Under which all runs are filed elsewhere.
 _PROJECT = "speechxfer"
 #: What each calls a run within a project.
@@ -41,7 +39,7 @@ class Tracked(Tracking):
     """
 
     def __init__(
-        self, folder: Path, names: Sequence[str], settings: Mapping[str, Any], progress: Progress | None = None
+        self, folder: RunFolder, names: Sequence[str], settings: Mapping[str, Any], progress: Progress | None = None
     ) -> None:
         self._folder, self._names, self._settings = folder, names, settings
         self._progress = progress or Progress()
@@ -58,7 +56,7 @@ class Tracked(Tracking):
 
         # What an interrupted run had written beyond its checkpoint is written again: TensorBoard leaves it out.
         purge = step + 1 if step else None
-        self._writer = SummaryWriter(str(self._folder / FOLDER), purge_step=purge, filename_suffix=f".from-{step}")
+        self._writer = SummaryWriter(str(self._folder.tensorboard), purge_step=purge, filename_suffix=f".from-{step}")
         for name in self._names:
             self._others[name] = _started(name, self._folder.name, self._settings)
 

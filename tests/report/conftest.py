@@ -17,6 +17,7 @@ from speechxfer.data.manifest import Manifest, data_digest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Classification, Hypothesis
 from speechxfer.evaluation.results import compare
+from speechxfer.runs import Environment, RunFolder
 from tests.conftest import tone
 
 SAID = ["a b c", "b c", "c a b", "b b", "a c c", "c b a", "a", "b a"]
@@ -109,10 +110,8 @@ def finished(empty: Folder) -> Folder:
     empty.said("before", test, BEFORE)
     empty.said("after", test, AFTER)
     empty.write("plan.json", {"trained": 70, "total": 170, "columns": ["part", "state", "rate", "from epoch", "parameters"], "rows": [["layer 1", "frozen", "", "", "100"], ["ctc head", "trained", "0.003", "1", "70"]]})  # fmt: skip  # noqa: E501
-    empty.write(
-        "environment.json",
-        {"python": "3.11.2", "torch": "2.11.0", "device": "cpu", "command": "speechxfer finetune --epochs 2"},
-    )
+    facts = {"python": "3.11.2", "torch": "2.11.0", "device": "cpu"}
+    RunFolder(empty.path).write(Environment(facts, "speechxfer finetune --epochs 2"))
     (empty.path / "model").mkdir()
     (empty.path / "model" / "config.json").write_text("{}")
     return empty

@@ -17,6 +17,7 @@ from speechxfer.data.manifest import Manifest
 from speechxfer.errors import DataError
 from speechxfer.report import clips as clips_module
 from speechxfer.report import write_report
+from speechxfer.runs import InterpolationCurve, RunFolder
 from tests.report.conftest import AFTER, BEFORE, SAID, Folder
 
 _VOID = {"meta"}
@@ -168,7 +169,7 @@ def test_scratch_retention_and_interpolation_are_shown(finished: Folder) -> None
         notes=["after is better than before.", "Forgotten.", "Transfer helped."],
     )
     sides = [{"alpha": 0.0, "dev": {"wer": 1.0}, "retain": {"wer": 0.31}}, {"alpha": 1.0, "dev": {"wer": 0.2}, "retain": {"wer": 0.41}}]  # fmt: skip  # noqa: E501
-    finished.write("interpolation.json", sides)
+    RunFolder(finished.path).write(InterpolationCurve(sides))
     page = page_of(finished)
     assert "trained from scratch test 0.970 0.700" in page.text
     assert "trained from scratch dev 0.950 0.600" in page.text
@@ -267,7 +268,7 @@ def test_several_classes_at_once(classified: Callable[[Sequence[str], Sequence[s
     [
         ("after.json", "{", r"after\.json: is not JSON .* remove the file"),
         ("after.json", '{"data": ""}', r"after\.json: has no hypotheses, so it is not what a run wrote"),
-        ("plan.json", "[]", r"plan\.json: holds a list; wanted a dict, or remove the file"),
+        ("plan.json", "[]", r"plan\.json: holds a list; wanted an object, or remove the file"),
         ("metrics.jsonl", '{"epoch": 1}\n{"loss": 2}', r"metrics\.jsonl:2: has no epoch"),
     ],
 )

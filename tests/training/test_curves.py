@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 from speechxfer.training import curves
@@ -31,15 +29,6 @@ def test_noise_a_short_rise_and_divergence_are_no_overfitting() -> None:
     assert curves.overfitting(lines([3, 1, 2, 4], [3, 2, 3, 4]), best_epoch=2) is None  # training got worse too
     assert curves.overfitting(lines([3, 2, 1], [3, 2, 1]), best_epoch=3) is None
     assert curves.overfitting([], best_epoch=0) is None
-
-
-def test_an_epoch_that_is_repeated_replaces_its_line_and_those_after_it(tmp_path: Path) -> None:
-    for epoch in (0, 1, 2):
-        curves.record(tmp_path, epoch, {"epoch": epoch + 1, "loss": 1.0})
-    curves.record(tmp_path, 1, {"epoch": 2, "loss": 0.5})
-    assert curves.read(tmp_path) == [{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": 0.5}]
-    assert json.loads((tmp_path / curves.FILE).read_text().splitlines()[1])["loss"] == 0.5
-    assert curves.read(tmp_path / "none") == []
 
 
 def test_names_are_grouped_for_tensorboard() -> None:

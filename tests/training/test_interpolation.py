@@ -13,6 +13,7 @@ from click.testing import CliRunner
 import speechxfer as sx
 from speechxfer.cli import main
 from speechxfer.errors import ConfigError
+from speechxfer.runs import RunFolder
 from speechxfer.training.interpolation import Curve, Interpolation, Point, between, parse_points
 from tests.training.conftest import Runs
 
@@ -68,7 +69,9 @@ def test_both_ends_of_the_line_are_both_models(forgetful: Runs) -> None:
     ends = [sx.load(str(forgetful.folder / name / "model"), device="cpu").state_dict() for name in ("first", "second")]
     middle = line.at(0.5).state_dict()
     assert all(torch.allclose(middle[name], (value + ends[1][name]) / 2) for name, value in ends[0].items())
-    assert json.loads((forgetful.folder / "second" / "interpolation.json").read_text()) == found.to_list()
+    written = RunFolder(forgetful.folder / "second").interpolation
+    assert written is not None
+    assert list(written.points) == list(found.points)
 
 
 def test_on_the_command_line_a_model_is_saved_at_a_point(forgetful: Runs, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from speechxfer.cli import main
 from speechxfer.config import to_dict
 from speechxfer.data.manifest import Manifest, data_digest
+from speechxfer.runs import RunFolder
 from tests.training.conftest import Runs, interrupted
 
 SHORT: dict[str, Any] = {"training": {"epochs": 2, "batch_s": 8.0}}
@@ -36,12 +37,18 @@ def test_the_folder_says_what_was_done_with_what_and_what_came_of_it(forgetful: 
     assert intervals["count"] == len(test)
     assert bool(intervals["bounds"]) == (figures["after"]["cer"] > 0)
     assert figures["notes"][0].startswith("Test split: after is better than before: WER 0.")
-    plan = read(folder / "plan.json")
-    assert 0 < plan["trained"] < plan["total"]  # positions are given
-    assert all(len(row) == len(plan["columns"]) for row in plan["rows"])
-    environment = read(folder / "environment.json")
-    assert {"python", "torch", "transformers", "speechxfer", "device", "command", "precision"} <= environment.keys()
-    assert environment["processes"] == "1"
+    run = RunFolder(folder)
+    assert run.plan is not None
+    assert 0 < run.plan.trained < run.plan.total  # positions are given
+    assert all(len(row) == len(run.plan.columns) for row in run.plan.rows)
+    assert run.environment is not None
+    facts = run.environment.facts
+    assert {"python", "torch", "transformers", "speechxfer", "device", "precision"} <= facts.keys()
+    assert facts["processes"] == "1"
+    assert run.environment.command
+    assert run.sources is not None
+    assert run.sources.splits["test"].utterances == len(test)
+    assert run.sources.splits["test"].digest == data_digest([test])
     assert (folder / "report.html").is_file()
     assert (folder / "model" / "README.md").is_file()
 

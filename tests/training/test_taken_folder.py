@@ -19,8 +19,9 @@ from click.testing import CliRunner
 import speechxfer as sx
 from speechxfer.cli import main
 from speechxfer.config import read_config, to_dict
-from speechxfer.errors import CheckpointError, ConfigError, SpeechxferError
-from speechxfer.training import run_folder
+from speechxfer.errors import CheckpointError, ConfigError, DataError, SpeechxferError
+from speechxfer.runs import RunFolder
+from speechxfer.runs.ownership import check_idle
 from tests.training.conftest import Heard, Runs, interrupted
 
 SHORT: dict[str, Any] = {"training": {"epochs": 2, "batch_s": 8.0}}
@@ -107,14 +108,14 @@ def test_a_second_run_is_refused_while_the_first_lives_and_resuming_after_a_kill
         assert (status, "another process is writing there" in said) == (1, True), said
         assert command("report", str(folder))[0] == 0
         process.kill()
-    assert (folder / run_folder.LOCK_FILE).exists()
-    assert not run_folder.check_idle(folder)
+    assert RunFolder(folder).lock.exists()
+    assert not check_idle(RunFolder(folder))
     shutil.rmtree(folder / "model")
     with pytest.MonkeyPatch.context() as patch:
         interrupted_at(patch)
         with pytest.raises(KeyboardInterrupt):
             runs.run("run", long, resume=True)
-    assert not (folder / run_folder.LOCK_FILE).exists()
+    assert not RunFolder(folder).lock.exists()
 
 
 def interrupted_at(patch: pytest.MonkeyPatch) -> None:
@@ -244,7 +245,7 @@ def test_a_run_that_noted_no_content_is_resumed_by_its_paths(project: Path, runs
 def test_damaged_figures_of_past_epochs_are_reported_before_the_work(project: Path, runs: Runs) -> None:
     path = project / "runs" / "whole" / "metrics.jsonl"
     path.write_text(path.read_text() + "{half")
-    with pytest.raises(CheckpointError, match=r"metrics\.jsonl: is damaged"):
+    with pytest.raises(DataError, match=r"metrics\.jsonl:\d+: is damaged"):
         runs.run("whole", resume=True)
 
 

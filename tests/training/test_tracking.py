@@ -14,7 +14,7 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 
 from speechxfer.errors import ConfigError
-from speechxfer.training import tracking
+from speechxfer.runs import RunFolder
 from speechxfer.training.tracking import Tracked
 from tests.training.conftest import Heard, Runs
 
@@ -23,7 +23,7 @@ SHORT: dict[str, Any] = {"training": {"epochs": 2}}
 
 def events(folder: Path) -> Iterator[Any]:
     """What the event files hold: records of a length (8 bytes and 4 of checksum), an event and 4 bytes of checksum."""
-    for path in sorted((folder / tracking.FOLDER).glob("*tfevents*")):
+    for path in sorted(RunFolder(folder).tensorboard.glob("*tfevents*")):
         data = path.read_bytes()
         while data:
             (size,) = struct.unpack("<Q", data[:8])
@@ -101,7 +101,7 @@ def test_a_tracker_is_told_the_settings_and_every_epoch(runs: Runs, monkeypatch:
 def test_a_tracker_that_fails_on_the_way_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(accelerate.tracking.LOGGER_TYPE_TO_CLASS, "wandb", Failing)
     heard = Heard()
-    tracked = Tracked(tmp_path / "run", ["wandb"], {}, heard)
+    tracked = Tracked(RunFolder(tmp_path / "run"), ["wandb"], {}, heard)
     tracked.begin(0)
     for step in (1, 2):
         tracked.log({"loss": 1.0}, step)
@@ -118,7 +118,7 @@ def test_a_tracker_that_cannot_start_is_told(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setitem(accelerate.tracking.LOGGER_TYPE_TO_CLASS, "wandb", refusing)
     with pytest.raises(ConfigError, match=r"wandb cannot be started \(no API key\); .*--track wandb"):
-        Tracked(tmp_path, ["wandb"], {}).begin(0)
+        Tracked(RunFolder(tmp_path), ["wandb"], {}).begin(0)
 
 
 def test_a_missing_package_and_an_unknown_name_are_told_before_the_work(
@@ -135,7 +135,7 @@ def test_a_missing_package_and_an_unknown_name_are_told_before_the_work(
 
 
 def test_what_was_written_beyond_the_checkpoint_is_purged_on_resuming(tmp_path: Path) -> None:
-    tracked = Tracked(tmp_path, [], {})
+    tracked = Tracked(RunFolder(tmp_path), [], {})
     tracked.begin(7)
     tracked.log({"loss": 1.0}, 8)
     tracked.close()
