@@ -1,0 +1,25 @@
+"""The folder of a run: every file in it, its name and its schema."""
+
+from speechxfer.runs.folder import RunFolder
+from speechxfer.runs.schema import (
+    Environment,
+    Epoch,
+    InterpolationCurve,
+    InterpolationPoint,
+    Metrics,
+    PlanTable,
+    Sources,
+    Split,
+)
+
+__all__ = [
+    "Environment",
+    "Epoch",
+    "InterpolationCurve",
+    "InterpolationPoint",
+    "Metrics",
+    "PlanTable",
+    "RunFolder",
+    "Sources",
+    "Split",
+]
