@@ -20,7 +20,8 @@ from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import SpeechxferError
 from speechxfer.evaluation.evaluate import evaluate
 from speechxfer.evaluation.results import Evaluation
-from speechxfer.model import SpeechModel, open_checkpoint
+from speechxfer.model import SpeechModel
+from speechxfer.opening import open_checkpoint
 from speechxfer.progress import Progress
 from speechxfer.report.environment import environment
 from speechxfer.runs import Environment, Metrics, PlanTable, RunFolder, Sources

@@ -18,7 +18,7 @@ from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError, DataError
-from speechxfer.model import open_checkpoint
+from speechxfer.opening import open_checkpoint
 from speechxfer.planner.probe import Probe, Row, Standardised, probe, tell_classes
 from speechxfer.planner.states import every_cut, sample
 from speechxfer.progress import Progress

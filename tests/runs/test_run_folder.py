@@ -42,7 +42,7 @@ def test_all_files_are_read_as_they_were_written(run: RunFolder) -> None:
     assert run.metrics == {"dev": {"wer": 0.5}, "best_epoch": 1}
     assert run.sources is not None
     assert run.sources.digests == {"model": "abc", "train": "def"}
-    written = [path for path in run.path.glob("*.json")]
+    written = list(run.path.glob("*.json"))
     assert len(written) == 5
     assert all(json.loads(path.read_text())["version"] == 1 for path in written)
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 import speechxfer as sx
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError
-from speechxfer.model import open_checkpoint
+from speechxfer.opening import open_checkpoint
 from speechxfer.training.step import TrainStep
 from speechxfer.transfer.presets import PRESETS
 from tests.conftest import tone

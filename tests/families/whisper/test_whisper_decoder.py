@@ -13,9 +13,9 @@ from transformers import WhisperConfig, WhisperForConditionalGeneration
 from speechxfer.data.manifest import Utterance
 from speechxfer.decoding.search import Search
 from speechxfer.errors import ConfigError
-from speechxfer.heads import seq2seq
-from speechxfer.heads.seq2seq import WhisperSeq2SeqHead
-from speechxfer.heads.whisper_tokens import WhisperTokens
+from speechxfer.families.whisper import decoder as seq2seq
+from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
+from speechxfer.families.whisper.tokens import WhisperTokens
 
 NUM_WORDS = 90
 SPECIAL = ("endoftext", "startoftranscript", "en", "it", "translate", "transcribe", "startofprev", "notimestamps")
