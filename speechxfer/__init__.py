@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from speechxfer.evaluation.results import Evaluation as Evaluation
     from speechxfer.model import SpeechModel as SpeechModel
     from speechxfer.progress import Progress as Progress
+    from speechxfer.training.callbacks.base import Callback as Callback
     from speechxfer.training.finetune import finetune as finetune
+    from speechxfer.training.state import TrainingState as TrainingState
     from speechxfer.transcription import Transcript as Transcript
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Callback",
     "Classification",
     "Evaluation",
     "FinetuneConfig",
@@ -34,6 +37,7 @@ __all__ = [
     "SpeechModel",
     "SpeechxferError",
     "TextNormalizer",
+    "TrainingState",
     "Transcript",
     "Utterance",
     "error_rates",
@@ -43,6 +47,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Callback": "training.callbacks.base",
     "Classification": "decoding.hypothesis",
     "Evaluation": "evaluation.results",
     "FinetuneConfig": "config",
@@ -51,6 +56,7 @@ _HOMES = {
     "SpeechModel": "model",
     "SpeechxferError": "errors",
     "TextNormalizer": "data.text",
+    "TrainingState": "training.state",
     "Transcript": "transcription",
     "Utterance": "data.manifest",
     "error_rates": "evaluation.metrics",

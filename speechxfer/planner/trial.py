@@ -25,8 +25,8 @@ from speechxfer.progress import Progress
 from speechxfer.runs import RunFolder
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
-from speechxfer.training.fit import Task, fit
 from speechxfer.training.inputs import Copies, Inputs, LiveInputs, Loaded
+from speechxfer.training.loop import Task, fit
 from speechxfer.training.preparation import Preparation
 from speechxfer.training.starting_point import StartingPoint, starting_point
 from speechxfer.training.step import TrainStep

@@ -97,6 +97,15 @@ class World:
         torch.distributed.all_gather_object(parts, items)
         return {key: value for part in parts for key, value in part.items()}
 
+    def any(self, flag: bool) -> bool:
+        """Whether it is so in any process."""
+        if self.size == 1:
+            return flag
+        on_gpu = torch.distributed.get_backend() == "nccl"
+        found = torch.tensor(float(flag), device=torch.cuda.current_device() if on_gpu else "cpu")
+        torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
+        return bool(found.item())
+
     def barrier(self) -> None:
         """Wait until every process is here."""
         if self.size > 1:

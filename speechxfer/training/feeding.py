@@ -6,7 +6,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -108,7 +108,9 @@ class Feeder:
         lengths = list(map(self.examples.inputs.copies.duration_s, self.keys(epoch)))
         return batching.padding_share(lengths, [cut for indices in steps for cut in self._cut(indices, epoch)])
 
-    def feed(self, steps: Sequence[Sequence[int]], epoch: int) -> Iterator[tuple[Sequence[int], list[Batch]]]:
+    def feed(
+        self, steps: Sequence[Sequence[int]], epoch: int
+    ) -> Generator[tuple[Sequence[int], list[Batch]], None, None]:
         """Each step with the batches that this process computes of it, on the device."""
         made = ((indices, self.batches(indices, epoch)) for indices in steps)
         # A CPU has no core to spare for it.
@@ -160,7 +162,7 @@ class Waited:
             yield item
 
 
-def ahead(items: Iterator[_T]) -> Iterator[_T]:
+def ahead(items: Iterator[_T]) -> Generator[_T, None, None]:
     """The same items, made in a thread of their own some steps before they are asked for.
 
     An error in the making is raised where the item is asked for; leaving off early ends the thread.

@@ -52,8 +52,8 @@ class Guard:
     norms: list[float] = field(default_factory=list)
     high: int = 0
     losses: list[float] = field(default_factory=list)
-    #: Alarms that still hold, so that each is told once.
-    told: list[str] = field(default_factory=list)
+    #: Alarms that still hold, so that each is reported once.
+    reported: list[str] = field(default_factory=list)
 
     def state(self) -> dict[str, Any]:
         """Everything remembered, as JSON values; `Guard(**state)` goes on from there."""
@@ -92,7 +92,8 @@ class Guard:
             idle_share: the share of dev's utterances without a word, or that are called the same class.
             of_classes: whether it is classes that are learned.
         """
-        self.losses = [*self.losses, loss]
+        # An epoch whose validation was interrupted is shown again.
+        self.losses = [*self.losses[: epoch - 1], loss]
         recent = self.losses[-_STILL_EPOCHS:]
         still = len(recent) == _STILL_EPOCHS and max(recent) - min(recent) < _STILL * max(recent)
         lowest = min(self.losses)
@@ -137,6 +138,6 @@ class Guard:
 
     def _news(self, kind: str, holds: bool) -> bool:
         """Whether this begins to hold now."""
-        new = holds and kind not in self.told
-        self.told = [other for other in self.told if other != kind] + [kind] * holds
+        new = holds and kind not in self.reported
+        self.reported = [other for other in self.reported if other != kind] + [kind] * holds
         return new

@@ -39,19 +39,15 @@ class Rates:
 
     def set(self, share_done: float, scale: float) -> None:
         """Give every group its rate at this share of the run, `scale` times what it usually is there."""
-        for group, rate in zip(self._groups, self._at(share_done, scale), strict=True):
-            group["lr"] = rate
+        for group, (peak, begun) in zip(self._groups, self._peaks, strict=True):
+            group["lr"] = peak * rate_factor(share_done, self._warmup, begun) * scale
 
-    def highest(self, parts: Mapping[str, nn.Module], share_done: float, scale: float) -> dict[str, float]:
-        """The highest rate of each part's parameters then; without the parts of which nothing is trained."""
-        rates = self._at(share_done, scale)
+    def highest(self, parts: Mapping[str, nn.Module]) -> dict[str, float]:
+        """The highest present rate of each part's parameters; without the parts of which nothing is trained."""
         found = {}
         for name, part in parts.items():
             own = set(part.parameters())
-            of_part = [rate for group, rate in zip(self._groups, rates, strict=True) if own & set(group["params"])]
+            of_part = [group["lr"] for group in self._groups if own & set(group["params"])]
             if of_part:
                 found[name] = max(of_part)
         return found
-
-    def _at(self, share_done: float, scale: float) -> list[float]:
-        return [peak * rate_factor(share_done, self._warmup, begun) * scale for peak, begun in self._peaks]
