@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from speechxfer.data.manifest import Utterance as Utterance
     from speechxfer.data.text import TextNormalizer as TextNormalizer
     from speechxfer.decoding.hypothesis import Classification as Classification
+    from speechxfer.decoding.options import DecodingOptions as DecodingOptions
     from speechxfer.errors import SpeechxferError as SpeechxferError
     from speechxfer.evaluation.evaluate import evaluate as evaluate
     from speechxfer.evaluation.metrics import error_rates as error_rates
     from speechxfer.evaluation.results import Evaluation as Evaluation
     from speechxfer.model import SpeechModel as SpeechModel
     from speechxfer.progress import Progress as Progress
+    from speechxfer.sources import AudioSource as AudioSource
+    from speechxfer.sources import FileSource as FileSource
     from speechxfer.training.callbacks.base import Callback as Callback
     from speechxfer.training.finetune import finetune as finetune
     from speechxfer.training.state import TrainingState as TrainingState
@@ -28,9 +31,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AudioSource",
     "Callback",
     "Classification",
+    "DecodingOptions",
     "Evaluation",
+    "FileSource",
     "FinetuneConfig",
     "Manifest",
     "Progress",
@@ -47,9 +53,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AudioSource": "sources",
     "Callback": "training.callbacks.base",
     "Classification": "decoding.hypothesis",
+    "DecodingOptions": "decoding.options",
     "Evaluation": "evaluation.results",
+    "FileSource": "sources",
     "FinetuneConfig": "config",
     "Manifest": "data.manifest",
     "Progress": "progress",

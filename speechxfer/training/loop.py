@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from speechxfer.config import AugmentConfig, TrainingConfig
 from speechxfer.data.text import TextNormalizer
+from speechxfer.decoding.options import DecodingOptions
 from speechxfer.model import SpeechModel
 from speechxfer.runs import RunFolder
 from speechxfer.training.callbacks.base import Callback
@@ -46,9 +47,9 @@ class Task:
     folder: RunFolder
     #: A digest of the training data, so that resuming on other data is noticed.
     data: str
-    #: What the model should retain, without targets, and the language spoken in it.
+    #: What the model should retain, without targets, and how it is decoded.
     retain: Examples | None = None
-    retain_language: str | None = None
+    retain_options: DecodingOptions | None = None
 
 
 def fit(task: Task, preparation: Preparation, *, resume: bool, callbacks: Sequence[Callback] = ()) -> Position:
@@ -207,7 +208,7 @@ class TrainingLoop:
 def _own_callbacks(task: Task, preparation: Preparation, take_step: TrainStep) -> list[Callback]:
     """What every run does around its steps, in this order."""
     examples = {"dev": task.dev} | ({"retain": task.retain} if task.retain else {})
-    validation = Validation(examples, task.normalizer, preparation.precision, task.retain_language)
+    validation = Validation(examples, task.normalizer, preparation.precision, task.retain_options)
     found: list[Callback] = [
         Unfreezing(task.plan, preparation, take_step, validation),
         LearningCheck(take_step.parameters),

@@ -7,6 +7,7 @@ import time
 import torch
 
 from speechxfer.data.text import TextNormalizer
+from speechxfer.decoding.options import DecodingOptions
 from speechxfer.training.callbacks.base import Callback
 from speechxfer.training.feeding import Examples
 from speechxfer.training.measuring import Measured, measure
@@ -20,16 +21,16 @@ class Validation(Callback):
         examples: "dev" and perhaps "retain", at the present seam; `Unfreezing` moves them with it.
         normalizer: how texts are written before errors are counted.
         precision: of the forward pass.
-        retain_language: spoken in what is to be retained; None lets the head find out.
+        retain_options: how what is to be retained is decoded.
     """
 
     def __init__(
         self, examples: dict[str, Examples], normalizer: TextNormalizer, precision: torch.dtype,
-        retain_language: str | None,
+        retain_options: DecodingOptions | None,
     ) -> None:  # fmt: skip
         self.examples = examples
         self._normalizer, self._precision = normalizer, precision
-        self._languages = {"retain": retain_language}
+        self._options = {"retain": retain_options}
 
     def on_validation(self, state: TrainingState) -> None:
         """Decode and score."""
@@ -41,5 +42,5 @@ class Validation(Callback):
     def _measured(self, name: str, state: TrainingState) -> Measured:
         return measure(
             state.model, self.examples[name], self._normalizer, world=state.world, precision=self._precision,
-            language=self._languages.get(name),
+            options=self._options.get(name),
         )  # fmt: skip
