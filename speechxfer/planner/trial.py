@@ -36,8 +36,8 @@ from speechxfer.training.suitability import check
 _TIMED = 3
 #: Utterances of dev that trials are measured on; more of them are passed over evenly.
 _MOST_DEV = 200
-#: What decoding and scoring dev costs, as a share of training on as much audio; trials tell better.
-_DEV_SHARE = 0.5
+#: Cost of decoding and scoring dev relative to training on as much audio; trials measure it.
+_DEV_COST = 0.5
 #: Of each trained weight besides itself: its gradient and AdamW's two moments, in float32.
 _TRAINED_BYTES = 12
 
@@ -50,7 +50,7 @@ class Cost:
     once_s: float
     #: An epoch and its measuring on dev.
     epoch_s: float
-    #: Weights, gradients, the optimiser's moments, what the heaviest step keeps for its backward pass, and hidden
+    #: Weights, gradients, the optimizer's moments, what the heaviest step keeps for its backward pass, and hidden
     #: states kept in memory: bytes at the peak, without the libraries themselves.
     memory: int
     #: Parameters that move, and all.
@@ -111,7 +111,7 @@ class Bench:
         inputs = LiveInputs(model.encoder, plan.seam, copies, config.augment)
         lengths = list(map(copies.duration_s, copies.keys))
         kept, below_s, above_s = self._measured(config, start, inputs, lengths)
-        with_dev = 1.0 + self.dev.with_durations().duration_s / sum(lengths) * _DEV_SHARE
+        with_dev = 1.0 + self.dev.with_durations().duration_s / sum(lengths) * _DEV_COST
         frozen = plan.seam is not None and inputs.augment is None
         trained, weights = plan.num_trained(model), sum(one.numel() for one in model.parameters())
         stored = sum(lengths) * model.encoder.frame_rate * model.encoder.width_at(inputs.cut) * 2 * frozen

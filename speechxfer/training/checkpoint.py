@@ -1,6 +1,6 @@
-"""Everything a run needs to go on as if it had never stopped, as safetensors and JSON; no pickle.
+"""Everything a run needs to be resumed exactly, as safetensors and JSON; no pickle.
 
-A run keeps its two newest checkpoints: whichever is torn, the one before it leads to the same losses.
+A run keeps its two newest checkpoints: if one is damaged, the one before it leads to the same losses.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def save(
 def load(
     folder: Path, parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer, progress: Progress
 ) -> Position | None:
-    """Put the newest sound checkpoint's weights and moments in place; its position, or None where there is none.
+    """Load the weights and moments of the newest undamaged checkpoint; its position, or None where there is none.
 
     Raises:
         CheckpointError: all are damaged, or of another version, or other parts were trained.

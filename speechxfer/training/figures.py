@@ -45,7 +45,7 @@ class PendingFigures:
         self._results.append(result)
 
     def clear(self) -> None:
-        """Forget the results, of steps that count no more."""
+        """Drop the results of steps that no longer count."""
         self._results.clear()
 
     def collect(self, position: Position) -> list[StepFigures]:

@@ -41,7 +41,7 @@ class Checkpoints(Callback):
         self._is_resumed = False
 
     def resume(self, state: TrainingState) -> None:
-        """Go on from the newest sound checkpoint, or begin where there is none.
+        """Go on from the newest undamaged checkpoint, or begin where there is none.
 
         Raises:
             CheckpointError: all are damaged, of another version, or of a run on other data or with other parts frozen.
