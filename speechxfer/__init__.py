@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from speechxfer.config import FinetuneConfig as FinetuneConfig
+    from speechxfer.data.dataset import Dataset as Dataset
     from speechxfer.data.manifest import Manifest as Manifest
     from speechxfer.data.manifest import Utterance as Utterance
     from speechxfer.data.text import TextNormalizer as TextNormalizer
@@ -34,6 +35,7 @@ __all__ = [
     "AudioSource",
     "Callback",
     "Classification",
+    "Dataset",
     "DecodingOptions",
     "Evaluation",
     "FileSource",
@@ -56,6 +58,7 @@ _HOMES = {
     "AudioSource": "sources",
     "Callback": "training.callbacks.base",
     "Classification": "decoding.hypothesis",
+    "Dataset": "data.dataset",
     "DecodingOptions": "decoding.options",
     "Evaluation": "evaluation.results",
     "FileSource": "sources",

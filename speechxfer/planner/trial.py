@@ -170,7 +170,7 @@ class Bench:
             start.model, start.plan, _examples(start.model, timed, start.train), training, config.augment,
             precision=choose_precision(training.precision, self._device),
         )  # fmt: skip
-        steps = batching.steps(lengths, training.batch_s, seed=training.seed, epoch=0)
+        steps = batching.steps(lengths, training.batch_seconds, seed=training.seed, epoch=0)
         heaviest = max(steps, key=lambda step: sum(batching.cost_s(lengths[index]) for index in step))
         chosen = steps[:: math.ceil(len(steps) / _TIMED)]
         kept = _kept_bytes(start.model, lambda: self._timings(take_step, timed, heaviest))
@@ -222,7 +222,7 @@ class _Timed:
 
 def _scored(config: FinetuneConfig) -> TextNormalizer:
     """How texts are written before errors are counted."""
-    return TextNormalizer(config.text.scoring_normalizer)
+    return TextNormalizer(config.text.resolved_scoring_normalizer)
 
 
 def _examples(model: SpeechModel, inputs: Inputs, manifest: Manifest) -> Examples:

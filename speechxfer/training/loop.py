@@ -83,7 +83,7 @@ class TrainingLoop:
         self._feeder, self._pending = self._take_step.feeder, PendingFigures(task.model.device)
         # A warm-up begins at a rate of 0, and a run of one step would end there.
         is_short = training.epochs == len(self._feeder.steps(0)) == 1
-        self._rates = Rates(self._take_step.optimizer, 0.0 if is_short else training.warmup, training.epochs)
+        self._rates = Rates(self._take_step.optimizer, 0.0 if is_short else training.warmup_ratio, training.epochs)
         own = _own_callbacks(task, preparation, self._take_step)
         self._checkpoints = Checkpoints(
             task.folder.checkpoints, self._take_step.parameters, self._take_step.optimizer, [*own, *callbacks]
@@ -131,7 +131,7 @@ class TrainingLoop:
                 self._interrupt()
             raise
         if state.position.epoch < state.config.epochs:
-            state.progress.say(f"stopped after epoch {state.position.epoch}: {state.stop_reason}")
+            state.progress.log(f"stopped after epoch {state.position.epoch}: {state.stop_reason}")
 
     def _epoch(self) -> None:
         """An epoch from wherever it stands, its validation and its end."""

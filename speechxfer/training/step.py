@@ -57,7 +57,7 @@ class TrainStep:
         self.model, self.device = model, model.device
         self.parameters = plan.trained(model)
         self.optimizer = adamw(plan.parameter_groups(model, training.weight_decay))
-        self.budget = Budget(self.device, training.device_batch_s)
+        self.budget = Budget(self.device, training.device_batch_seconds)
         self._training, self._precision = training, precision
         self._world, self._progress = world or World(), progress or Progress()
         self.feeder = Feeder(examples, model, training, augment, budget=self.budget, world=self._world)
@@ -66,7 +66,7 @@ class TrainStep:
         self._dropout = torch.cuda.default_generators[self.device.index or 0] if on_gpu else torch.default_generator
         model.encoder.set_dropout(training.dropout)
         model.head.set_dropout(training.dropout)
-        model.encoder.recompute = training.recompute
+        model.encoder.gradient_checkpointing = training.gradient_checkpointing
 
     def __call__(self, indices: Sequence[int], batches: list[Batch], *, epoch: int, number: int) -> StepResult:
         """Take one step.
@@ -82,7 +82,7 @@ class TrainStep:
         trained = [parameter for parameter in self.parameters.values() if parameter.requires_grad]
         summed = self._world.sum_gradients(trained, torch.stack([loss, loss.new_tensor(labels)]))
         self._rescale(trained, summed, planned)
-        norm = nn.utils.clip_grad_norm_(trained, self._training.clip_norm)
+        norm = nn.utils.clip_grad_norm_(trained, self._training.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return StepResult(summed, norm, indices)
@@ -115,7 +115,7 @@ class TrainStep:
         each = _MOMENTS_BYTES + (_AVERAGE_BYTES if self._training.ema_epochs else 0)
         self.model.train()
         if not self.budget.measure(compute, costs[longest], spared_bytes=trained * each):
-            self._progress.say(f"{examples.manifest[longest].origin}: may not fit the device's memory even alone")
+            self._progress.log(f"{examples.manifest[longest].origin}: may not fit the device's memory even alone")
 
     def _backward(
         self, indices: Sequence[int], batches: list[Batch], planned: int, *, epoch: int, number: int
@@ -149,9 +149,9 @@ class TrainStep:
             torch.cuda.empty_cache()
         if self.budget.back_off(batch.indices):
             origin = self.feeder.examples.manifest[batch.indices[0]].origin
-            self._progress.say(f"{origin}: does not fit the device's memory even alone; not used in training")
+            self._progress.log(f"{origin}: does not fit the device's memory even alone; not used in training")
         else:
-            self._progress.say(f"out of memory; computing at most {self.budget.seconds:.0f} s of audio at once")
+            self._progress.log(f"out of memory; computing at most {self.budget.seconds:.0f} s of audio at once")
 
     def _rescale(self, trained: list[nn.Parameter], summed: Tensor, planned: int) -> None:
         """Divide by the labels that were used instead of the planned ones, where some utterances were skipped.

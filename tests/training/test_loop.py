@@ -117,7 +117,7 @@ def test_fewer_frames_are_saved_with_the_model(runs: Runs, kind: str) -> None:
 
 def test_recomputing_activations_changes_nothing(runs: Runs) -> None:
     runs.run("kept")
-    runs.run("recomputed", {"training": {"recompute": True}})
+    runs.run("recomputed", {"training": {"gradient_checkpointing": True}})
     assert runs.losses("recomputed") == pytest.approx(runs.losses("kept"), abs=1e-5)
 
 
@@ -137,7 +137,7 @@ def test_two_processes_train_what_one_does(runs: Runs) -> None:
 
 
 def test_padding_is_recorded_and_small(runs: Runs) -> None:
-    runs.run("run", {"training": {"batch_s": 30.0}})
+    runs.run("run", {"training": {"batch_seconds": 30.0}})
     assert all(0 <= line["padding"] <= 0.05 for line in runs.metrics("run"))
 
 
@@ -162,5 +162,7 @@ def test_a_spectrogram_that_is_none_is_told(runs: Runs) -> None:
 
 
 def test_warping_what_is_no_spectrogram_is_told(runs: Runs) -> None:
-    with pytest.raises(ConfigError, match=r'augment\.warp is 0\.1; wanted 0, or augment\.where "spectrogram"'):
-        runs.config("run", {"augment": {"warp": 0.1}})
+    with pytest.raises(
+        ConfigError, match=r'augment\.frequency_warp is 0\.1; wanted 0, or augment\.where "spectrogram"'
+    ):
+        runs.config("run", {"augment": {"frequency_warp": 0.1}})

@@ -19,7 +19,7 @@ PLAIN = {"training": {"dropout": 0.0}}
 
 def test_pieces_that_fit_a_device_change_nothing(runs: Runs) -> None:
     runs.run("whole", PLAIN)
-    runs.run("pieces", PLAIN, {"training": {"device_batch_s": 1.5}})
+    runs.run("pieces", PLAIN, {"training": {"device_batch_seconds": 1.5}})
     assert runs.losses("pieces") == pytest.approx(runs.losses("whole"), abs=1e-4)
 
 
@@ -56,8 +56,8 @@ def test_what_does_not_fit_alone_is_left_out_and_reported_once(runs: Runs, monke
 
 
 def test_an_utterance_longer_than_the_whole_budget_is_left_out_and_reported(runs: Runs) -> None:
-    heard = runs.run("run", {"training": {"device_batch_s": 0.6}})
-    assert "training utterances exceed training.device_batch_s=0.6 on their own and are not used" in heard
+    heard = runs.run("run", {"training": {"device_batch_seconds": 0.6}})
+    assert "training utterances exceed training.device_batch_seconds=0.6 on their own and are not used" in heard
 
 
 def test_finding_the_budget_by_trial_changes_nothing(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from speechxfer.runs import RunFolder
 from speechxfer.runs.ownership import check_idle
 from tests.training.conftest import Heard, Runs, interrupted
 
-SHORT: dict[str, Any] = {"training": {"epochs": 2, "batch_s": 8.0}}
+SHORT: dict[str, Any] = {"training": {"epochs": 2, "batch_seconds": 8.0}}
 
 
 def command(*arguments: str) -> tuple[int, str]:
@@ -44,7 +44,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"test": "$DATA/none.jsonl"}, "test: .*variables such as"),
     ({"model": "./none"}, "none"),
     ({"text": {"normalizer": "shout"}}, "normalizer 'shout' is not known"),
-    ({"text": {"scored_by": "shout"}}, "normalizer 'shout' is not known"),
+    ({"text": {"scoring_normalizer": "shout"}}, "normalizer 'shout' is not known"),
     ({"training": {"trackers": ["mlflow"]}}, "the package mlflow is not installed"),
     ({"training": {"cache": "disk", "cache_dir": "/proc/none"}}, "/proc/none"),
     ({"plan": {"train_top": 9}}, "plan.train_top is 9"),
@@ -90,7 +90,7 @@ def test_a_folder_in_which_nobody_may_write_is_refused_before_the_work(
 
 
 def test_a_second_run_is_refused_while_the_first_lives_and_resuming_after_a_kill_is_not(runs: Runs) -> None:
-    long = {"training": {"epochs": 100_000, "batch_s": 2.0}}
+    long = {"training": {"epochs": 100_000, "batch_seconds": 2.0}}
     path = runs.folder / "long.toml"
     path.write_text(tomli_w.dumps(to_dict(runs.config("run", long))))
     arguments = ["finetune", "--config", str(path)]
@@ -255,7 +255,7 @@ def test_as_many_of_dev_are_measured_as_are_asked_for(wanted: int, runs: Runs) -
     dev.write_text("".join([*lines, *lines][:7]))
     heard = Heard()
     job = Job(runs.config("run", {"dev": str(dev), "training": {"dev_utterances": wanted}}), World(), heard)
-    some, again = (job.chosen(job.read())["dev"] for _ in range(2))
+    some, again = (job.chosen()["dev"] for _ in range(2))
     assert len(some) == min(wanted, 7)
     assert list(some) == list(again)
     places = [list(Manifest.read(dev)).index(one) for one in some]

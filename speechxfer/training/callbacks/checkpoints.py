@@ -72,7 +72,7 @@ class Checkpoints(Callback):
         found.rate_scale, found.rollbacks = scale, rollbacks
         self._take(state, found)
         state.world.barrier()  # every process has read it
-        state.progress.say(f"{reason}. Back to epoch {found.epoch + 1} with {scale:g} of the learning rates")
+        state.progress.log(f"{reason}. Back to epoch {found.epoch + 1} with {scale:g} of the learning rates")
         self._save(state)
 
     def on_begin(self, state: TrainingState) -> None:

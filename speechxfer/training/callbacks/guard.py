@@ -60,4 +60,4 @@ def _handle(alarm: Alarm | None, state: TrainingState) -> None:
         raise RollbackError(str(alarm))
     if alarm.fatal:
         raise TrainingError(f"{alarm}. The best model so far is kept; --guard rollback would go on by itself")
-    state.progress.say(f"warning: {alarm}")
+    state.progress.log(f"warning: {alarm}")

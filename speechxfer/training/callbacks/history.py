@@ -34,4 +34,4 @@ class History(Callback):
         retained = f"  retained {state.retained.scores}" if state.retained else ""
         news = "  best so far" if state.is_best else ""
         loss = state.position.mean_loss
-        state.progress.say(f"epoch {state.epoch:3}  loss {loss:7.4f}  dev {state.dev.scores}{retained}{news}")
+        state.progress.log(f"epoch {state.epoch:3}  loss {loss:7.4f}  dev {state.dev.scores}{retained}{news}")

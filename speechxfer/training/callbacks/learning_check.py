@@ -46,7 +46,7 @@ class LearningCheck(Callback):
         if state.error is None and all(map(_is_same, self._before, self._sums())):
             raise TrainingError(
                 "no weight has changed in the whole run, so nothing was learned; raise the learning rates "
-                "(--encoder-lr, --head-lr) or training.clip_norm"
+                "(--encoder-lr, --head-lr) or training.max_grad_norm"
             )
 
     def _sums(self) -> list[float]:

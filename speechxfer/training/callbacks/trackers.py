@@ -58,7 +58,7 @@ class Trackers(Callback):
             try:
                 self._others[name].log(dict(values), step=step)
             except Exception as error:  # whatever a service has: hours of training are not lost over it
-                state.progress.say(f"{name}: takes no more figures ({error}); the run goes on without it")
+                state.progress.log(f"{name}: takes no more figures ({error}); the run goes on without it")
                 del self._others[name]
 
     def on_end(self, state: TrainingState) -> None:
@@ -69,7 +69,7 @@ class Trackers(Callback):
             try:
                 tracker.finish()
             except Exception as error:
-                state.progress.say(f"{name}: could not be finished ({error})")
+                state.progress.log(f"{name}: could not be finished ({error})")
         self._writer, self._others = None, {}
 
 
