@@ -121,14 +121,14 @@ def finished(empty: Folder) -> Folder:
 def classified(tmp_path: Path) -> Callable[[Sequence[str], Sequence[str]], Folder]:
     """A run that tells classes, from the labels of its test split and what it says of them."""
 
-    def make(labels: Sequence[str], told: Sequence[str]) -> Folder:
+    def make(labels: Sequence[str], predicted: Sequence[str]) -> Folder:
         folder = Folder(tmp_path / "classes", tmp_path / "commands")
         for name in ("train", "dev", "test"):
             test = folder.manifest(name, [{"label": label} for label in labels])
         folder.config(head="classification")
         folder.epochs(2, dev_error=[0.5, 0.25], dev_macro_f1=[0.5, 0.75])
         folder.write("metrics.json", {"dev": {"error": 0.25, "macro_f1": 0.75}, "best_epoch": 2, "epochs": 2})
-        folder.said("after", test, told)
+        folder.said("after", test, predicted)
         return folder
 
     return make
