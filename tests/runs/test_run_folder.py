@@ -42,7 +42,7 @@ def test_all_files_are_read_as_they_were_written(run: RunFolder) -> None:
     assert run.metrics == {"dev": {"wer": 0.5}, "best_epoch": 1}
     assert run.sources is not None
     assert run.sources.digests == {"model": "abc", "train": "def"}
-    written = [path for path in run.path.glob("*.json")]
+    written = list(run.path.glob("*.json"))
     assert len(written) == 5
     assert all(json.loads(path.read_text())["version"] == 1 for path in written)
 
@@ -92,7 +92,7 @@ def test_clearing_removes_all_but_the_settings_and_what_is_not_of_the_run(run: R
     assert {path.name for path in run.path.iterdir()} == {run.config_file.name, "notes.txt"}
 
 
-@pytest.mark.parametrize("name", ["nothing"])
+@pytest.mark.parametrize("name", ["before.json", "retain_after.json", "nothing"])
 def test_the_layout_of_an_earlier_version_is_named(run: RunFolder, name: str) -> None:
     run.check_run()
     (run.path / name).touch()
