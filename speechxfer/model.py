@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Unpack, cast
+from typing import Unpack, cast
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import Tensor, nn
+from torch import nn
 
 from speechxfer import adapters
 from speechxfer.audio import Options, Source, blocks, from_array, is_file
-from speechxfer.data.text import CTCVocabulary, TextNormalizer
 from speechxfer.decoding.hypothesis import Classification, Hypothesis, Prediction
-from speechxfer.encoders import load_encoder, restore_encoder
+from speechxfer.device import choose_device
 from speechxfer.encoders.base import Encoder
-from speechxfer.encoders.checkpoints import ADAPTER_FILE, MODEL_FILE, Checkpoint, find
-from speechxfer.encoders.files import read_json
-from speechxfer.encoders.weights import read_weights
+from speechxfer.encoders.checkpoints import MODEL_FILE, find
 from speechxfer.errors import CheckpointError, ConfigError
 from speechxfer.heads.base import Head
-from speechxfer.heads.classification import ClassificationHead
-from speechxfer.heads.ctc import CTCHead
-from speechxfer.interchange import folder_of, options_of, read_head
+from speechxfer.hf_format import folder_of
+from speechxfer.opening import FORMAT, open_checkpoint
 from speechxfer.storage import replacing_folder, write_json, write_tensors
 from speechxfer.transcription import Transcript, transcribe
 from speechxfer.transcription.classifying import classify
 from speechxfer.transcription.silence import is_silent
 
-#: 1 had names of weights that no other tool knows.
-_FORMAT = 2
 _SEGMENT_S = 28.0
-#: What a device may be called.
-_DEVICE = re.compile(r"cpu|(cuda|mps|xpu)(:(0|[1-9]\d{0,2}))?")
 
 
 class SpeechModel(nn.Module):
@@ -95,7 +86,7 @@ class SpeechModel(nn.Module):
                 write_json(temporary / name, content)
                 if name != "config.json" and (temporary / "adapter").is_dir():  # which has no base model's vocabulary
                     write_json(temporary / "adapter" / name, content)
-            write_json(temporary / MODEL_FILE, {"format": _FORMAT, **description})
+            write_json(temporary / MODEL_FILE, {"format": FORMAT, **description})
 
     @torch.inference_mode()
     def predict(self, waveforms: Sequence[np.ndarray], *, language: str | None = None) -> Sequence[Prediction]:
@@ -224,122 +215,3 @@ def _stream(audio: Source | ArrayLike, sample_rate: int | None, options: Options
 
 def _name(audio: Source | ArrayLike) -> str | None:
     return str(audio) if isinstance(audio, str | Path) else None
-
-
-@dataclass(frozen=True)
-class Opened:
-    """What a checkpoint holds, on the CPU."""
-
-    encoder: Encoder
-    #: None where it is an encoder only.
-    head: Head | None
-    #: Where the pre-trained weights came from first.
-    source: str
-    #: Why a head that is there cannot be opened.
-    problem: str | None = None
-    #: Whether the checkpoint is a Whisper with its own decoder, opened or not.
-    has_decoder: bool = False
-
-
-def open_checkpoint(checkpoint: Checkpoint, *, with_decoder: bool = False, **options: Any) -> Opened:
-    """The encoder of a checkpoint and the head on it, if there is one that can be opened.
-
-    Args:
-        with_decoder: open a Whisper with its own decoder; unless options say otherwise, on what that was trained on:
-            30 s, whatever was said.
-        options: of the encoder; those that are false count as not set.
-
-    Raises:
-        CheckpointError: damaged, or of a kind that is not known.
-        ConfigError: an option is set that the encoder does not have.
-    """
-    if checkpoint.is_ours:
-        return _open_saved(checkpoint, options)
-    config, state = checkpoint.read()
-    has_decoder = any(name.startswith("model.decoder.") for name in state)
-    decodes = with_decoder and has_decoder
-    usual = {"pad_to_30s": True} | options if decodes else options | options_of(state)
-    encoder = load_encoder(checkpoint.name, config, state, **usual)
-    head, problem = None, None
-    try:
-        head = (_decoder if decodes else read_head)(checkpoint, config, state, encoder)
-    except CheckpointError as error:
-        problem = str(error)
-    return Opened(encoder, head, checkpoint.name, problem, has_decoder)
-
-
-def _decoder(checkpoint: Checkpoint, config: Mapping[str, Any], state: Mapping[str, Tensor], encoder: Encoder) -> Head:
-    from speechxfer.heads.whisper_checkpoint import load_whisper_head
-
-    return load_whisper_head(checkpoint, config, state, attend_everything=encoder.fixed_length, untouched=True)
-
-
-def _open_saved(checkpoint: Checkpoint, options: Mapping[str, Any]) -> Opened:
-    description = read_json(checkpoint.folder / MODEL_FILE)
-    if description.get("format") != _FORMAT:
-        raise CheckpointError(
-            f"{checkpoint.folder / MODEL_FILE}: format {description.get('format')!r}, but this version reads "
-            f"format {_FORMAT}; upgrade speechxfer or train again"
-        )
-    if checkpoint.has_adapter:
-        raise CheckpointError(f"{checkpoint.folder}: holds an adapter of PEFT ({ADAPTER_FILE}) beside an adapted model; move it to a folder of its own that names this one (base_model_name_or_path)")  # fmt: skip  # noqa: E501
-    described = description["encoder"]
-    wanted = {name: value for name, value in options.items() if value}
-    encoder = restore_encoder({**described, "options": {**described["options"], **wanted}})
-    head = restore_head(description["head"], encoder, checkpoint)
-    model = SpeechModel(encoder, head, description["source"])
-    state, theirs = read_weights(checkpoint.folder), folder_of(restore_encoder(described), head)
-    try:
-        model.load_state_dict(theirs.ours(state) if theirs else state)
-    except RuntimeError as error:
-        detail = " ".join(str(error).split())
-        raise CheckpointError(f"{checkpoint.folder}: weights do not fit {MODEL_FILE}: {detail:.300}") from error
-    return Opened(encoder, head, description["source"])
-
-
-def restore_head(description: dict[str, Any], encoder: Encoder, checkpoint: Checkpoint) -> Head:
-    """Build the head that `Head.describe` described, with random weights; its folder holds what else it needs.
-
-    Raises:
-        CheckpointError: of a kind or normalizer version that this version does not have.
-    """
-    kind = description.get("kind")
-    if kind == "classification":
-        return ClassificationHead.restore(description, encoder.width, encoder.num_states)
-    if kind not in ("ctc", "seq2seq"):
-        raise CheckpointError(f"a head of kind {kind!r} is unknown to this version (known: classification, ctc, seq2seq)")  # fmt: skip  # noqa: E501
-    if kind == "seq2seq":
-        from speechxfer.heads.seq2seq import WhisperSeq2SeqHead
-
-        return WhisperSeq2SeqHead.restore(description, encoder.describe()["config"], checkpoint)
-    normalizer = TextNormalizer.restore(description["normalizer"])
-    vocabulary = CTCVocabulary(cast(list[str], description["vocabulary"]["symbols"]))
-    return CTCHead(encoder.width, encoder.output_frame_rate, vocabulary, normalizer, states=encoder.num_states)
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of this name, on which something has been computed; `auto` is the GPU if there is one.
-
-    Raises:
-        ConfigError: there is no such device here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not _DEVICE.fullmatch(name):
-        raise ConfigError(f"device {name!r} is not known; wanted auto, cpu, cuda or cuda:N")
-    try:
-        device = torch.zeros(1, device=name).device
-    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built for a device
-        reason = str(error).strip().partition("\n")[0].partition(". ")[0].rstrip(".")
-        raise ConfigError(
-            f"device {name!r}: torch cannot use it here ({reason:.120}); `speechxfer doctor` says more, or use "
-            "--device cpu"
-        ) from error
-    return device if ":" in name else torch.device(name)  # without a number where none was given
-
-
-def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """Of a computation under autocast, float32 standing for none; `auto` is bfloat16 on a GPU that has it."""
-    if name == "auto":
-        name = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-    return torch.bfloat16 if name == "bfloat16" else torch.float32

@@ -16,7 +16,7 @@ import importlib.metadata
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from speechxfer.errors import ConfigError
 
@@ -62,7 +62,7 @@ class Register(Mapping[str, Entry]):
                 return self._loaded[name]
             found = self._builtin[name] if name in self._builtin else self._from_plugins()[name]
             if isinstance(found, str):
-                found = self._checked(_import(found), found)
+                found = self._checked(resolve(found), found)
             self._loaded[name] = found
             return found
 
@@ -130,6 +130,12 @@ class Register(Mapping[str, Entry]):
         warnings.warn(message, PluginWarning, stacklevel=2)
 
 
-def _import(where: str) -> object:
+def resolve(where: str) -> Any:
+    """What "module:attribute" stands for.
+
+    Raises:
+        ImportError: there is no such module.
+        AttributeError: it has no such attribute.
+    """
     module, _, attribute = where.partition(":")
     return getattr(importlib.import_module(module), attribute)

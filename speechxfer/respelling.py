@@ -12,10 +12,12 @@ from speechxfer.audio import SAMPLE_RATE
 from speechxfer.data.batching import batches
 from speechxfer.data.loading import durations_s, read
 from speechxfer.data.manifest import Manifest
+from speechxfer.device import choose_device
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError, DataError
-from speechxfer.heads.seq2seq import WhisperSeq2SeqHead
-from speechxfer.model import SpeechModel, choose_device, open_checkpoint
+from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
+from speechxfer.model import SpeechModel
+from speechxfer.opening import open_checkpoint
 from speechxfer.progress import Progress
 
 #: What may end a transcript that ends in a letter or a digit.

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from speechxfer.device import choose_device
 from speechxfer.errors import ConfigError
-from speechxfer.model import choose_device
 
 
 @pytest.mark.parametrize("name", ["gpu", "", "CUDA", "meta", "cuda:", "cuda:-1", "cuda:01", "cuda:1e3", "cpu:1", "0", "auto ", "vulkan"])  # fmt: skip  # noqa: E501

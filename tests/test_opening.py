@@ -23,7 +23,7 @@ from speechxfer.cli import main
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import CheckpointError
 from speechxfer.heads.ctc import CTCHead
-from speechxfer.model import Opened, open_checkpoint
+from speechxfer.opening import Opened, open_checkpoint
 from tests.encoders.conftest import VARIANTS, noise, reference
 
 FAMILIES = ["wav2vec2", "wav2vec2-stable", "wav2vec2-adapters", "hubert", "wavlm", "data2vec-audio"]

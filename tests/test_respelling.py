@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from speechxfer.cli import main
 from speechxfer.data.manifest import Manifest
 from speechxfer.errors import ConfigError, DataError
-from speechxfer.heads.seq2seq import WhisperSeq2SeqHead
+from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
 from speechxfer.respelling import respelled
 from tests.training.conftest import texts
 

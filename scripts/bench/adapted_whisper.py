@@ -24,8 +24,8 @@ from speechxfer.cli.terminal import TerminalProgress
 from speechxfer.data.loading import read
 from speechxfer.data.nothing import sound
 from speechxfer.encoders.checkpoints import find
-from speechxfer.heads.seq2seq import WhisperSeq2SeqHead
-from speechxfer.model import open_checkpoint
+from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
+from speechxfer.opening import open_checkpoint
 from speechxfer.storage import write_json
 
 RESULTS = Path(__file__).parent / "results"

@@ -20,8 +20,8 @@ from speechxfer.cli.terminal import TerminalProgress
 from speechxfer.config import AugmentConfig
 from speechxfer.data.augment import frame_mask
 from speechxfer.data.loading import read
-from speechxfer.encoders.whisper import WhisperEncoder
-from speechxfer.heads.seq2seq import WhisperSeq2SeqHead
+from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
+from speechxfer.families.whisper.encoder import WhisperEncoder
 
 _BATCH, _SHARE = 7, 0.1
 _MASKS = {

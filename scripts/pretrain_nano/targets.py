@@ -30,8 +30,8 @@ from speechxfer.data.batching import batches
 from speechxfer.data.loading import durations_s, read
 from speechxfer.encoders import load_encoder
 from speechxfer.encoders.checkpoints import find
-from speechxfer.encoders.whisper import WhisperEncoder
 from speechxfer.errors import CheckpointError, DataError
+from speechxfer.families.whisper.encoder import WhisperEncoder
 from speechxfer.storage import replacing_folder, write_json, write_tensors
 
 #: Samples from one frame to the next, the teacher's and the student's.

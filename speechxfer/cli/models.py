@@ -14,7 +14,7 @@ from speechxfer.errors import ConfigError
 if TYPE_CHECKING:
     from speechxfer.encoders.checkpoints import Checkpoint
     from speechxfer.heads.base import Head
-    from speechxfer.model import Opened
+    from speechxfer.opening import Opened
 
 
 @click.group()
@@ -36,7 +36,7 @@ def show(model: str, kind: str | None, epochs: int, plan: str | None, **options:
     checkpoint = find(model)
 
     from speechxfer.cli.terminal import TerminalProgress
-    from speechxfer.model import open_checkpoint
+    from speechxfer.opening import open_checkpoint
     from speechxfer.transfer.plan import COLUMNS, TransferPlan
     from speechxfer.transfer.reshape import needs_new_head, reshape
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from speechxfer.encoders.families import FAMILIES, family_of
+from speechxfer.encoders.family import FAMILIES, family_of
 from speechxfer.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def load_encoder(name: str, config: dict[str, Any], state: dict[str, Tensor], **
     """
     known = family_of(name, config)
     family = known.load()
-    if not any(weight.startswith(f"{known.prefix}{known.parts[0]}") for weight in state):
+    if known.parts and not any(weight.startswith(f"{known.prefix}{known.parts[0]}") for weight in state):
         raise CheckpointError(f"{name}: has no encoder among its weights ({', '.join(sorted(state)[:3])} …); wanted a whole {family.family} model")  # fmt: skip  # noqa: E501
     chosen = {option: value for option, value in options.items() if value}
     for option in chosen:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
-from speechxfer.encoders.families import family_of
+from speechxfer.encoders.family import FAMILIES, family_of
 from speechxfer.encoders.files import read_json
 from speechxfer.encoders.hub import from_hub
 from speechxfer.encoders.weights import read_weights
 from speechxfer.errors import CheckpointError
+from speechxfer.registry import resolve
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -76,15 +77,18 @@ class Checkpoint:
 
     def _read_model(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         config = read_json(self.folder / "config.json")
-        if (self.folder / "model.bin").is_file() and "model_type" not in config:
-            from speechxfer.encoders.ctranslate2 import read_whisper
-
-            return read_whisper(self.folder)
+        if "model_type" not in config and (found := self._of_another_tool(config)):
+            return found
         family = family_of(self.name, config)
         _check(self.folder / "config.json", config)
         # The weights are float32 from here on.
         config = {key: value for key, value in config.items() if key not in ("dtype", "torch_dtype")}
         return config, family.named(read_weights(self.folder))
+
+    def _of_another_tool(self, config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+        """What the reader of a family finds in a folder that another tool than `transformers` wrote."""
+        readers = (resolve(name) for family in FAMILIES.values() for name in family.readers)
+        return next((found for read in readers if (found := read(self.folder, config))), None)
 
     def _preprocessing(self) -> dict[str, Any]:
         """What belongs to the model but is kept beside it: whether waveforms are normalized.
@@ -105,7 +109,7 @@ class Checkpoint:
         return found
 
     def _generation(self) -> dict[str, Any]:
-        """Which tokens Whisper never writes, and which heads of attention know when a word was said.
+        """Which tokens a decoder never writes, and which heads of attention know when a word was said.
 
         Where there is a `generation_config.json`, what it lacks does not hold, whatever `config.json` says.
         """

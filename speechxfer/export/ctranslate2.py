@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from speechxfer.encoders.checkpoints import find
-from speechxfer.encoders.whisper import WhisperEncoder
 from speechxfer.errors import ExportError
 from speechxfer.export.parity import Parity, sounds
-from speechxfer.heads.seq2seq import WhisperSeq2SeqHead
-from speechxfer.model import open_checkpoint
+from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
+from speechxfer.families.whisper.encoder import WhisperEncoder
+from speechxfer.opening import open_checkpoint
 from speechxfer.storage import replacing_folder
 
 _COPIED = ("tokenizer.json", "preprocessor_config.json")

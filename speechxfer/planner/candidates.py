@@ -86,6 +86,6 @@ def usual_rates(head: str) -> tuple[float, float]:
     """Peak learning rates of encoder and head where nothing else is asked for."""
     if head != "seq2seq":
         return Head.rates
-    from speechxfer.heads.seq2seq import WhisperSeq2SeqHead  # late: transformers takes seconds
+    from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead  # late: transformers takes seconds
 
     return WhisperSeq2SeqHead.rates

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
+from speechxfer.device import choose_device
 from speechxfer.encoders.checkpoints import Checkpoint
-from speechxfer.model import SpeechModel, choose_device, open_checkpoint
+from speechxfer.model import SpeechModel
+from speechxfer.opening import open_checkpoint
 from speechxfer.planner.probe import Probe, probe
 from speechxfer.planner.similarity import Similarity, similarity
 from speechxfer.progress import Progress

@@ -13,9 +13,9 @@ from typing import Any
 from speechxfer.config import FinetuneConfig, PlanConfig, flat, merge, nested, to_dict
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
+from speechxfer.device import choose_device
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError, TrainingError
-from speechxfer.model import choose_device
 from speechxfer.planner.candidates import Candidate, candidates
 from speechxfer.planner.cases import Amount, Case, case_of, expected
 from speechxfer.planner.examination import examine

@@ -14,7 +14,7 @@ from speechxfer.data.batching import batches
 from speechxfer.data.loading import durations_s, read
 from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.encoders.base import Encoder
-from speechxfer.encoders.whisper import LogMel
+from speechxfer.encoders.log_mel import LogMel
 from speechxfer.errors import ConfigError
 from speechxfer.progress import Progress
 

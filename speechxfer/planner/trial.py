@@ -16,9 +16,10 @@ from speechxfer.config import FinetuneConfig
 from speechxfer.data import batching
 from speechxfer.data.manifest import Manifest, data_digest
 from speechxfer.data.text import TextNormalizer
+from speechxfer.device import choose_device, choose_precision
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import DataError, TrainingError
-from speechxfer.model import SpeechModel, choose_device, choose_precision
+from speechxfer.model import SpeechModel
 from speechxfer.planner.halving import Outcome
 from speechxfer.progress import Progress
 from speechxfer.runs import RunFolder

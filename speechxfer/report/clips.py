@@ -31,7 +31,7 @@ class Clips:
 
         None where it cannot be read, or the page is full.
         """
-        if not utterance.path.is_file():
+        if utterance.source.problem():
             return element("small", "the recording is not there")
         try:
             waveform = read(utterance)

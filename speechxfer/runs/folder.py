@@ -166,7 +166,7 @@ class RunFolder:
         old = next((name for name in _OLD if (self.path / name).exists()), None)
         if old is not None:
             raise ConfigError(
-                f"{self}: was written by an earlier version of speechxfer ({old}), which this one does not read; "
+                f"{self}: was written by an earlier version of speechxfer ({old}), whose layout is not read any more; "
                 f"{self.model} can still be used, but the run has to start again: --overwrite, or another --output"
             )
 

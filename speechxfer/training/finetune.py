@@ -21,7 +21,8 @@ from speechxfer.errors import SpeechxferError
 from speechxfer.evaluation.comparison import Comparison, compare_systems
 from speechxfer.evaluation.evaluate import evaluate
 from speechxfer.evaluation.results import Evaluation
-from speechxfer.model import SpeechModel, open_checkpoint
+from speechxfer.model import SpeechModel
+from speechxfer.opening import open_checkpoint
 from speechxfer.progress import Progress
 from speechxfer.report.environment import environment
 from speechxfer.runs import Environment, Metrics, PlanTable, RunFolder, Sources

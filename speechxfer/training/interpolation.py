@@ -20,7 +20,8 @@ from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError
 from speechxfer.heads.base import Head
-from speechxfer.model import SpeechModel, open_checkpoint
+from speechxfer.model import SpeechModel
+from speechxfer.opening import open_checkpoint
 from speechxfer.progress import Progress
 from speechxfer.runs import InterpolationCurve, RunFolder
 from speechxfer.runs import InterpolationPoint as Point

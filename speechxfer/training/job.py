@@ -10,9 +10,9 @@ import torch
 from speechxfer.config import FinetuneConfig, exists, flat, hint, to_dict
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
+from speechxfer.device import choose_device, choose_precision
 from speechxfer.errors import ConfigError
 from speechxfer.heads.base import Head
-from speechxfer.model import choose_device, choose_precision
 from speechxfer.progress import Progress
 from speechxfer.runs import RunFolder
 from speechxfer.runs.ownership import PLACES

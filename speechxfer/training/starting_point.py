@@ -17,7 +17,8 @@ from speechxfer.errors import ConfigError, DataError
 from speechxfer.heads.base import Head
 from speechxfer.heads.classification import ClassificationHead
 from speechxfer.heads.ctc import CTCHead
-from speechxfer.model import Opened, SpeechModel, open_checkpoint
+from speechxfer.model import SpeechModel
+from speechxfer.opening import Opened, open_checkpoint
 from speechxfer.progress import Progress
 from speechxfer.training.usable import usable
 from speechxfer.transfer.plan import TransferPlan
@@ -174,7 +175,7 @@ def _classification_head(
 
 def _seq2seq_head(config: FinetuneConfig, encoder: Encoder, opened: Opened, *, anew: bool) -> Head:
     """The checkpoint's own decoder, or one of its shape with random weights, told what it is to learn."""
-    from speechxfer.heads.seq2seq import WhisperSeq2SeqHead  # late: transformers takes seconds
+    from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead  # late: transformers takes seconds
 
     existing = opened.head
     if not isinstance(existing, WhisperSeq2SeqHead):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -124,8 +123,8 @@ def _head_fault(
 
 def _measured(utterance: Utterance, progress: Progress, *, decoded: bool = False) -> Utterance | _Fault:
     """The utterance with its duration."""
-    if not os.access(utterance.path, os.R_OK):
-        return _Fault("cannot be read", f"{utterance.path}: may not be read by this user")
+    if not utterance.source.is_readable():
+        return _Fault("cannot be read", f"{utterance.source.name}: may not be read by this user")
     try:
         (measured,) = Manifest([utterance]).with_durations(warn=progress.warn)
         if decoded:

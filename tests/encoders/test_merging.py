@@ -20,7 +20,7 @@ import speechxfer as sx
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import CheckpointError
 from speechxfer.heads.ctc import CTCHead
-from speechxfer.model import open_checkpoint
+from speechxfer.opening import open_checkpoint
 from tests.encoders.conftest import noise, reference
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # PEFT's and those of what it calls, which are not ours

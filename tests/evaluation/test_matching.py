@@ -18,6 +18,7 @@ from speechxfer.evaluation.comparison import compare_systems
 from speechxfer.evaluation.matching import read_matching
 from speechxfer.evaluation.predictions import read_predictions, write_predictions
 from speechxfer.evaluation.results import Evaluation, compare
+from speechxfer.sources import FileSource
 
 BASIC = TextNormalizer("basic")
 TEXTS = ["one two", "three", "", "four five six", "seven", "eight nine"]
@@ -28,7 +29,7 @@ def manifest(texts: Sequence[str] = TEXTS, speakers: Sequence[str] = ()) -> Mani
         (
             Utterance(
                 audio=f"{number // 2}.wav",
-                path=Path(f"/data/{number // 2}.wav"),
+                source=FileSource.of(Path(f"/data/{number // 2}.wav")),
                 start=float(number % 2),
                 duration=1.0,
                 text=text,

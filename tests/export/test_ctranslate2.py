@@ -11,8 +11,9 @@ from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError, ExportError
 from speechxfer.export import export
 from speechxfer.export.parity import Parity
-from speechxfer.heads.seq2seq import WhisperSeq2SeqHead
-from speechxfer.model import SpeechModel, open_checkpoint
+from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
+from speechxfer.model import SpeechModel
+from speechxfer.opening import open_checkpoint
 
 # The libraries' own.
 pytestmark = pytest.mark.filterwarnings("ignore")

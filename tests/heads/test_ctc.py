@@ -13,7 +13,7 @@ from speechxfer.data.text import CTCVocabulary, TextNormalizer
 from speechxfer.errors import ConfigError
 from speechxfer.heads.ctc import CTCHead
 from speechxfer.heads.ctc_loss import ctc_loss
-from speechxfer.model import restore_head
+from speechxfer.opening import restore_head
 
 
 def head() -> CTCHead:

@@ -13,7 +13,8 @@ import torch
 from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.checkpoints import find
 from speechxfer.heads.base import Head
-from speechxfer.model import SpeechModel, open_checkpoint
+from speechxfer.model import SpeechModel
+from speechxfer.opening import open_checkpoint
 from speechxfer.planner.cases import Amount, case_of, expected
 from speechxfer.planner.examination import examine
 from speechxfer.planner.similarity import Measure, Similarity, frame_entropy, frechet

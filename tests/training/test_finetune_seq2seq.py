@@ -15,7 +15,7 @@ import transformers
 import speechxfer as sx
 from speechxfer.decoding.search import Search, Written
 from speechxfer.errors import ConfigError, DataError
-from speechxfer.heads import seq2seq
+from speechxfer.families.whisper import decoder as seq2seq
 from tests.conftest import tone
 from tests.training.conftest import Runs, interrupted, texts
 

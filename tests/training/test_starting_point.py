@@ -14,12 +14,12 @@ from speechxfer.config import RetentionConfig, Seq2SeqConfig, build
 from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError, DataError
+from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
 from speechxfer.heads.classification import ClassificationHead
 from speechxfer.heads.ctc import CTCHead
-from speechxfer.heads.seq2seq import WhisperSeq2SeqHead
 from speechxfer.training.starting_point import StartingPoint, starting_point
 from tests.encoders.conftest import reference
-from tests.heads import test_whisper_checkpoint as whispers
+from tests.families.whisper import test_whisper_checkpoint as whispers
 from tests.test_opening import ctc
 from tests.training.conftest import Heard
 

@@ -8,8 +8,8 @@ import pytest
 
 import speechxfer as sx
 from speechxfer.config import PlanConfig
-from speechxfer.encoders.whisper import WhisperEncoder
 from speechxfer.errors import ConfigError
+from speechxfer.families.whisper.encoder import WhisperEncoder
 from speechxfer.model import SpeechModel
 from speechxfer.transfer.plan import COLUMNS, TransferPlan
 from speechxfer.transfer.reshape import reshape

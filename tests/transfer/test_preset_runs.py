@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 import speechxfer as sx
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError
-from speechxfer.model import open_checkpoint
+from speechxfer.opening import open_checkpoint
 from speechxfer.training import fit as fit_module
 from speechxfer.transfer.presets import PRESETS
 from tests.conftest import tone

@@ -27,9 +27,10 @@ from transformers import (
 import speechxfer as sx
 from speechxfer.encoders.checkpoints import Checkpoint, find
 from speechxfer.errors import CheckpointError, ConfigError
-from speechxfer.heads.seq2seq import WhisperSeq2SeqHead
-from speechxfer.heads.whisper_tokens import WhisperTokens
-from speechxfer.model import SpeechModel, open_checkpoint
+from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
+from speechxfer.families.whisper.tokens import WhisperTokens
+from speechxfer.model import SpeechModel
+from speechxfer.opening import open_checkpoint
 from tests.encoders.conftest import noise
 
 CODES = ["en", "de", "it", "tr"]

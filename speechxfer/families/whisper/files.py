@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import WhisperConfig
 
-from speechxfer.heads.whisper_tokens import WhisperTokens
+from speechxfer.families.whisper.tokens import WhisperTokens
 
 
 def generation_config(

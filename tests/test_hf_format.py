@@ -19,7 +19,8 @@ from speechxfer.errors import CheckpointError
 from speechxfer.heads.base import Head
 from speechxfer.heads.classification import ClassificationHead
 from speechxfer.heads.ctc import CTCHead
-from speechxfer.model import SpeechModel, open_checkpoint
+from speechxfer.model import SpeechModel
+from speechxfer.opening import open_checkpoint
 from tests.encoders.conftest import VARIANTS, noise, reference
 
 FAMILIES = ["wav2vec2", "wav2vec2-stable", "hubert", "hubert-stable", "wavlm", "data2vec-audio"]

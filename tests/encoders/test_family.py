@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from speechxfer.encoders import load_encoder
 from speechxfer.encoders.checkpoints import find
-from speechxfer.encoders.families import FAMILIES
+from speechxfer.encoders.family import FAMILIES
 from speechxfer.errors import CheckpointError
 from tests.encoders.conftest import noise, reference
 

@@ -25,9 +25,9 @@ from speechxfer.decoding.retrying import retried
 from speechxfer.decoding.search import Search, Written, beam_search, greedy
 from speechxfer.encoders.base import LayerGroup, valid_positions
 from speechxfer.encoders.checkpoints import Checkpoint
+from speechxfer.families.whisper.files import generation_config, tokenizer_files
+from speechxfer.families.whisper.tokens import WhisperTokens
 from speechxfer.heads.base import Head, Interchange
-from speechxfer.heads.whisper_files import generation_config, tokenizer_files
-from speechxfer.heads.whisper_tokens import WhisperTokens
 
 #: Most tokens for an utterance: some, and so many for each of its seconds. Fast speech in a script that is spelled in
 #: bytes stays below; a loop is cut soon.

@@ -12,7 +12,7 @@ from speechxfer.data.labels import ClassLabels
 from speechxfer.data.text import CTCVocabulary, TextNormalizer
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import Checkpoint
-from speechxfer.encoders.families import family_of
+from speechxfer.encoders.family import Family, family_of
 from speechxfer.errors import CheckpointError
 from speechxfer.heads.base import Head
 from speechxfer.heads.classification import ClassificationHead
@@ -56,9 +56,9 @@ def folder_of(encoder: Encoder, head: Head) -> Folder | None:
     return Folder(names, {"config.json": config, "preprocessor_config.json": encoder.feature_extractor(), **written.files})  # fmt: skip  # noqa: E501
 
 
-def options_of(state: Mapping[str, Tensor]) -> dict[str, Any]:
-    """What an encoder has to be told, so that a head that comes with these weights hears what it was trained on."""
-    return {"pad_to_30s": True} if "model.encoder.conv1.weight" in state and state.keys() >= _CLASSIFICATION else {}
+def options_of(family: Family, state: Mapping[str, Tensor]) -> Mapping[str, Any]:
+    """Options of the encoder with which the head among these weights was trained."""
+    return family.classifier_options if state.keys() >= _CLASSIFICATION else {}
 
 
 def read_head(

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import Wav2Vec2FeatureExtractor
 
-from speechxfer.encoders import load_encoder, restore_encoder, wav2vec2
+from speechxfer.encoders import load_encoder, restore_encoder
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import CheckpointError, ConfigError
+from speechxfer.families.wav2vec2 import encoder as wav2vec2
 from tests.encoders.conftest import TINY, VARIANTS, noise, reference
 
 TOLERANCE = 1e-4

@@ -15,7 +15,7 @@ from speechxfer.data.augment import Distortion, distortion
 from speechxfer.encoders import load_encoder
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import find
-from speechxfer.encoders.whisper import LogMel
+from speechxfer.encoders.log_mel import LogMel
 
 TOLERANCE = 1e-4
 
@@ -82,7 +82,7 @@ def test_the_number_of_frames_is_exact(num_samples: int) -> None:
     assert log_mel.shape[2] == max(num_samples, 400) // 160
     mel_frames = num_samples // 160
     conv = (mel_frames - 1) // 2 + 1 if mel_frames else 0  # kernel 3, stride 2, padding 1
-    from speechxfer.encoders.whisper import WhisperEncoder
+    from speechxfer.families.whisper.encoder import WhisperEncoder
 
     assert WhisperEncoder.num_frames(None, num_samples) == conv  # type: ignore[arg-type]
 

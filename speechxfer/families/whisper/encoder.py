@@ -10,79 +10,16 @@ from typing import Any, Self, cast
 
 import torch
 import torch.nn.functional as F
-import torchaudio.functional
 from torch import Tensor, nn
 from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder as Modules
 
 from speechxfer.data.augment import Distortion
 from speechxfer.encoders.base import Encoder, LayerGroup, valid_positions
+from speechxfer.encoders.log_mel import HOP, WINDOW, LogMel
 
-_WINDOW = 400  # samples of one Fourier transform, 25 ms
-_HOP = 160  # samples between mel frames, 10 ms
 #: A formula, which the module begins with.
 _POSITIONS = "embed_positions.weight"
-_DYNAMIC_RANGE = 8.0  # powers of ten kept below the loudest bin
-_HIGHEST = 8000.0  # Hz
-_FORMANTS = 4800.0  # Hz; what is below is warped evenly
-
-
-class LogMel(nn.Module):
-    """Whisper's log-mel spectrogram, each utterance normalised by its own maximum.
-
-    An utterance is taken to be followed by silence, as it is when padded to 30 s, so its bins are those of
-    the padded original whatever stands beside it in a batch.
-    """
-
-    def __init__(self, num_mel_bins: int) -> None:
-        super().__init__()
-        filters = torchaudio.functional.melscale_fbanks(
-            n_freqs=1 + _WINDOW // 2, f_min=0.0, f_max=_HIGHEST, n_mels=num_mel_bins, sample_rate=16_000,
-            norm="slaney", mel_scale="slaney",
-        )  # fmt: skip
-        self.filters: Tensor
-        self.window: Tensor
-        self.register_buffer("filters", filters.T.contiguous(), persistent=False)
-        self.register_buffer("window", torch.hann_window(_WINDOW), persistent=False)
-
-    @torch.no_grad()
-    def forward(self, waveforms: Tensor, num_samples: Tensor, warps: Tensor | None = None) -> Tensor:
-        """[batch, samples], [batch] -> [batch, mel bins, samples // 160], zero beyond each length.
-
-        Fewer than 400 samples are extended to 400, so that there always is a bin. `warps` [batch] are what each
-        utterance's frequencies are multiplied with.
-        """
-        waveforms = F.pad(waveforms, (0, max(_WINDOW - waveforms.shape[1], 0)))
-        # Reflection on the left, as in the original; on the right the silence that follows.
-        padded = F.pad(waveforms, (0, _WINDOW // 2))
-        padded = torch.cat([padded[:, 1 : _WINDOW // 2 + 1].flip(1), padded], dim=1)
-        spectrum = torch.stft(padded, _WINDOW, _HOP, window=self.window, center=False, return_complex=True)
-        size = waveforms.shape[1] // _HOP
-        power = (spectrum.real**2 + spectrum.imag**2)[..., :size]
-        filters = self.filters if warps is None else self._warped(warps.to(power.device))
-        log_mel = (filters @ power).clamp_(min=1e-10).log10_()
-        valid = valid_positions(num_samples // _HOP, size)[:, None]
-        loudest = log_mel.masked_fill(~valid, -10.0).amax(dim=(1, 2), keepdim=True)
-        log_mel = torch.maximum(log_mel, loudest - _DYNAMIC_RANGE)
-        return ((log_mel + 4.0) / 4.0).masked_fill_(~valid, 0.0)
-
-    def _warped(self, warps: Tensor) -> Tensor:
-        """Filters [batch, mel bins, frequencies] that hear each frequency where a factor [batch] puts it.
-
-        Up to the formants' region all are multiplied, above it they are moved so that the highest one stays (Jaitly and
-        Hinton, 2013, Vocal tract length perturbation improves speech recognition).
-        """
-        last = self.filters.shape[1] - 1
-        places = torch.arange(last + 1, device=warps.device) * (_HIGHEST / last)
-        even = _FORMANTS * warps.clamp(max=1.0) / warps  # up to here they are multiplied
-        slope = (_HIGHEST - even * warps) / (_HIGHEST - even)
-        factors, even, slope = warps[:, None], even[:, None], slope[:, None]
-        moved = torch.where(places <= even, places * factors, _HIGHEST - slope * (_HIGHEST - places))
-        moved = (moved * (last / _HIGHEST)).clamp(0.0, last)
-        below = moved.long().clamp(max=last - 1)
-        above_share = (moved - below)[:, None]
-        table = self.filters[:, below].transpose(0, 1), self.filters[:, below + 1].transpose(0, 1)
-        return torch.lerp(*table, above_share)
 
 
 class WhisperEncoder(Encoder):
@@ -109,7 +46,7 @@ class WhisperEncoder(Encoder):
         self.mel_bands = config.num_mel_bins
         self.max_duration_s = config.max_source_positions / self.frame_rate
         #: What Whisper was trained on, which is 30 s for all that are published.
-        self._chunk_samples: int = config.max_source_positions * 2 * _HOP
+        self._chunk_samples: int = config.max_source_positions * 2 * HOP
         self.log_mel = LogMel(config.num_mel_bins)
         self.modules_ = Modules(config)
 
@@ -130,8 +67,8 @@ class WhisperEncoder(Encoder):
             "feature_extractor_type": "WhisperFeatureExtractor",
             "sampling_rate": self.sample_rate,
             "feature_size": self.config.num_mel_bins,
-            "n_fft": _WINDOW,
-            "hop_length": _HOP,
+            "n_fft": WINDOW,
+            "hop_length": HOP,
             "chunk_length": self._chunk_samples // self.sample_rate,
             "padding_side": "right",
             "padding_value": 0.0,
@@ -140,7 +77,7 @@ class WhisperEncoder(Encoder):
 
     def num_frames(self, num_samples: Any) -> Any:
         """One frame for every started pair of whole 10 ms hops."""
-        return (num_samples // _HOP + 1) // 2
+        return (num_samples // HOP + 1) // 2
 
     def computed_s(self, duration_s: float) -> float:
         """The utterance, or 30 s."""
@@ -148,7 +85,7 @@ class WhisperEncoder(Encoder):
 
     def num_steps(self, num_samples: Any) -> Any:
         """Whole 10 ms hops."""
-        return num_samples // _HOP
+        return num_samples // HOP
 
     def features(self, waveforms: Tensor, num_samples: Tensor, distortion: Distortion | None = None) -> Tensor:
         """[batch, samples], [batch] -> the log-mel spectrogram [batch, mel bins, 10 ms steps]; of 30 s if padded."""
@@ -171,7 +108,7 @@ class WhisperEncoder(Encoder):
         heard = torch.full_like(num_samples, self._chunk_samples) if self.fixed_length else num_samples
         features = self.features(waveforms, num_samples, distortion)
         # Convolutions read a frame beyond the end, where an utterance on its own has zeros.
-        outside = ~valid_positions(heard // _HOP, features.shape[2])[:, None]
+        outside = ~valid_positions(heard // HOP, features.shape[2])[:, None]
         hidden = F.gelu(self.modules_.conv1(features)).masked_fill(outside, 0.0)
         hidden = F.gelu(self.modules_.conv2(hidden)).transpose(1, 2)
         return hidden + self.modules_.embed_positions.weight[: hidden.shape[1]], self.num_frames(num_samples)

@@ -1,14 +1,14 @@
-"""The families of encoders, known by the `model_type` of their checkpoints, and what their weights are called there."""
+"""Families of encoders, found by the `model_type` of their checkpoints, and what their weights are called there."""
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from speechxfer.errors import CheckpointError
+from speechxfer.registry import Register, resolve
 
 if TYPE_CHECKING:
     from speechxfer.encoders.base import Encoder
@@ -23,25 +23,47 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class Family:
-    """What is known of a family before torch and its module are imported, which takes seconds."""
+class OwnDecoder:
+    """A decoder that comes with the encoders of a family, and is one of the heads."""
 
-    #: Of `speechxfer.encoders`, and the class in it.
-    module: str
-    class_name: str
-    #: What the names of its classes in `transformers` begin with.
-    stem: str
-    #: What the names of weights begin with in a model with a head; a model without one lacks it.
+    #: The head that it is, by its name in the register of heads.
+    head: str
+    #: What the names of its weights begin with.
     prefix: str
+    #: "module:function" that opens it; see `heads.base.OpenDecoder`.
+    opens: str
+    #: Options of the encoder with which it was trained; they hold unless others are asked for.
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Family:
+    """What is known of a family of encoders before torch and its module are imported, which takes seconds.
+
+    The register's name of a family is the `model_type` in the `config.json` of its checkpoints.
+    """
+
+    #: "module:Class", of a subclass of `encoders.base.Encoder`.
+    encoder: str
+    #: What the names of its classes in `transformers` begin with; empty where there are none.
+    stem: str = ""
+    #: What the names of weights begin with in a model with a head; a model without one lacks it.
+    prefix: str = ""
     #: Names in the model without a head: a weight that every encoder of the family has, and what its weights' names
-    #: begin with.
-    anchor: str
-    parts: tuple[str, ...]
+    #: begin with. Without them, weights are taken by the names they have.
+    anchor: str = ""
+    parts: tuple[str, ...] = ()
+    #: Options of the encoder with which classification heads of `transformers` were trained.
+    classifier_options: Mapping[str, Any] = field(default_factory=dict)
+    decoder: OwnDecoder | None = None
+    #: "module:function" for each other tool whose folders are read: from a folder to the configuration and the state
+    #: dict as `transformers` has them, or None where the folder is not of that tool.
+    readers: tuple[str, ...] = ()
 
     def load(self) -> type[Encoder]:
-        """The class."""
-        family: type[Encoder] = getattr(importlib.import_module(f"speechxfer.encoders.{self.module}"), self.class_name)
-        return family
+        """The class of its encoders."""
+        found: type[Encoder] = resolve(self.encoder)
+        return found
 
     def named(self, state: Mapping[str, Value]) -> dict[str, Value]:
         """A state dict under the names of a model with a head, without what training put around them.
@@ -49,6 +71,8 @@ class Family:
         The names stay as they are where there is no encoder among them.
         """
         plain = {_WRAPPERS.sub("", name): value for name, value in state.items()}
+        if not self.anchor:
+            return plain
         for old, new in _RENAMED.items():
             plain = {re.sub(rf"{re.escape(old)}$", new, name): value for name, value in plain.items()}
         part, alone = self.parts[0], self.anchor.removeprefix(self.parts[0])
@@ -65,18 +89,19 @@ class Family:
         return {f"{self.prefix}{name}" if name.startswith(self.parts) else name: value for name, value in inner.items()}
 
 
-_WHISPER = ("encoder.conv1.weight", ("encoder.", "decoder."))
-_WAV2VEC2 = (
-    "feature_extractor.conv_layers.0.conv.weight",
-    ("feature_extractor.", "feature_projection.", "encoder.", "adapter.", "masked_spec_embed"),
+_MODULES = "speechxfer.families"
+FAMILIES = Register(
+    "family of encoders",
+    Family,
+    group="speechxfer.families",
+    builtin={
+        "whisper": f"{_MODULES}.whisper:WHISPER",
+        "wav2vec2": f"{_MODULES}.wav2vec2:WAV2VEC2",
+        "hubert": f"{_MODULES}.wav2vec2:HUBERT",
+        "wavlm": f"{_MODULES}.wav2vec2:WAVLM",
+        "data2vec-audio": f"{_MODULES}.wav2vec2:DATA2VEC_AUDIO",
+    },
 )
-FAMILIES = {
-    "whisper": Family("whisper", "WhisperEncoder", "Whisper", "model.", *_WHISPER),
-    "wav2vec2": Family("wav2vec2", "Wav2Vec2Encoder", "Wav2Vec2", "wav2vec2.", *_WAV2VEC2),
-    "hubert": Family("wav2vec2", "HubertEncoder", "Hubert", "hubert.", *_WAV2VEC2),
-    "wavlm": Family("wav2vec2", "WavLMEncoder", "WavLM", "wavlm.", *_WAV2VEC2),
-    "data2vec-audio": Family("wav2vec2", "Data2VecAudioEncoder", "Data2VecAudio", "data2vec_audio.", *_WAV2VEC2),
-}
 
 
 def family_of(name: str, config: Mapping[str, Any]) -> Family:

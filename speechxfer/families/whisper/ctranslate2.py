@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechxfer.encoders.files import check_fetched, read_json
+from speechxfer.encoders.files import check_fetched
 from speechxfer.errors import CheckpointError
 
 _DTYPES = {0: np.float32, 1: np.int8, 2: np.int16, 3: np.int32, 4: np.float16}
@@ -76,14 +77,23 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
     return tensors
 
 
-def read_whisper(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read_whisper(folder: Path, description: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
     """The configuration and float32 state dict of `WhisperForConditionalGeneration` for a converted folder.
+
+    Args:
+        folder: of the model.
+        description: the content of its `config.json`.
+
+    Returns:
+        None where the folder was not converted.
 
     Raises:
         CheckpointError: see `read_tensors`.
     """
+    if not (folder / "model.bin").is_file():
+        return None
     tensors = read_tensors(folder / "model.bin")
-    config = _config(tensors, read_json(folder / "config.json"))
+    config = _config(tensors, description)
     state: dict[str, Tensor] = {}
 
     def put(target: str, source: str) -> None:
@@ -132,7 +142,7 @@ def _put_attention(
         state[f"{target}.out_proj.{kind}"] = _tensor(tensors[f"{source}/linear_{num_fused}/{kind}"])
 
 
-def _config(tensors: dict[str, np.ndarray], converted: dict[str, Any]) -> dict[str, Any]:
+def _config(tensors: dict[str, np.ndarray], converted: Mapping[str, Any]) -> dict[str, Any]:
     """A `transformers` configuration from the tensors' shapes; the token numbers follow the vocabulary's size."""
     vocab_size, width = tensors["decoder/embeddings/weight"].shape
     multilingual = vocab_size >= 51_865

@@ -9,19 +9,20 @@ import torch
 from torch import Tensor, nn
 from transformers import WhisperConfig
 
+from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.errors import CheckpointError, ConfigError
-from speechxfer.heads.seq2seq import WhisperSeq2SeqHead
-from speechxfer.heads.whisper_tokens import WhisperTokens
+from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
+from speechxfer.families.whisper.tokens import WhisperTokens
 
 _PREFIX, _EMBEDDING, _OUTPUT = "model.decoder.", "model.decoder.embed_tokens.weight", "proj_out.weight"
 _TASKS = ("transcribe", "translate")
 
 
 def load_whisper_head(
-    checkpoint: Checkpoint, config: Mapping[str, Any], state: Mapping[str, Tensor], **options: Any
+    checkpoint: Checkpoint, config: Mapping[str, Any], state: Mapping[str, Tensor], encoder: Encoder
 ) -> WhisperSeq2SeqHead:
-    """The decoder half of a Whisper checkpoint with the tokenizer in its folder.
+    """The decoder half of a Whisper checkpoint with the tokenizer in its folder, as it was pre-trained.
 
     Raises:
         CheckpointError: there is no tokenizer, weights are missing, or its output is not its token embedding.
@@ -31,7 +32,9 @@ def load_whisper_head(
     whole = WhisperConfig(**config)
     tokens = WhisperTokens.read(checkpoint, whole.vocab_size)
     language, task = _spoken(checkpoint, config, tokens)
-    head = WhisperSeq2SeqHead(whole, tokens, language=language, task=task, **options)
+    head = WhisperSeq2SeqHead(
+        whole, tokens, language=language, task=task, attend_everything=encoder.fixed_length, untouched=True
+    )
     own = {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
     try:
         cast(nn.Module, head.decoder).load_state_dict(own)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +12,9 @@ from transformers import WhisperConfig, WhisperForConditionalGeneration
 from speechxfer.data.manifest import Utterance
 from speechxfer.decoding.search import Search
 from speechxfer.errors import ConfigError
-from speechxfer.heads import seq2seq
-from speechxfer.heads.seq2seq import WhisperSeq2SeqHead
-from speechxfer.heads.whisper_tokens import WhisperTokens
+from speechxfer.families.whisper import decoder as seq2seq
+from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
+from speechxfer.families.whisper.tokens import WhisperTokens
 
 NUM_WORDS = 90
 SPECIAL = ("endoftext", "startoftranscript", "en", "it", "translate", "transcribe", "startofprev", "notimestamps")
@@ -123,7 +122,7 @@ def test_a_context_longer_than_the_decoder_loses_its_beginning(whisper: WhisperF
 
 
 def utterance(text: str, **columns: Any) -> Utterance:
-    return Utterance(audio="a.wav", path=Path("a.wav"), text=text, **columns)
+    return Utterance(audio="a.wav", text=text, **columns)
 
 
 def test_targets_are_the_prompt_as_given_then_the_text_and_the_end(whisper: WhisperForConditionalGeneration) -> None:

@@ -1,0 +1,74 @@
+"""Log-mel spectrograms as Whisper has them, of each utterance on its own."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+import torchaudio.functional
+from torch import Tensor, nn
+
+from speechxfer.encoders.base import valid_positions
+
+#: Samples of one Fourier transform, 25 ms; and between mel frames, 10 ms.
+WINDOW, HOP = 400, 160
+_DYNAMIC_RANGE = 8.0  # powers of ten kept below the loudest bin
+_HIGHEST = 8000.0  # Hz
+_FORMANTS = 4800.0  # Hz; what is below is warped evenly
+
+
+class LogMel(nn.Module):
+    """Whisper's log-mel spectrogram, each utterance normalised by its own maximum.
+
+    An utterance is taken to be followed by silence, as it is when padded to 30 s, so its bins are those of
+    the padded original whatever stands beside it in a batch.
+    """
+
+    def __init__(self, num_mel_bins: int) -> None:
+        super().__init__()
+        filters = torchaudio.functional.melscale_fbanks(
+            n_freqs=1 + WINDOW // 2, f_min=0.0, f_max=_HIGHEST, n_mels=num_mel_bins, sample_rate=16_000,
+            norm="slaney", mel_scale="slaney",
+        )  # fmt: skip
+        self.filters: Tensor
+        self.window: Tensor
+        self.register_buffer("filters", filters.T.contiguous(), persistent=False)
+        self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
+
+    @torch.no_grad()
+    def forward(self, waveforms: Tensor, num_samples: Tensor, warps: Tensor | None = None) -> Tensor:
+        """[batch, samples], [batch] -> [batch, mel bins, samples // 160], zero beyond each length.
+
+        Fewer than 400 samples are extended to 400, so that there always is a bin. `warps` [batch] are what each
+        utterance's frequencies are multiplied with.
+        """
+        waveforms = F.pad(waveforms, (0, max(WINDOW - waveforms.shape[1], 0)))
+        # Reflection on the left, as in the original; on the right the silence that follows.
+        padded = F.pad(waveforms, (0, WINDOW // 2))
+        padded = torch.cat([padded[:, 1 : WINDOW // 2 + 1].flip(1), padded], dim=1)
+        spectrum = torch.stft(padded, WINDOW, HOP, window=self.window, center=False, return_complex=True)
+        size = waveforms.shape[1] // HOP
+        power = (spectrum.real**2 + spectrum.imag**2)[..., :size]
+        filters = self.filters if warps is None else self._warped(warps.to(power.device))
+        log_mel = (filters @ power).clamp_(min=1e-10).log10_()
+        valid = valid_positions(num_samples // HOP, size)[:, None]
+        loudest = log_mel.masked_fill(~valid, -10.0).amax(dim=(1, 2), keepdim=True)
+        log_mel = torch.maximum(log_mel, loudest - _DYNAMIC_RANGE)
+        return ((log_mel + 4.0) / 4.0).masked_fill_(~valid, 0.0)
+
+    def _warped(self, warps: Tensor) -> Tensor:
+        """Filters [batch, mel bins, frequencies] that hear each frequency where a factor [batch] puts it.
+
+        Up to the formants' region all are multiplied, above it they are moved so that the highest one stays (Jaitly and
+        Hinton, 2013, Vocal tract length perturbation improves speech recognition).
+        """
+        last = self.filters.shape[1] - 1
+        places = torch.arange(last + 1, device=warps.device) * (_HIGHEST / last)
+        even = _FORMANTS * warps.clamp(max=1.0) / warps  # up to here they are multiplied
+        slope = (_HIGHEST - even * warps) / (_HIGHEST - even)
+        factors, even, slope = warps[:, None], even[:, None], slope[:, None]
+        moved = torch.where(places <= even, places * factors, _HIGHEST - slope * (_HIGHEST - places))
+        moved = (moved * (last / _HIGHEST)).clamp(0.0, last)
+        below = moved.long().clamp(max=last - 1)
+        above_share = (moved - below)[:, None]
+        table = self.filters[:, below].transpose(0, 1), self.filters[:, below + 1].transpose(0, 1)
+        return torch.lerp(*table, above_share)

@@ -1,0 +1,21 @@
+"""Whisper (Radford et al., 2022): its encoder, its own decoder with the tokenizer, and the files of other tools."""
+
+from speechxfer.encoders.family import Family, OwnDecoder
+
+_MODULES = __name__
+
+WHISPER = Family(
+    encoder=f"{_MODULES}.encoder:WhisperEncoder",
+    stem="Whisper",
+    prefix="model.",
+    anchor="encoder.conv1.weight",
+    parts=("encoder.", "decoder."),
+    classifier_options={"pad_to_30s": True},
+    decoder=OwnDecoder(
+        head="seq2seq",
+        prefix="model.decoder.",
+        opens=f"{_MODULES}.checkpoint:load_whisper_head",
+        options={"pad_to_30s": True},
+    ),
+    readers=(f"{_MODULES}.ctranslate2:read_whisper",),
+)
