@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from speechxfer.data.manifest import Utterance as Utterance
     from speechxfer.data.text import TextNormalizer as TextNormalizer
     from speechxfer.decoding.hypothesis import Classification as Classification
+    from speechxfer.decoding.options import DecodingOptions as DecodingOptions
     from speechxfer.errors import SpeechxferError as SpeechxferError
     from speechxfer.evaluation.evaluate import evaluate as evaluate
     from speechxfer.evaluation.metrics import error_rates as error_rates
@@ -30,6 +31,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AudioSource",
     "Classification",
+    "DecodingOptions",
     "Evaluation",
     "FileSource",
     "FinetuneConfig",
@@ -50,6 +52,7 @@ _HOMES = {
     "AudioSource": "sources",
     "FileSource": "sources",
     "Classification": "decoding.hypothesis",
+    "DecodingOptions": "decoding.options",
     "Evaluation": "evaluation.results",
     "FinetuneConfig": "config",
     "Manifest": "data.manifest",

@@ -93,10 +93,12 @@ def _results(
 
         return read_matching(Path(name), manifest, normalizer)
 
+    from speechxfer.decoding.options import DecodingOptions
     from speechxfer.evaluation.evaluate import check_measurable, predict_all
     from speechxfer.evaluation.results import compare as compared
     from speechxfer.model import SpeechModel
 
     model = SpeechModel.load(name, device=device)
     check_measurable(model, manifest, normalizer)
-    return compared(manifest, predict_all(model, manifest, language=language, progress=progress), normalizer)
+    predictions = predict_all(model, manifest, options=DecodingOptions(language=language), progress=progress)
+    return compared(manifest, predictions, normalizer)

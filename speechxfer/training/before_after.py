@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
+from speechxfer.decoding.options import DecodingOptions
 from speechxfer.errors import DataError
 from speechxfer.evaluation.evaluate import predict_all
 from speechxfer.evaluation.results import Evaluation, compare
@@ -17,7 +18,7 @@ from speechxfer.runs.folder import Measured
 
 def pretrained_results(
     run: RunFolder, split: Measured, model: SpeechModel, manifest: Manifest, normalizer: TextNormalizer, *,
-    language: str | None = None, progress: Progress,
+    options: DecodingOptions | None = None, progress: Progress,
 ) -> Evaluation:  # fmt: skip
     """The results of the pre-trained model on a split; those that the run has already are taken from it.
 
@@ -28,7 +29,7 @@ def pretrained_results(
     kept = _kept(run, split, manifest, normalizer)
     if kept is not None:
         return kept
-    predictions = predict_all(model, manifest, language=language, progress=progress)
+    predictions = predict_all(model, manifest, options=options, progress=progress)
     found = compare(manifest, predictions, normalizer)
     run.write_predictions(split, "pre-trained", found)
     return found

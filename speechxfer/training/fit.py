@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from speechxfer.config import AugmentConfig, TrainingConfig
 from speechxfer.data import batching
 from speechxfer.data.text import TextNormalizer
+from speechxfer.decoding.options import DecodingOptions
 from speechxfer.errors import CheckpointError, TrainingError
 from speechxfer.model import SpeechModel
 from speechxfer.runs import RunFolder
@@ -50,9 +51,9 @@ class Task:
     folder: RunFolder
     #: A name for the training data, so that resuming on other data is noticed.
     data: str
-    #: What should not be forgotten, without targets, and what is spoken in it.
+    #: What should not be forgotten, without targets, and how it is decoded.
     retain: Examples | None = None
-    retain_language: str | None = None
+    retain_options: DecodingOptions | None = None
     tracking: Tracking = field(default_factory=Tracking)
 
 
@@ -106,14 +107,14 @@ class _Loop:
         self.device = task.model.device
         self.parameters = task.plan.trained(task.model)
         self.optimizer = adamw(task.plan.parameter_groups(task.model, task.training.weight_decay))
-        self.budget = Budget(self.device, task.training.device_batch_s)
+        self.budget = Budget(self.device, task.training.device_batch_seconds)
         self.feeder = Feeder(
             task.train, task.model, task.training, task.augment,
             budget=self.budget, world=self.world,
         )  # fmt: skip
         # A warm-up begins at a rate of 0, and a run of one step would end there.
         is_short = task.training.epochs == len(self.feeder.steps(0)) == 1
-        self.rates = Rates(self.optimizer, 0.0 if is_short else task.training.warmup, task.training.epochs)
+        self.rates = Rates(self.optimizer, 0.0 if is_short else task.training.warmup_ratio, task.training.epochs)
         self.guard = Guard()
         self.dev, self.retain = task.dev, task.retain
         #: What `_wake` last moved the inputs to; no cut at first.
@@ -129,7 +130,7 @@ class _Loop:
         self.pending: list[tuple[Tensor, Tensor, Sequence[int]]] = []
         task.model.encoder.set_dropout(task.training.dropout)
         task.model.head.set_dropout(task.training.dropout)
-        task.model.encoder.recompute = task.training.recompute
+        task.model.encoder.gradient_checkpointing = task.training.gradient_checkpointing
 
     def begin(self, *, resume: bool) -> Position:
         """Where the run stands: at its start, or where it was left."""
@@ -252,7 +253,7 @@ class _Loop:
         trained = [parameter for parameter in self.parameters.values() if parameter.requires_grad]
         summed = self.world.sum_gradients(trained, torch.stack([loss, loss.new_tensor(labels)]))
         self._leave_out(trained, summed, self._labels(indices))
-        norm = nn.utils.clip_grad_norm_(trained, self.training.clip_norm)
+        norm = nn.utils.clip_grad_norm_(trained, self.training.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.pending.append((summed, norm, indices))
@@ -363,7 +364,7 @@ class _Loop:
         """Measure dev, keep the best model, record the epoch."""
         started = time.monotonic()
         dev = self._measured(self.dev)
-        retained = self._measured(self.retain, self.task.retain_language) if self.retain else None
+        retained = self._measured(self.retain, self.task.retain_options) if self.retain else None
         at.dev_s += time.monotonic() - started
         mean, scores = at.mean_loss, dev.scores
         of_classes = self.model.head.task == "classification"
@@ -384,9 +385,9 @@ class _Loop:
         news = "  best so far" if is_best else ""
         self.progress.say(f"epoch {at.epoch + 1:3}  loss {mean:7.4f}  dev {scores}{kept}{news}")
 
-    def _measured(self, examples: Examples, language: str | None = None) -> Measured:
+    def _measured(self, examples: Examples, options: DecodingOptions | None = None) -> Measured:
         precision, normalizer = self.preparation.precision, self.task.normalizer
-        return measure(self.model, examples, normalizer, world=self.world, precision=precision, language=language)
+        return measure(self.model, examples, normalizer, world=self.world, precision=precision, options=options)
 
 
 def _stuck(at: Position, patience: int) -> bool:
