@@ -22,8 +22,8 @@ _CONFIG, _LOCK, _HISTORY, _METRICS = "config.toml", "run.lock", "metrics.jsonl",
 _PLAN, _ENVIRONMENT, _SOURCES = "plan.json", "environment.json", "sources.json"
 _INTERPOLATION, _REPORT = "interpolation.json", "report.html"
 _FILES = (_HISTORY, _METRICS, _PLAN, _ENVIRONMENT, _SOURCES, _INTERPOLATION, _REPORT)
-_MODEL, _CHECKPOINTS, _NON_SPEECH, _PREDICTIONS = "model", "checkpoints", "non_speech", "predictions"
-_FOLDERS = (_CHECKPOINTS, _MODEL, _NON_SPEECH, _PREDICTIONS, "tensorboard", "scratch", "interpolated")
+_MODEL, _CHECKPOINTS, _NON_SPEECH, _DATA, _PREDICTIONS = "model", "checkpoints", "non_speech", "data", "predictions"
+_FOLDERS = (_CHECKPOINTS, _MODEL, _NON_SPEECH, _DATA, _PREDICTIONS, "tensorboard", "scratch", "interpolated")
 #: What versions before this layout wrote and this one does not.
 _OLD = ("before.json", "after.json", "retain_before.json", "retain_after.json", "nothing")
 _REMEDY = "remove the file to go on without it"
@@ -87,6 +87,11 @@ class RunFolder:
     def non_speech(self) -> Path:
         """The folder of the utterances without speech that were made for the run."""
         return self.path / _NON_SPEECH
+
+    @property
+    def data(self) -> Path:
+        """The folder of manifests that note what data in memory was."""
+        return self.path / _DATA
 
     @property
     def tensorboard(self) -> Path:
