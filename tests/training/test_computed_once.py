@@ -13,7 +13,7 @@ from speechxfer.report import write_model_card, write_report
 from speechxfer.runs import RunFolder
 from tests.training.conftest import Runs
 
-SHORT: dict[str, Any] = {"training": {"epochs": 2, "batch_s": 8.0}}
+SHORT: dict[str, Any] = {"training": {"epochs": 2, "batch_seconds": 8.0}}
 
 
 @pytest.fixture
