@@ -13,10 +13,10 @@ from typing import cast
 import torch
 
 from speechxfer.config import FinetuneConfig, flat, to_dict
+from speechxfer.data.checks import Limits, log_problems
 from speechxfer.data.dataset import Data
 from speechxfer.data.manifest import Manifest, data_digest
-from speechxfer.data.nothing import with_nothing
-from speechxfer.data.preflight import Limits, say_errors
+from speechxfer.data.non_speech import with_non_speech
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import SpeechxferError
@@ -135,13 +135,13 @@ def _ready(job: Job, *, resume: bool, overwrite: bool = False) -> _Ready:
         limits = Limits(
             normalizer=config.text.new_head_normalizer, scoring_normalizer=job.normalizer.name, frame_rate=None
         )
-        say_errors(splits, limits, job.progress)
+        log_problems(splits, limits, job.progress)
     start = starting_point(config, checkpoint, splits["train"], job.progress)
     splits["train"] = start.train
     check(start.model, splits, job.normalizer, ignore_unknown=config.text.ignore_unknown, progress=job.progress)
     start.model.head.check_options(retain_options(config, start.model.head))
     for line in unused(config, start):
-        job.progress.say(line)
+        job.progress.log(line)
     start.plan.apply(start.model, 0)
     return _Ready(start, splits, found)
 
@@ -196,7 +196,7 @@ def _adapt(job: Job, ready: _Ready, *, resume: bool, overwrite: bool = False) ->
 def _against_scratch(job: Job, run: Run, metrics: Metrics, *, resume: bool) -> tuple[Run, Metrics]:
     """Train the same shape from random weights, and say whether transfer helped."""
     config = job.config
-    job.progress.say("from scratch: the same shape with random weights, for as many epochs")
+    job.progress.log("from scratch: the same shape with random weights, for as many epochs")
     depth = open_checkpoint(find(config.model)).encoder.depth
     other = replace(job, config=scratch.scratch_config(config, depth), given=job.datasets)
     other_run, other_metrics = _adapt(other, _ready(other, resume=resume), resume=resume)
@@ -217,7 +217,7 @@ def _train_manifest(config: FinetuneConfig, train: Manifest) -> Manifest:
     if config.head != "seq2seq":
         return train
     folder = RunFolder(config.output).non_speech
-    return with_nothing(train, config.seq2seq.non_speech_ratio, folder, config.training.seed)
+    return with_non_speech(train, config.seq2seq.non_speech_ratio, folder, config.training.seed)
 
 
 def _task(job: Job, start: StartingPoint, manifests: dict[str, Manifest], preparation: Preparation) -> Task:
@@ -250,7 +250,7 @@ def _pretrained(job: Job, start: StartingPoint, manifests: dict[str, Manifest]) 
         return {}
     opened = open_checkpoint(find(config.model), with_decoder=head.task == "transcription")
     if opened.problem:
-        job.progress.say(f"before: {opened.problem}; what it gives as it is cannot be measured")
+        job.progress.log(f"before: {opened.problem}; what it gives as it is cannot be measured")
     if opened.head is None or not before_after.is_comparable(opened.head, head):
         return {}
     source = SpeechModel(opened.encoder, opened.head, opened.source).to(job.device).eval()
@@ -259,11 +259,11 @@ def _pretrained(job: Job, start: StartingPoint, manifests: dict[str, Manifest]) 
     found: dict[str, Evaluation] = {}
     for name, manifest in wanted.items():
         options = retain_options(config, source.head).over(same_beams) if name == "retain" else same_beams
-        job.progress.say(f"before: {config.model} as it is on {name}")
+        job.progress.log(f"before: {config.model} as it is on {name}")
         found[name] = before_after.pretrained_results(
             job.folder, name, source, manifest, job.normalizer, options=options, progress=job.progress
         )
-        job.progress.say(f"before: {name} {found[name]}")
+        job.progress.log(f"before: {name} {found[name]}")
     return found
 
 

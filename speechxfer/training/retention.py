@@ -63,7 +63,7 @@ def with_replay(
     wanted = max(1, round(len(train) * config.replay_ratio / (1 - config.replay_ratio)))
     chosen = sorted(random.Random(seed).sample(range(len(source)), min(wanted, len(source))))
     few = f", which is all there is of the {wanted} wanted" if wanted > len(source) else ""
-    progress.say(f"replay: {len(chosen)} utterances of {source.path} are learned along{few}")
+    progress.log(f"replay: {len(chosen)} utterances of {source.path} are learned along{few}")
     spoken = {"language": config.language} if config.language else {}
     added = [replace(source[index], extra={**source[index].extra, **spoken}) for index in chosen]
     return train.holding([*train, *added])
