@@ -43,7 +43,7 @@ def test_writes_the_model_card_where_asked(tmp_path: Path) -> None:
 def test_what_is_no_run_is_reported_in_a_line(tmp_path: Path) -> None:
     folder = run_folder(tmp_path / "run")
     (folder / "model").mkdir()
-    for given, told in (
+    for given, shown in (
         (tmp_path / "nowhere", "there is no such folder"),
         (folder / "config.toml", "is a file; wanted the folder of a run"),
         (tmp_path, "is not a run (no config.toml)"),
@@ -51,7 +51,7 @@ def test_what_is_no_run_is_reported_in_a_line(tmp_path: Path) -> None:
     ):
         result = CliRunner().invoke(main, ["report", str(given)])
         assert result.exit_code == 2
-        assert told in result.output
+        assert shown in result.output
         assert result.output.count("\n") == 1
 
 

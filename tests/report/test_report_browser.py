@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(program() is None, reason=f"no Chromium: none of
 
 #: The least contrast of a text with what is behind it, as WCAG 2.1 counts, of all texts on the page; and which it is.
 CONTRAST = """(() => {
-  const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const numbers = (color) => color.match(/[\\d.]+/g).map(Number);
   const light = (rgb) => rgb.slice(0, 3).map((c) => c / 255)
     .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
     .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
