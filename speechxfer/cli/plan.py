@@ -22,7 +22,7 @@ from speechxfer.config import (
     to_dict,
 )
 from speechxfer.errors import ConfigError
-from speechxfer.planner.untried import UNTRIED
+from speechxfer.planner.excluded import NOT_IN_TRIALS
 from speechxfer.storage import only_writer
 
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -82,7 +82,7 @@ def _check_assignments(changes: Mapping[str, Any]) -> None:
             raise ConfigError(f"--set {name}={value}: how the model is transferred is what the plan is to find; finetune with it, or try ways by --preset")  # fmt: skip  # noqa: E501
         if name in _OWN_OPTIONS:
             raise ConfigError(f"--set {name}={value}: give it as --{name}")
-        if name in UNTRIED:
+        if name in NOT_IN_TRIALS:
             click.echo(f"--set {name}={value}: has no effect on a plan; give it to finetune", err=True)
 
 

@@ -511,7 +511,7 @@ def test_a_manifest_without_any_text_is_a_finding(corpus: Corpus) -> None:
         corpus.add(text=None, words="ba")
     (finding,) = look(corpus.write(), quick=True).findings
     assert (finding.kind, finding.severity, finding.lines) == ("no-text", "error", ())
-    assert "columns without a meaning here: words" in finding.what
+    assert "columns without a meaning for speechxfer: words" in finding.what
 
 
 def test_classes_whose_names_differ_in_case(corpus: Corpus, other: Corpus) -> None:
@@ -523,7 +523,7 @@ def test_classes_whose_names_differ_in_case(corpus: Corpus, other: Corpus) -> No
     assert found.keys() == {"label-spelling", "unknown-label"}
     assert "'yes' (2 lines), 'Yes' (1 lines)" in found["label-spelling"].what
     assert found["label-spelling"].lines == (3,)
-    assert "no training utterance is labelled 'NO', but 'no'" in found["unknown-label"].what
+    assert "no training utterance is labeled 'NO', but 'no'" in found["unknown-label"].what
 
 
 def test_words_that_stand_for_nothing_are_said_once(corpus: Corpus) -> None:
@@ -545,7 +545,7 @@ def test_languages_are_known_by_code_and_by_name(corpus: Corpus) -> None:
         corpus.add(language=language)
     (finding,) = look(corpus.write(), quick=True).findings
     assert (finding.kind, finding.lines) == ("language", (5, 6))
-    assert "2 of 6 lines name a language that is not known: 'Klingon' (2)" in finding.what
+    assert "2 of 6 lines have an unknown language: 'Klingon' (2)" in finding.what
 
 
 def test_labels_of_several_classes(corpus: Corpus) -> None:

@@ -113,7 +113,7 @@ def test_wrong_labels() -> None:
 
 
 def test_labels_that_cannot_be_measured_are_told() -> None:
-    with pytest.raises(DataError, match=r"dev\.jsonl:2: label 'd' is none"):
+    with pytest.raises(DataError, match=r"dev\.jsonl:2: label 'd' is not one"):
         class_scores(manifest(["a", "d"]), [said(1, 0, 0)] * 2)
     with pytest.raises(DataError, match="2 labels but 1 predictions"):
         class_scores(manifest(["a", "a"]), [said(1, 0, 0)])
