@@ -25,7 +25,7 @@ import soundfile
 import speechxfer as sx
 from scripts.bench.machine import command, describe
 from scripts.bench.planted_defects import Planted, plant_labels, plant_speech
-from speechxfer.data.preflight import KINDS, Report, Split, check
+from speechxfer.data.checks import KINDS, Report, Split, check
 from speechxfer.storage import write_json
 
 RESULTS = Path(__file__).parent / "results"
@@ -34,7 +34,7 @@ FACTS = ("duplicate-text", "text-in-both", "speaker-in-both", "imbalance")
 _TIMED = """
 import json, resource, sys, time
 from pathlib import Path
-from speechxfer.data.preflight import Split, check
+from speechxfer.data.checks import Split, check
 if __name__ == "__main__":
     path, quick, workers = sys.argv[1], sys.argv[2] == "quick", int(sys.argv[3])
     started = time.perf_counter()

@@ -150,7 +150,7 @@ class Run:
         point = {"step": position.step, "epoch": position.epoch, "heard_h": round(position.heard_s / 3600, 3),
                  "processor_min": round(position.processor_s / 60, 2), "loss": round(loss, 4)}  # fmt: skip
         self.curve.append({**point, "held_out": self.held_out()})
-        self.progress.say(json.dumps(self.curve[-1]))
+        self.progress.log(json.dumps(self.curve[-1]))
 
     def save(self) -> None:
         """Everything that `restore` needs, whole or not at all."""
@@ -241,7 +241,7 @@ def main(
     _claimed(output, Settings(**settings))
     run = Run(Settings(**settings), Lesson.open(lesson), output)
     trained = sum(parameter.numel() for parameter in run.model.parameters())
-    run.progress.say(f"{trained:,} parameters, step {run.position.step}, {len(run.feeder.trained)} utterances")
+    run.progress.log(f"{trained:,} parameters, step {run.position.step}, {len(run.feeder.trained)} utterances")
     if finish is not None:
         click.echo(run.finish(finish))
     else:

@@ -51,13 +51,13 @@ def compare(
     normalize, data, progress = TextNormalizer(normalizer), Manifest.read(manifest), TerminalProgress()
     _check((first, second), data)
     if warning := damage(data.texts, normalize):
-        progress.say(warning)
+        progress.log(warning)
     sides = [_hypotheses(name, data, normalize, language, device, progress) for name in (first, second)]
     found = compare_systems(data, sides[0], sides[1], normalize)
     columns = ("A", "B", "reference", f"A: {first}", f"B: {second}")
     progress.table("utterances that made the difference", columns, found.rows(differing))
-    progress.say(found.summary())
-    progress.say(found.verdict())
+    progress.log(found.summary())
+    progress.log(found.verdict())
     values = found.to_dict(None if output else differing)
     if output:
         write_json(output, values)

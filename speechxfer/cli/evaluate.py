@@ -126,8 +126,8 @@ def _show(result: Evaluation, worst: int, progress: Progress) -> None:
     progress.table("the worst utterances", ("errors", "reference", "hypothesis"), worst_table(result.results, worst))
     if isinstance(result.scores, ClassScores):
         progress.table("the classes", ("class", "precision", "recall", "F1", "utterances"), result.scores.rows())
-    progress.say(str(result))
-    progress.say(str(result.intervals))
+    progress.log(str(result))
+    progress.log(str(result.intervals))
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def evaluate(
     check_measurable(model, manifest, normalizer)
     model.head.check_options(options or DecodingOptions())
     if progress and model.head.task == "transcription" and (warning := damage(manifest.texts, normalizer)):
-        progress.say(warning)
+        progress.log(warning)
     predictions = predict_all(model, manifest, options=options, progress=progress)
     return compare(manifest, predictions, normalizer)
 

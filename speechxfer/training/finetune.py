@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -13,9 +13,10 @@ from typing import cast
 import torch
 
 from speechxfer.config import FinetuneConfig, flat, to_dict
+from speechxfer.data.checks import Limits, log_problems
+from speechxfer.data.dataset import Data
 from speechxfer.data.manifest import Manifest, data_digest
-from speechxfer.data.nothing import with_nothing
-from speechxfer.data.preflight import Limits, say_errors
+from speechxfer.data.non_speech import with_non_speech
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import SpeechxferError
@@ -58,14 +59,20 @@ class Run:
 
 
 def finetune(
-    config: FinetuneConfig, *, resume: bool = False, overwrite: bool = False, progress: Progress | None = None
+    config: FinetuneConfig,
+    *,
+    data: Mapping[str, Data] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
 ) -> Run:
     """Adapt a pre-trained encoder to the training manifest and measure it on the test manifest.
 
     Writes a run folder to `config.output`: `config.toml`, `plan.json`, `environment.json`, `metrics.jsonl` (a line an
     epoch), `tensorboard/`, `checkpoints/`, `model/`, `before.json` and `after.json` (what was said of the test split),
     `metrics.json` and `report.html`. With `resume` it goes on with the run that is there, or begins it where there is
-    none. Started by `torchrun` or `accelerate launch`, several processes share the work of one run.
+    none. `data` holds splits that are in memory, by setting: the paths of these are where the folder notes what they
+    were. Started by `torchrun` or `accelerate launch`, several processes share the work of one run.
 
     Raises:
         ConfigError: settings that do not fit, or an output folder that holds another run.
@@ -78,7 +85,7 @@ def finetune(
     check_places(config, again=resume and RunFolder(config.output).is_run)
     world = World.join(config.device)
     # Only one process speaks and writes.
-    job = Job(config, world, progress if progress and world.is_main else Progress())
+    job = Job(config, world, progress if progress and world.is_main else Progress(), data or {})
     ready = _ready(job, resume=resume, overwrite=overwrite)
     with _taken(job, resume=resume, overwrite=overwrite):
         run, metrics = _adapt(job, ready, resume=resume, overwrite=overwrite)
@@ -112,25 +119,25 @@ def _ready(job: Job, *, resume: bool, overwrite: bool = False) -> _Ready:
         check_idle(folder)
     check_free(folder, config, resume=resume, overwrite=overwrite)
     job.check()
-    manifests = job.read()
+    manifests = job.datasets
     checkpoint = find(config.model)
     found = sources.sources_of(manifests, checkpoint) if job.world.is_main else None
     if resume and folder.has_config and found:
         sources.check(folder, config, found)
         _ = folder.history  # whether it can be read
-    splits = job.chosen(manifests)
+    splits = job.chosen()
     if job.world.is_main and not resume:
         # Too few frames for a text are reported below, by the encoder's own count.
         limits = Limits(
             normalizer=config.text.new_head_normalizer, scoring_normalizer=job.normalizer.name, frame_rate=None
         )
-        say_errors(splits, limits, job.progress)
+        log_problems(splits, limits, job.progress)
     start = starting_point(config, checkpoint, splits["train"], job.progress)
     splits["train"] = start.train
     check(start.model, splits, job.normalizer, ignore_unknown=config.text.ignore_unknown, progress=job.progress)
     start.model.head.check_options(retain_options(config, start.model.head))
     for line in unused(config, start):
-        job.progress.say(line)
+        job.progress.log(line)
     start.plan.apply(start.model, 0)
     return _Ready(start, splits, found)
 
@@ -158,6 +165,7 @@ def _adapt(job: Job, ready: _Ready, *, resume: bool, overwrite: bool = False) ->
     if world.is_main:
         folder.clear() if overwrite else folder.repair()
         folder.write_config(config)
+        job.write_data()
         if ready.sources:
             folder.write(ready.sources)
         _train_manifest(config, manifests["train"])  # writes what the others only read
@@ -184,13 +192,13 @@ def _adapt(job: Job, ready: _Ready, *, resume: bool, overwrite: bool = False) ->
 def _against_scratch(job: Job, run: Run, metrics: Metrics, *, resume: bool) -> tuple[Run, Metrics]:
     """Train the same shape from random weights, and say whether transfer helped."""
     config = job.config
-    job.progress.say("from scratch: the same shape with random weights, for as many epochs")
+    job.progress.log("from scratch: the same shape with random weights, for as many epochs")
     depth = open_checkpoint(find(config.model)).encoder.depth
-    other = replace(job, config=scratch.scratch_config(config, depth))
+    other = replace(job, config=scratch.scratch_config(config, depth), given=job.datasets)
     other_run, other_metrics = _adapt(other, _ready(other, resume=resume), resume=resume)
     if not run.is_main:
         return run, metrics
-    manifest = Manifest.read(config.test or config.dev)
+    manifest = job.datasets["test" if config.test else "dev"]
     sides = [
         one.after or evaluate(one.model, manifest, job.normalizer, progress=job.progress) for one in (other_run, run)
     ]
@@ -205,7 +213,7 @@ def _train_manifest(config: FinetuneConfig, train: Manifest) -> Manifest:
     if config.head != "seq2seq":
         return train
     folder = RunFolder(config.output).non_speech
-    return with_nothing(train, config.seq2seq.non_speech_ratio, folder, config.training.seed)
+    return with_non_speech(train, config.seq2seq.non_speech_ratio, folder, config.training.seed)
 
 
 def _task(job: Job, start: StartingPoint, manifests: dict[str, Manifest], preparation: Preparation) -> Task:
@@ -237,7 +245,7 @@ def _untouched(job: Job, start: StartingPoint, manifests: dict[str, Manifest]) -
         return {}
     opened = open_checkpoint(find(config.model), with_decoder=head.task == "transcription")
     if opened.problem:
-        job.progress.say(f"before: {opened.problem}; what it gives as it is cannot be measured")
+        job.progress.log(f"before: {opened.problem}; what it gives as it is cannot be measured")
     if opened.head is None or not before_after.tells_the_same(opened.head, head):
         return {}
     source = SpeechModel(opened.encoder, opened.head, opened.source).to(job.device).eval()
@@ -247,9 +255,9 @@ def _untouched(job: Job, start: StartingPoint, manifests: dict[str, Manifest]) -
     for name, manifest in wanted.items():
         path = job.folder.path / before_after.FILES[name]
         options = retain_options(config, source.head).over(same_beams) if name == "retain" else same_beams
-        job.progress.say(f"before: {config.model} as it is on {name}")
+        job.progress.log(f"before: {config.model} as it is on {name}")
         found[name] = before_after.untouched(path, source, manifest, job.normalizer, options=options, progress=job.progress)  # fmt: skip  # noqa: E501
-        job.progress.say(f"before: {name} {found[name]}")
+        job.progress.log(f"before: {name} {found[name]}")
     return found
 
 
