@@ -47,9 +47,9 @@ def whisper(whisper_config: dict[str, object]) -> SpeechModel:
     tokenizer.pre_tokenizer = WhitespaceSplit()
     names = ("endoftext", "startoftranscript", "en", "it", "translate", "transcribe", "startofprev", "notimestamps")
     tokenizer.add_special_tokens([AddedToken(f"<|{name}|>", special=True) for name in names])
-    torch.manual_seed(0)
-    config = WhisperConfig(**{**whisper_config, "vocab_size": 51_865})
-    head = WhisperSeq2SeqHead(config, WhisperTokens(tokenizer, config.vocab_size))
+    torch.manual_seed(1)
+    config = WhisperConfig(**{**whisper_config, "vocab_size": 100})
+    head = WhisperSeq2SeqHead(config, WhisperTokens(tokenizer, 100, {"is_multilingual": True}))
     model = SpeechModel(WhisperEncoder(config), head, "random").eval()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -71,12 +71,12 @@ def sounds(count: int) -> list[np.ndarray]:
 
 
 def together(calls: Sequence[Callable[[], Transcript]]) -> list[list[Transcript]]:
-    """Each call three times in a thread of its own, all started at the same moment."""
+    """Each call twice in a thread of its own, all started at the same moment."""
     start = threading.Barrier(len(calls))
 
     def work(call: Callable[[], Transcript]) -> list[Transcript]:
         start.wait()
-        return [call() for _ in range(3)]
+        return [call() for _ in range(2)]
 
     with ThreadPoolExecutor(len(calls)) as threads:
         return list(threads.map(work, calls))
@@ -88,7 +88,7 @@ def test_eight_threads_with_eight_options_on_one_whisper(whisper: SpeechModel) -
     alone = [call() for call in calls]
     assert len({one.text for one in alone}) == 8  # so that options of another thread would show
     state = {name: value.clone() for name, value in whisper.state_dict().items()}
-    assert together(calls) == [[one] * 3 for one in alone]
+    assert together(calls) == [[one] * 2 for one in alone]
     assert [call() for call in calls] == alone
     assert all(torch.equal(value, state[name]) for name, value in whisper.state_dict().items())
 
@@ -100,7 +100,7 @@ def test_eight_threads_on_one_ctc_model(ctc: SpeechModel) -> None:
     alone = [call() for call in calls]
     assert len({one.text for one in alone}) == 8
     assert [bool(one.segments[0].words) for one in alone] == [True, False] * 4
-    assert together(calls) == [[one] * 3 for one in alone]
+    assert together(calls) == [[one] * 2 for one in alone]
 
 
 def test_threads_with_a_file_each(ctc: SpeechModel, tmp_path: Path) -> None:
@@ -110,4 +110,4 @@ def test_threads_with_a_file_each(ctc: SpeechModel, tmp_path: Path) -> None:
     for path, sound in zip(paths, sounds(4), strict=True):
         soundfile.write(path, sound, RATE)
     calls = [partial(ctc.transcribe, path) for path in paths]
-    assert together(calls) == [[call()] * 3 for call in calls]
+    assert together(calls) == [[call()] * 2 for call in calls]
