@@ -24,13 +24,16 @@ if TYPE_CHECKING:
     from speechxfer.progress import Progress as Progress
     from speechxfer.sources import AudioSource as AudioSource
     from speechxfer.sources import FileSource as FileSource
+    from speechxfer.training.callbacks.base import Callback as Callback
     from speechxfer.training.finetune import finetune as finetune
+    from speechxfer.training.state import TrainingState as TrainingState
     from speechxfer.transcription import Transcript as Transcript
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AudioSource",
+    "Callback",
     "Classification",
     "Dataset",
     "DecodingOptions",
@@ -42,6 +45,7 @@ __all__ = [
     "SpeechModel",
     "SpeechxferError",
     "TextNormalizer",
+    "TrainingState",
     "Transcript",
     "Utterance",
     "error_rates",
@@ -52,17 +56,19 @@ __all__ = [
 
 _HOMES = {
     "AudioSource": "sources",
-    "FileSource": "sources",
+    "Callback": "training.callbacks.base",
     "Classification": "decoding.hypothesis",
     "Dataset": "data.dataset",
     "DecodingOptions": "decoding.options",
     "Evaluation": "evaluation.results",
+    "FileSource": "sources",
     "FinetuneConfig": "config",
     "Manifest": "data.manifest",
     "Progress": "progress",
     "SpeechModel": "model",
     "SpeechxferError": "errors",
     "TextNormalizer": "data.text",
+    "TrainingState": "training.state",
     "Transcript": "transcription",
     "Utterance": "data.manifest",
     "error_rates": "evaluation.metrics",

@@ -65,7 +65,7 @@ class Position:
 
 
 class Run:
-    """The student, its objective and optimiser, and where they stand."""
+    """The student, its objective and optimizer, and where they stand."""
 
     def __init__(self, settings: Settings, lesson: Lesson, folder: Path) -> None:
         self.settings, self.folder, self.progress = settings, folder, TerminalProgress()
@@ -88,7 +88,7 @@ class Run:
         return {f"{place}.{name}": value for place, one in both.items() for name, value in one.named_parameters()}
 
     def step(self, factor: float) -> dict[str, float]:
-        """One optimiser step at a share of the peak rate; its losses."""
+        """One optimizer step at a share of the peak rate; its losses."""
         position = self.position
         if position.number == len(self.feeder.steps(position.epoch)):
             position.epoch, position.number = position.epoch + 1, 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -20,6 +20,7 @@ from speechxfer.data.non_speech import with_non_speech
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import SpeechxferError
+from speechxfer.evaluation.comparison import Comparison, compare_systems
 from speechxfer.evaluation.evaluate import evaluate
 from speechxfer.evaluation.results import Evaluation
 from speechxfer.model import SpeechModel
@@ -27,13 +28,16 @@ from speechxfer.opening import open_checkpoint
 from speechxfer.progress import Progress
 from speechxfer.report.environment import environment
 from speechxfer.runs import Environment, Metrics, PlanTable, RunFolder, Sources
+from speechxfer.runs.folder import Measured
 from speechxfer.runs.ownership import check_free, check_idle, owned
-from speechxfer.training import before_after, curves, scratch, sources, tracking
+from speechxfer.training import before_after, curves, scratch, sources
+from speechxfer.training.callbacks.base import Callback, check_callbacks
+from speechxfer.training.callbacks.trackers import Trackers, check_trackers
 from speechxfer.training.checkpoint import Position
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
-from speechxfer.training.fit import Task, fit
 from speechxfer.training.job import Job, check_places, retain_options
+from speechxfer.training.loop import Task, fit
 from speechxfer.training.preparation import Preparation
 from speechxfer.training.retention import Retained, retained
 from speechxfer.training.starting_point import StartingPoint, starting_point
@@ -50,6 +54,8 @@ class Run:
     model: SpeechModel
     before: Evaluation | None = None
     after: Evaluation | None = None
+    #: The adapted against the pre-trained model on the test split.
+    comparison: Comparison | None = None
     #: The source domain before and after, where the settings name one.
     retained: Retained | None = None
     #: What can be said of the run in words: whether it helped, what was forgotten, where it began to overfit.
@@ -65,6 +71,7 @@ def finetune(
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Run:
     """Adapt a pre-trained encoder to the training manifest and measure it on the test manifest.
 
@@ -74,21 +81,26 @@ def finetune(
     none. `data` holds splits that are in memory, by setting: the paths of these are where the folder notes what they
     were. Started by `torchrun` or `accelerate launch`, several processes share the work of one run.
 
+    Args:
+        callbacks: called around the steps of the run, not of the one that `compare_scratch` adds. In a run of several
+            processes each calls its own; those of the main one write and print (`state.is_main`).
+
     Raises:
-        ConfigError: settings that do not fit, or an output folder that holds another run.
+        ConfigError: settings or callbacks that do not fit, or an output folder that holds another run.
         DataError: unusable manifests, texts or audio.
         CheckpointError: the pre-trained model cannot be found or read.
         StorageError: the disk is full, or another run is writing there; what was written before stays good.
         TrainingError: the loss is not a number any more, or nothing was learned.
     """
-    tracking.check(config.training.trackers)
+    check_trackers(config.training.trackers)
+    check_callbacks(callbacks)
     check_places(config, again=resume and RunFolder(config.output).is_run)
     world = World.join(config.device)
     # Only one process speaks and writes.
     job = Job(config, world, progress if progress and world.is_main else Progress(), data or {})
     ready = _ready(job, resume=resume, overwrite=overwrite)
     with _taken(job, resume=resume, overwrite=overwrite):
-        run, metrics = _adapt(job, ready, resume=resume, overwrite=overwrite)
+        run, metrics = _adapt(job, ready, resume=resume, overwrite=overwrite, callbacks=callbacks)
         if config.compare_scratch:
             run, metrics = _against_scratch(job, run, metrics, resume=resume)
         if world.is_main:
@@ -158,7 +170,9 @@ def _taken(job: Job, *, resume: bool, overwrite: bool) -> Iterator[None]:
         yield
 
 
-def _adapt(job: Job, ready: _Ready, *, resume: bool, overwrite: bool = False) -> tuple[Run, Metrics]:
+def _adapt(
+    job: Job, ready: _Ready, *, resume: bool, overwrite: bool = False, callbacks: Sequence[Callback] = ()
+) -> tuple[Run, Metrics]:
     """One training from its settings to figures, which are on disk when it returns."""
     config, world, folder = job.config, job.world, job.folder
     start, manifests = ready.start, dict(ready.manifests)
@@ -172,9 +186,11 @@ def _adapt(job: Job, ready: _Ready, *, resume: bool, overwrite: bool = False) ->
     _show_plan(job, start)
     world.barrier()
     manifests["train"] = _train_manifest(config, manifests["train"])
-    before = _untouched(job, start, manifests) if world.is_main else {}
+    before = _pretrained(job, start, manifests) if world.is_main else {}
     preparation = Preparation(start.model.to(job.device).encoder, config.training, job.precision, world, job.progress)
-    position = fit(_task(job, start, manifests, preparation), preparation, resume=resume)
+    trackers = Trackers(config.training.trackers, flat(to_dict(config)))
+    task = _task(job, start, manifests, preparation)
+    position = fit(task, preparation, resume=resume, callbacks=[trackers, *callbacks])
     world.barrier()
     run = Run(folder.path, SpeechModel.load(str(folder.model), device=config.device), is_main=world.is_main)
     metrics = _metrics(position, preparation)
@@ -202,7 +218,7 @@ def _against_scratch(job: Job, run: Run, metrics: Metrics, *, resume: bool) -> t
     sides = [
         one.after or evaluate(one.model, manifest, job.normalizer, progress=job.progress) for one in (other_run, run)
     ]
-    found = scratch.scratch_verdict(manifest, sides[0], sides[1], job.normalizer)
+    found = scratch.scratch_verdict(sides[0], sides[1])
     figures = {name: other_metrics[name] for name in ("dev", "after", "best_epoch", "seconds") if name in other_metrics}
     run = replace(run, notes=(*run.notes, found["verdict"]))
     return run, cast(Metrics, {**metrics, "scratch": figures | found, **_figures(run)})
@@ -226,56 +242,56 @@ def _task(job: Job, start: StartingPoint, manifests: dict[str, Manifest], prepar
         inputs = preparation.inputs(manifest, start.plan.lowest_seam, name, speed_copies=copies, augment=augment)
         return Examples(inputs, manifest, [head.targets(utterance) for utterance in manifest] if learned else [])
 
-    tracked = tracking.Tracked(
-        job.folder, config.training.trackers, flat(to_dict(config)), job.progress
-    ) if job.world.is_main else tracking.Tracking()  # fmt: skip
     return Task(
         start.model, start.plan, examples("train", config.training.speed_copies), examples("dev"), config.training,
         config.augment, job.normalizer, job.folder, data_digest([manifests["train"], manifests["dev"]]),
         retain=examples("retain", learned=False) if "retain" in manifests else None,
-        retain_options=retain_options(config, head), tracking=tracked,
+        retain_options=retain_options(config, head),
     )  # fmt: skip
 
 
-def _untouched(job: Job, start: StartingPoint, manifests: dict[str, Manifest]) -> dict[str, Evaluation]:
-    """How the model fares as it is on the test split and on what is to be retained, if its answers are of the kind."""
+def _pretrained(job: Job, start: StartingPoint, manifests: dict[str, Manifest]) -> dict[str, Evaluation]:
+    """The pre-trained model's results on test and retain, if its predictions are of the same kind."""
     config, head = job.config, start.model.head
-    wanted = {name: manifests[name] for name in before_after.FILES if name in manifests}
+    splits: tuple[Measured, ...] = ("test", "retain")
+    wanted = {name: manifests[name] for name in splits if name in manifests}
     if not wanted or not (start.transcribes or head.task == "classification"):
         return {}
     opened = open_checkpoint(find(config.model), with_decoder=head.task == "transcription")
     if opened.problem:
         job.progress.log(f"before: {opened.problem}; what it gives as it is cannot be measured")
-    if opened.head is None or not before_after.tells_the_same(opened.head, head):
+    if opened.head is None or not before_after.is_comparable(opened.head, head):
         return {}
     source = SpeechModel(opened.encoder, opened.head, opened.source).to(job.device).eval()
     # With the beams of the adapted model: the training is compared, not the search.
     same_beams = DecodingOptions(beams=head.decoding_defaults.beams).only(source.head.decoding_options)
-    found = {}
+    found: dict[str, Evaluation] = {}
     for name, manifest in wanted.items():
-        path = job.folder.path / before_after.FILES[name]
         options = retain_options(config, source.head).over(same_beams) if name == "retain" else same_beams
         job.progress.log(f"before: {config.model} as it is on {name}")
-        found[name] = before_after.untouched(path, source, manifest, job.normalizer, options=options, progress=job.progress)  # fmt: skip  # noqa: E501
+        found[name] = before_after.pretrained_results(
+            job.folder, name, source, manifest, job.normalizer, options=options, progress=job.progress
+        )
         job.progress.log(f"before: {name} {found[name]}")
     return found
 
 
 def _measured(job: Job, run: Run, manifests: dict[str, Manifest], before: dict[str, Evaluation]) -> Run:
-    """The run with what its best model says of the test split and of what was to be retained."""
+    """The run with its best model's results on test and retain."""
     normalizer, notes = job.normalizer, []
     if (test := manifests.get("test")) is not None:
         after = evaluate(run.model, test, normalizer, progress=job.progress)
-        before_after.keep(job.folder.path / "after.json", test, after)
+        job.folder.write_predictions("test", "adapted", after)
         run = replace(run, before=before.get("test"), after=after)
         if run.before:
-            found = before_after.difference(test, run.before, after, ("before", "after"), normalizer)
-            notes.append(f"Test split: {found.verdict()}")
+            comparison = compare_systems(("before", "after"), run.before, after)
+            run = replace(run, comparison=comparison)
+            notes.append(f"Test split: {comparison.verdict()}")
     if (source := manifests.get("retain")) is not None:
         options = retain_options(job.config, run.model.head)
         after = evaluate(run.model, source, normalizer, options=options, progress=job.progress)
-        before_after.keep(job.folder.path / "retain_after.json", source, after)
-        kept = retained(source, before.get("retain"), after, normalizer)
+        job.folder.write_predictions("retain", "adapted", after)
+        kept = retained(source, before.get("retain"), after)
         run = replace(run, retained=kept)
         notes.append(kept.verdict)
     return replace(run, notes=tuple(notes))
@@ -295,6 +311,7 @@ def _metrics(position: Position, preparation: Preparation) -> Metrics:
 def _figures(run: Run) -> Metrics:
     measured = {"before": run.before, "after": run.after, "retained": run.retained}
     figures = {name: item.to_dict() for name, item in measured.items() if item}
+    figures |= {"comparison": run.comparison.to_dict(0)} if run.comparison else {}
     return cast(Metrics, {**figures, "notes": list(run.notes)})
 
 
