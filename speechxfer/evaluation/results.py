@@ -47,7 +47,7 @@ class Result:
     errors: int
     #: Its place in the manifest, from 0.
     place: int = 0
-    #: Both texts normalised and aligned; None where classes were compared.
+    #: Both texts, normalized and aligned; None for classification.
     pair: Pair | None = None
 
     @property

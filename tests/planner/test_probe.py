@@ -1,4 +1,4 @@
-"""Probes find where a task is told, on tones that a tiny random model keeps apart, and refuse what tells nothing."""
+"""Probes find where a task is solved, on tones that a tiny random model keeps apart, and refuse what has no result."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ def test_classes_are_told_where_frames_differ_and_not_where_they_do_not() -> Non
     lines = [Utterance(audio="x", label="ab"[number % 2]) for number in range(20)]
     labels = ClassLabels(["a", "b"])
     shifted = [torch.randn(9, 4) + number % 2 * 3 for number in range(20)]
-    told = predict_classes(Standardized(shifted[:10], shifted[10:]), Manifest(lines[:10]), labels)
-    assert [item.label for item in told] == [line.label for line in lines[10:]]
+    found = predict_classes(Standardized(shifted[:10], shifted[10:]), Manifest(lines[:10]), labels)
+    assert [item.label for item in found] == [line.label for line in lines[10:]]
     same = [torch.ones(9, 4)] * 20
-    told = predict_classes(Standardized(same[:10], same[10:]), Manifest(lines[:10]), labels)
-    assert {round(probability, 3) for item in told for probability in item.probabilities} == {0.5}
+    found = predict_classes(Standardized(same[:10], same[10:]), Manifest(lines[:10]), labels)
+    assert {round(probability, 3) for item in found for probability in item.probabilities} == {0.5}
 
 
 def test_a_probe_of_classes_has_a_row_for_each_layer(encoder: Encoder, classes: Callable[..., Path]) -> None:
@@ -67,7 +67,7 @@ def test_a_probe_of_classes_has_a_row_for_each_layer(encoder: Encoder, classes: 
     assert [(row.name, row.seam) for row in found.rows] == [
         ("log-mel", None), ("convolutions", 0), ("layer 0", 1), ("layer 1", 2),
     ]  # fmt: skip
-    assert found.raw.error == 0.0  # tones are told by their bins
+    assert found.raw.error == 0.0  # tones are found by their bins
     assert found.rows[0].figures["macro_f1"] == 1.0
 
 
@@ -131,11 +131,11 @@ def test_what_cannot_be_learned_from_is_left_out_of_a_probe(encoder: Encoder, sp
     lines = [{"audio": "letter.wav", "text": "a"}, {"audio": "letter.wav", "text": "a", "duration": 0.5}]
     lines.append({"audio": "train0.wav", "text": "abc" * 500})
     train.write_text(train.read_text() + "".join(json.dumps(line) + "\n" for line in lines))
-    heard = Heard()
+    logged = Heard()
     manifests = [Manifest.read(spoken[name]) for name in ("train", "dev")]
-    found = probe(encoder, "m", *manifests, progress=heard)
+    found = probe(encoder, "m", *manifests, progress=logged)
     assert all(math.isfinite(row.error) for row in found.rows)
-    assert sum("cannot be read and are not used" in message for message in heard.messages) == 2
+    assert sum("cannot be read and are not used" in message for message in logged.messages) == 2
 
 
 @pytest.mark.parametrize(("split", "text", "seen"), [("train", "", "holds a word"), ("dev", "...", "holds a word"), ("train", "abc" * 500, "has enough frames for its text")])  # fmt: skip  # noqa: E501

@@ -1,4 +1,4 @@
-"""Distances of domains: numbers with known answers, and the judgement they make together."""
+"""Distances of domains: numbers with known answers, and the judgment they make together."""
 
 from __future__ import annotations
 

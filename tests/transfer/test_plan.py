@@ -84,8 +84,8 @@ def test_layers_wake_when_they_are_named_and_others_at_once(model: SpeechModel) 
 
 def test_a_new_head_learns_alone_first(model: SpeechModel) -> None:
     def seams(epochs: int, **other: Any) -> list[int | None]:
-        wish = PlanConfig(freeze_below=1, head_only_ratio=0.25)
-        plan = TransferPlan.for_model(wish, model.encoder, model.head, epochs=epochs, **other)
+        config = PlanConfig(freeze_below=1, head_only_ratio=0.25)
+        plan = TransferPlan.for_model(config, model.encoder, model.head, epochs=epochs, **other)
         return [plan.seam_at(epoch) for epoch in range(epochs)]
 
     assert seams(8) == [3, 3, 1, 1, 1, 1, 1, 1]
