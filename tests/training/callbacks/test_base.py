@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 import speechxfer as sx
 from speechxfer.config import to_dict
 from speechxfer.errors import ConfigError
+from tests.docs.pages import blocks
 from tests.training.conftest import RaiseAt, Runs
 
 SHORT: dict[str, Any] = {"training": {"epochs": 2}}
@@ -234,6 +235,15 @@ def test_what_is_no_callback_is_named(runs: Runs) -> None:
     with pytest.raises(ConfigError, match=r"callbacks\[1\] is <class .*Recorder'>; wanted an instance of speechxfer"):
         runs.run("run", callbacks=[Recorder(), Recorder])  # type: ignore[list-item]
     assert not (runs.folder / "run").exists()
+
+
+def test_the_example_of_the_docs_works(runs: Runs) -> None:
+    names: dict[str, Any] = {}
+    exec(blocks("docs/how-to/add-a-callback.md")[0].code, names)
+    seen = Figures()
+    heard = runs.run("run", callbacks=[names["GoodEnough"](10.0), seen])
+    assert "stopped after epoch 1: dev's word error rate is at most 1000%" in heard
+    assert seen.logged["my/distance"] == [runs.metrics("run")[0]["step"]]
 
 
 SCRIPT = """
