@@ -60,8 +60,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
 def pages(finished: Folder, classified: Callable[[Sequence[str], Sequence[str]], Folder]) -> list[Path]:
     """A run of transcripts with long words and texts, and one of twelve classes with long names."""
     test = finished.manifest("test", [{"text": "donaudampfschifffahrtsgesellschaft" * 3 + " a" * 40}] * 12)
-    finished.said("before", test, ["x " * 30] * 12)
-    finished.said("after", test, ["a b " * 30] * 12)
+    finished.predicted("before", test, ["x " * 30] * 12)
+    finished.predicted("after", test, ["a b " * 30] * 12)
     labels = [f"a rather long name {number}" for number in range(12)] * 3
     return [write_report(finished.path), write_report(classified(labels, labels[1:] + labels[:1]).path)]
 
