@@ -62,7 +62,7 @@ def ours(job: Job) -> dict[str, Any]:
         "text": {"ignore_unknown": True, "scoring_normalizer": SCORED_BY[row.head]},
     }  # fmt: skip
     started = time.perf_counter()
-    sx.finetune(_build(config), overwrite=folder.exists())
+    sx.finetune(config=_build(config), overwrite=folder.exists())
     whole = time.perf_counter() - started
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     epochs = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]

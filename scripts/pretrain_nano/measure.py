@@ -87,7 +87,7 @@ def measured(settings: dict[str, Any], assignments: tuple[str, ...]) -> dict[str
     """Fine-tune and tell: the curve on dev, the figures on test, seconds by the clock and of the processor."""
     config = build(sx.FinetuneConfig, merge([settings, *map(parse_assignment, assignments)]))
     clock, processor = time.monotonic(), time.process_time()
-    run = sx.finetune(config, progress=TerminalProgress())
+    run = sx.finetune(config=config, progress=TerminalProgress())
     curve = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     metrics = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
     return {

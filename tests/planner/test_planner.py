@@ -63,7 +63,7 @@ def test_a_trial_is_a_run_and_leaves_nothing_but_the_cache(
     config = as_preset(base, "fine-tune-top")
     first = bench.trial(config, 2)
     folder = tmp_path / "run"
-    sx.finetune(replace(config, output=str(folder)))
+    sx.finetune(config=replace(config, output=str(folder)))
     line = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
     assert (first.error, first.loss) == pytest.approx((line["dev_cer"], line["dev_loss"]), rel=1e-3)
     assert (tmp_path / "cache" / "frozen").is_dir()
@@ -77,7 +77,7 @@ def test_a_trial_changes_spectrograms_as_the_run_does(base: sx.FinetuneConfig, b
     plain = as_preset(base, "fine-tune-top")
     config = replace(plain, augment=AugmentConfig(where="spectrogram", frequency_warp=0.2))
     tried, folder = bench.trial(config, 2), tmp_path / "run"
-    sx.finetune(replace(config, output=str(folder)))
+    sx.finetune(config=replace(config, output=str(folder)))
     line = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
     assert (tried.error, tried.loss) == pytest.approx((line["dev_cer"], line["dev_loss"]), rel=1e-3)
     assert tried.loss != bench.trial(plain, 2).loss

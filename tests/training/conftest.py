@@ -48,7 +48,7 @@ class Runs:
 
     def run(self, name: str, *layers: dict[str, Any], resume: bool = False) -> Heard:
         heard = Heard()
-        sx.finetune(self.config(name, *layers), resume=resume, progress=heard)
+        sx.finetune(config=self.config(name, *layers), resume=resume, progress=heard)
         return heard
 
     def metrics(self, name: str) -> list[dict[str, Any]]:
