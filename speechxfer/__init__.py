@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from speechxfer.api.planning import probe as probe
     from speechxfer.api.training import finetune as finetune
     from speechxfer.api.training import interpolate as interpolate
+    from speechxfer.cli import Command as Command
     from speechxfer.cli.terminal import TerminalProgress as TerminalProgress
     from speechxfer.config import AugmentConfig as AugmentConfig
     from speechxfer.config import ClassificationConfig as ClassificationConfig
@@ -74,6 +75,7 @@ __all__ = [
     "CheckpointError",
     "Classification",
     "ClassificationConfig",
+    "Command",
     "Comparison",
     "ConfigError",
     "DataError",
@@ -131,6 +133,7 @@ _MODULES = {
     "api.output": ("export", "report"),
     "api.planning": ("plan", "probe"),
     "api.training": ("finetune", "interpolate"),
+    "cli": ("Command",),
     "cli.terminal": ("TerminalProgress",),
     "config": (
         "AugmentConfig",

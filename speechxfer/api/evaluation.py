@@ -94,23 +94,31 @@ def compare(
     """
     normalize, dataset = _normalizer(normalizer), Dataset.of(data)
     progress = progress or Progress()
-    files = [_written(system, dataset) for system in (first, second)]
-    if not all(files):
+    known = [_written(system, dataset) for system in (first, second)]
+    if not all(known):
         dataset.check_files()
     from speechxfer.evaluation.comparison import compare_systems
-    from speechxfer.evaluation.evaluate import hypothesize
     from speechxfer.evaluation.metrics import damage
 
     if warning := damage(dataset.texts, normalize):
         progress.say(warning)
     sides = [
-        known or hypothesize(
-            opened_model(system, device), str(getattr(system, "folder", system)), dataset, normalize,
-            options=options, progress=progress,
-        )
-        for system, known in zip((first, second), files, strict=True)
-    ]  # fmt: skip
+        side or _asked(system, dataset, normalize, options, device, progress)
+        for system, side in zip((first, second), known, strict=True)
+    ]
     return compare_systems(dataset, sides[0], sides[1], normalize)
+
+
+def _asked(
+    system: Any, dataset: Dataset, normalizer: TextNormalizer, options: DecodingOptions | None, device: str,
+    progress: Progress,
+) -> Hypotheses:  # fmt: skip
+    """What a model writes for data."""
+    from speechxfer.evaluation.evaluate import hypothesize
+
+    model = opened_model(system, device)
+    name = getattr(system, "folder", system if isinstance(system, str | os.PathLike) else model.source)
+    return hypothesize(model, str(name), dataset, normalizer, options=options, progress=progress)
 
 
 def opened_model(model: Any, device: str = "auto") -> SpeechModel:

@@ -124,7 +124,6 @@ def automatic(asked: Request, *, resume: bool, overwrite: bool, progress: Progre
 
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise ConfigError("--plan auto: several processes would plan at once; run speechxfer plan first, then --plan plan.toml")  # fmt: skip  # noqa: E501
-    asked = replace(asked, base={name: value for name, value in asked.base.items() if name != "plan"})
     free = replace(asked, given={name: value for name, value in asked.given.items() if name != "plan"})
     config = free.config
     folder = RunFolder(config.output)

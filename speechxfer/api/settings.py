@@ -31,6 +31,8 @@ Settings: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any] | FinetuneConf
 #: What is frozen and trained: a preset, a TOML file with a table [plan], or settings.
 PlanLike: TypeAlias = "str | os.PathLike[str] | PlanConfig | Mapping[str, Any]"
 
+#: As `plan`: let one be made first.
+AUTOMATIC = "auto"
 #: Settings that name data.
 _DATA = ("train", "dev", "test", "retain", "retention.replay")
 
@@ -43,6 +45,8 @@ class Request:
     #: A preset, or what a planner found.
     plan: Mapping[str, Any] = field(default_factory=dict)
     given: Mapping[str, Any] = field(default_factory=dict)
+    #: Settings of the group `plan` in `base` that a preset or a planner takes the place of.
+    replaced: tuple[str, ...] = ()
     #: By setting.
     data: Mapping[str, Dataset] = field(default_factory=dict)
 
@@ -65,8 +69,9 @@ class Request:
         layer = nested({**{name: value for name, value in given.items() if value is not None}, **tables})
         chosen = plan_settings(plan)
         replaced = {*tables, *([] if plan is None or isinstance(plan, Mapping) else ["plan"])}
-        below = {name: value for name, value in _values(base).items() if name not in replaced}
-        return cls(below, chosen, layer, data)
+        below = _values(base)
+        dropped = tuple(below.get("plan", ())) if "plan" in replaced and "plan" not in tables else ()
+        return cls({name: value for name, value in below.items() if name not in replaced}, chosen, layer, dropped, data)
 
     @property
     def values(self) -> dict[str, Any]:
@@ -108,7 +113,7 @@ def plan_settings(plan: PlanLike | None) -> Mapping[str, Any]:
     Raises:
         ConfigError: it is neither a preset, a file with a plan, nor settings.
     """
-    if plan is None:
+    if plan is None or plan == AUTOMATIC:
         return {}
     if isinstance(plan, PlanConfig | Mapping):
         return {"plan": to_dict(plan) if isinstance(plan, PlanConfig) else dict(plan)}
@@ -133,7 +138,7 @@ def _values(base: Settings | None) -> dict[str, Any]:
     if isinstance(base, Mapping):
         return nested(base)
     if isinstance(base, str | os.PathLike):
-        return read_settings(Path(located(os.fspath(base))))
+        return read_settings(Path(os.path.expanduser(base)))  # noqa: PTH111  # Path's own raises for an unknown user
     raise ConfigError(f"config is {shown(base)}; wanted the path of a TOML file, a FinetuneConfig, or a dictionary")
 
 
@@ -145,7 +150,7 @@ def _without_data(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, D
         rest["retention"] = {name: value for name, value in retention.items() if name != "replay"}
     for name in _DATA:
         if rest.get(name) is not None and is_in_memory(rest[name]):
-            data[name] = Dataset.of(rest.pop(name), name)
+            data[name] = Dataset.of(rest.pop(name), name).located()
     return rest, data
 
 

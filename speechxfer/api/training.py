@@ -7,18 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from speechxfer.api.settings import PlanLike, Request, Settings
+from speechxfer.api.settings import AUTOMATIC, PlanLike, Request, Settings
 from speechxfer.config import nested
 from speechxfer.data.dataset import Data
 from speechxfer.errors import ConfigError
 from speechxfer.progress import Progress
+from speechxfer.runs import RunFolder
 
 if TYPE_CHECKING:
     from speechxfer.training.finetune import Run
     from speechxfer.training.interpolation import Curve, Interpolation
-
-#: As `plan`: let one be made first.
-AUTOMATIC = "auto"
 
 
 def finetune(
@@ -75,17 +73,50 @@ def finetune(
         TrainingError: the loss is not a number any more, or nothing was learned.
     """
     given = {"model": model, "train": train, "dev": dev, "test": test, "output": output, "head": head, **settings}
-    asked = Request.of(config, None if plan == AUTOMATIC else plan, given)
-    asked = asked.resumed(config, progress or Progress()) if resume else asked
+    asked, progress = Request.of(config, plan, given), progress or Progress()
+    if asked.replaced:
+        progress.say(f"--plan {plan}: replaces the table [plan] of {config} ({', '.join(asked.replaced)})")
+    asked = asked.resumed(config, progress) if resume else asked
     if plan == AUTOMATIC:
         from speechxfer.api.planning import automatic
 
         asked = automatic(asked, resume=resume, overwrite=overwrite, progress=progress)
-    wanted = asked.config
-    # Only now torch: a wrong setting is reported at once.
-    from speechxfer.training.finetune import finetune as run
+    return _run(asked, resume=resume, overwrite=overwrite, progress=progress)
 
-    return run(wanted, data=asked.data, resume=resume, overwrite=overwrite, progress=progress)
+
+def _run(asked: Request, *, resume: bool, overwrite: bool, progress: Progress) -> Run:
+    """Do the job, and report what came out, or how to go on after Ctrl-C."""
+    config = asked.config
+    # Only now torch: a wrong setting is reported at once.
+    from speechxfer.training.finetune import finetune as adapt
+
+    try:
+        run = adapt(config, data=asked.data, resume=resume, overwrite=overwrite, progress=progress)
+    except KeyboardInterrupt:
+        model = RunFolder(config.output).model
+        usable = f"{model} is usable as it is, and " if model.is_dir() else ""
+        progress.say(f"interrupted; {usable}--resume goes on from here")
+        raise
+    if run.is_main:
+        _summarize(run, progress)
+    return run
+
+
+def _summarize(run: Run, progress: Progress, *, num_rows: int = 6) -> None:
+    """Before and after, with a few transcripts side by side."""
+    if run.after is not None:
+        before = {result.utterance.id: result.hypothesis for result in run.before.results} if run.before else {}
+        rows = [
+            (result.reference, before.get(result.utterance.id, "-"), result.hypothesis)
+            for result in run.after.results[:: max(1, len(run.after.results) // num_rows)]
+        ]
+        progress.table("some of the test utterances", ("said", "before", "after"), rows)
+        if run.before:
+            progress.say(f"before  {run.before}")
+        progress.say(f"after   {run.after}")
+    for note in run.notes:
+        progress.say(note)
+    progress.say(f"model: {RunFolder(run.folder).model}")
 
 
 def interpolate(
@@ -122,7 +153,6 @@ def interpolate(
     _check_saved(at, keep_gain, output)
     from speechxfer.report import write_report
     from speechxfer.report.run import read_run
-    from speechxfer.runs import RunFolder
     from speechxfer.storage import only_writer
     from speechxfer.training.interpolation import POINTS, Interpolation, checked_points
 
