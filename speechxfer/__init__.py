@@ -52,10 +52,10 @@ if TYPE_CHECKING:
     from speechxfer.errors import TruncatedAudioError as TruncatedAudioError
     from speechxfer.evaluation.comparison import Comparison as Comparison
     from speechxfer.evaluation.confusion import draw_confusion as draw_confusion
-    from speechxfer.evaluation.hypotheses import write_hypotheses as write_hypotheses
     from speechxfer.evaluation.keywords import keyword_scores as keyword_scores
     from speechxfer.evaluation.keywords import word_scores as word_scores
     from speechxfer.evaluation.metrics import error_rates as error_rates
+    from speechxfer.evaluation.predictions import write_predictions as write_predictions
     from speechxfer.evaluation.results import Evaluation as Evaluation
     from speechxfer.evaluation.slices import slices as slices
     from speechxfer.model import SpeechModel as SpeechModel
@@ -123,7 +123,7 @@ __all__ = [
     "slices",
     "split",
     "word_scores",
-    "write_hypotheses",
+    "write_predictions",
 ]
 
 #: Module -> the public names that it holds.
@@ -166,9 +166,9 @@ _MODULES = {
     ),
     "evaluation.comparison": ("Comparison",),
     "evaluation.confusion": ("draw_confusion",),
-    "evaluation.hypotheses": ("write_hypotheses",),
     "evaluation.keywords": ("keyword_scores", "word_scores"),
     "evaluation.metrics": ("error_rates",),
+    "evaluation.predictions": ("write_predictions",),
     "evaluation.results": ("Evaluation",),
     "evaluation.slices": ("slices",),
     "model": ("SpeechModel",),

@@ -26,7 +26,7 @@ def train(model: str | None, data: str, output: str, resume: bool, overwrite: bo
         Path(output, f"{name}.json").write_text(json.dumps(result.to_dict(), ensure_ascii=False, indent=2))
         spoken = [row for row in result.classes.rows() if row[-1] != "0"]
         progress.table(name, ("language", "precision", "recall", "F1", "utterances"), spoken)
-        progress.say(f"{name}: {result.scores}")
+        progress.log(f"{name}: {result.scores}")
 
 
 if __name__ == "__main__":

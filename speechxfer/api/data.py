@@ -9,7 +9,7 @@ from speechxfer.data.manifest import Manifest
 from speechxfer.progress import Progress
 
 if TYPE_CHECKING:
-    from speechxfer.data.preflight import Report
+    from speechxfer.data.checks import Report
 
 
 def check(
@@ -43,8 +43,8 @@ def check(
         ConfigError: there is no such normalizer, or data is of a wrong type.
         DataError: a manifest cannot be read.
     """
-    from speechxfer.data.preflight import Limits, Split
-    from speechxfer.data.preflight import check as look
+    from speechxfer.data.checks import Limits, Split
+    from speechxfer.data.checks import check as look
 
     names = ["train", *(f"others[{number}]" for number in range(len(others)))]
     splits = [Split.of(data, name) for data, name in zip((train, *others), names, strict=True)]

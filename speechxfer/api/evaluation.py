@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from speechxfer.data.dataset import Data, Dataset
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.options import DecodingOptions
-from speechxfer.errors import ConfigError, DataError
+from speechxfer.errors import ConfigError
 from speechxfer.progress import Progress
 
 if TYPE_CHECKING:
     from speechxfer.evaluation.comparison import Comparison
-    from speechxfer.evaluation.hypotheses import Hypotheses, Task
     from speechxfer.evaluation.results import Evaluation
     from speechxfer.model import SpeechModel
     from speechxfer.training.finetune import Run
 
 #: A model that is open, a finished run, or a name to open it by.
 Model: TypeAlias = "str | os.PathLike[str] | SpeechModel | Run"
-#: A side of a comparison: a model, what `evaluate` found, or the file that `write_hypotheses` wrote.
+#: A side of a comparison: a model, what `evaluate` found, or the file that `write_predictions` wrote.
 System: TypeAlias = "Model | Evaluation"
 
 
@@ -79,7 +78,7 @@ def compare(
 
     Args:
         first: a model as for `evaluate`, what `evaluate` returned for the same data, or the path of a file that
-            `write_hypotheses` (`speechxfer evaluate --hypotheses`) wrote.
+            `write_predictions` (`speechxfer evaluate --predictions`) wrote.
         second: another one.
         data: as for `evaluate`.
         normalizer: as for `evaluate`.
@@ -90,35 +89,65 @@ def compare(
     Raises:
         CheckpointError: a model cannot be found or read.
         ConfigError: no such normalizer or device, or an option of decoding that a head does not have.
-        DataError: an utterance without text or label, hypotheses of other data, or unreadable audio.
+        DataError: an utterance without text or label, predictions of other data, or unreadable audio.
     """
     normalize, dataset = _normalizer(normalizer), Dataset.of(data)
     progress = progress or Progress()
-    known = [_written(system, dataset) for system in (first, second)]
+    known = [_known(system, dataset, normalize) for system in (first, second)]
     if not all(known):
         dataset.check_files()
     from speechxfer.evaluation.comparison import compare_systems
     from speechxfer.evaluation.metrics import damage
 
     if warning := damage(dataset.texts, normalize):
-        progress.say(warning)
+        progress.log(warning)
     sides = [
-        side or _asked(system, dataset, normalize, options, device, progress)
+        side or _answers(system, dataset, normalize, options, device, progress)
         for system, side in zip((first, second), known, strict=True)
     ]
-    return compare_systems(dataset, sides[0], sides[1], normalize)
+    return compare_systems((_name(first, "first"), _name(second, "second")), *sides)
 
 
-def _asked(
+def _answers(
     system: Any, dataset: Dataset, normalizer: TextNormalizer, options: DecodingOptions | None, device: str,
     progress: Progress,
-) -> Hypotheses:  # fmt: skip
+) -> Evaluation:  # fmt: skip
     """What a model writes for data."""
-    from speechxfer.evaluation.evaluate import hypothesize
+    from speechxfer.evaluation.evaluate import check_measurable, predict_all
+    from speechxfer.evaluation.results import compare as compared
 
     model = opened_model(system, device)
-    name = getattr(system, "folder", system if isinstance(system, str | os.PathLike) else model.source)
-    return hypothesize(model, str(name), dataset, normalizer, options=options, progress=progress)
+    check_measurable(model, dataset, normalizer)
+    return compared(dataset, predict_all(model, dataset, options=options, progress=progress), normalizer)
+
+
+def _known(system: Any, dataset: Dataset, normalizer: TextNormalizer) -> Evaluation | None:
+    """What is known of a system already; None for a model, whose name is looked up.
+
+    Raises:
+        CheckpointError: there is no such model.
+        DataError: it is of other data.
+    """
+    from speechxfer.data.rows import SUFFIXES
+    from speechxfer.evaluation.matching import read_matching
+    from speechxfer.evaluation.results import Evaluation
+
+    if isinstance(system, Evaluation):
+        return system
+    if not isinstance(system, str | os.PathLike):
+        return None
+    if Path(system).suffix.lower() in SUFFIXES:
+        return read_matching(Path(system), dataset, normalizer)
+    from speechxfer.encoders.checkpoints import find
+
+    find(os.fspath(system))
+    return None
+
+
+def _name(system: Any, otherwise: str) -> str:
+    """What a comparison calls a system: the path it was given as, the folder of a run, or its place."""
+    named = getattr(system, "folder", system)
+    return os.fspath(named) if isinstance(named, str | os.PathLike) else otherwise
 
 
 def opened_model(model: Any, device: str = "auto") -> SpeechModel:
@@ -152,39 +181,3 @@ def _dataset(data: Data, *, strict: bool) -> Dataset:
 
 def _normalizer(normalizer: str | TextNormalizer) -> TextNormalizer:
     return TextNormalizer(normalizer) if isinstance(normalizer, str) else normalizer
-
-
-def _written(system: Any, dataset: Dataset) -> Hypotheses | None:
-    """What is known of a system already; None for a model, whose name is looked up."""
-    from speechxfer.data.rows import SUFFIXES
-    from speechxfer.evaluation.hypotheses import read_hypotheses
-    from speechxfer.evaluation.results import Evaluation
-
-    if isinstance(system, Evaluation):
-        return _answers(system, dataset)
-    if not isinstance(system, str | os.PathLike):
-        return None
-    if Path(system).suffix.lower() in SUFFIXES:
-        return read_hypotheses(Path(system), dataset)
-    from speechxfer.encoders.checkpoints import find
-
-    find(os.fspath(system))
-    return None
-
-
-def _answers(evaluation: Evaluation, dataset: Dataset) -> Hypotheses:
-    """What an evaluation holds of each utterance.
-
-    Raises:
-        DataError: it is of other data.
-    """
-    from speechxfer.evaluation.hypotheses import Hypotheses
-    from speechxfer.evaluation.metrics import ErrorRates
-
-    is_text = isinstance(evaluation.scores, ErrorRates)
-    results = sorted(evaluation.results, key=lambda result: result.place)
-    wanted = [(one.text if is_text else one.label) or "" for one in dataset]
-    if [result.reference for result in results] != wanted:
-        raise DataError(f"the evaluation is of {len(results)} other utterances than the {len(wanted)} of data; wanted what evaluate returned for the same data")  # fmt: skip  # noqa: E501
-    task: Task = "transcription" if is_text else "classification"
-    return Hypotheses("evaluation", task, tuple(result.hypothesis for result in results))

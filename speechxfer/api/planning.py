@@ -16,7 +16,6 @@ from speechxfer.config import flat, read_settings, to_dict
 from speechxfer.data.dataset import Data, Dataset
 from speechxfer.errors import ConfigError
 from speechxfer.progress import Progress
-from speechxfer.runs import RunFolder
 from speechxfer.storage import only_writer, write_json
 
 if TYPE_CHECKING:
@@ -94,9 +93,9 @@ def _planned(
         progress.table("candidates, the best first", COLUMNS, rows(made))
         written = write_plan(made, output) if output else []
     hint = "" if made.last(made.choice) else " (expected to do best; there was no time to try it, a longer --budget may)"  # fmt: skip  # noqa: E501
-    progress.say(f"chosen: {made.choice.title(several=made.several)}{hint}")
+    progress.log(f"chosen: {made.choice.title(several=made.several)}{hint}")
     if written:
-        progress.say(f"written: {', '.join(map(str, written))}")
+        progress.log(f"written: {', '.join(map(str, written))}")
     return made
 
 
@@ -120,6 +119,7 @@ def automatic(asked: Request, *, resume: bool, overwrite: bool, progress: Progre
     Raises:
         ConfigError: the run's folder is not free, or several processes would make a plan each.
     """
+    from speechxfer.runs import RunFolder
     from speechxfer.runs.ownership import check_free
 
     if os.environ.get("WORLD_SIZE", "1") != "1":

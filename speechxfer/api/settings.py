@@ -23,7 +23,6 @@ from speechxfer.config.values import Table, shown
 from speechxfer.data.dataset import Dataset, is_in_memory
 from speechxfer.errors import ConfigError
 from speechxfer.progress import Progress
-from speechxfer.runs import RunFolder
 from speechxfer.transfer.presets import PRESETS
 
 #: Settings that other settings are laid over: a TOML file, a dictionary, or those of another run.
@@ -85,6 +84,8 @@ class Request:
         Raises:
             ConfigError: one is missing, unknown or wrong.
         """
+        from speechxfer.runs import RunFolder  # late: it brings NumPy
+
         values = merge([self.values, {"output": self.values.get("output") or _output(self.values)}])
         data = RunFolder(located(os.fspath(values["output"]))).data
         return build(FinetuneConfig, merge([values, nested({name: str(data / f"{name}.jsonl") for name in self.data})]))
@@ -97,13 +98,15 @@ class Request:
         """
         if not isinstance(base, str | os.PathLike) or "output" in self.given:
             return self
+        from speechxfer.runs import RunFolder
+
         file, config = Path(located(os.fspath(base))), self.config
         here, named = RunFolder(file.parent), RunFolder(config.output)
         if file != here.config_file or not here.is_run or here.path.resolve() == named.path.resolve():
             return self
         if named.is_run:
             raise ConfigError(f"{file}: names {named} as its run, but lies in {here}, and there is a run in both; say which by --output")  # fmt: skip  # noqa: E501
-        progress.say(f"resuming the run in {here}, which was in {named} when it began")
+        progress.log(f"resuming the run in {here}, which was in {named} when it began")
         return replace(self, base={}, plan={}, given=to_dict(moved(config, here.path)))
 
 

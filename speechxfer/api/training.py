@@ -12,7 +12,6 @@ from speechxfer.config import nested
 from speechxfer.data.dataset import Data
 from speechxfer.errors import ConfigError
 from speechxfer.progress import Progress
-from speechxfer.runs import RunFolder
 
 if TYPE_CHECKING:
     from speechxfer.training.finetune import Run
@@ -75,7 +74,7 @@ def finetune(
     given = {"model": model, "train": train, "dev": dev, "test": test, "output": output, "head": head, **settings}
     asked, progress = Request.of(config, plan, given), progress or Progress()
     if asked.replaced:
-        progress.say(f"--plan {plan}: replaces the table [plan] of {config} ({', '.join(asked.replaced)})")
+        progress.log(f"--plan {plan}: replaces the table [plan] of {config} ({', '.join(asked.replaced)})")
     asked = asked.resumed(config, progress) if resume else asked
     if plan == AUTOMATIC:
         from speechxfer.api.planning import automatic
@@ -88,6 +87,7 @@ def _run(asked: Request, *, resume: bool, overwrite: bool, progress: Progress) -
     """Do the job, and report what came out, or how to go on after Ctrl-C."""
     config = asked.config
     # Only now torch: a wrong setting is reported at once.
+    from speechxfer.runs import RunFolder
     from speechxfer.training.finetune import finetune as adapt
 
     try:
@@ -95,7 +95,7 @@ def _run(asked: Request, *, resume: bool, overwrite: bool, progress: Progress) -
     except KeyboardInterrupt:
         model = RunFolder(config.output).model
         usable = f"{model} is usable as it is, and " if model.is_dir() else ""
-        progress.say(f"interrupted; {usable}--resume goes on from here")
+        progress.log(f"interrupted; {usable}--resume goes on from here")
         raise
     if run.is_main:
         _summarize(run, progress)
@@ -104,6 +104,8 @@ def _run(asked: Request, *, resume: bool, overwrite: bool, progress: Progress) -
 
 def _summarize(run: Run, progress: Progress, *, num_rows: int = 6) -> None:
     """Before and after, with a few transcripts side by side."""
+    from speechxfer.runs import RunFolder
+
     if run.after is not None:
         before = {result.utterance.id: result.hypothesis for result in run.before.results} if run.before else {}
         rows = [
@@ -112,11 +114,11 @@ def _summarize(run: Run, progress: Progress, *, num_rows: int = 6) -> None:
         ]
         progress.table("some of the test utterances", ("said", "before", "after"), rows)
         if run.before:
-            progress.say(f"before  {run.before}")
-        progress.say(f"after   {run.after}")
+            progress.log(f"before  {run.before}")
+        progress.log(f"after   {run.after}")
     for note in run.notes:
-        progress.say(note)
-    progress.say(f"model: {RunFolder(run.folder).model}")
+        progress.log(note)
+    progress.log(f"model: {RunFolder(run.folder).model}")
 
 
 def interpolate(
@@ -153,6 +155,7 @@ def interpolate(
     _check_saved(at, keep_gain, output)
     from speechxfer.report import write_report
     from speechxfer.report.run import read_run
+    from speechxfer.runs import RunFolder
     from speechxfer.storage import only_writer
     from speechxfer.training.interpolation import POINTS, Interpolation, checked_points
 
@@ -174,7 +177,7 @@ def interpolate(
             )
             saved = Path(output) if output else RunFolder(folder).interpolated
             line.at(chosen.alpha).save(saved)
-            progress.say(f"{curve.say(chosen)}; model: {saved}")
+            progress.log(f"{curve.say(chosen)}; model: {saved}")
         write_report(folder, of_data)
     return curve
 
@@ -182,9 +185,9 @@ def interpolate(
 def _explain(line: Interpolation, progress: Progress) -> None:
     """Report what the ends of the line are not."""
     if line.encoder_only:
-        progress.say("the head was new, so only the encoder is mixed; all points have the adapted head")
+        progress.log("the head was new, so only the encoder is mixed; all points have the adapted head")
     elif line.unpadded:
-        progress.say("alpha 0 has the original's weights, but receives utterances without the silence up to 30 s that the original was trained on, and so does worse than it; a run with --pad-to-30s begins at the original itself")  # fmt: skip  # noqa: E501
+        progress.log("alpha 0 has the original's weights, but receives utterances without the silence up to 30 s that the original was trained on, and so does worse than it; a run with --pad-to-30s begins at the original itself")  # fmt: skip  # noqa: E501
 
 
 def folder_of(run: Any) -> Path:

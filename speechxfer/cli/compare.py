@@ -28,9 +28,9 @@ def compare(
     output: Path | None,
     device: str,
 ) -> None:
-    """Tell whether B is better than A on MANIFEST by more than chance.
+    """Test whether B is better than A on MANIFEST by more than chance.
 
-    A and B are models, or files that `speechxfer evaluate --hypotheses` wrote for the same manifest. Both answer the
+    A and B are models, or files that `speechxfer evaluate --predictions` wrote for the same manifest. Both answer the
     same utterances, so their errors are compared pair by pair: by a bootstrap over utterances, or over speakers where
     the manifest names at least five, and by the matched-pairs test of NIST.
     """
@@ -42,8 +42,8 @@ def compare(
     found = sx.compare(first, second, manifest, normalizer, options=options, device=device, progress=progress)
     columns = ("A", "B", "reference", f"A: {first}", f"B: {second}")
     progress.table("utterances that made the difference", columns, found.rows(differing))
-    progress.say(found.summary())
-    progress.say(found.verdict())
+    progress.log(found.summary())
+    progress.log(found.verdict())
     values = found.to_dict(None if output else differing)
     if output:
         write_json(output, values)

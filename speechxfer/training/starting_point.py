@@ -54,7 +54,7 @@ def starting_point(
     encoder = opened.encoder
     if opened.head is not None and opened.head.kind != config.head:
         encoder.set_stacked(False)  # what that head reads
-    progress.say(f"{checkpoint.name}: {encoder.family} encoder, {encoder.depth} layers of width {encoder.width}")
+    progress.log(f"{checkpoint.name}: {encoder.family} encoder, {encoder.depth} layers of width {encoder.width}")
     if config.augment.where == "spectrogram" and not encoder.mel_bands:
         raise ConfigError(f'augment.where is "spectrogram", but {encoder.family} hears the waveform itself; wanted "seam"')  # fmt: skip  # noqa: E501
     head_is_kept = not needs_new_head(config.plan, encoder)
@@ -73,7 +73,7 @@ def starting_point(
     plan = TransferPlan.for_model(wish, encoder, head, epochs=config.training.epochs, new_head=is_new)
     plan.attach(encoder, head)
     if late := [row["part"] for row in plan.table(encoder, head) if (row["wakes"] or 0) > config.training.epochs]:
-        progress.say(f"warning: the run has {config.training.epochs} epochs, so these never wake up: {', '.join(late)}")  # fmt: skip  # noqa: E501
+        progress.log(f"warning: the run has {config.training.epochs} epochs, so these never wake up: {', '.join(late)}")  # fmt: skip  # noqa: E501
     transcribes = opened.has_decoder or (opened.head is not None and opened.head.task == "transcription")
     model = SpeechModel(encoder, head, opened.source)
     return StartingPoint(model, plan, transcribes and head.task == "transcription", train)
@@ -95,7 +95,7 @@ def _check_wanted(config: FinetuneConfig, opened: Opened, progress: Progress) ->
         return
     if config.head == "ctc" and config.text.vocabulary == "extend":
         raise ConfigError(f"text.vocabulary is 'extend', but {opened.problem}; take --new-vocabulary")
-    progress.say(f"{opened.problem}; a new head is trained in its place")
+    progress.log(f"{opened.problem}; a new head is trained in its place")
 
 
 def _pool(config: FinetuneConfig, wish: PlanConfig, encoder: Encoder) -> None:
@@ -122,7 +122,7 @@ def _ctc_head(
     if not isinstance(existing, CTCHead):
         normalizer = TextNormalizer(config.text.new_head_normalizer)
         vocabulary = CTCVocabulary.from_texts(normalizer(text) for text in texts(train))
-        progress.say(f"{len(vocabulary) - 1} characters in the training text: {''.join(vocabulary.symbols)!r}")
+        progress.log(f"{len(vocabulary) - 1} characters in the training text: {''.join(vocabulary.symbols)!r}")
         return CTCHead(encoder.width, encoder.output_frame_rate, vocabulary, normalizer, states=encoder.num_states)
     if config.text.normalizer:
         existing.normalizer = TextNormalizer(config.text.normalizer)
@@ -130,7 +130,7 @@ def _ctc_head(
     new = missing.symbols[len(existing.vocabulary.symbols) :]
     writes = f"{config.model} has a CTC head for {len(existing.vocabulary.symbols)} characters"
     if not new:
-        progress.say(f"{writes}, which is kept")
+        progress.log(f"{writes}, which is kept")
         return existing
     if config.text.vocabulary != "extend":
         raise DataError(
@@ -138,7 +138,7 @@ def _ctc_head(
             f"writes it), but {writes} without them; write it otherwise with --normalizer, add them with "
             "--extend-vocabulary, or begin with a new head with --new-vocabulary"
         )
-    progress.say(f"{writes}, to which {len(new)} are added: {''.join(new)!r}")
+    progress.log(f"{writes}, to which {len(new)} are added: {''.join(new)!r}")
     return existing.extended(new)
 
 
@@ -148,7 +148,7 @@ def _classification_head(
     """The checkpoint's own head where it has one for these classes, or a new one."""
     classes = config.classification
     labels = ClassLabels.from_manifest(train, multi_label=classes.multi_label)
-    progress.say(f"{len(labels)} classes in the training manifest: {', '.join(labels.names)}")
+    progress.log(f"{len(labels)} classes in the training manifest: {', '.join(labels.names)}")
     kept = (
         existing
         if isinstance(existing, ClassificationHead)
@@ -169,7 +169,7 @@ def _classification_head(
     )
     if kept:
         head.load_state_dict(kept.state_dict())
-        progress.say(f"{config.model} has a head for these classes, which is kept")
+        progress.log(f"{config.model} has a head for these classes, which is kept")
     return head
 
 

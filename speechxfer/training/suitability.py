@@ -73,7 +73,7 @@ def report_tokens(head: Head, train: Manifest, progress: Progress) -> None:
     num_tokens = sum(head.num_labels(head.targets(utterance)) - 1 for utterance in train)
     num_characters = sum(map(len, texts(train)))
     if num_tokens > num_characters:
-        progress.say(
+        progress.log(
             f"the tokenizer needs {num_tokens} tokens for the {num_characters} characters of the training text: it "
             "spells this script in bytes, so that decoding is slow and learning needs more data; a CTC head may suit "
             "it better"
@@ -85,7 +85,7 @@ def report_long(head: Head, measured: dict[str, Manifest], progress: Progress) -
     for manifest in measured.values():
         long = [utterance for utterance in manifest if not head.learnable(head.targets(utterance), 0)]
         if long:
-            progress.say(
+            progress.log(
                 f"{long[0].origin}: its text has more tokens than the decoder's {head.max_positions} positions "
                 f"({len(long)} of {len(manifest)} utterances have such texts); what is not written counts as wrong"
             )
@@ -110,7 +110,7 @@ def check_characters(head: CTCHead, manifests: dict[str, Manifest], *, ignore: b
             )
             if not ignore:
                 raise DataError(f"{message}; add training text with it, or pass --ignore-unknown to count it as wrong")
-            progress.say(f"{message}; they count as wrong")
+            progress.log(f"{message}; they count as wrong")
 
 
 def report_rare(labels: ClassLabels, train: Manifest, progress: Progress) -> None:
@@ -125,7 +125,7 @@ def report_rare(labels: ClassLabels, train: Manifest, progress: Progress) -> Non
     if single:
         shown = ", ".join(f"{name!r} ({line})" for name, line in list(single.items())[:_MOST_SHOWN])
         more = ", …" if len(single) > _MOST_SHOWN else ""
-        progress.say(
+        progress.log(
             f"{len(single)} of {len(labels)} classes have a single training utterance, which is too little to learn "
             f"them from: {shown}{more}. Add some, join the class to another, or leave it out."
         )

@@ -54,7 +54,7 @@ def usable(
         seen = "; ".join(_first(what, some) for what, some in faults.items())
         raise DataError(f"{train.path}: none of its {len(train)} utterances can be used, so nothing would be learned: {seen}")  # fmt: skip  # noqa: E501
     for what, some in faults.items():
-        progress.say(f"{len(some)} of {len(train)} training utterances {_first(what, some, counted=False)}")
+        progress.log(f"{len(some)} of {len(train)} training utterances {_first(what, some, counted=False)}")
     found = train.holding(kept) if faults else train
     _check_labels(train, found, existing, config)
     return found
@@ -82,7 +82,7 @@ def readable(manifest: Manifest, progress: Progress, *, decoded: bool = False) -
         seen = _first(faults[0][1].what, faults)
         raise DataError(f"{manifest.path}: none of its {len(manifest)} utterances can be used: {seen}")
     if faults:
-        progress.say(f"{len(faults)} of {len(manifest)} utterances {_first(faults[0][1].what, faults, counted=False)}")
+        progress.log(f"{len(faults)} of {len(manifest)} utterances {_first(faults[0][1].what, faults, counted=False)}")
     return manifest.holding(kept)
 
 

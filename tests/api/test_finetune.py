@@ -37,11 +37,12 @@ def test_the_first_page_of_a_notebook(
     assert run.folder == tmp_path / "runs" / f"{whisper_folder.name}-ctc"
     assert (run.folder / "report.html").is_file()
     assert json.loads((run.folder / "plan.json").read_text())["trained"] > 0
-    again = sx.evaluate(run, [sx.Utterance(audio=str(test.parent / "test0.wav"), text="ab")])
+    data = [sx.Utterance(audio=str(test.parent / "test0.wav"), text="ab")]
+    again = sx.evaluate(run, data)
     assert run.after is not None
     assert again.to_dict()["wer"] == run.after.to_dict()["wer"]
     assert sx.evaluate(run.folder / "model", test, device="cpu").to_dict()["wer"] == again.to_dict()["wer"]
-    comparison = sx.compare(run, again, test)
+    comparison = sx.compare(run, again, data)
     assert (comparison.utterances, comparison.wins, comparison.losses) == (1, 0, 0)
     assert sx.report(run) == run.folder / "report.html"
 

@@ -12,13 +12,15 @@ from tests.docs.pages import ROOT
 
 
 def names(table, prefix=""):
-    """All settings by walking the dataclasses themselves, without what the page uses."""
+    """All settings by walking the dataclasses themselves; heads add groups of their own."""
     for field in dataclasses.fields(table):
         inner = field.default_factory
         if dataclasses.is_dataclass(inner):
             yield from names(inner, f"{prefix}{field.name}.")
-        else:
+        elif inner is not dict:
             yield f"{prefix}{field.name}"
+    for name, group in getattr(table, "added_groups", dict)().items():
+        yield from names(group, f"{prefix}{name}.")
 
 
 def listed():
