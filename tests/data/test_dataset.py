@@ -48,6 +48,9 @@ class HubData:
     def cast_column(self, name: str, feature: Any) -> HubData:
         return HubData(self.rows, {**self.features, name: feature})
 
+    def __len__(self) -> int:
+        return len(self.rows)
+
     def __getitem__(self, number: int) -> dict[str, Any]:
         assert all(not getattr(feature, "decode", False) for feature in self.features.values()), "decoded for nothing"
         return self.rows[number]
