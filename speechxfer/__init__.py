@@ -62,7 +62,9 @@ if TYPE_CHECKING:
     from speechxfer.progress import Progress as Progress
     from speechxfer.sources import AudioSource as AudioSource
     from speechxfer.sources import FileSource as FileSource
+    from speechxfer.training.callbacks.base import Callback as Callback
     from speechxfer.training.finetune import Run as Run
+    from speechxfer.training.state import TrainingState as TrainingState
     from speechxfer.transcription.transcript import Segment as Segment
     from speechxfer.transcription.transcript import Transcript as Transcript
 
@@ -72,6 +74,7 @@ __all__ = [
     "AudioError",
     "AudioSource",
     "AugmentConfig",
+    "Callback",
     "CheckpointError",
     "Classification",
     "ClassificationConfig",
@@ -103,6 +106,7 @@ __all__ = [
     "TextNormalizer",
     "TrainingConfig",
     "TrainingError",
+    "TrainingState",
     "Transcript",
     "TruncatedAudioError",
     "Utterance",
@@ -174,7 +178,9 @@ _MODULES = {
     "model": ("SpeechModel",),
     "progress": ("Progress",),
     "sources": ("AudioSource", "FileSource"),
+    "training.callbacks.base": ("Callback",),
     "training.finetune": ("Run",),
+    "training.state": ("TrainingState",),
     "transcription.transcript": ("Segment", "Transcript"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

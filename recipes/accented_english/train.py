@@ -15,9 +15,9 @@ import speechxfer as sx
 @click.option("--overwrite", is_flag=True, help="Replace the run in --output.")
 def train(row: str, data: str, output: str | None, resume: bool, overwrite: bool) -> None:
     """Train, and print the error rates before and after."""
-    splits = {split: f"{data}/{split}.jsonl" for split in ("train", "dev", "test")}
     sx.finetune(
-        config=Path(__file__).with_name(f"{row}.toml"), **splits, output=output or f"runs/accented-english-{row}",
+        config=Path(__file__).with_name(f"{row}.toml"), output=output or f"runs/accented-english-{row}",
+        train=f"{data}/train.jsonl", dev=f"{data}/dev.jsonl", test=f"{data}/test.jsonl",
         resume=resume, overwrite=overwrite, progress=sx.TerminalProgress(),
     )  # fmt: skip
 

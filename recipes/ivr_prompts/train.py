@@ -16,11 +16,11 @@ import speechxfer as sx
 @click.option("--overwrite", is_flag=True, help="Replace the run in --output.")
 def train(language: str, row: str, data: str | None, output: str | None, resume: bool, overwrite: bool) -> None:
     """Train, and print the error rates before and after."""
-    splits = {split: f"{data or f'data/ivr-{language}'}/{split}.jsonl" for split in ("train", "dev", "test")}
-    spoken = {} if row == "ctc" else {"language": language}
+    data, name = data or f"data/ivr-{language}", f"ivr-{language}" if row == "ctc" else f"ivr-{language}-{row}"
     sx.finetune(
-        config=Path(__file__).with_name(f"{row}.toml"), **splits, seq2seq=spoken, resume=resume, overwrite=overwrite,
-        output=output or f"runs/ivr-{language}" + ("" if row == "ctc" else f"-{row}"), progress=sx.TerminalProgress(),
+        config=Path(__file__).with_name(f"{row}.toml"), output=output or f"runs/{name}", progress=sx.TerminalProgress(),
+        train=f"{data}/train.jsonl", dev=f"{data}/dev.jsonl", test=f"{data}/test.jsonl",
+        seq2seq={} if row == "ctc" else {"language": language}, resume=resume, overwrite=overwrite,
     )  # fmt: skip
 
 

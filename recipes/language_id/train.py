@@ -16,11 +16,11 @@ import speechxfer as sx
 @click.option("--overwrite", is_flag=True, help="Replace the run in --output.")
 def train(model: str | None, data: str, output: str, resume: bool, overwrite: bool) -> None:
     """Train, and print how often the language is right: of known voices, and of others."""
-    splits, progress = {name: f"{data}/{name}.jsonl" for name in ("train", "dev", "test")}, sx.TerminalProgress()
-    config = Path(__file__).with_name("recipe.toml")
+    progress = sx.TerminalProgress()
     run = sx.finetune(
-        model, config=config, **splits, output=output, resume=resume, overwrite=overwrite, progress=progress
-    )
+        model, config=Path(__file__).with_name("recipe.toml"), output=output, resume=resume, overwrite=overwrite,
+        train=f"{data}/train.jsonl", dev=f"{data}/dev.jsonl", test=f"{data}/test.jsonl", progress=progress,
+    )  # fmt: skip
     for name in ("other-voices", "other-voices-new"):
         result = sx.evaluate(run, f"{data}/{name}.jsonl", progress=progress)
         Path(output, f"{name}.json").write_text(json.dumps(result.to_dict(), ensure_ascii=False, indent=2))

@@ -20,10 +20,11 @@ def train(
 ) -> None:
     """Train, and print how many digits of the test are right."""
     fold = f"without-{leave_out}" if leave_out else ""
-    splits = {split: str(Path(data, fold, f"{split}.jsonl")) for split in ("train", "dev", "test")}
+    data = str(Path(data, fold))
     sx.finetune(
-        model, config=Path(__file__).with_name("recipe.toml"), **splits, head=head, resume=resume, overwrite=overwrite,
-        output=output or "-".join(filter(None, ["runs/digits", head, fold])), progress=sx.TerminalProgress(),
+        model, config=Path(__file__).with_name("recipe.toml"), progress=sx.TerminalProgress(),
+        train=f"{data}/train.jsonl", dev=f"{data}/dev.jsonl", test=f"{data}/test.jsonl",
+        output=output or "-".join(filter(None, ["runs/digits", head, fold])), head=head, resume=resume, overwrite=overwrite,
     )  # fmt: skip
 
 

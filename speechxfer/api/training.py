@@ -14,6 +14,7 @@ from speechxfer.errors import ConfigError
 from speechxfer.progress import Progress
 
 if TYPE_CHECKING:
+    from speechxfer.training.callbacks.base import Callback
     from speechxfer.training.finetune import Run
     from speechxfer.training.interpolation import Curve, Interpolation
 
@@ -28,6 +29,7 @@ def finetune(
     head: str | None = None,
     plan: PlanLike | None = None,
     config: Settings | None = None,
+    callbacks: Sequence[Callback] = (),
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -53,6 +55,7 @@ def finetune(
         plan: what is frozen and how fast the rest is trained: the name of a preset, a TOML file with a table [plan], a
             `Plan`, a dictionary of its settings, or "auto", which tries for five minutes first.
         config: settings that all others are laid over: a TOML file, a dictionary or a `FinetuneConfig`.
+        callbacks: called around the steps of the run; each an instance of a class derived from `Callback`.
         resume: go on with the run that is in `output`, or begin it where there is none.
         overwrite: replace the run that is in `output`.
         progress: receives what goes on (`TerminalProgress` prints it).
@@ -80,10 +83,10 @@ def finetune(
         from speechxfer.api.planning import automatic
 
         asked = automatic(asked, resume=resume, overwrite=overwrite, progress=progress)
-    return _run(asked, resume=resume, overwrite=overwrite, progress=progress)
+    return _run(asked, callbacks=callbacks, resume=resume, overwrite=overwrite, progress=progress)
 
 
-def _run(asked: Request, *, resume: bool, overwrite: bool, progress: Progress) -> Run:
+def _run(asked: Request, *, callbacks: Sequence[Callback], resume: bool, overwrite: bool, progress: Progress) -> Run:
     """Do the job, and report what came out, or how to go on after Ctrl-C."""
     config = asked.config
     # Only now torch: a wrong setting is reported at once.
@@ -91,7 +94,7 @@ def _run(asked: Request, *, resume: bool, overwrite: bool, progress: Progress) -
     from speechxfer.training.finetune import finetune as adapt
 
     try:
-        run = adapt(config, data=asked.data, resume=resume, overwrite=overwrite, progress=progress)
+        run = adapt(config, data=asked.data, callbacks=callbacks, resume=resume, overwrite=overwrite, progress=progress)
     except KeyboardInterrupt:
         model = RunFolder(config.output).model
         usable = f"{model} is usable as it is, and " if model.is_dir() else ""

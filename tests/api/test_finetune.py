@@ -120,3 +120,17 @@ def test_a_moved_run_is_resumed_by_its_own_settings(whisper_folder: Path, tmp_pa
     run = sx.finetune(config=tmp_path / "new" / "config.toml", **data, resume=True)
     assert run.folder == tmp_path / "new"
     assert not (tmp_path / "old").exists()
+
+
+def test_callbacks_are_called_and_others_refused(whisper_folder: Path, tmp_path: Path) -> None:
+    class Count(sx.Callback):
+        steps = 0
+
+        def on_step_end(self, state: sx.TrainingState) -> None:
+            self.steps += 1
+
+    count, data = Count(), {"train": rows("ab", "c a"), "dev": rows("a")}
+    sx.finetune(whisper_folder, **data, output=tmp_path / "run", plan={"train_top": 0}, callbacks=[count], **SHORT)
+    assert count.steps == 1
+    with pytest.raises(sx.ConfigError, match=r"callbacks\[0\] is 3; wanted an instance of speechxfer\.Callback"):
+        sx.finetune(whisper_folder, **data, output=tmp_path / "other", callbacks=[3])  # type: ignore[list-item]
