@@ -188,16 +188,21 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 _OTHER_NAMES = {"Plan": "PlanConfig"}
 
 
-def load(name: str, *, device: str = "auto") -> SpeechModel:
+def load(
+    name: str, *, device: str = "auto", dtype: str = "float32", threads: int | None = None, revision: str | None = None
+) -> SpeechModel:
     """Open an adapted model, a CTC or classification model of `transformers`, or a Whisper with its own decoder.
 
+    Short for `SpeechModel.load`, which explains the arguments.
+
     Raises:
-        CheckpointError: not found, damaged, or nothing that can transcribe.
-        ConfigError: the device does not exist.
+        CheckpointError: not found, damaged, or without a head, so that it gives no predictions by itself.
+        ConfigError: no such device here, a dtype that the device lacks, less than one thread, or a revision of a folder
+            or package.
     """
     from speechxfer.model import SpeechModel
 
-    return SpeechModel.load(name, device=device)
+    return SpeechModel.load(name, device=device, dtype=dtype, threads=threads, revision=revision)
 
 
 def __getattr__(name: str) -> Any:

@@ -19,12 +19,12 @@ def train(
     model: str | None, head: str, leave_out: str | None, data: str, output: str | None, resume: bool, overwrite: bool
 ) -> None:
     """Train, and print how many digits of the test are right."""
-    fold = f"without-{leave_out}" if leave_out else ""
-    data = str(Path(data, fold))
+    fold = f"-without-{leave_out}" if leave_out else ""
+    data = str(Path(data, fold.removeprefix("-")))
     sx.finetune(
         model, config=Path(__file__).with_name("recipe.toml"), progress=sx.TerminalProgress(),
         train=f"{data}/train.jsonl", dev=f"{data}/dev.jsonl", test=f"{data}/test.jsonl",
-        output=output or "-".join(filter(None, ["runs/digits", head, fold])), head=head, resume=resume, overwrite=overwrite,
+        output=output or f"runs/digits-{head}{fold}", head=head, resume=resume, overwrite=overwrite,
     )  # fmt: skip
 
 
