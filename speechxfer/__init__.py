@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from speechxfer.evaluation.predictions import write_predictions as write_predictions
     from speechxfer.evaluation.results import Evaluation as Evaluation
     from speechxfer.evaluation.slices import slices as slices
+    from speechxfer.inference.transcript import Segment as Segment
+    from speechxfer.inference.transcript import Transcript as Transcript
     from speechxfer.model import SpeechModel as SpeechModel
     from speechxfer.progress import Progress as Progress
     from speechxfer.sources import AudioSource as AudioSource
@@ -65,8 +67,6 @@ if TYPE_CHECKING:
     from speechxfer.training.callbacks.base import Callback as Callback
     from speechxfer.training.finetune import Run as Run
     from speechxfer.training.state import TrainingState as TrainingState
-    from speechxfer.transcription.transcript import Segment as Segment
-    from speechxfer.transcription.transcript import Transcript as Transcript
 
 __version__ = "0.1.0"
 
@@ -175,13 +175,13 @@ _MODULES = {
     "evaluation.predictions": ("write_predictions",),
     "evaluation.results": ("Evaluation",),
     "evaluation.slices": ("slices",),
+    "inference.transcript": ("Segment", "Transcript"),
     "model": ("SpeechModel",),
     "progress": ("Progress",),
     "sources": ("AudioSource", "FileSource"),
     "training.callbacks.base": ("Callback",),
     "training.finetune": ("Run",),
     "training.state": ("TrainingState",),
-    "transcription.transcript": ("Segment", "Transcript"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 #: Names that are others where they stand.

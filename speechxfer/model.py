@@ -22,11 +22,11 @@ from speechxfer.encoders.checkpoints import MODEL_FILE, find
 from speechxfer.errors import CheckpointError, ConfigError
 from speechxfer.heads.base import Head
 from speechxfer.hf_format import folder_of
+from speechxfer.inference import Transcript, transcribe
+from speechxfer.inference.classifying import classify
+from speechxfer.inference.silence import is_silent
 from speechxfer.opening import FORMAT, open_checkpoint
 from speechxfer.storage import replacing_folder, write_json, write_tensors
-from speechxfer.transcription import Transcript, transcribe
-from speechxfer.transcription.classifying import classify
-from speechxfer.transcription.silence import is_silent
 
 _SEGMENT_S = 28.0
 
@@ -147,7 +147,7 @@ class SpeechModel(nn.Module):
             ConfigError: an option that the head does not have, or the model is a classifier.
         """
         if self.head.task != "transcription":
-            raise ConfigError("this model tells classes apart and writes no text; use speechxfer classify")
+            raise ConfigError("this model is a classifier and writes no text; use speechxfer classify")
         return cast(list[Hypothesis], list(self.predict(waveforms, options)))
 
     def transcribe(
@@ -206,7 +206,7 @@ class SpeechModel(nn.Module):
             ConfigError: an option that the head does not have, an array without its rate, or a model that writes text.
         """
         if self.head.task != "classification":
-            raise ConfigError("this model writes text and tells no classes; use speechxfer transcribe")
+            raise ConfigError("this model writes text and has no classes; use speechxfer transcribe")
 
         chosen = options or DecodingOptions()
         self.head.check_options(chosen)
