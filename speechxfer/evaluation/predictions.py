@@ -18,7 +18,7 @@ from typing import Any
 import jiwer
 
 from speechxfer.data import rows
-from speechxfer.data.manifest import Utterance, utterance_of
+from speechxfer.data.manifest import Utterance, length_s, utterance_of
 from speechxfer.decoding.hypothesis import Classification, Hypothesis, Word
 from speechxfer.errors import DataError
 from speechxfer.evaluation.metrics import Counts, Pair
@@ -60,7 +60,8 @@ def read_predictions(path: Path, folder: Path) -> Evaluation:
 def row_of(result: Result, normalizer: str | None) -> dict[str, Any]:
     """An utterance with its prediction as plain values for JSON."""
     utterance = result.utterance
-    known = {name: getattr(utterance, name) for name in _COLUMNS} | {"start": utterance.start or None}
+    known = {name: getattr(utterance, name) for name in _COLUMNS}
+    known |= {"start": utterance.start or None, "duration": _duration(utterance)}
     about = {"version": VERSION, "id": utterance.id, "audio": utterance.audio, **known}
     about |= {"line": utterance.origin, "extra": dict(utterance.extra) or None, "reference": result.reference}
     values = {**about, **_said(result), "errors": result.errors, "normalizer": normalizer}
@@ -88,6 +89,14 @@ def aligned_words(pair: Pair) -> list[tuple[str | None, str | None]]:
         length = max(len(wanted), len(written))
         found += zip([*wanted, *[None] * (length - len(wanted))], [*written, *[None] * (length - len(written))], strict=True)  # fmt: skip  # noqa: E501
     return found
+
+
+def _duration(utterance: Utterance) -> float | None:
+    """Seconds, so that they are known where the recording is gone; None where it is gone already."""
+    try:
+        return length_s(utterance)
+    except DataError:
+        return None
 
 
 def _said(result: Result) -> dict[str, Any]:

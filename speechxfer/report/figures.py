@@ -41,12 +41,12 @@ def known(scores: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def measured_on(run: FinishedRun) -> str:
-    """The test split, the interval's method and the normaliser, in a sentence."""
+    """The test split, the interval's method and the normalizer, in a sentence."""
     after = run.metrics["after"]
     words = f"{after['words']} words in " if "words" in after else ""
     name = Path(run.config.test or "").name
     text = f"{words}{after['utterances']} utterances of {name}"
-    normalizer = f"; normaliser {after['normalizer']}" if "normalizer" in after else ""
+    normalizer = f"; normalizer {after['normalizer']}" if "normalizer" in after else ""
     intervals = after.get("intervals")
     if not intervals:
         return f"{text}{normalizer}"

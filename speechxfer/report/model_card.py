@@ -93,7 +93,7 @@ def _text(run: FinishedRun) -> str:
         _measured(run),
         "## Limits",
         "\n".join(f"- {limit}" for limit in _limits(run)),
-        "## Licence",
+        "## License",
         "Not stated here. It follows from those of the pre-trained model and of the training data: put the right one "
         "into the first lines of this file before you share the model.",
     ]
@@ -161,7 +161,7 @@ def _limits(run: FinishedRun) -> Iterator[str]:
         yield "It knows only its own classes: sound of any other kind may be given one of them too."
         return
     if run.config.head == "ctc":
-        yield "It writes only the characters of the training text, as its normaliser writes them."
+        yield "It writes only the characters of the training text, as its normalizer writes them."
     else:
         yield "Its decoder may write words where nothing is said."
     if (test := run.splits.get("test")) and test.speakers == 1:
