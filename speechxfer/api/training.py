@@ -74,6 +74,8 @@ def finetune(
         StorageError: the disk is full, or another run is writing there; what was written before stays good.
         TrainingError: the loss is not a number any more, or nothing was learned.
     """
+    if resume:
+        _check_layout(config)
     given = {"model": model, "train": train, "dev": dev, "test": test, "output": output, "head": head, **settings}
     asked, progress = Request.of(config, plan, given), progress or Progress()
     if asked.replaced:
@@ -84,6 +86,18 @@ def finetune(
 
         asked = automatic(asked, resume=resume, overwrite=overwrite, progress=progress)
     return _run(asked, callbacks=callbacks, resume=resume, overwrite=overwrite, progress=progress)
+
+
+def _check_layout(config: Settings | None) -> None:
+    """Report that a run is of an earlier version before its settings are, which have other names there.
+
+    Raises:
+        ConfigError: it is.
+    """
+    from speechxfer.runs import RunFolder
+
+    if isinstance(config, str | os.PathLike) and Path(config) == RunFolder(Path(config).parent).config_file:
+        RunFolder(Path(config).parent).check_layout()
 
 
 def _run(asked: Request, *, callbacks: Sequence[Callback], resume: bool, overwrite: bool, progress: Progress) -> Run:
