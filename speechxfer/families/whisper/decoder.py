@@ -196,14 +196,15 @@ class WhisperSeq2SeqHead(Head):
 
     @torch.inference_mode()
     def log_probabilities(
-        self, hidden_states: Tensor, num_frames: Tensor, texts: Sequence[Sequence[str]], *, language: str | None = None
+        self, hidden_states: Tensor, num_frames: Tensor, texts: Sequence[Sequence[str]], options: DecodingOptions
     ) -> list[list[float]]:
         """[batch, frames, width], [batch], some texts for each -> natural logarithms of their chances to be written.
 
         Raises:
             ConfigError: a language was named that the model lacks.
         """
-        options = DecodingOptions(language=language).over(self.decoding_defaults)
+        self.check_options(options)
+        options = options.over(self.decoding_defaults)
         mask = self._attended(hidden_states, num_frames)
         prompts = self._prompts(hidden_states, mask, options).tolist()
         rows = [row for row, some in enumerate(texts) for _ in some]

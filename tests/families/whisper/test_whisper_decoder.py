@@ -110,6 +110,14 @@ def test_a_language_it_lacks_is_an_error(whisper: WhisperForConditionalGeneratio
         head_of(whisper).decode(torch.randn(1, 10, 32), torch.tensor([10]), DecodingOptions(language="xx"))
 
 
+def test_it_has_no_word_times(whisper: WhisperForConditionalGeneration) -> None:
+    head, hidden, lengths = head_of(whisper), torch.randn(1, 10, 32), torch.tensor([10])
+    with pytest.raises(ConfigError, match="word_times is True, but a seq2seq head has no such option"):
+        head.decode(hidden, lengths, DecodingOptions(word_times=True))
+    (found,) = head.decode(hidden, lengths, DecodingOptions(word_times=False))
+    assert found.words == ()
+
+
 def test_an_english_only_whisper_refuses_other_languages(whisper_config: dict[str, object]) -> None:
     head = head_of(WhisperForConditionalGeneration(WhisperConfig(**whisper_config)))
     for options in (DecodingOptions(language="it"), DecodingOptions(task="translate")):
@@ -203,10 +211,10 @@ def test_chances_of_texts_are_what_the_loss_counts(
     head = head_of(whisper, language="it")
     hidden, lengths = torch.randn(3, 25, 32), torch.tensor([25, 9, 14])
     texts = [["w1 w2 w3 w4 w6", "", "w9"], [], ["w9 w8"]]
-    found = head.log_probabilities(hidden, lengths, texts)
+    found = head.log_probabilities(hidden, lengths, texts, DecodingOptions())
     for row, (some, scores) in enumerate(zip(texts, found, strict=True)):
         alone = hidden[row : row + 1, : lengths[row]], lengths[row : row + 1]
         for text, score in zip(some, scores, strict=True):
             assert score == pytest.approx(-head.loss(*alone, [head.targets(utterance(text))]).item(), abs=1e-3)
     with pytest.raises(ConfigError, match="language 'xx'"):
-        head.log_probabilities(hidden, lengths, texts, language="xx")
+        head.log_probabilities(hidden, lengths, texts, DecodingOptions(language="xx"))
