@@ -194,7 +194,7 @@ def interpolate(
             )
             saved = Path(output) if output else RunFolder(folder).interpolated
             line.at(chosen.alpha).save(saved)
-            progress.log(f"{curve.say(chosen)}; model: {saved}")
+            progress.log(f"{curve.describe(chosen)}; model: {saved}")
         write_report(folder, of_data)
     return curve
 

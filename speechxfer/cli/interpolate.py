@@ -13,9 +13,9 @@ from speechxfer.cli.paths import PATH
 
 @click.command()
 @click.argument("run", type=PATH)
-@click.option("--points", metavar="LIST", help="Shares of the adapted weights to measure (default: 0,0.1,...,1).")
+@click.option("--points", metavar="LIST", help="Fractions of the adapted weights to measure (default: 0,0.1,...,1).")
 @click.option("--at", "alpha", type=float, metavar="ALPHA", help="Save the model at this point.")
-@click.option("--keep-gain", type=float, metavar="SHARE", help="Save the model that keeps this share of the gain (such as 0.9) and forgets least.")  # fmt: skip  # noqa: E501
+@click.option("--keep-gain", type=float, metavar="FRACTION", help="Save the model that keeps this fraction of the gain (such as 0.9) and forgets least.")  # fmt: skip  # noqa: E501
 @click.option("--output", type=PATH, help="Folder for the saved model (default: RUN/interpolated).")
 @moved_options
 @click.option("--model", help="Where the model that the run began with is now, if it has been moved.")
