@@ -17,8 +17,8 @@ from speechxfer.encoders.files import read_json
 from speechxfer.encoders.weights import read_weights
 from speechxfer.errors import CheckpointError
 from speechxfer.heads.base import Head
-from speechxfer.heads.classification import ClassificationHead
-from speechxfer.heads.ctc import CTCHead
+from speechxfer.heads.classification.head import ClassificationHead
+from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.hf_format import folder_of, options_of, read_head
 from speechxfer.registry import resolve
 

@@ -17,8 +17,8 @@ from speechxfer.encoders import load_encoder
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import CheckpointError
 from speechxfer.heads.base import Head
-from speechxfer.heads.classification import ClassificationHead
-from speechxfer.heads.ctc import CTCHead
+from speechxfer.heads.classification.head import ClassificationHead
+from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.model import SpeechModel
 from speechxfer.opening import open_checkpoint
 from tests.encoders.conftest import VARIANTS, noise, reference

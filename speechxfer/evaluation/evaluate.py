@@ -14,7 +14,7 @@ from speechxfer.errors import DataError
 from speechxfer.evaluation.hypotheses import Hypotheses
 from speechxfer.evaluation.metrics import damage
 from speechxfer.evaluation.results import Evaluation, compare
-from speechxfer.heads.classification import ClassificationHead
+from speechxfer.heads.classification.head import ClassificationHead
 from speechxfer.model import SpeechModel
 from speechxfer.progress import Progress
 

@@ -24,7 +24,7 @@ from speechxfer.encoders.base import Encoder
 from speechxfer.errors import DataError
 from speechxfer.evaluation.evaluate import check_words
 from speechxfer.evaluation.results import Scores, score
-from speechxfer.heads.ctc import CTCHead
+from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.planner.states import CutStates, check_cuts, every_cut, sample
 from speechxfer.progress import Progress
 from speechxfer.training.usable import readable

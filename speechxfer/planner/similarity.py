@@ -22,7 +22,7 @@ from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.encoders.base import Encoder
 from speechxfer.evaluation.evaluate import predict_all
 from speechxfer.evaluation.results import compare
-from speechxfer.heads.ctc import CTCHead
+from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.model import SpeechModel
 from speechxfer.planner.probe import Probe
 from speechxfer.planner.states import every_cut, sample

@@ -14,7 +14,7 @@ from speechxfer.evaluation.evaluate import predict_all
 from speechxfer.evaluation.hypotheses import Hypotheses
 from speechxfer.evaluation.results import Evaluation, compare
 from speechxfer.heads.base import Head
-from speechxfer.heads.classification import ClassificationHead
+from speechxfer.heads.classification.head import ClassificationHead
 from speechxfer.model import SpeechModel
 from speechxfer.progress import Progress
 from speechxfer.storage import write_json

@@ -15,8 +15,8 @@ from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.heads.base import Head
-from speechxfer.heads.classification import ClassificationHead
-from speechxfer.heads.ctc import CTCHead
+from speechxfer.heads.classification.head import ClassificationHead
+from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.model import SpeechModel
 from speechxfer.opening import Opened, open_checkpoint
 from speechxfer.progress import Progress

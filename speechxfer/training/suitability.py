@@ -11,8 +11,8 @@ from speechxfer.data.text import TextNormalizer
 from speechxfer.errors import DataError
 from speechxfer.evaluation.evaluate import check_measurable
 from speechxfer.heads.base import Head
-from speechxfer.heads.classification import ClassificationHead
-from speechxfer.heads.ctc import CTCHead
+from speechxfer.heads.classification.head import ClassificationHead
+from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.model import SpeechModel
 from speechxfer.progress import Progress
 

@@ -16,7 +16,7 @@ from speechxfer.data.text import TextNormalizer, frames_needed
 from speechxfer.encoders.base import Encoder
 from speechxfer.errors import DataError
 from speechxfer.heads.base import Head
-from speechxfer.heads.ctc import CTCHead
+from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.progress import Progress
 
 

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 import speechxfer as sx
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import CheckpointError
-from speechxfer.heads.ctc import CTCHead
+from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.opening import open_checkpoint
 from tests.encoders.conftest import noise, reference
 

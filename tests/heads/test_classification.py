@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from speechxfer.data.labels import ClassLabels
 from speechxfer.data.manifest import Utterance
 from speechxfer.errors import ConfigError, DataError
-from speechxfer.heads.classification import ClassificationHead
+from speechxfer.heads.classification.head import ClassificationHead
 
 LABELS = ClassLabels(["a", "b", "c"])
 POOLINGS = ["mean", "mean-deviation", "attentive"]

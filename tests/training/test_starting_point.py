@@ -15,8 +15,8 @@ from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
-from speechxfer.heads.classification import ClassificationHead
-from speechxfer.heads.ctc import CTCHead
+from speechxfer.heads.classification.head import ClassificationHead
+from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.training.starting_point import StartingPoint, starting_point
 from tests.encoders.conftest import reference
 from tests.families.whisper import test_whisper_checkpoint as whispers

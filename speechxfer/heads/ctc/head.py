@@ -60,7 +60,7 @@ class CTCHead(Head):
     def loss(self, hidden_states: Tensor, num_frames: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
         """Summed negative log-likelihood; an utterance with too few frames adds nothing (`zero_infinity`)."""
         if hidden_states.device.type == "cpu":
-            from speechxfer.heads.ctc_loss import ctc_loss  # late: it is compiled on first use
+            from speechxfer.heads.ctc.loss import ctc_loss  # late: it is compiled on first use
 
             return ctc_loss(self.logits(hidden_states), num_frames, targets)
         # All on the CPU, where the kernel reads lengths; it moves the targets to the device by itself.
