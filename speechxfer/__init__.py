@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from speechxfer.data.manifest import Utterance as Utterance
     from speechxfer.data.text import TextNormalizer as TextNormalizer
     from speechxfer.decoding.hypothesis import Classification as Classification
+    from speechxfer.decoding.options import DecodingOptions as DecodingOptions
     from speechxfer.errors import SpeechxferError as SpeechxferError
     from speechxfer.evaluation.evaluate import evaluate as evaluate
     from speechxfer.evaluation.metrics import error_rates as error_rates
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Classification",
+    "DecodingOptions",
     "Evaluation",
     "FinetuneConfig",
     "Manifest",
@@ -44,6 +46,7 @@ __all__ = [
 
 _HOMES = {
     "Classification": "decoding.hypothesis",
+    "DecodingOptions": "decoding.options",
     "Evaluation": "evaluation.results",
     "FinetuneConfig": "config",
     "Manifest": "data.manifest",

@@ -15,6 +15,7 @@ from torch import nn
 from speechxfer import adapters
 from speechxfer.audio import Options, Source, blocks, from_array, is_file
 from speechxfer.decoding.hypothesis import Classification, Hypothesis, Prediction
+from speechxfer.decoding.options import DecodingOptions
 from speechxfer.device import choose_device
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import MODEL_FILE, find
@@ -89,74 +90,69 @@ class SpeechModel(nn.Module):
             write_json(temporary / MODEL_FILE, {"format": FORMAT, **description})
 
     @torch.inference_mode()
-    def predict(self, waveforms: Sequence[np.ndarray], *, language: str | None = None) -> Sequence[Prediction]:
-        """What the head says of each float32 mono 16 kHz waveform; together they make one batch.
+    def predict(self, waveforms: Sequence[np.ndarray], options: DecodingOptions | None = None) -> Sequence[Prediction]:
+        """One prediction for each float32 mono 16 kHz waveform; together they make one batch.
 
-        The transcript of silence is empty, whatever a decoder would write.
+        The transcript of silence is empty, whatever a decoder would write. A call changes nothing in the model, so
+        several threads may use one.
 
         Raises:
-            ConfigError: a language was named that the head does not know.
+            ConfigError: an option that the head does not have.
         """
+        options = options or DecodingOptions()
+        self.head.check_options(options)
         transcribing = self.head.task == "transcription"
         asked = [index for index, one in enumerate(waveforms) if not (transcribing and is_silent(one))]
         found: list[Prediction] = [Hypothesis("")] * len(waveforms)
         if asked:
             inputs, num_samples = self.encoder.collate([waveforms[index] for index in asked])
             hidden_states, num_frames = self.encoder(inputs.to(self.device), num_samples.to(self.device))
-            predictions = self.head.decode(hidden_states, num_frames, language=language)
+            predictions = self.head.decode(hidden_states, num_frames, options)
             for index, prediction in zip(asked, predictions, strict=True):
                 found[index] = prediction
         return found
 
-    def recognise(self, waveforms: Sequence[np.ndarray], *, language: str | None = None) -> list[Hypothesis]:
+    def recognize(self, waveforms: Sequence[np.ndarray], options: DecodingOptions | None = None) -> list[Hypothesis]:
         """One hypothesis for each float32 mono 16 kHz waveform; together they make one batch.
 
         Raises:
-            ConfigError: a language was named that the head does not know, or the model tells classes.
+            ConfigError: an option that the head does not have, or the model is a classifier.
         """
         if self.head.task != "transcription":
             raise ConfigError("this model tells classes apart and writes no text; use speechxfer classify")
-        return cast(list[Hypothesis], list(self.predict(waveforms, language=language)))
-
-    def set_search(self, *, beams: int | None = None, context: str | None = None) -> None:
-        """How Whisper's decoder looks for text: hypotheses followed at once, and words that are likely to occur.
-
-        What is None stays as it is.
-
-        Raises:
-            ConfigError: the head leaves no choice.
-        """
-        if self.head.search is None:
-            raise ConfigError(f"a {self.head.kind} head has no beams and takes no context; leave them out")
-        search = self.head.search if beams is None else replace(self.head.search, beams=beams)
-        self.head.search = search if context is None else replace(search, context=context)
+        return cast(list[Hypothesis], list(self.predict(waveforms, options)))
 
     def transcribe(
         self,
         audio: Source | ArrayLike,
         *,
         sample_rate: int | None = None,
+        options: DecodingOptions | None = None,
         language: str | None = None,
         progress: Callable[[float], None] | None = None,
-        **options: Unpack[Options],
+        **reading: Unpack[Options],
     ) -> Transcript:
         """Transcribe a file, its bytes, or an array with its `sample_rate` in Hz; of any length.
 
-        Long audio is cut at silences and streamed, so memory does not grow with it. `progress` is called
-        with the seconds done. `options` say which `stream` and `channel` of a file is read, whether one that is a
-        little shorter than it should be is an error (`strict`), and who is told of that otherwise (`notify`).
+        Long audio is cut at silences and streamed, so memory does not grow with it.
+
+        Args:
+            options: how the model decodes, in this call only.
+            language: short for the option of this name.
+            progress: called with the seconds done.
+            reading: which `stream` and `channel` of a file is read; whether a file that is a little shorter than its
+                header says is an error (`strict`), and what is called with a warning otherwise (`notify`).
 
         Raises:
-            AudioError: it is not usable sound.
-            ConfigError: an array without its rate, a file with one, or a stream of an array.
+            AudioError: the audio cannot be used.
+            ConfigError: an option that the head does not have, a language given twice, an array without its rate, a
+                file with one, or a stream of an array.
         """
-
-        def recognise(waveforms: Sequence[np.ndarray]) -> list[Hypothesis]:
-            return self.recognise(waveforms, language=language)
-
+        chosen = _with_language(options or DecodingOptions(), language)
+        self.head.check_options(chosen)
         return transcribe(
-            _stream(audio, sample_rate, options),
-            recognise,
+            _stream(audio, sample_rate, reading),
+            lambda waveforms: self.recognize(waveforms, chosen),
             max_segment_s=self._segment_s,
             cost_s=self.encoder.computed_s,
             source=_name(audio),
@@ -168,27 +164,27 @@ class SpeechModel(nn.Module):
         audio: Source | ArrayLike,
         *,
         sample_rate: int | None = None,
+        options: DecodingOptions | None = None,
         progress: Callable[[float], None] | None = None,
-        **options: Unpack[Options],
+        **reading: Unpack[Options],
     ) -> Classification:
         """Tell which class a file, its bytes, or an array with its `sample_rate` in Hz is of.
 
         Audio longer than a segment (28 s) is cut at pauses; its probabilities are the mean over the segments, each
-        weighed by its length. `progress` is called with the seconds done; `options` are those of `transcribe`.
+        weighted by its length. The arguments are those of `transcribe`.
 
         Raises:
-            AudioError: it is not usable sound.
-            ConfigError: an array without its rate, or a model that writes text.
+            AudioError: the audio cannot be used.
+            ConfigError: an option that the head does not have, an array without its rate, or a model that writes text.
         """
         if self.head.task != "classification":
             raise ConfigError("this model writes text and tells no classes; use speechxfer transcribe")
 
-        def tell(waveforms: Sequence[np.ndarray]) -> list[Classification]:
-            return cast(list[Classification], list(self.predict(waveforms)))
-
+        chosen = options or DecodingOptions()
+        self.head.check_options(chosen)
         return classify(
-            _stream(audio, sample_rate, options),
-            tell,
+            _stream(audio, sample_rate, reading),
+            lambda waveforms: cast(list[Classification], list(self.predict(waveforms, chosen))),
             max_segment_s=self._segment_s,
             cost_s=self.encoder.computed_s,
             source=_name(audio),
@@ -198,6 +194,14 @@ class SpeechModel(nn.Module):
     @property
     def _segment_s(self) -> float:
         return min(_SEGMENT_S, self.encoder.max_duration_s or _SEGMENT_S)
+
+
+def _with_language(options: DecodingOptions, language: str | None) -> DecodingOptions:
+    if language is None:
+        return options
+    if options.language is not None:
+        raise ConfigError(f"language is {language!r}, and in options {options.language!r}; leave one of them out")
+    return replace(options, language=language)
 
 
 def _stream(audio: Source | ArrayLike, sample_rate: int | None, options: Options) -> Iterable[np.ndarray]:

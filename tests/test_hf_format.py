@@ -134,8 +134,8 @@ def test_a_bar_as_a_character_is_not_mistaken_for_a_space(
     model.save(tmp_path / "model")
     assert not (tmp_path / "model" / "config.json").exists()
     again = sx.load(str(tmp_path / "model"), device="cpu")
-    assert again.recognise([noise(24_000)]) == model.recognise([noise(24_000)])
-    assert "|" in model.recognise([noise(24_000)])[0].text
+    assert again.recognize([noise(24_000)]) == model.recognize([noise(24_000)])
+    assert "|" in model.recognize([noise(24_000)])[0].text
 
 
 @pytest.mark.parametrize("symbols", [" 'abc", "abc", " abcé"])
@@ -145,7 +145,7 @@ def test_the_pipeline_writes_what_we_write(symbols: str, encoder_folder: Callabl
     pipe = transformers.pipeline("automatic-speech-recognition", str(tmp_path / "model"), device="cpu")
     for seed in range(3):
         waveform = noise(24_000, seed)
-        ours = model.recognise([waveform])[0].text
+        ours = model.recognize([waveform])[0].text
         assert len(set(ours)) > 2
         assert " ".join(pipe(waveform.copy())["text"].split()) == ours
 
@@ -196,7 +196,7 @@ def test_a_published_ctc_model_writes_what_its_pipeline_writes(published: Callab
     assert isinstance(model.head, CTCHead)
     assert model.head.vocabulary.symbols == (" ", "A", "B", "C", "'")
     assert str(model.head.normalizer) == "basic-upper/2"
-    texts = [model.recognise([noise(24_000, seed)])[0].text for seed in range(3)]
+    texts = [model.recognize([noise(24_000, seed)])[0].text for seed in range(3)]
     assert texts == [" ".join(pipe(noise(24_000, seed))["text"].split()) for seed in range(3)]
     assert len(set("".join(texts))) > 2
 

@@ -114,7 +114,7 @@ def main(model: str, manifest: Path, normalizer: str, every: int, output: Path |
     own_length = sx.SpeechModel.load(model)
     record: dict[str, Any] = {"utterances_without_a_word": {}}
     for name, clips in {"silence": silences, "noise": noises, "music": music}.items():
-        texts = [own_length.recognise([clip])[0].text for clip in clips()]
+        texts = [own_length.recognize([clip])[0].text for clip in clips()]
         record["utterances_without_a_word"][name] = f"{texts.count('')} of {len(texts)}"
         click.echo(f"{name}: nothing written for {texts.count('')} of {len(texts)}; else {[t for t in texts if t][:5]}")
     data = sx.Manifest.read(manifest)[::every]
@@ -123,8 +123,8 @@ def main(model: str, manifest: Path, normalizer: str, every: int, output: Path |
         click.echo(f"{name}: WER {record[name]['wer']:.4f}")
     few = data[:: max(1, len(data) // _COMPARED)][:_COMPARED]
     theirs, ours, waveforms = Theirs(model), padded(model), list(map(read, few))
-    ours.set_search(beams=1)  # as `generate` searches
-    equal = sum(theirs.says(waveform, ours.recognise([waveform])[0].text) for waveform in waveforms)
+    greedy = sx.DecodingOptions(beams=1)  # as `generate` decodes
+    equal = sum(theirs.says(waveform, ours.recognize([waveform], greedy)[0].text) for waveform in waveforms)
     ended = sum(map(theirs.ends_with, waveforms))
     record["equal_to_generate"] = f"{equal} of {len(few)}"
     record["times_that_end_with_the_sound"] = f"{ended} of {len(few)}"

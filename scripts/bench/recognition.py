@@ -29,7 +29,7 @@ def measure(
     Args:
         model: a folder of ours; the pipeline gets an encoder of the same size from `base`.
         base: a wav2vec2 folder as `transformers` saves it.
-        manifest: what is recognised.
+        manifest: what is recognized.
         work: folder for the pipeline's vocabulary.
         device: "cpu" or "cuda".
         batch_s: seconds of audio in one batch of ours.
@@ -97,7 +97,7 @@ def _ours(folder: Path, device: str, dtype: torch.dtype, batch_s: float) -> Reco
         costs = [model.encoder.computed_s(len(waveform) / _SAMPLE_RATE) for waveform in waveforms]
         for batch in batches(range(len(costs)), costs, batch_s):
             with precision():
-                model.recognise([waveforms[index] for index in batch])
+                model.recognize([waveforms[index] for index in batch])
 
     return run
 
@@ -114,14 +114,14 @@ def _pipeline(base: Path, work: Path, device: str, dtype: torch.dtype, *, worker
     model = Wav2Vec2ForCTC.from_pretrained(base, vocab_size=len(symbols), pad_token_id=0, dtype=dtype)
     with torch.no_grad():
         model.lm_head.bias[0] = 100.0  # blanks, as most frames of speech are: no noise to spell out
-    recognise = pipeline(
+    recognize = pipeline(
         "automatic-speech-recognition", model=model, tokenizer=tokenizer, device=device, dtype=dtype,
         feature_extractor=Wav2Vec2FeatureExtractor.from_pretrained(base),
     )  # fmt: skip
 
     def run(waveforms: Sequence[np.ndarray]) -> None:
         inputs = [{"raw": waveform, "sampling_rate": _SAMPLE_RATE} for waveform in waveforms]
-        for _ in recognise(inputs, batch_size=32, num_workers=workers):
+        for _ in recognize(inputs, batch_size=32, num_workers=workers):
             pass
 
     return run

@@ -93,8 +93,10 @@ def _hypotheses(
 
         return read_hypotheses(Path(name), manifest)
 
+    from speechxfer.decoding.options import DecodingOptions
     from speechxfer.evaluation.evaluate import hypothesize
     from speechxfer.model import SpeechModel
 
     model = SpeechModel.load(name, device=device)
-    return hypothesize(model, name, manifest, normalizer, language=language, progress=progress)
+    options = DecodingOptions(language=language)
+    return hypothesize(model, name, manifest, normalizer, options=options, progress=progress)

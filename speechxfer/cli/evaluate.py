@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from speechxfer.cli.decoding_options import decoding_options
 from speechxfer.cli.grouping import GroupedCommand
-from speechxfer.cli.search import search_options, set_search
 from speechxfer.errors import ConfigError
 
 if TYPE_CHECKING:
     from speechxfer.data.manifest import Manifest
     from speechxfer.data.text import TextNormalizer
+    from speechxfer.decoding.options import DecodingOptions
     from speechxfer.evaluation.results import Evaluation
     from speechxfer.model import SpeechModel
     from speechxfer.progress import Progress
@@ -27,7 +28,7 @@ _PATH = click.Path(path_type=Path)
 _GROUPS = {
     "Most used": ("output", "normalizer", "language", "worst", "device"),
     "Figures in more detail": ("columns", "keywords", "train", "confusion", "hypotheses"),
-    "Decoding": ("beams", "context"),
+    "Decoding": ("task", "beams", "prompt"),
 }
 
 
@@ -41,7 +42,7 @@ _GROUPS = {
     show_default=True,
     help="Applied to both sides: basic, none, whisper-english, whisper-basic.",
 )
-@search_options
+@decoding_options
 @click.option("--worst", default=10, show_default=True, help="How many of the worst utterances to show.")
 @click.option("--slice", "columns", metavar="COLUMN", multiple=True, help="Figures for each value of a column of the manifest, or of duration, words or snr (estimated); may be repeated.")  # fmt: skip  # noqa: E501
 @click.option("--keywords", type=_PATH, help="Words and phrases, one a line: how many are found and how many are right.")  # fmt: skip  # noqa: E501
@@ -56,9 +57,7 @@ def evaluate(
     manifest: str,
     output: Path | None,
     normalizer: str,
-    language: str | None,
-    beams: int | None,
-    context: str | None,
+    decoding: DecodingOptions,
     worst: int,
     columns: tuple[str, ...],
     keywords: Path | None,
@@ -88,17 +87,16 @@ def evaluate(
 
     progress = TerminalProgress()
     loaded = _load(model, device, confusion, keywords or train)
-    searched = set_search(loaded, beams, context)
 
     from speechxfer.evaluation.evaluate import evaluate as measure
 
-    result = measure(loaded, data, normalize, language=language, progress=progress)
+    result = measure(loaded, data, normalize, options=decoding, progress=progress)
     if hypotheses:
         write_hypotheses(hypotheses, result)
     if confusion:
         draw_confusion(result.classes, confusion)
     _show(result, worst, progress)
-    found = {**result.to_dict(worst), **searched, **details.found(result, progress)}
+    found = {**result.to_dict(worst), **decoding.given(), **details.found(result, progress)}
     if output:
         write_json(output, found)
     else:

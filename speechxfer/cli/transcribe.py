@@ -12,7 +12,7 @@ import click
 from speechxfer.cli import streams
 from speechxfer.cli.audio_options import audio_options
 from speechxfer.cli.batch import for_each, recording_progress, recordings
-from speechxfer.cli.search import search_options, set_search
+from speechxfer.cli.decoding_options import decoding_options
 from speechxfer.errors import StorageError, printable
 from speechxfer.storage import write_text
 from speechxfer.transcription.inputs import Input, identity, output_paths
@@ -20,6 +20,7 @@ from speechxfer.transcription.writers import FORMATS, write, write_line
 
 if TYPE_CHECKING:
     from speechxfer.audio import Options
+    from speechxfer.decoding.options import DecodingOptions
     from speechxfer.transcription import Transcript
 
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 @click.option("--skip-existing", is_flag=True, help="Leave out recordings whose transcript is in --output-dir.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @audio_options
-@search_options
+@decoding_options
 def transcribe(
     *,
     model_name: str,
@@ -44,9 +45,7 @@ def transcribe(
     output_dir: Path | None,
     skip_existing: bool,
     device: str,
-    language: str | None,
-    beams: int | None,
-    context: str | None,
+    decoding: DecodingOptions,
     reading: Options,
 ) -> None:
     """Write down what is said in INPUTS.
@@ -74,12 +73,12 @@ def transcribe(
     from speechxfer.model import SpeechModel
 
     model = SpeechModel.load(model_name, device=device)
-    set_search(model, beams, context)
+    model.head.check_options(decoding)
 
     def work(item: Input) -> Transcript:
         source = item.source()
         with recording_progress(item, source) as progress:
-            transcript = model.transcribe(source, language=language, progress=progress, **reading)
+            transcript = model.transcribe(source, options=decoding, progress=progress, **reading)
         return replace(transcript, source=item.name)
 
     write_ = _file_writer(targets, format_) if output_dir else _printer(inputs, format_)

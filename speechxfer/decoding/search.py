@@ -1,4 +1,4 @@
-"""Writing a label sequence token by token: greedy, sampled, or the best of several beams. It knows no model, only a
+"""Decodes a label sequence token by token: greedily, by sampling, or by beam search. It knows no model, only a
 function that scores the next token.
 """
 
@@ -11,28 +11,6 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-
-from speechxfer.errors import ConfigError
-
-
-@dataclass(frozen=True)
-class Search:
-    """How text is looked for.
-
-    Raises:
-        ConfigError: less than one beam.
-    """
-
-    #: Hypotheses followed at once; 1 is greedy.
-    beams: int = 1
-    #: Further tries, by chance, for what looks wrong after the first: what log-probabilities are divided by.
-    temperatures: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8, 1.0)
-    #: Words that are likely to occur: names, terms.
-    context: str = ""
-
-    def __post_init__(self) -> None:
-        if self.beams < 1:
-            raise ConfigError(f"beams is {self.beams}; wanted at least 1, which is greedy")
 
 
 class Scorer(Protocol):
@@ -69,18 +47,36 @@ class _Hypothesis(NamedTuple):
     total: float
 
 
-def greedy(
-    scorer: Scorer, prompt: Tensor, *, end: int, limits: Sequence[int], temperature: float = 0.0,
-    chance: torch.Generator | None = None,
-) -> list[Written]:  # fmt: skip
-    """The most likely token at every step, or with a temperature one drawn by chance.
+def search(
+    scorer: Scorer, prompt: Tensor, *, end: int, limits: Sequence[int], beams: int, temperature: float
+) -> list[Written]:
+    """A beam search at temperature 0, or greedy decoding with one beam; above 0, tokens are sampled.
 
     Args:
         prompt: what is given [rows, count].
         end: the token that ends a sequence.
         limits: most tokens of each row, at least one.
-        temperature: what log-probabilities are divided by before a token is drawn; 0 takes the most likely.
-        chance: where the draws come from.
+        beams: hypotheses followed at once at temperature 0.
+        temperature: what log-probabilities are divided by before a token is sampled.
+    """
+    if temperature == 0 and beams > 1:
+        return beam_search(scorer, prompt, end=end, limits=limits, beams=beams)
+    generator = torch.Generator(prompt.device).manual_seed(0)  # of this call, so that no other call changes it
+    return greedy(scorer, prompt, end=end, limits=limits, temperature=temperature, generator=generator)
+
+
+def greedy(
+    scorer: Scorer, prompt: Tensor, *, end: int, limits: Sequence[int], temperature: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> list[Written]:  # fmt: skip
+    """The most likely token at every step, or with a temperature a sampled one.
+
+    Args:
+        prompt: what is given [rows, count].
+        end: the token that ends a sequence.
+        limits: most tokens of each row, at least one.
+        temperature: what log-probabilities are divided by before a token is sampled; 0 takes the most likely.
+        generator: the random generator of the samples.
     """
     written: list[list[int]] = [[] for _ in prompt]
     found: list[list[float]] = [[] for _ in prompt]
@@ -90,7 +86,7 @@ def greedy(
     while alive:
         scores = scorer(tokens)
         if temperature > 0:
-            chosen = torch.multinomial(torch.softmax(scores / temperature, dim=-1), 1, generator=chance)
+            chosen = torch.multinomial(torch.softmax(scores / temperature, dim=-1), 1, generator=generator)
         else:
             chosen = scores.argmax(dim=-1, keepdim=True)
         values = scores.gather(1, chosen)[:, 0].tolist()

@@ -10,6 +10,7 @@ from speechxfer.data.loading import durations_s, read, texts
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Hypothesis, Prediction
+from speechxfer.decoding.options import DecodingOptions
 from speechxfer.errors import DataError
 from speechxfer.evaluation.hypotheses import Hypotheses
 from speechxfer.evaluation.metrics import damage
@@ -27,30 +28,32 @@ def evaluate(
     manifest: Manifest,
     normalizer: TextNormalizer | None = None,
     *,
-    language: str | None = None,
+    options: DecodingOptions | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Transcribe or classify a manifest and compare with its texts or labels.
 
     Args:
         normalizer: how texts are written before they are compared; without one, as `basic` does.
+        options: how the model decodes.
 
     Raises:
         DataError: an utterance without text or label, a label the model does not know, no word in any text, or
             unreadable audio.
+        ConfigError: an option of decoding that the head does not have.
     """
     normalizer = normalizer or TextNormalizer()
     check_measurable(model, manifest, normalizer)
-    model.head.check_language(language)
+    model.head.check_options(options or DecodingOptions())
     if progress and model.head.task == "transcription" and (warning := damage(manifest.texts, normalizer)):
         progress.say(warning)
-    predictions = predict_all(model, manifest, language=language, progress=progress)
+    predictions = predict_all(model, manifest, options=options, progress=progress)
     return compare(manifest, predictions, normalizer)
 
 
 def hypothesize(
     model: SpeechModel, name: str, manifest: Manifest, normalizer: TextNormalizer | None = None, *,
-    language: str | None = None, progress: Progress | None = None,
+    options: DecodingOptions | None = None, progress: Progress | None = None,
 ) -> Hypotheses:  # fmt: skip
     """What a model writes for a manifest, or the classes it names, to be compared with another's.
 
@@ -58,7 +61,7 @@ def hypothesize(
         DataError: as `evaluate`; without a normalizer, texts may be without words.
     """
     check_measurable(model, manifest, normalizer)
-    predictions = predict_all(model, manifest, language=language, progress=progress)
+    predictions = predict_all(model, manifest, options=options, progress=progress)
     texts = tuple(item.text if isinstance(item, Hypothesis) else item.label for item in predictions)
     return Hypotheses(name, model.head.task, texts)
 
@@ -71,7 +74,7 @@ def idle_share(predictions: Sequence[Prediction]) -> float:
 
 
 def predict_all(
-    model: SpeechModel, manifest: Manifest, *, language: str | None = None, progress: Progress | None = None
+    model: SpeechModel, manifest: Manifest, *, options: DecodingOptions | None = None, progress: Progress | None = None
 ) -> list[Prediction]:
     """One prediction for each utterance, computed in batches of like length.
 
@@ -84,7 +87,7 @@ def predict_all(
     doing = "classifying" if model.head.task == "classification" else "transcribing"
     with (progress or Progress()).task(doing, sum(durations)) as advance:
         for batch in batches(range(len(manifest)), costs, _BATCH_S):
-            predictions = model.predict([read(manifest[index], progress) for index in batch], language=language)
+            predictions = model.predict([read(manifest[index], progress) for index in batch], options)
             found.update(zip(batch, predictions, strict=True))
             advance(sum(durations[index] for index in batch))
     return [found[index] for index in range(len(manifest))]

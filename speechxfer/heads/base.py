@@ -11,8 +11,9 @@ from torch import Tensor
 
 from speechxfer.data.manifest import Utterance
 from speechxfer.decoding.hypothesis import Prediction
-from speechxfer.decoding.search import Search
+from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.base import Freezable, LayerGroup
+from speechxfer.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Head(Freezable, ABC):
     #: What its predictions are: what was said, or which class it is.
     task: Literal["transcription", "classification"] = "transcription"
 
-    #: How text is looked for; None where the head leaves no choice.
-    search: Search | None = None
+    #: The options of decoding that it has: names of fields of `DecodingOptions`.
+    decoding_options: frozenset[str] = frozenset()
     #: Most labels of an utterance; None where there is no limit.
     max_positions: int | None = None
     #: Peak learning rates of encoder and head that suit it, unless others are asked for.
@@ -66,21 +67,37 @@ class Head(Freezable, ABC):
         accumulation and several processes weigh every label alike.
         """
 
-    @abstractmethod
-    def decode(self, hidden_states: Tensor, num_frames: Tensor, *, language: str | None = None) -> Sequence[Prediction]:
+    @property
+    def decoding_defaults(self) -> DecodingOptions:
+        """What an option is where a call leaves it out."""
+        return DecodingOptions()
+
+    def decode(self, hidden_states: Tensor, num_frames: Tensor, options: DecodingOptions) -> Sequence[Prediction]:
         """[batch, frames, width], [batch] -> one prediction each: hypotheses, or classifications, as `task` says.
 
         Raises:
-            ConfigError: a language was named that the head does not know.
+            ConfigError: an option or a value that the head does not have.
         """
+        self.check_options(options)
+        return self._decode(hidden_states, num_frames, options.over(self.decoding_defaults))
 
     @abstractmethod
-    def check_language(self, language: str | None) -> None:
-        """Look whether `decode` takes a language; None is always fine.
+    def _decode(self, hidden_states: Tensor, num_frames: Tensor, options: DecodingOptions) -> Sequence[Prediction]:
+        """As `decode`, with options that are checked and have the head's defaults filled in.
+
+        It must not change the head: several threads decode with one.
+        """
+
+    def check_options(self, options: DecodingOptions) -> None:
+        """Check that `decode` takes these options; None always passes, and so does a word_times of False.
 
         Raises:
-            ConfigError: it does not.
+            ConfigError: an option or a value that the head does not have.
         """
+        for name, value in options.given().items():
+            if name not in self.decoding_options and value is not False:
+                has = ", ".join(sorted(self.decoding_options)) or "none"
+                raise ConfigError(f"{name} is {value!r}, but a {self.kind} head has no such option; leave it out (options of its decoding: {has})")  # fmt: skip  # noqa: E501
 
     def layer_groups(self) -> list[LayerGroup]:
         """One part, unless a head has layers of its own."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
@@ -65,7 +64,4 @@ def _untouched(checkpoint: Checkpoint, progress: Progress) -> SpeechModel | None
         progress.say(f"{opened.problem}; its errors as it is are not measured")
     if opened.head is None or opened.head.task != "transcription":
         return None
-    if opened.head.search is not None:
-        # Tries by chance take long where a domain is far, and do not make it nearer.
-        opened.head.search = replace(opened.head.search, temperatures=())
     return SpeechModel(opened.encoder, opened.head, opened.source).eval()

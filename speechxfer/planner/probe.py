@@ -20,6 +20,7 @@ from speechxfer.data.loading import texts
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import CTCVocabulary, TextNormalizer
 from speechxfer.decoding.hypothesis import Classification, Prediction
+from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.base import Encoder
 from speechxfer.errors import DataError
 from speechxfer.evaluation.evaluate import check_words
@@ -204,7 +205,7 @@ def tell_texts(
             optimizer.param_groups[0]["lr"] = _RATE * (1.0 - step / steps)
             optimizer.step()
     with torch.inference_mode():
-        return [head.decode(*_padded([one]))[0] for one in states.dev]
+        return [head.decode(*_padded([one]), DecodingOptions())[0] for one in states.dev]
 
 
 def tell_classes(states: Standardised, train: Manifest, labels: ClassLabels) -> Sequence[Prediction]:

@@ -19,6 +19,7 @@ from torch import Tensor
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import CTCVocabulary, TextNormalizer
 from speechxfer.decoding.hypothesis import Hypothesis
+from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.base import Encoder
 from speechxfer.evaluation.evaluate import predict_all
 from speechxfer.evaluation.results import compare
@@ -126,7 +127,9 @@ def heard(model: SpeechModel, dev: Manifest, normalizer: TextNormalizer, progres
     out-of-distribution examples); the entropy of frames that are not blank as in Lin, Li and Lee (2022, Listen, adapt,
     better WER).
     """
-    predictions = predict_all(model, dev, progress=progress)
+    # One attempt: retries take long where a domain is far, and do not make it nearer.
+    options = DecodingOptions(temperature=0.0).only(model.head.decoding_options)
+    predictions = predict_all(model, dev, options=options, progress=progress)
     error = compare(dev, predictions, normalizer).rates.wer
     measures = [
         Measure("zero-shot WER", error, error < FAR_ERROR, f"of the model as it is, on dev; far from {FAR_ERROR:g}")

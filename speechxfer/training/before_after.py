@@ -9,6 +9,7 @@ from pathlib import Path
 from speechxfer.data.manifest import Manifest, data_digest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Hypothesis
+from speechxfer.decoding.options import DecodingOptions
 from speechxfer.evaluation.comparison import Comparison, compare_systems
 from speechxfer.evaluation.evaluate import predict_all
 from speechxfer.evaluation.hypotheses import Hypotheses
@@ -25,7 +26,7 @@ FILES = {"test": "before.json", "retain": "retain_before.json"}
 
 def untouched(
     path: Path, source: SpeechModel, manifest: Manifest, normalizer: TextNormalizer, *,
-    language: str | None = None, progress: Progress,
+    options: DecodingOptions | None = None, progress: Progress,
 ) -> Evaluation:  # fmt: skip
     """How the model fares before training; what it writes is kept at `path` and found again when a run is resumed.
 
@@ -36,7 +37,7 @@ def untouched(
     known = _kept(path, manifest) if source.head.task == "transcription" else None
     if known is not None:
         return compare(manifest, [Hypothesis(text) for text in known], normalizer)
-    evaluation = compare(manifest, predict_all(source, manifest, language=language, progress=progress), normalizer)
+    evaluation = compare(manifest, predict_all(source, manifest, options=options, progress=progress), normalizer)
     keep(path, manifest, evaluation)
     return evaluation
 

@@ -16,6 +16,7 @@ from speechxfer.config import FinetuneConfig, flat, to_dict
 from speechxfer.data.manifest import Manifest, data_digest
 from speechxfer.data.nothing import with_nothing
 from speechxfer.data.preflight import Limits, say_errors
+from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import SpeechxferError
 from speechxfer.evaluation.evaluate import evaluate
@@ -31,7 +32,7 @@ from speechxfer.training.checkpoint import Position
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
 from speechxfer.training.fit import Task, fit
-from speechxfer.training.job import Job, check_places, spoken
+from speechxfer.training.job import Job, check_places, retain_options
 from speechxfer.training.preparation import Preparation
 from speechxfer.training.retention import Retained, retained
 from speechxfer.training.starting_point import StartingPoint, starting_point
@@ -127,7 +128,7 @@ def _ready(job: Job, *, resume: bool, overwrite: bool = False) -> _Ready:
     start = starting_point(config, checkpoint, splits["train"], job.progress)
     splits["train"] = start.train
     check(start.model, splits, job.normalizer, ignore_unknown=config.text.ignore_unknown, progress=job.progress)
-    start.model.head.check_language(spoken(config, start.model.head))
+    start.model.head.check_options(retain_options(config, start.model.head))
     for line in unused(config, start):
         job.progress.say(line)
     start.plan.apply(start.model, 0)
@@ -223,7 +224,7 @@ def _task(job: Job, start: StartingPoint, manifests: dict[str, Manifest], prepar
         start.model, start.plan, examples("train", config.training.speed_copies), examples("dev"), config.training,
         config.augment, job.normalizer, job.folder, data_digest([manifests["train"], manifests["dev"]]),
         retain=examples("retain", learned=False) if "retain" in manifests else None,
-        retain_language=spoken(config, head), tracking=tracked,
+        retain_options=retain_options(config, head), tracking=tracked,
     )  # fmt: skip
 
 
@@ -239,16 +240,14 @@ def _untouched(job: Job, start: StartingPoint, manifests: dict[str, Manifest]) -
     if opened.head is None or not before_after.tells_the_same(opened.head, head):
         return {}
     source = SpeechModel(opened.encoder, opened.head, opened.source).to(job.device).eval()
-    if opened.head.search is not None:
-        source.set_search(beams=config.seq2seq.beams)  # what is compared is the training, not the search
+    # With the beams of the adapted model: the training is compared, not the search.
+    same_beams = DecodingOptions(beams=head.decoding_defaults.beams).only(source.head.decoding_options)
     found = {}
     for name, manifest in wanted.items():
-        path, language = (
-            job.folder.path / before_after.FILES[name],
-            spoken(config, source.head) if name == "retain" else None,
-        )
+        path = job.folder.path / before_after.FILES[name]
+        options = retain_options(config, source.head).over(same_beams) if name == "retain" else same_beams
         job.progress.say(f"before: {config.model} as it is on {name}")
-        found[name] = before_after.untouched(path, source, manifest, job.normalizer, language=language, progress=job.progress)  # fmt: skip  # noqa: E501
+        found[name] = before_after.untouched(path, source, manifest, job.normalizer, options=options, progress=job.progress)  # fmt: skip  # noqa: E501
         job.progress.say(f"before: {name} {found[name]}")
     return found
 
@@ -264,8 +263,8 @@ def _measured(job: Job, run: Run, manifests: dict[str, Manifest], before: dict[s
             found = before_after.difference(test, run.before, after, ("before", "after"), normalizer)
             notes.append(f"Test split: {found.verdict()}")
     if (source := manifests.get("retain")) is not None:
-        language = spoken(job.config, run.model.head)
-        after = evaluate(run.model, source, normalizer, language=language, progress=job.progress)
+        options = retain_options(job.config, run.model.head)
+        after = evaluate(run.model, source, normalizer, options=options, progress=job.progress)
         before_after.keep(job.folder.path / "retain_after.json", source, after)
         kept = retained(source, before.get("retain"), after, normalizer)
         run = replace(run, retained=kept)

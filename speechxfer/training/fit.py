@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from speechxfer.config import AugmentConfig, TrainingConfig
 from speechxfer.data import batching
 from speechxfer.data.text import TextNormalizer
+from speechxfer.decoding.options import DecodingOptions
 from speechxfer.errors import CheckpointError, TrainingError
 from speechxfer.model import SpeechModel
 from speechxfer.runs import RunFolder
@@ -50,9 +51,9 @@ class Task:
     folder: RunFolder
     #: A name for the training data, so that resuming on other data is noticed.
     data: str
-    #: What should not be forgotten, without targets, and what is spoken in it.
+    #: What should not be forgotten, without targets, and how it is decoded.
     retain: Examples | None = None
-    retain_language: str | None = None
+    retain_options: DecodingOptions | None = None
     tracking: Tracking = field(default_factory=Tracking)
 
 
@@ -363,7 +364,7 @@ class _Loop:
         """Measure dev, keep the best model, record the epoch."""
         started = time.monotonic()
         dev = self._measured(self.dev)
-        retained = self._measured(self.retain, self.task.retain_language) if self.retain else None
+        retained = self._measured(self.retain, self.task.retain_options) if self.retain else None
         at.dev_s += time.monotonic() - started
         mean, scores = at.mean_loss, dev.scores
         of_classes = self.model.head.task == "classification"
@@ -384,9 +385,9 @@ class _Loop:
         news = "  best so far" if is_best else ""
         self.progress.say(f"epoch {at.epoch + 1:3}  loss {mean:7.4f}  dev {scores}{kept}{news}")
 
-    def _measured(self, examples: Examples, language: str | None = None) -> Measured:
+    def _measured(self, examples: Examples, options: DecodingOptions | None = None) -> Measured:
         precision, normalizer = self.preparation.precision, self.task.normalizer
-        return measure(self.model, examples, normalizer, world=self.world, precision=precision, language=language)
+        return measure(self.model, examples, normalizer, world=self.world, precision=precision, options=options)
 
 
 def _stuck(at: Position, patience: int) -> bool:

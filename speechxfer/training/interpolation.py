@@ -27,7 +27,7 @@ from speechxfer.runs import InterpolationCurve, RunFolder
 from speechxfer.runs import InterpolationPoint as Point
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
-from speechxfer.training.job import Job, check_places, spoken
+from speechxfer.training.job import Job, check_places, retain_options
 from speechxfer.training.measuring import measure
 from speechxfer.training.preparation import Preparation
 from speechxfer.training.starting_point import starting_point
@@ -169,10 +169,8 @@ class Interpolation:
     def _point(self, alpha: float, examples: Mapping[str, Examples]) -> Point:
         model, job, found = self.at(alpha), self._job, {}
         for name, some in examples.items():
-            language = spoken(job.config, model.head) if name == "retain" else None
-            measured = measure(
-                model, some, job.normalizer, world=World(), precision=job.precision, language=language
-            )  # fmt: skip
+            options = retain_options(job.config, model.head) if name == "retain" else None
+            measured = measure(model, some, job.normalizer, world=World(), precision=job.precision, options=options)
             found[name] = measured.scores.summary
         return Point(alpha, found["dev"], found.get("retain"))
 

@@ -10,6 +10,7 @@ import torch
 from speechxfer.config import FinetuneConfig, exists, flat, hint, to_dict
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
+from speechxfer.decoding.options import DecodingOptions
 from speechxfer.device import choose_device, choose_precision
 from speechxfer.errors import ConfigError
 from speechxfer.heads.base import Head
@@ -118,6 +119,6 @@ def check_places(config: FinetuneConfig, *, again: bool) -> None:
             raise ConfigError(f"{name}: {path}: is not there any more; where it was moved to can be said by --{option}")
 
 
-def spoken(config: FinetuneConfig, head: Head) -> str | None:
-    """The language of what is to be retained, for a head that can be told; None lets it find out."""
-    return config.retention.language or None if head.kind == "seq2seq" else None
+def retain_options(config: FinetuneConfig, head: Head) -> DecodingOptions:
+    """How the split that is to be retained is decoded: in its own language, where the head takes one."""
+    return DecodingOptions(language=config.retention.language or None).only(head.decoding_options)

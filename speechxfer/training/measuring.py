@@ -13,6 +13,7 @@ from speechxfer.data.loading import read
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Hypothesis, Prediction
+from speechxfer.decoding.options import DecodingOptions
 from speechxfer.evaluation.evaluate import idle_share
 from speechxfer.evaluation.results import Scores, score
 from speechxfer.heads.base import Head
@@ -44,7 +45,7 @@ def measure(
     *,
     world: World,
     precision: torch.dtype,
-    language: str | None = None,
+    options: DecodingOptions | None = None,
 ) -> Measured:
     """Decode all examples, each process its share, and compare with the manifest; every process has the answer.
 
@@ -63,12 +64,12 @@ def measure(
             hidden_states = inputs.at_seam(loaded)
             hidden_states = encoder.run(hidden_states, loaded.num_frames, inputs.cut, encoder.depth)
             frames = encoder.output_frames(loaded.num_frames)
-            predictions = _of_sound(model.head.decode(hidden_states, frames, language=language), manifest, indices)
+            decoded = model.head.decode(hidden_states, frames, options or DecodingOptions())
             if examples.targets:
                 targets = [examples.targets[index] for index in indices]
                 loss, count = _loss(model.head, hidden_states, frames, targets)
                 losses, labels = losses + loss, labels + count
-        found.update(zip(indices, predictions, strict=True))
+        found.update(zip(indices, _of_sound(decoded, manifest, indices), strict=True))
     found = world.gather(found)
     everything = [found[index] for index in range(len(manifest))]
     sums = world.gather({world.rank: (losses, labels)}).values()

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from speechxfer.cli.transcribe import transcribe
+from speechxfer.decoding.options import DecodingOptions
 from speechxfer.errors import AudioError, ConfigError, DiskFullError
 from speechxfer.storage import write_text
 from speechxfer.transcription import Segment, Transcript
@@ -22,6 +23,8 @@ class FakeModel:
     """Says what it was loaded and called with; a file that holds `bad` is no sound to it."""
 
     name = ""
+
+    head = SimpleNamespace(check_options=lambda options: None)
 
     @classmethod
     def load(cls, name: str, *, device: str) -> FakeModel:
@@ -35,7 +38,7 @@ class FakeModel:
         self,
         source: Path | bytes,
         *,
-        language: str | None = None,
+        options: DecodingOptions,
         progress: Callable[[float], None] | None = None,
         **reading: Any,
     ) -> Transcript:
@@ -43,7 +46,7 @@ class FakeModel:
         content = source if isinstance(source, bytes) else source.read_bytes()
         if content == b"bad":
             raise AudioError(f"{source!s}: not readable")
-        text = f"{self.name} {language} {content.decode()}"
+        text = f"{self.name} {options.language} {content.decode()}"
         return Transcript(text, (Segment(0.0, 1.0, text),), 1.0)
 
 

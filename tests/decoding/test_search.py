@@ -93,10 +93,10 @@ def test_finished_rows_cost_nothing() -> None:
     assert toy.computed == 3 + steps - 1
 
 
-def test_a_temperature_draws_by_chance_that_can_be_repeated() -> None:
+def test_sampling_is_reproducible_from_its_generator() -> None:
     def draw(seed: int) -> list[Written]:
-        chance = torch.Generator().manual_seed(seed)
-        return greedy(Toy(6, 2), prompt(6), end=END, limits=[LIMIT] * 6, temperature=2.0, chance=chance)
+        generator = torch.Generator().manual_seed(seed)
+        return greedy(Toy(6, 2), prompt(6), end=END, limits=[LIMIT] * 6, temperature=2.0, generator=generator)
 
     assert draw(1) == draw(1)
     assert draw(1) != draw(2)

@@ -46,7 +46,7 @@ def test_texts_without_a_word_are_refused(
 def test_a_language_that_the_model_lacks_is_refused(corpus: Callable[..., Path], spelling_whisper: Path) -> None:
     model = sx.load(str(spelling_whisper), device="cpu")
     with pytest.raises(ConfigError, match="knows English only"):
-        evaluate(model, sx.Manifest.read(corpus("spoken", ["a"])), language="it")
+        evaluate(model, sx.Manifest.read(corpus("spoken", ["a"])), options=sx.DecodingOptions(language="it"))
 
 
 def test_one_word_is_enough(corpus: Callable[..., Path]) -> None:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from speechxfer.data.labels import ClassLabels
 from speechxfer.data.manifest import Utterance
+from speechxfer.decoding.options import DecodingOptions
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.heads.classification.head import ClassificationHead
 
@@ -50,7 +51,7 @@ def test_gradients_are_finite_whatever_is_padded_and_however_short(pooling: str)
 @pytest.mark.parametrize("size", [0, 4])
 def test_an_utterance_without_frames_has_what_is_known_without_it(pooling: str, size: int) -> None:
     classifier = head(pooling=pooling)
-    (found,) = classifier.decode(torch.randn(1, size, 8), torch.tensor([0]))
+    (found,) = classifier.decode(torch.randn(1, size, 8), torch.tensor([0]), DecodingOptions())
     assert sum(found.probabilities) == pytest.approx(1.0)
 
 
@@ -117,7 +118,7 @@ def test_several_classes_each_have_a_probability_of_their_own() -> None:
     with torch.no_grad():
         classifier.projector.bias.zero_()
         classifier.classifier.bias.copy_(torch.tensor([5.0, 5.0, -5.0]))
-    (found,) = classifier.decode(torch.zeros(1, 1, 8), torch.tensor([1]))
+    (found,) = classifier.decode(torch.zeros(1, 1, 8), torch.tensor([1]), DecodingOptions())
     assert found.chosen == ("a", "b")
     assert found.label == "a|b"
     assert sum(found.probabilities) > 1.9
@@ -138,7 +139,7 @@ def test_what_it_describes_is_built_again(pooling: str) -> None:
     again.load_state_dict(classifier.state_dict())
     assert again.describe() == classifier.describe()
     hidden, lengths = torch.randn(2, 4, 8), torch.tensor([4, 2])
-    assert again.decode(hidden, lengths) == classifier.decode(hidden, lengths)
+    assert again.decode(hidden, lengths, DecodingOptions()) == classifier.decode(hidden, lengths, DecodingOptions())
     assert torch.equal(again.loss(hidden, lengths, [[0], [1, 2]]), classifier.loss(hidden, lengths, [[0], [1, 2]]))
 
 
@@ -156,4 +157,4 @@ def test_targets_are_numbers_and_unknown_ones_are_told() -> None:
 
 def test_a_language_has_no_meaning_here() -> None:
     with pytest.raises(ConfigError, match="leave it out"):
-        head().decode(torch.randn(1, 3, 8), torch.tensor([3]), language="it")
+        head().decode(torch.randn(1, 3, 8), torch.tensor([3]), DecodingOptions(language="it"))

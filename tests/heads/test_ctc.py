@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speechxfer.data.text import CTCVocabulary, TextNormalizer
+from speechxfer.decoding.options import DecodingOptions
 from speechxfer.errors import ConfigError
 from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.heads.ctc.loss import ctc_loss
@@ -42,12 +44,26 @@ def test_too_few_frames_add_nothing_and_no_infinity() -> None:
 def test_frames_beyond_the_end_are_not_read() -> None:
     ctc, hidden = head(), torch.randn(1, 20, 8)
     longer = torch.cat([hidden, torch.randn(1, 9, 8)], dim=1)
-    assert ctc.decode(longer, torch.tensor([20])) == ctc.decode(hidden, torch.tensor([20]))
+    options = DecodingOptions()
+    assert ctc.decode(longer, torch.tensor([20]), options) == ctc.decode(hidden, torch.tensor([20]), options)
 
 
-def test_a_language_has_no_meaning_here() -> None:
-    with pytest.raises(ConfigError, match="leave it out"):
-        head().decode(torch.randn(1, 3, 8), torch.tensor([3]), language="it")
+@pytest.mark.parametrize("option", [{"language": "it"}, {"beams": 1}, {"prompt": ""}, {"temperature": 0}])
+def test_an_option_that_it_lacks_is_an_error(option: dict[str, Any]) -> None:
+    expected = rf"^{next(iter(option))} is .*, but a ctc head has no such option; leave it out .*: word_times\)$"
+    with pytest.raises(ConfigError, match=expected):
+        head().decode(torch.randn(1, 3, 8), torch.tensor([3]), DecodingOptions(**option))
+
+
+def test_word_times_can_be_left_out() -> None:
+    ctc, hidden = head(), torch.randn(1, 20, 8, generator=torch.Generator().manual_seed(0))
+    found = {
+        wanted: ctc.decode(hidden, torch.tensor([20]), DecodingOptions(word_times=wanted))[0]
+        for wanted in (None, True, False)
+    }
+    assert found[None] == found[True]
+    assert found[None].words
+    assert found[False] == replace(found[True], words=())
 
 
 UTTERANCES = st.lists(

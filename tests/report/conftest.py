@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import soundfile
 import tomli_w
-from speechxfer.runs import Environment, RunFolder
 
 from speechxfer.config import FinetuneConfig, build, merge, to_dict
 from speechxfer.data.manifest import Manifest, data_digest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Classification, Hypothesis
 from speechxfer.evaluation.results import compare
+from speechxfer.runs import Environment, RunFolder
 from tests.conftest import tone
 
 SAID = ["a b c", "b c", "c a b", "b b", "a c c", "c b a", "a", "b a"]

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 
 import pytest
-from speechxfer.runs import InterpolationCurve, RunFolder
 
 from speechxfer import audio
 from speechxfer.config import to_dict
@@ -18,6 +17,7 @@ from speechxfer.data.manifest import Manifest
 from speechxfer.errors import DataError
 from speechxfer.report import clips as clips_module
 from speechxfer.report import write_report
+from speechxfer.runs import InterpolationCurve, RunFolder
 from tests.report.conftest import AFTER, BEFORE, SAID, Folder
 
 _VOID = {"meta"}

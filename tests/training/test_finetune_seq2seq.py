@@ -13,9 +13,9 @@ import torch
 import transformers
 
 import speechxfer as sx
-from speechxfer.decoding.search import Search, Written
+from speechxfer.decoding import search
+from speechxfer.decoding.search import Written
 from speechxfer.errors import ConfigError, DataError
-from speechxfer.families.whisper import decoder as seq2seq
 from tests.conftest import tone
 from tests.training.conftest import Runs, interrupted, texts
 
@@ -107,20 +107,18 @@ def test_spectrograms_that_change_in_every_epoch_are_the_same_in_every_run(
 
 def test_beams_are_what_is_measured_and_what_is_saved(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     followed: list[int] = []
-    real = seq2seq.beam_search
+    real = search.beam_search
 
     def counting(*arguments: Any, beams: int, **options: Any) -> list[Written]:
         followed.append(beams)
         return real(*arguments, beams=beams, **options)
 
-    monkeypatch.setattr(seq2seq, "beam_search", counting)
+    monkeypatch.setattr(search, "beam_search", counting)
     runs.run("run", SEQ2SEQ, {"seq2seq": {"beams": 2}, "training": {"epochs": 1}, "test": runs.base["dev"]})
     assert set(followed) == {2}
     assert len(followed) >= 3  # before, dev and after
     model = sx.load(str(runs.folder / "run" / "model"), device="cpu")
-    assert model.head.search == Search(beams=2)
-    model.set_search(context="ab")
-    assert model.head.search == Search(beams=2, context="ab")
+    assert model.head.decoding_defaults.beams == 2
     with pytest.raises(ConfigError, match=r"seq2seq\.beams is 0; wanted at least 1"):
         runs.config("none", {"seq2seq": {"beams": 0}})
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
-from speechxfer.runs import RunFolder
 
 import speechxfer as sx
 from speechxfer.cli import main
 from speechxfer.errors import ConfigError
+from speechxfer.runs import RunFolder
 from speechxfer.training.interpolation import Curve, Interpolation, Point, between, parse_points
 from tests.training.conftest import Runs
 

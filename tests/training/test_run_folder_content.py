@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import tomli_w
 from click.testing import CliRunner
-from speechxfer.runs import RunFolder
 
 from speechxfer.cli import main
 from speechxfer.config import to_dict
 from speechxfer.data.manifest import Manifest, data_digest
+from speechxfer.runs import RunFolder
 from tests.training.conftest import Runs, interrupted
 
 SHORT: dict[str, Any] = {"training": {"epochs": 2, "batch_s": 8.0}}

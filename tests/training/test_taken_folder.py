@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 import tomli_w
 from click.testing import CliRunner
-from speechxfer.runs import RunFolder
-from speechxfer.runs.ownership import check_idle
 
 import speechxfer as sx
 from speechxfer.cli import main
 from speechxfer.config import read_config, to_dict
 from speechxfer.errors import CheckpointError, ConfigError, DataError, SpeechxferError
+from speechxfer.runs import RunFolder
+from speechxfer.runs.ownership import check_idle
 from tests.training.conftest import Heard, Runs, interrupted
 
 SHORT: dict[str, Any] = {"training": {"epochs": 2, "batch_s": 8.0}}

@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 import accelerate.logging
 import accelerate.tracking
 import pytest
-from speechxfer.runs import RunFolder
 from tensorboardX.proto.event_pb2 import Event
 
 from speechxfer.errors import ConfigError
+from speechxfer.runs import RunFolder
 from speechxfer.training.tracking import Tracked
 from tests.training.conftest import Heard, Runs
 

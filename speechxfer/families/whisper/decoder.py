@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -21,10 +20,12 @@ from transformers.models.whisper.modeling_whisper import WhisperDecoder
 from speechxfer.data.manifest import Utterance
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Hypothesis
+from speechxfer.decoding.options import TEMPERATURES, DecodingOptions
 from speechxfer.decoding.retrying import retried
-from speechxfer.decoding.search import Search, Written, beam_search, greedy
+from speechxfer.decoding.search import Written, greedy, search
 from speechxfer.encoders.base import LayerGroup, valid_positions
 from speechxfer.encoders.checkpoints import Checkpoint
+from speechxfer.errors import ConfigError
 from speechxfer.families.whisper.files import generation_config, tokenizer_files
 from speechxfer.families.whisper.tokens import WhisperTokens
 from speechxfer.heads.base import Head, Interchange
@@ -53,10 +54,11 @@ class WhisperSeq2SeqHead(Head):
         timestamp_share: share of the utterances that are learned with their times.
         label_smoothing: share of a target that is spread over all tokens.
         untouched: never write nothing, as the original does; what is trained may.
-        beams: hypotheses followed at once in writing; 1 is greedy.
+        beams: hypotheses that are followed at once in decoding, where a call does not say; 1 is greedy.
     """
 
     kind = "seq2seq"
+    decoding_options = frozenset({"beams", "prompt", "language", "task", "temperature"})
     rates = (1e-4, 1e-4)
     attention_matrices = ("q_proj", "k_proj", "v_proj", "out_proj")
     feed_forward_matrices = ("fc1", "fc2")
@@ -75,11 +77,10 @@ class WhisperSeq2SeqHead(Head):
         self.attend_everything = attend_everything
         self.timestamp_share, self.label_smoothing = timestamp_share, label_smoothing
         self.untouched = untouched
-        self.search: Search = Search(beams)
+        self.beams = beams
         self.decoder = WhisperDecoder(config)
         #: Of a sequence, prompt and end included.
         self.max_positions: int = config.max_target_positions
-        tokens.most_context = self.max_positions // 2 - 1  # half of them, as Whisper was trained
         self.frame_rate = 50.0
 
     # Learning
@@ -95,7 +96,7 @@ class WhisperSeq2SeqHead(Head):
         """
         self.normalizer, self.language, self.task_token = normalizer, self.tokens.language(language), task
         self.timestamp_share, self.label_smoothing, self.untouched = timestamp_share, label_smoothing, False
-        self.search = replace(self.search, beams=beams)
+        self.beams = beams
 
     def forget(self) -> None:
         """Begin anew, with a decoder of the same shape and random weights."""
@@ -113,7 +114,7 @@ class WhisperSeq2SeqHead(Head):
             words = [self.tokens.stamp(0.0), *words, self.tokens.stamp(utterance.duration or 0.0)]
         context = str(utterance.extra.get("context") or "")
         language = self.tokens.known_language(str(utterance.extra.get("language") or "")) or self.language
-        prompt = self.tokens.prompt(language, self.task_token, context, plain=not stamped)
+        prompt = self._prompt(language, self.task_token, context, plain=not stamped)
         return [*(~token for token in prompt), *words, self.tokens.end]
 
     def num_labels(self, targets: Sequence[int]) -> int:
@@ -152,35 +153,43 @@ class WhisperSeq2SeqHead(Head):
 
     # Writing
 
-    @torch.inference_mode()
-    def decode(self, hidden_states: Tensor, num_frames: Tensor, *, language: str | None = None) -> list[Hypothesis]:
-        """[batch, frames, width], [batch] -> the transcript of each.
+    @property
+    def decoding_defaults(self) -> DecodingOptions:
+        """As the model was trained; without a language, the most likely one is written."""
+        return DecodingOptions(self.beams, "", self.language, self.task_token, TEMPERATURES)
 
-        What looks wrong (a loop, or tokens the model itself doubts) is sampled again at higher and higher temperatures.
+    def check_options(self, options: DecodingOptions) -> None:
+        """Check that the model has these options, knows the language, and can translate if it is to.
 
         Raises:
-            ConfigError: a language was asked for that the model lacks.
+            ConfigError: it does not.
         """
-        language = self.tokens.language(language) or self.language
+        super().check_options(options)
+        self.tokens.language(options.language)
+        if options.task == "translate" and not self.tokens.is_multilingual:
+            raise ConfigError("task is 'translate', but this Whisper knows English only; leave it out")
+
+    @torch.inference_mode()
+    def _decode(self, hidden_states: Tensor, num_frames: Tensor, options: DecodingOptions) -> list[Hypothesis]:
+        """[batch, frames, width], [batch] -> the transcript of each.
+
+        A transcript that looks wrong (a loop, or tokens of low probability) is sampled at the next temperature.
+        """
         mask = self._attended(hidden_states, num_frames)
-        prompt = self._prompts(hidden_states, mask, language)
+        prompt = self._prompts(hidden_states, mask, options)
         limits = self.limits(num_frames, prompt.shape[1])
         scorer = self._scorer(prompt, hidden_states, mask)
-        if self.search.beams > 1:
-            written = beam_search(scorer, prompt, end=self.tokens.end, limits=limits, beams=self.search.beams)
-        else:
-            written = greedy(scorer, prompt, end=self.tokens.end, limits=limits)
+        first, *others = options.temperatures
+        how = {"end": self.tokens.end, "beams": options.beams or 1}
+        written = search(scorer, prompt, limits=limits, temperature=first, **how)
 
         def retry(chosen: list[int], temperature: float) -> list[Written]:
             rows = torch.tensor(chosen, device=prompt.device)
             scorer = self._scorer(prompt[rows], hidden_states[rows], None if mask is None else mask[rows])
-            return greedy(
-                scorer, prompt[rows], end=self.tokens.end, limits=[limits[row] for row in chosen],
-                temperature=temperature, chance=torch.Generator(prompt.device).manual_seed(0),
-            )  # fmt: skip
+            return search(scorer, prompt[rows], limits=[limits[row] for row in chosen], temperature=temperature, **how)
 
         written = retried(
-            written, retry, temperatures=self.search.temperatures, text=lambda item: self.tokens.text(item.tokens),
+            written, retry, temperatures=others, text=lambda item: self.tokens.text(item.tokens),
             seconds=[frames / self.frame_rate for frames in num_frames.tolist()],
         )  # fmt: skip
         return [self._read(*pair) for pair in zip(written, scorer.no_speech, strict=True)]
@@ -194,9 +203,9 @@ class WhisperSeq2SeqHead(Head):
         Raises:
             ConfigError: a language was named that the model lacks.
         """
-        language = self.tokens.language(language) or self.language
+        options = DecodingOptions(language=language).over(self.decoding_defaults)
         mask = self._attended(hidden_states, num_frames)
-        prompts = self._prompts(hidden_states, mask, language).tolist()
+        prompts = self._prompts(hidden_states, mask, options).tolist()
         rows = [row for row, some in enumerate(texts) for _ in some]
         written = [[*self.tokens.spell(text), self.tokens.end] for some in texts for text in some]
         found: list[float] = []
@@ -231,9 +240,9 @@ class WhisperSeq2SeqHead(Head):
 
     @torch.inference_mode()
     def first_try(self, hidden_states: Tensor, num_frames: Tensor) -> list[Written]:
-        """What greedy decoding writes for each, right or wrong; for comparing models."""
+        """What greedy decoding writes for each, without hallucination checks; for comparing models."""
         mask = self._attended(hidden_states, num_frames)
-        prompt = self._prompts(hidden_states, mask, self.language)
+        prompt = self._prompts(hidden_states, mask, self.decoding_defaults)
         scorer = self._scorer(prompt, hidden_states, mask)
         return greedy(scorer, prompt, end=self.tokens.end, limits=self.limits(num_frames, prompt.shape[1]))
 
@@ -242,8 +251,8 @@ class WhisperSeq2SeqHead(Head):
         return sorted({*(self.config.suppress_tokens or []), *self.tokens.special} - {self.tokens.end})
 
     def prompt(self) -> list[int]:
-        """The tokens that are given where nothing else is asked for."""
-        return self.tokens.prompt(self.language or "en", self.task_token, self.search.context, plain=True)
+        """The tokens that are given before a transcript by default."""
+        return self._prompt(self.language or "en", self.task_token, "", plain=True)
 
     def _read(self, written: Written, no_speech: float) -> Hypothesis:
         text = self.tokens.text(written.tokens)
@@ -258,15 +267,15 @@ class WhisperSeq2SeqHead(Head):
 
     # Prompts
 
-    def check_language(self, language: str | None) -> None:
-        """Look whether the model knows a language."""
-        self.tokens.language(language)
+    def _prompt(self, language: str | None, task: str, context: str, *, plain: bool) -> list[int]:
+        """The tokens before a transcript; context fills at most half of the positions, as Whisper was trained."""
+        return self.tokens.prompt(language, task, context, plain=plain, max_context=self.max_positions // 2 - 1)
 
-    def _prompts(self, hidden_states: Tensor, mask: Tensor | None, language: str | None) -> Tensor:
-        """The prompt of each row [batch, count], its language the one asked for or the most likely one."""
+    def _prompts(self, hidden_states: Tensor, mask: Tensor | None, options: DecodingOptions) -> Tensor:
+        """The prompt of each row [batch, count], with the language of the options, or else the most likely one."""
         device = hidden_states.device
-        known = language or ("en" if not self.tokens.is_multilingual else None)
-        prompt = self.tokens.prompt(known or "en", self.task_token, self.search.context, plain=True)
+        known = self.tokens.language(options.language) or ("en" if not self.tokens.is_multilingual else None)
+        prompt = self._prompt(known or "en", options.task or self.task_token, options.prompt or "", plain=True)
         prompts = torch.tensor([prompt], device=device).repeat(len(hidden_states), 1)
         if known is None:
             prompts[:, prompt.index(self.tokens.start) + 1] = self._spoken(hidden_states, mask)
@@ -329,7 +338,7 @@ class WhisperSeq2SeqHead(Head):
             "normalizer": self.normalizer.to_dict(),
             "language": self.language, "task": self.task_token, "attend_everything": self.attend_everything,
             "timestamp_share": self.timestamp_share, "label_smoothing": self.label_smoothing,
-            "untouched": self.untouched, "beams": self.search.beams,
+            "untouched": self.untouched, "beams": self.beams,
         }  # fmt: skip
 
     @classmethod

@@ -36,8 +36,6 @@ class WhisperTokens:
     def __init__(self, tokenizer: Tokenizer, vocab_size: int, generation: Mapping[str, Any] | None = None) -> None:
         self.tokenizer = tokenizer
         self.vocab_size = vocab_size
-        #: Tokens of context that a prompt may hold; a longer context loses its beginning.
-        self.most_context = 223
         self.end = self.number("<|endoftext|>")
         self.start = self.number("<|startoftranscript|>")
         #: Asks for text without times.
@@ -121,11 +119,13 @@ class WhisperTokens:
         """The time stamp nearest to a time."""
         return self.plain + 1 + round(min(seconds, _LAST_S) / _TICK_S)
 
-    def prompt(self, language: str | None, task: str, context: str, *, plain: bool) -> list[int]:
+    def prompt(self, language: str | None, task: str, context: str, *, plain: bool, max_context: int) -> list[int]:
         """What is given before a transcript: context words, language and task if there is a choice, whether times are
         wanted (not `plain`).
+
+        Of a context longer than `max_context` tokens the end is taken.
         """
-        words = self.spell(context)[-self.most_context :]
+        words = self.spell(context)[-max_context:]
         before = [self.before, *words] if words else []
         spoken = [self._spoken(language), self.number(f"<|{task}|>")] if self.is_multilingual else []
         return [*before, self.start, *spoken, *([self.plain] if plain else [])]
@@ -151,7 +151,7 @@ class WhisperTokens:
         if not self.is_multilingual:
             if language_code(name) == "en":
                 return "en"
-            raise ConfigError(f"language {name!r}: this Whisper knows English only; leave --language out")
+            raise ConfigError(f"language {name!r}: this Whisper knows English only; leave it out")
         if code := self.known_language(name):
             return code
         near = similar_language(name)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from speechxfer.data.labels import ClassLabels
 from speechxfer.data.manifest import Utterance
 from speechxfer.decoding.hypothesis import Classification
+from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.base import valid_positions
-from speechxfer.errors import ConfigError
 from speechxfer.heads.base import Head, Interchange
 from speechxfer.heads.layer_sum import LayerSum
 
@@ -120,17 +120,11 @@ class ClassificationHead(Head):
         smooth = held * (1.0 - self.label_smoothing) + self.label_smoothing / 2
         return F.binary_cross_entropy_with_logits(logits, smooth, pos_weight=self.class_weights, reduction="sum")
 
-    def decode(self, hidden_states: Tensor, num_frames: Tensor, *, language: str | None = None) -> list[Classification]:
-        """How likely each class is."""
-        self.check_language(language)
+    def _decode(self, hidden_states: Tensor, num_frames: Tensor, options: DecodingOptions) -> list[Classification]:
+        """The probability of each class."""
         logits, several = self(hidden_states, num_frames), self.labels.multi_label
         probabilities = logits.sigmoid() if several else logits.softmax(dim=-1)
         return [Classification(self.labels.names, tuple(row), multi_label=several) for row in probabilities.tolist()]
-
-    def check_language(self, language: str | None) -> None:
-        """None is the only choice."""
-        if language is not None:
-            raise ConfigError(f"language {language!r}: a model that tells classes apart needs none; leave it out")
 
     def interchange(self) -> Interchange | None:
         """`projector` and `classifier`; None for poolings that `transformers` does not have."""

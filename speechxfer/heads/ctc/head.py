@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -13,7 +14,7 @@ from speechxfer.data.manifest import Utterance
 from speechxfer.data.text import CTCVocabulary, TextNormalizer, frames_needed
 from speechxfer.decoding.greedy import collapse, hypothesis
 from speechxfer.decoding.hypothesis import Hypothesis
-from speechxfer.errors import ConfigError
+from speechxfer.decoding.options import DecodingOptions
 from speechxfer.heads.base import Head, Interchange
 from speechxfer.heads.layer_sum import LayerSum
 
@@ -30,6 +31,7 @@ class CTCHead(Head):
     """
 
     kind = "ctc"
+    decoding_options = frozenset({"word_times"})
 
     def __init__(
         self, width: int, frame_rate: float, vocabulary: CTCVocabulary, normalizer: TextNormalizer, *, states: int = 1
@@ -72,17 +74,17 @@ class CTCHead(Head):
             blank=CTCVocabulary.BLANK, reduction="sum", zero_infinity=True,
         )  # fmt: skip
 
-    def decode(self, hidden_states: Tensor, num_frames: Tensor, *, language: str | None = None) -> list[Hypothesis]:
+    @property
+    def decoding_defaults(self) -> DecodingOptions:
+        """With word times, which cost nothing."""
+        return DecodingOptions(word_times=True)
+
+    def _decode(self, hidden_states: Tensor, num_frames: Tensor, options: DecodingOptions) -> list[Hypothesis]:
         """Greedy: the most likely symbol of every frame."""
-        self.check_language(language)
         best, path = self(hidden_states).max(dim=-1)
         rows = zip(path.tolist(), best.tolist(), num_frames.tolist(), strict=True)
-        return [self._read(row[:length], scores[:length]) for row, scores, length in rows]
-
-    def check_language(self, language: str | None) -> None:
-        """None is the only choice."""
-        if language is not None:
-            raise ConfigError(f"language {language!r}: a CTC model writes the one it was trained on; leave it out")
+        found = [self._read(row[:length], scores[:length]) for row, scores, length in rows]
+        return found if options.word_times else [replace(one, words=()) for one in found]
 
     def _read(self, path: list[int], log_probabilities: list[float]) -> Hypothesis:
         symbols = collapse(path, log_probabilities, CTCVocabulary.BLANK)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from speechxfer.data.manifest import Utterance
-from speechxfer.decoding.search import Search
+from speechxfer.decoding.options import DecodingOptions
 from speechxfer.errors import ConfigError
 from speechxfer.families.whisper import decoder as seq2seq
 from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
@@ -45,12 +47,15 @@ def whisper(whisper_config: dict[str, object]) -> WhisperForConditionalGeneratio
 def head_of(whisper: WhisperForConditionalGeneration, **options: Any) -> WhisperSeq2SeqHead:
     head = WhisperSeq2SeqHead(whisper.config, WhisperTokens(tokenizer(), whisper.config.vocab_size), **options).eval()
     head.decoder.load_state_dict(whisper.model.decoder.state_dict())
-    head.search = Search(temperatures=())
     return head
 
 
 def numbers(*names: str) -> list[int]:
     return [tokenizer().token_to_id(f"<|{name}|>") for name in names]
+
+
+def texts(predictions: Sequence[Any]) -> list[str]:
+    return [item.text for item in predictions]
 
 
 PROMPT = ("startoftranscript", "it", "transcribe", "notimestamps")
@@ -77,13 +82,13 @@ def test_decoding_in_a_batch_with_a_cache_is_decoding_one_by_one(
     head = head_of(whisper, untouched=True)
     lengths = [30, 8, 21, 30]
     hidden = torch.randn(4, 30, 32)
-    found = head.decode(hidden, torch.tensor(lengths), language="it")
+    found = head.decode(hidden, torch.tensor(lengths), DecodingOptions(language="it"))
     limits = [min(16 + length // 2, 28) for length in lengths]
     expected = [
         reference(whisper, row[:length], numbers(*PROMPT), limit)
         for row, length, limit in zip(hidden, lengths, limits, strict=True)
     ]
-    assert [item.text for item in found] == expected
+    assert texts(found) == expected
     assert len(set(expected)) > 1
     assert all(0 < (hypothesis.confidence or 0) <= 1 for hypothesis in found)
 
@@ -92,31 +97,37 @@ def test_decoding_in_a_batch_with_a_cache_is_decoding_one_by_one(
 def test_beams_find_the_same_whatever_is_in_the_batch(whisper: WhisperForConditionalGeneration) -> None:
     head = head_of(whisper, language="it")
     hidden, lengths = torch.randn(3, 20, 32), torch.tensor([20, 11, 20])
-    head.search = Search(beams=4, temperatures=())
-    alone = [head.decode(hidden[row : row + 1, :size], lengths[row : row + 1])[0] for row, size in enumerate(lengths)]
-    assert [item.text for item in alone] == [item.text for item in head.decode(hidden, lengths)]
+    options = DecodingOptions(beams=4, temperature=0)
+    alone = [
+        head.decode(hidden[row : row + 1, :size], lengths[row : row + 1], options)[0]
+        for row, size in enumerate(lengths)
+    ]
+    assert texts(alone) == texts(head.decode(hidden, lengths, options))
+    assert texts(alone) != texts(head.decode(hidden, lengths, replace(options, beams=1)))
 
 
-def test_a_language_it_lacks_is_told(whisper: WhisperForConditionalGeneration) -> None:
+def test_a_language_it_lacks_is_an_error(whisper: WhisperForConditionalGeneration) -> None:
     with pytest.raises(ConfigError, match="language 'xx' is not one this Whisper knows"):
-        head_of(whisper).decode(torch.randn(1, 10, 32), torch.tensor([10]), language="xx")
+        head_of(whisper).decode(torch.randn(1, 10, 32), torch.tensor([10]), DecodingOptions(language="xx"))
 
 
 def test_an_english_only_whisper_refuses_other_languages(whisper_config: dict[str, object]) -> None:
     head = head_of(WhisperForConditionalGeneration(WhisperConfig(**whisper_config)))
-    with pytest.raises(ConfigError, match="knows English only"):
-        head.decode(torch.randn(1, 10, 32), torch.tensor([10]), language="it")
-    assert isinstance(head.decode(torch.randn(1, 10, 32), torch.tensor([10]))[0].text, str)
+    for options in (DecodingOptions(language="it"), DecodingOptions(task="translate")):
+        with pytest.raises(ConfigError, match="knows English only"):
+            head.decode(torch.randn(1, 10, 32), torch.tensor([10]), options)
+    english = DecodingOptions(language="en", task="transcribe")
+    assert len(head.decode(torch.randn(1, 10, 32), torch.tensor([10]), english)) == 1
 
 
 @torch.no_grad()
-def test_a_context_longer_than_the_decoder_loses_its_beginning(whisper: WhisperForConditionalGeneration) -> None:
+def test_a_prompt_longer_than_the_decoder_loses_its_beginning(whisper: WhisperForConditionalGeneration) -> None:
     head = head_of(whisper, language="it")
     hidden, lengths = torch.randn(1, 20, 32), torch.tensor([20])
-    head.search = Search(context="w1 " * 50 + " ".join(f"w{number}" for number in range(20, 35)), temperatures=())
-    longer = head.decode(hidden, lengths)
-    head.search = Search(context=" ".join(f"w{number}" for number in range(20, 35)), temperatures=())
-    assert longer == head.decode(hidden, lengths)
+    words = " ".join(f"w{number}" for number in range(20, 35))
+    longer = head.decode(hidden, lengths, DecodingOptions(prompt="w1 " * 50 + words, temperature=0))
+    assert longer == head.decode(hidden, lengths, DecodingOptions(prompt=words, temperature=0))
+    assert longer != head.decode(hidden, lengths, DecodingOptions(temperature=0))
 
 
 # Learning
