@@ -71,7 +71,7 @@ def settings(folder: Path) -> dict[str, Any]:
         "dev": write_corpus(folder, "dev", 10, chance),
         "device": "cpu",
         "plan": {"train_top": 2, "unfreeze_every": 1, "encoder_lr": 1e-3, "head_lr": 1e-2},
-        "training": {"epochs": 4, "batch_s": 4.0, "dropout": 0.1, "speed_copies": 1, "cache": "disk"},
+        "training": {"epochs": 4, "batch_seconds": 4.0, "dropout": 0.1, "speed_copies": 1, "cache": "disk"},
     }
 
 

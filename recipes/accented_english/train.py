@@ -21,17 +21,17 @@ ROWS: dict[str, dict[str, Any]] = {
         "plan": {"train_top": 6, "encoder_lr": 7e-5, "head_lr": 7e-5},
         "augment": {
             "where": "spectrogram",
-            "time_frames": 20,
-            "channel_share": 0.15,
-            "channel_span_percent": 12,
-            "warp": 0.1,
+            "mask_time_length": 20,
+            "mask_feature_prob": 0.15,
+            "mask_feature_length_percent": 12,
+            "frequency_warp": 0.1,
         },
         "seq2seq": {"language": "en"},
     },
     "ctc": {
         "head": "ctc",
         "plan": {"encoder_lr": 3e-4, "head_lr": 3e-3},
-        "training": {"epochs": 15, "batch_s": 30.0},
+        "training": {"epochs": 15, "batch_seconds": 30.0},
     },
 }
 

@@ -19,13 +19,13 @@ ROWS: dict[str, dict[str, Any]] = {
     "seq2seq": {
         "head": "seq2seq",
         "plan": {"train_top": 2, "encoder_lr": 1e-4, "head_lr": 1e-4},
-        "training": {"epochs": 8, "batch_s": 30.0},
+        "training": {"epochs": 8, "batch_seconds": 30.0},
     },
     "base": {
         "model": "data/whisper-base",
         "head": "seq2seq",
         "plan": {"train_top": 3, "encoder_lr": 7e-5, "head_lr": 7e-5},
-        "training": {"epochs": 6, "batch_s": 30.0, "speed_copies": 0, "ema_epochs": 1.0},
+        "training": {"epochs": 6, "batch_seconds": 30.0, "speed_copies": 0, "ema_epochs": 1.0},
         "seq2seq": {"beams": 5},
     },
 }

@@ -25,8 +25,8 @@ from speechxfer.families.whisper.encoder import WhisperEncoder
 
 _BATCH, _SHARE = 7, 0.1
 _MASKS = {
-    "frames": AugmentConfig(channel_share=0.0),
-    "channels": AugmentConfig(time_share=0.0),
+    "frames": AugmentConfig(mask_feature_prob=0.0),
+    "channels": AugmentConfig(mask_time_prob=0.0),
     "both": AugmentConfig(),
 }
 

@@ -47,19 +47,19 @@ def ours(job: Job) -> dict[str, Any]:
     row, folder = job.row, Path(job.output) / "run"
     # The peer trains everything at once.
     plan: dict[str, Any] = {"train_top": row.train_top} if row.train_top is not None else {"freeze_below": 0}
-    plan["head_first"] = 0.0
+    plan["head_only_ratio"] = 0.0
     config = {
         "model": job.model, "train": job.train, "dev": job.dev, "output": str(folder), "device": job.device,
         "plan": {**plan, "freeze_frontend": True, "encoder_lr": row.encoder_lr, "head_lr": row.head_lr},
         # A cache of its own, so that nothing is left from an earlier round; no dropout, as in the peer's example.
         "training": {
-            "epochs": row.epochs, "batch_s": row.batch_s, "dropout": 0.0, "seed": job.seed,
+            "epochs": row.epochs, "batch_seconds": row.batch_s, "dropout": 0.0, "seed": job.seed,
             "cache_dir": str(Path(job.output) / "cache"),
         },
-        "augment": {"time_share": row.mask_share, "channel_share": 0.0},
+        "augment": {"mask_time_prob": row.mask_share, "mask_feature_prob": 0.0},
         "head": row.head,
-        "seq2seq": {"timestamp_share": 0.0, "label_smoothing": 0.0, "nothing_share": 0.0},
-        "text": {"ignore_unknown": True, "scored_by": SCORED_BY[row.head]},
+        "seq2seq": {"timestamp_ratio": 0.0, "label_smoothing": 0.0, "non_speech_ratio": 0.0},
+        "text": {"ignore_unknown": True, "scoring_normalizer": SCORED_BY[row.head]},
     }  # fmt: skip
     started = time.perf_counter()
     sx.finetune(_build(config), overwrite=folder.exists())

@@ -35,13 +35,13 @@ from speechxfer.storage import write_json
 RESULTS = Path(__file__).parent / "results"
 _DIGITS: dict[str, Any] = {
     "head": "classification",
-    "plan": {"encoder_lr": 5e-4, "head_lr": 1e-3, "head_first": 0.0},
-    "training": {"epochs": 6, "batch_s": 8.0},
-    "augment": {"time_frames": 3},  # a digit has some twenty
+    "plan": {"encoder_lr": 5e-4, "head_lr": 1e-3, "head_only_ratio": 0.0},
+    "training": {"epochs": 6, "batch_seconds": 8.0},
+    "augment": {"mask_time_length": 3},  # a digit has some twenty
 }
 _CHARACTERS: dict[str, Any] = {
-    "plan": {"encoder_lr": 5e-4, "head_lr": 3e-3, "freeze_frontend": False, "head_first": 0.0},
-    "training": {"epochs": 3, "batch_s": 16.0, "cache": "off"},
+    "plan": {"encoder_lr": 5e-4, "head_lr": 3e-3, "freeze_frontend": False, "head_only_ratio": 0.0},
+    "training": {"epochs": 3, "batch_seconds": 16.0, "cache": "off"},
 }
 
 

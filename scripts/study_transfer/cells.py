@@ -63,7 +63,7 @@ class Cell:
     preset: str
     seed: int
     epochs: int
-    #: What differs from the package's own settings, as "plan.head_first=0".
+    #: What differs from the package's own settings, as "plan.head_only_ratio=0".
     changes: tuple[str, ...] = ()
 
     @property
@@ -103,7 +103,7 @@ def config(setting: Setting, train: str, output: str, epochs: int, seed: int, pr
     return sx.FinetuneConfig(
         model=setting.model, train=train, dev=str((DATA / setting.corpus).resolve() / "dev.jsonl"), output=output,
         head=CORPORA[setting.corpus][0], plan=PlanConfig(preset=preset), text=TextConfig(ignore_unknown=True),
-        training=TrainingConfig(epochs=epochs, seed=seed, batch_s=BATCH_S),
+        training=TrainingConfig(epochs=epochs, seed=seed, batch_seconds=BATCH_S),
     )  # fmt: skip
 
 

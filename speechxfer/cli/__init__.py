@@ -62,6 +62,17 @@ class Command(click.Command):
 
 
 class _Commands(Command, click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        """Name the new option where one is given by its old name."""
+        try:
+            return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            from speechxfer.config import renamed_option
+
+            if error.ctx and (new := renamed_option(error.option_name)) in _options(error.ctx.command):
+                raise click.UsageError(f"{error.option_name} is now {new}; use the new name", error.ctx) from error
+            raise
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
@@ -70,6 +81,10 @@ class _Commands(Command, click.Group):
             return None
         command: click.Command = getattr(importlib.import_module(f"speechxfer.cli.{cmd_name}"), cmd_name)
         return command
+
+
+def _options(command: click.Command) -> list[str | None]:
+    return [option for parameter in command.params for option in parameter.opts]
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

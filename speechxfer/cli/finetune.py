@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 #: Option -> the setting it stands for.
 _SETTINGS = {
     "model": "model", "train": "train", "dev": "dev", "test": "test", "output": "output", "device": "device",
-    "epochs": "training.epochs", "batch_s": "training.batch_s", "patience": "training.patience",
+    "epochs": "training.epochs", "batch_seconds": "training.batch_seconds", "patience": "training.patience",
     "speed_copies": "training.speed_copies", "ema_epochs": "training.ema_epochs", "seed": "training.seed",
     "cache": "training.cache", "cache_dir": "training.cache_dir", "guard": "training.guard",
     "frame_stride": "pooling.stride",
     "head": "head", "language": "seq2seq.language", "vocabulary": "text.vocabulary",
     "pad_to_30s": "encoder.pad_to_30s", "normalizer": "text.normalizer", "ignore_unknown": "text.ignore_unknown",
     "retain": "retain", "retain_language": "retention.language", "replay": "retention.replay",
-    "replay_share": "retention.replay_share", "compare_scratch": "compare_scratch", "track": "training.trackers",
+    "replay_ratio": "retention.replay_ratio", "compare_scratch": "compare_scratch", "track": "training.trackers",
     "strict": "strict",
     **PLAN_SETTINGS,
 }  # fmt: skip
@@ -49,11 +49,11 @@ _GROUPS = {
     "Most used": ("model", "train", "dev", "test", "output", "head", "language", "plan", "epochs", "resume"),
     **PLAN_GROUP,
     "Training": (
-        "batch_s", "patience", "speed_copies", "ema_epochs", "frame_stride", "pad_to_30s", "guard", "seed",
+        "batch_seconds", "patience", "speed_copies", "ema_epochs", "frame_stride", "pad_to_30s", "guard", "seed",
         "compare_scratch",
     ),
     "Text": ("normalizer", "vocabulary", "ignore_unknown"),
-    "What the model should not forget": ("retain", "retain_language", "replay", "replay_share"),
+    "What the model should not forget": ("retain", "retain_language", "replay", "replay_ratio"),
     "Machine": ("device", "cache", "cache_dir", "track"),
     "Settings and files": ("config_file", "assignments", "overwrite", "strict"),
 }  # fmt: skip
@@ -67,8 +67,8 @@ _GROUPS = {
 @click.option("--test", help="Manifest measured before and after.")
 @click.option("--retain", metavar="MANIFEST", help="What the model should not forget: measured before, after every epoch and at the end.")  # fmt: skip  # noqa: E501
 @click.option("--retain-language", metavar="LL", help="What is spoken there, for the decoder of a multilingual Whisper.")  # fmt: skip  # noqa: E501
-@click.option("--replay", metavar="MANIFEST", help="Training data of what should not be forgotten, a share of which is learned along.")  # fmt: skip  # noqa: E501
-@click.option("--replay-share", type=float, metavar="SHARE", help="Share of the training utterances that are replayed ones (default: 0.2).")  # fmt: skip  # noqa: E501
+@click.option("--replay", metavar="MANIFEST", help="Training data of the source domain, mixed into the training set so that it is not forgotten.")  # fmt: skip  # noqa: E501
+@click.option("--replay-ratio", type=float, metavar="RATIO", help="Fraction of the training set that comes from --replay (default: 0.2).")  # fmt: skip  # noqa: E501
 @click.option("--output", help="Folder for the run.")
 @click.option("--head", type=click.Choice(["ctc", "classification", "seq2seq"]), help="What it learns with: a CTC head (default), a classification head, or Whisper's own decoder.")  # fmt: skip  # noqa: E501
 @click.option("--language", metavar="LL", help="What is spoken, for the decoder of a multilingual Whisper.")
@@ -76,7 +76,7 @@ _GROUPS = {
 @click.option("--new-vocabulary", "vocabulary", flag_value="new", help="Begin with a new CTC head even if the model has one.")  # fmt: skip  # noqa: E501
 @plan_options
 @click.option("--epochs", type=int, help="How often the training data is gone through (default: 20).")
-@click.option("--batch-s", type=float, help="Seconds of audio in one step.")
+@click.option("--batch-seconds", type=float, help="Seconds of audio in one step.")
 @click.option("--patience", type=int, metavar="EPOCHS", help="Stop after so many epochs without a better dev error (0: never).")  # fmt: skip  # noqa: E501
 @click.option("--speed-copies", type=int, help="Copies of the training audio at other speeds (0 to 4).")
 @click.option("--ema-epochs", type=float, metavar="EPOCHS", help="Measure and save the weights' moving average over about so many epochs (0: none).")  # fmt: skip  # noqa: E501
@@ -92,7 +92,7 @@ _GROUPS = {
 @click.option("--normalizer", help="How transcripts are written before they are learned (default: as the model's own CTC head, if it is kept; or basic).")  # fmt: skip  # noqa: E501
 @click.option("--ignore-unknown", is_flag=True, default=None, help="Let dev and test hold characters the training text lacks.")  # fmt: skip  # noqa: E501
 @click.option("--device", help="auto, cpu, cuda or cuda:N.")
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting, for instance augment.time_share=0.1.")  # fmt: skip  # noqa: E501
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting, for instance augment.mask_time_prob=0.1.")  # fmt: skip  # noqa: E501
 @click.option("--resume", is_flag=True, help="Go on with the run in --output, or begin it where there is none.")  # fmt: skip  # noqa: E501
 @click.option("--overwrite", is_flag=True, help="Replace the run in --output.")
 def finetune(

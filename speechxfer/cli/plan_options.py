@@ -18,27 +18,27 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 PLAN_SETTINGS = {
     name: f"plan.{name}"
     for name in (
-        "freeze_below", "train_top", "freeze_frontend", "unfreeze_every", "wake", "head_first", "encoder_lr", "head_lr",
-        "layer_decay", "drop_top", "reinit_top", "weighted_layers", "lora_rank",
+        "freeze_below", "train_top", "freeze_frontend", "unfreeze_every", "unfreeze_at", "head_only_ratio",
+        "encoder_lr", "head_lr", "layer_decay", "drop_top", "reinit_top", "weighted_layer_sum", "lora_rank",
     )
 }  # fmt: skip
 #: Heading and options in the help of such a command.
-PLAN_GROUP = {"What is frozen, and how fast the rest learns": tuple(PLAN_SETTINGS)}
+PLAN_GROUP = {"What is frozen, and how fast the rest is trained": tuple(PLAN_SETTINGS)}
 _OPTIONS = (
-    click.option("--plan", metavar="NAME|FILE", help=f"What is frozen and how fast the rest moves: {', '.join(PRESETS)}, a TOML file with a table [plan], or, when training, auto (see `speechxfer plan`). The options below change parts of it."),  # noqa: E501
-    click.option("--freeze-below", type=int, metavar="N", help="Keep layers below the Nth as they are."),
+    click.option("--plan", metavar="NAME|FILE", help=f"What is frozen, and how fast the rest is trained: {', '.join(PRESETS)}, a TOML file with a table [plan], or, when training, auto (see `speechxfer plan`). The options below override parts of it."),  # noqa: E501
+    click.option("--freeze-below", type=int, metavar="N", help="Freeze the layers below layer N."),
     click.option("--train-top", type=int, metavar="N", help="Train only the top N layers (and the head)."),
-    click.option("--freeze-frontend/--train-frontend", default=None, help="Keep the convolutions below the layers as they are (default: keep)."),  # noqa: E501
+    click.option("--freeze-frontend/--train-frontend", default=None, help="Freeze the convolutions below the layers (default: freeze)."),  # noqa: E501
     click.option("--encoder-lr", type=float, help="Peak learning rate of the encoder."),
     click.option("--head-lr", type=float, help="Peak learning rate of the head."),
-    click.option("--layer-decay", type=float, metavar="SHARE", help="Each layer's rate as a share of that of the layer above it."),  # noqa: E501
-    click.option("--unfreeze-every", type=int, metavar="EPOCHS", help="Begin with the head alone and wake one more layer every so many epochs."),  # noqa: E501
-    click.option("--wake", metavar="LAYER@EPOCH,...", help="The same layer by layer, such as '3@2, 0-2@4, frontend@6'; what is not named is awake from the start."),  # noqa: E501
-    click.option("--head-first", type=float, metavar="SHARE", help="Let a new head learn alone for this share of the epochs first."),  # noqa: E501
-    click.option("--drop-top", type=int, metavar="N", help="Leave the upper N layers out of the model."),
-    click.option("--reinit-top", type=int, metavar="N", help="Begin with random weights in the upper N layers."),
-    click.option("--weighted-layers", is_flag=True, default=None, help="Let the head read a learned weighted sum of all layers."),  # noqa: E501
-    click.option("--lora-rank", type=int, metavar="R", help="Train low-rank adapters instead of the layers (needs peft)."),  # noqa: E501
+    click.option("--layer-decay", type=float, metavar="RATIO", help="Learning rate of each layer relative to the layer above it."),  # noqa: E501
+    click.option("--unfreeze-every", type=int, metavar="EPOCHS", help="Train the head alone first, then unfreeze one more layer, from the top down, every so many epochs."),  # noqa: E501
+    click.option("--unfreeze-at", metavar="LAYER@EPOCH,...", help="Unfreeze layers at these epochs, such as '3@2, 0-2@4, frontend@6'; others are trained from the start."),  # noqa: E501
+    click.option("--head-only-ratio", type=float, metavar="RATIO", help="Train only a new head for this fraction of the epochs first."),  # noqa: E501
+    click.option("--drop-top", type=int, metavar="N", help="Remove the top N layers of the encoder."),
+    click.option("--reinit-top", type=int, metavar="N", help="Re-initialize the top N layers of the encoder."),
+    click.option("--weighted-layer-sum", is_flag=True, default=None, help="Feed the head a learned weighted sum of all layers."),  # noqa: E501
+    click.option("--lora-rank", type=int, metavar="R", help="Train LoRA adapters of this rank instead of the layers (needs peft)."),  # noqa: E501
 )  # fmt: skip
 
 

@@ -14,10 +14,11 @@ from speechxfer.config.reading import (
     read_toml,
     to_dict,
 )
+from speechxfer.config.renamed import renamed_option
 from speechxfer.config.tables import (
     TRACKERS,
     AugmentConfig,
-    ClassesConfig,
+    ClassificationConfig,
     EncoderConfig,
     FinetuneConfig,
     PlanConfig,
@@ -31,7 +32,7 @@ from speechxfer.config.tables import (
 __all__ = [
     "TRACKERS",
     "AugmentConfig",
-    "ClassesConfig",
+    "ClassificationConfig",
     "EncoderConfig",
     "FinetuneConfig",
     "PlanConfig",
@@ -54,5 +55,6 @@ __all__ = [
     "read_config",
     "read_settings",
     "read_toml",
+    "renamed_option",
     "to_dict",
 ]

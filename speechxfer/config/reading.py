@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from speechxfer.config.renamed import renamed_setting
 from speechxfer.config.tables import FinetuneConfig
 from speechxfer.config.values import kinds, shown
 from speechxfer.errors import ConfigError
@@ -144,6 +145,8 @@ def _converted(kind: type, values: Mapping[str, Any], where: str, everything: li
     for key, value in values.items():
         name = f"{where}{key}"
         if key not in known:
+            if found := renamed_setting(name, value):
+                raise ConfigError(f"{found[0]} is now {found[1]}; use the new name")
             raise ConfigError(f"{name} is not a setting; {_suggestion(key, where, known, everything)}")
         setting = known[key]
         if setting.is_group and isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Every setting of a run, with its default and what it may be."""
+"""Every setting of a run, with its default and its allowed values."""
 
 from __future__ import annotations
 
@@ -22,182 +22,190 @@ _Path = Annotated[str, Place()]
 
 @dataclass(frozen=True)
 class PlanConfig(Table, group="plan"):
-    """How much of a model moves, how fast, and what of it is taken over at all.
+    """Which parts of the model are trained, from which epoch on, and how fast.
 
-    None is what the preset says, and where it says nothing what stands with the setting.
+    A setting that is None takes the preset's value, or its usual value where the preset has none.
     """
 
-    #: A named way to transfer, whose settings those given here replace: feature-extraction, fine-tune-top, fine-tune,
+    #: A named set of plan settings, each of which can be overridden: feature-extraction, fine-tune-top, fine-tune,
     #: lower-layers, lora or from-scratch.
     preset: str = ""
-    #: Layers below this one stay as they are; usually none of them.
+    #: Freeze the layers below this layer index; usually 0.
     freeze_below: _Count | None = None
-    #: Train only this many layers from the top; the other way to say `freeze_below`.
+    #: Train only this many layers, counted from the top; the alternative to `freeze_below`.
     train_top: _Count | None = None
-    #: Keep what stands below the first layer (convolutions) as it is; usual, unless all begins from scratch.
+    #: Freeze the convolutions below the first layer; usually true, except from scratch.
     freeze_frontend: bool | None = None
-    #: Gradual unfreezing (Howard and Ruder, 2018): begin with the head alone and wake one more layer, from the
-    #: top down, every so many epochs; 0, the usual, trains all that is trained from the start.
+    #: Gradual unfreezing (Howard and Ruder, 2018): train the head alone first, then unfreeze one more layer, from the
+    #: top down, every so many epochs; 0, the usual value, trains everything from the start.
     unfreeze_every: _Count | None = None
-    #: The same layer by layer: "4@3, 0-3@6, frontend@9" lets layer 4 sleep until epoch 3 and so on; what is trained
-    #: and not named is awake from the start.
-    wake: str | None = None
-    #: Let a head that is new learn alone for this share of the epochs first, at least for one: what it asks of the
-    #: layers below before it has learned anything undoes what they know (Kumar et al., 2022, Fine-tuning can distort
-    #: pretrained features; so wav2vec2's own fine-tuning, Baevski et al., 2020). A run of one epoch has none of that.
-    #: Usually a sixth where all layers of a Whisper are trained and there is no other schedule, otherwise nothing.
-    head_first: _Fraction | None = None
-    #: Of a head with layers of its own (Whisper's decoder), train only this many from the top; usually all.
+    #: Unfreezing by layer: "4@3, 0-3@6, frontend@9" trains layer 4 from epoch 3 on, layers 0 to 3 from epoch 6 on, and
+    #: the convolutions from epoch 9 on. Trained parts that are not named are trained from the start.
+    unfreeze_at: str | None = None
+    #: Train only a new head for this fraction of the epochs first, at least for one epoch: gradients of an untrained
+    #: head would distort the pre-trained layers (Kumar et al., 2022; Baevski et al., 2020). Has no effect in a run of
+    #: one epoch. Usually 1/6 when all layers of a Whisper are trained without another schedule, otherwise 0.
+    head_only_ratio: _Fraction | None = None
+    #: Of a head with layers of its own (Whisper's decoder), train only this many, counted from the top; usually all.
     head_top: _Count | None = None
-    #: Train the token embedding of such a head as well, which is most of its weights.
+    #: Also train the token embedding of such a head, which is most of its weights.
     train_embedding: bool | None = None
-    #: Peak learning rates; usually what suits the head: 3e-4 and 3e-3, or 1e-4 for both with Whisper's decoder. That of
-    #: adapters is ten times the encoder's.
+    #: Peak learning rate of the encoder; usually 3e-4, or 1e-4 with Whisper's decoder, and ten times that for adapters.
     encoder_lr: _Rate | None = None
+    #: Peak learning rate of the head; usually 3e-3, or 1e-4 for Whisper's decoder.
     head_lr: _Rate | None = None
-    #: Each layer's learning rate as a share of the one above it (Howard and Ruder, 2018); 1, the usual, for one rate.
+    #: Learning rate of each layer relative to the layer above it (Howard and Ruder, 2018); usually 1.
     layer_decay: Annotated[float, Range(0, 1, with_least=False)] | None = None
-    #: Leave so many upper layers out of the model; its head begins anew.
+    #: Remove this many layers from the top of the encoder; the head is new then.
     drop_top: _Count | None = None
-    #: Begin with random weights in so many upper layers, and with a new head.
+    #: Re-initialize this many layers at the top of the encoder; the head is new then.
     reinit_top: _Count | None = None
-    #: Let the head read a learned weighted sum of all layers instead of the last one (Peters et al., 2018).
-    weighted_layers: bool | None = None
-    #: Train adapters of this rank beside the layers' matrices instead of the layers (Hu et al., 2022); 0 for none.
+    #: Feed the head a learned weighted sum of all layers instead of the last layer (Peters et al., 2018).
+    weighted_layer_sum: bool | None = None
+    #: Train LoRA adapters of this rank instead of the layers themselves (Hu et al., 2022); 0 for none.
     lora_rank: Annotated[int, Range(0, 1024)] | None = None
-    #: What adapters weigh, over their rank; usually twice the rank.
+    #: LoRA's alpha: adapters are scaled by alpha / rank; usually twice the rank.
     lora_alpha: _AtLeastOne | None = None
-    #: Adapters beside the feed-forward matrices too, not only beside those of attention.
+    #: Adapt the feed-forward matrices too, not only those of attention.
     lora_feed_forward: bool | None = None
-    #: The same shape with random weights, all of it trained.
+    #: Keep the architecture, but start from random weights and train all of them.
     from_scratch: bool | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.freeze_below is not None and self.train_top is not None:
-            raise ConfigError("plan.freeze_below and plan.train_top say the same thing twice; give one of them")
+            raise ConfigError("plan.freeze_below and plan.train_top are two ways to set one thing; give one of them")
 
 
 @dataclass(frozen=True)
 class TrainingConfig(Table, group="training"):
-    """The loop."""
+    """The training loop."""
 
+    #: Passes over the training set.
     epochs: _AtLeastOne = 20
-    #: Seconds of audio in one optimiser step, over all processes, padding included.
-    batch_s: _Positive = 20.0
-    #: Most seconds a device computes at once; a step is cut into such pieces, which changes nothing but memory and
-    #: speed. 0 finds it for the device.
-    device_batch_s: Annotated[float, Range(0)] = 0.0
-    #: Share of all steps in which the learning rate rises, from where a layer wakes.
-    warmup: _Fraction = 0.1
+    #: Seconds of audio in one optimizer step, over all processes, padding included.
+    batch_seconds: _Positive = 20.0
+    #: Most seconds of audio that a device computes at once; a longer step is computed in several parts, which changes
+    #: memory and speed only. 0 finds a value for the device.
+    device_batch_seconds: Annotated[float, Range(0)] = 0.0
+    #: Fraction of all steps in which the learning rate rises, counted from the epoch in which a layer is unfrozen.
+    warmup_ratio: _Fraction = 0.1
+    #: Weight decay of AdamW.
     weight_decay: Annotated[float, Range(0, 10)] = 0.01
-    #: Largest norm of the gradient.
-    clip_norm: _Positive = 1.0
+    #: Gradients are clipped to this norm.
+    max_grad_norm: _Positive = 1.0
     #: Dropout inside the trained layers.
     dropout: _Fraction = 0.1
-    #: Measure and save the moving average of the weights over about so many epochs; 0: the weights themselves.
+    #: Evaluate and save an exponential moving average of the weights over about so many epochs; 0 for the weights
+    #: themselves.
     ema_epochs: Annotated[float, Range(0)] = 0.0
-    #: Stop after this many epochs without a lower dev error; 0 means never.
+    #: Stop after so many epochs without a lower dev error; 0 for never.
     patience: _Count = 0
-    #: Measure only so many utterances of dev, spread over it, after each epoch; 0 means all.
+    #: Evaluate only so many dev utterances after each epoch, spread over the manifest; 0 for all.
     dev_utterances: _Count = 0
-    #: Copies of the training audio at other speeds (0.9 and 1.1, then 0.95 and 1.05); each costs as much
-    #: as the original.
+    #: Copies of the training audio at other speeds (0.9 and 1.1, then 0.95 and 1.05); each costs as much as the
+    #: original.
     speed_copies: Annotated[int, Range(0, 4)] = 0
-    #: Where the frozen layers' output is kept: "memory", "disk" (found again by later runs), "off" (computed in
-    #: every epoch), or "auto": the first of these that has room and saves time.
+    #: Where the output of the frozen layers is kept: "memory", "disk" (later runs find it again), "off" (computed again
+    #: in every epoch), or "auto" (the first of these that has room and saves time).
     cache: Annotated[str, OneOf(("auto", "memory", "disk", "off"))] = "auto"
-    #: Precision it is kept in: "half" or "float32".
+    #: Precision of the cache: "half" or "float32".
     cache_dtype: Annotated[str, OneOf(("half", "float32"))] = "half"
-    #: Folder for the cache on disk; empty means $SPEECHXFER_CACHE, or ~/.cache/speechxfer.
+    #: Folder for the cache on disk; empty for $SPEECHXFER_CACHE, or ~/.cache/speechxfer.
     cache_dir: Annotated[str, Place(may_be_empty=True)] = ""
-    #: What to do about a run that goes wrong: "warn" says so, "rollback" returns to the last good state with half
-    #: the learning rate, "off" only stops where the loss is no number any more.
+    #: Reaction to a run that diverges or does not learn: "warn" reports it, "rollback" returns to the last good state
+    #: with half the learning rate, "off" only stops at a loss that is NaN or infinite.
     guard: Annotated[str, OneOf(("off", "warn", "rollback"))] = "warn"
-    #: "float32", "bfloat16" (autocast), or "auto": bfloat16 on a GPU.
+    #: "float32", "bfloat16" (autocast), or "auto" (bfloat16 on a GPU).
     precision: Annotated[str, OneOf(("auto", "float32", "bfloat16"))] = "auto"
-    #: Minutes between checkpoints inside an epoch; every epoch ends with one.
+    #: Minutes between checkpoints within an epoch; there is always one at the end of an epoch.
     checkpoint_minutes: _Positive = 5.0
-    #: Compile the trained layers (torch.compile): pays on a GPU in long runs only.
+    #: Compile the trained layers with torch.compile, which pays off in long runs on a GPU only.
     compile: bool = False
-    #: Compute the trained layers' activations again in the backward pass instead of keeping them: less memory, a
+    #: Recompute the activations of the trained layers in the backward pass instead of keeping them: less memory, one
     #: third more time.
-    recompute: bool = False
-    #: Where figures go besides the run's folder and TensorBoard: some of "mlflow", "trackio" and "wandb".
+    gradient_checkpointing: bool = False
+    #: Experiment trackers besides TensorBoard: any of "mlflow", "trackio" and "wandb".
     trackers: list[Annotated[str, OneOf(TRACKERS)]] = field(default_factory=list)
+    #: Seed of all random numbers.
     seed: Annotated[int, Range(0, 2**32 - 1)] = 1
 
 
 @dataclass(frozen=True)
 class AugmentConfig(Table, group="augment"):
-    """SpecAugment on frames, and where at least half of the layers are frozen on channels."""
+    """SpecAugment: masks over time, and masks over features if at least half of the layers are frozen."""
 
-    #: "seam": what the frozen layers give is augmented. "spectrogram": what Whisper hears, whose mel bands are the
-    #: channels and whose frames last 10 ms; frozen layers are computed in every epoch then.
+    #: What is masked: "seam", the output of the frozen layers; or "spectrogram", the input of a Whisper, whose features
+    #: are mel bands and whose frames last 10 ms. With "spectrogram", frozen layers are computed in every epoch.
     where: Annotated[str, OneOf(("seam", "spectrogram"))] = "seam"
-    time_share: _Fraction = 0.05
-    time_frames: _AtLeastOne = 10
-    channel_share: _Fraction = 0.05
-    channel_span_percent: Annotated[int, Range(1, 100)] = 5
-    #: Of the spectrogram: stretch frequencies by up to this share either way, as longer and shorter vocal tracts do.
-    warp: _Fraction = 0.0
+    #: Fraction of the frames that are masked, about.
+    mask_time_prob: _Fraction = 0.05
+    #: Frames in one masked span.
+    mask_time_length: _AtLeastOne = 10
+    #: Fraction of the features (hidden units or mel bands) that are masked, about.
+    mask_feature_prob: _Fraction = 0.05
+    #: Width of one masked span of features, in percent of all features.
+    mask_feature_length_percent: Annotated[int, Range(1, 100)] = 5
+    #: Vocal tract length perturbation: scale the frequencies of a spectrogram by a random factor between 1 - x and
+    #: 1 + x; 0 for none.
+    frequency_warp: _Fraction = 0.0
 
 
 @dataclass(frozen=True)
 class EncoderConfig(Table, group="encoder"):
-    """Options of the encoder itself."""
+    """Options of the encoder."""
 
-    #: Extend every utterance with silence to 30 s, as Whisper was trained.
+    #: Pad every utterance with silence to 30 s, as in Whisper's pre-training.
     pad_to_30s: bool = False
 
 
 @dataclass(frozen=True)
 class PoolingConfig(Table, group="pooling"):
-    """Fewer frames for what is trained."""
+    """Pooling of frames at the seam, so that the trained layers are faster."""
 
-    #: Frames that become one at the seam; 1 leaves the frame rate as it is.
+    #: Frames that are pooled into one; 1 keeps the frame rate.
     stride: Annotated[int, Range(1, 8)] = 1
-    #: How: "mean", or "learned", which begins as the mean.
+    #: "mean", or "learned" (weights that start as the mean).
     kind: Annotated[str, OneOf(("mean", "learned"))] = "mean"
 
 
 @dataclass(frozen=True)
 class TextConfig(Table, group="text"):
-    """From transcripts to symbols."""
+    """From transcripts to training targets."""
 
-    #: How transcripts are written before they are learned; empty is as the checkpoint's own CTC head writes, if that is
-    #: kept, and "basic" otherwise.
+    #: Normalizer of training transcripts; empty for the checkpoint's own, if its CTC head is kept, otherwise "basic".
     normalizer: str = ""
-    #: Applied to both sides before errors are counted; empty is `normalizer`, or "basic".
-    scored_by: str = ""
-    #: Let dev and test hold characters that the training text lacks; they count as errors.
+    #: Normalizer of references and hypotheses before errors are counted; empty for `normalizer`, or "basic".
+    scoring_normalizer: str = ""
+    #: Accept characters in dev and test that the training text lacks; they count as errors.
     ignore_unknown: bool = False
-    #: Of a checkpoint that has a CTC head: "keep" its characters, "extend" them by those of the training text, or
-    #: begin with a "new" head. Others get a new one anyway.
+    #: Vocabulary of a checkpoint that has a CTC head: "keep" it, "extend" it by the new characters of the training
+    #: text, or train a "new" head. Other checkpoints get a new head anyway.
     vocabulary: Annotated[str, OneOf(("keep", "extend", "new"))] = "keep"
 
     @property
     def new_head_normalizer(self) -> str:
-        """How transcripts are written for any head but a CTC head that is kept."""
+        """Normalizer of training transcripts, except for a CTC head that is kept."""
         return self.normalizer or "basic"
 
     @property
-    def scoring_normalizer(self) -> str:
-        """How both sides are written before errors are counted."""
-        return self.scored_by or self.new_head_normalizer
+    def resolved_scoring_normalizer(self) -> str:
+        """Normalizer of references and hypotheses before errors are counted."""
+        return self.scoring_normalizer or self.new_head_normalizer
 
 
 @dataclass(frozen=True)
-class ClassesConfig(Table, group="classes"):
+class ClassificationConfig(Table, group="classification"):
     """The classification head."""
 
-    #: Frames to one vector: "mean", "mean-deviation" or "attentive".
+    #: How the frames of an utterance become one vector: "mean", "mean-deviation" (mean and standard deviation) or
+    #: "attentive".
     pooling: Annotated[str, OneOf(("mean", "mean-deviation", "attentive"))] = "mean"
-    #: Weigh rare classes as much as frequent ones.
-    weighted: bool = False
-    #: Share of the target that is spread over all classes.
+    #: Weight the loss of each class by the inverse of its frequency.
+    class_weights: bool = False
+    #: Fraction of the target probability that is spread over all classes.
     label_smoothing: _Fraction = 0.0
-    #: Several classes may hold at once; labels then name them as "a|b".
+    #: An utterance may have several classes; its label names them as "a|b".
     multi_label: bool = False
 
 
@@ -205,18 +213,18 @@ class ClassesConfig(Table, group="classes"):
 class Seq2SeqConfig(Table, group="seq2seq"):
     """Whisper's own decoder as the head."""
 
-    #: What is spoken, by its code or English name, such as "it"; has to be given for a multilingual model.
+    #: Spoken language, by its code or English name, such as "it"; required for a multilingual model.
     language: str = ""
     #: "transcribe", or "translate" where the texts are English translations.
     task: Annotated[str, OneOf(("transcribe", "translate"))] = "transcribe"
-    #: Share of the utterances learned with their times, so that the model does not forget how.
-    timestamp_share: _Fraction = 0.1
-    #: Share of a target that is spread over all tokens.
+    #: Fraction of the training utterances whose targets contain timestamps, so that the model keeps writing them.
+    timestamp_ratio: _Fraction = 0.1
+    #: Fraction of the target probability that is spread over all tokens.
     label_smoothing: _Fraction = 0.1
-    #: Utterances of silence, noise and chords to be added, as a share of the training ones, so that the model learns to
-    #: write nothing where nothing is said.
-    nothing_share: _Fraction = 0.05
-    #: Hypotheses that are followed at once wherever the model writes, dev and test included; 1 is greedy.
+    #: Silence, noise and chords added to the training set with an empty transcript, as a fraction of the training
+    #: utterances, so that the model writes nothing where there is no speech.
+    non_speech_ratio: _Fraction = 0.05
+    #: Beams of the search, in dev and test evaluation too; 1 for greedy search.
     beams: Annotated[int, Range(1, 100)] = 1
 
     def __post_init__(self) -> None:
@@ -226,13 +234,14 @@ class Seq2SeqConfig(Table, group="seq2seq"):
 
 @dataclass(frozen=True)
 class RetentionConfig(Table, group="retention"):
-    """What the model should not forget while it learns."""
+    """What the model should not forget during training."""
 
-    #: Manifest of the source domain to learn from as well (replay); not the one that is measured.
+    #: Manifest of training data of the source domain, mixed into the training set (replay); not the manifest of
+    #: `retain`, which is only evaluated.
     replay: _Path | None = None
-    #: Share of the training utterances that are replayed ones, drawn once from `replay`.
-    replay_share: _Fraction = 0.2
-    #: What is spoken in the source domain, for the decoder of a multilingual Whisper; empty lets it find out.
+    #: Fraction of the training set that comes from `replay`, sampled once.
+    replay_ratio: _Fraction = 0.2
+    #: Spoken language of the source domain, for the decoder of a multilingual Whisper; empty to detect it.
     language: str = ""
 
     def __post_init__(self) -> None:
@@ -242,20 +251,27 @@ class RetentionConfig(Table, group="retention"):
 
 @dataclass(frozen=True)
 class FinetuneConfig(Table):
-    """A whole run: `speechxfer finetune --config` reads it, every run folder holds it."""
+    """A whole run: `speechxfer finetune --config` reads it, and every run folder holds it."""
 
+    #: Pre-trained model: a folder, an installed package, or a hub id.
     model: Annotated[str, Place(is_model=True)]
+    #: Manifest of the training set.
     train: _Path
+    #: Manifest that decides which epoch is the best.
     dev: _Path
+    #: Folder of the run.
     output: _Path
+    #: Manifest that is evaluated before and after training.
     test: _Path | None = None
-    #: Manifest of what the model should not forget, measured before training, after every epoch and at the end.
+    #: Manifest of what the model should not forget, evaluated before training, after every epoch and at the end.
     retain: _Path | None = None
-    #: Train the same shape from random weights as well, for as many epochs, to see whether transfer helped.
+    #: Also train the same architecture from random weights, for as many epochs, to see whether transfer helped.
     compare_scratch: bool = False
-    #: Stop at an audio file that is a little shorter than it should be; else what is there is used, with a warning.
+    #: Stop at an audio file that is a little shorter than its header says, instead of using it with a warning.
     strict: bool = False
+    #: "ctc", "classification", or "seq2seq" (Whisper's own decoder).
     head: Annotated[str, OneOf(("ctc", "classification", "seq2seq"))] = "ctc"
+    #: "auto", "cpu", "cuda" or "cuda:N".
     device: str = "auto"
     plan: PlanConfig = field(default_factory=PlanConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -263,16 +279,18 @@ class FinetuneConfig(Table):
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     pooling: PoolingConfig = field(default_factory=PoolingConfig)
     text: TextConfig = field(default_factory=TextConfig)
-    classes: ClassesConfig = field(default_factory=ClassesConfig)
+    classification: ClassificationConfig = field(default_factory=ClassificationConfig)
     seq2seq: Seq2SeqConfig = field(default_factory=Seq2SeqConfig)
     retention: RetentionConfig = field(default_factory=RetentionConfig)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.augment.warp and self.augment.where != "spectrogram":
-            raise ConfigError(f'augment.warp is {self.augment.warp}; wanted 0, or augment.where "spectrogram"')
+        if self.augment.frequency_warp and self.augment.where != "spectrogram":
+            raise ConfigError(
+                f'augment.frequency_warp is {self.augment.frequency_warp}; wanted 0, or augment.where "spectrogram"'
+            )
 
 
 def _name_language(config: Seq2SeqConfig | RetentionConfig) -> None:
-    """Put the code of a language in place of its name; what no table knows stays, for the model may know it."""
+    """Replace a language's name by its code; an unknown name stays, because the model may know it."""
     object.__setattr__(config, "language", language_code(config.language) or config.language)

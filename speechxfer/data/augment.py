@@ -39,7 +39,7 @@ def frame_mask(
 ) -> FrameMask | None:
     """SpecAugment (Park et al., 2019) on hidden states: spans of frames and of channels to be set to zero.
 
-    A span of frames starts at any frame with probability `time_share / time_frames`, so about `time_share`
+    A span of frames starts at any frame with probability `mask_time_prob / mask_time_length`, so about `mask_time_prob`
     of all frames vanish, however long the utterance; likewise for channels. Each utterance has its own chance,
     a function of its seed alone, so what is hidden does not depend on its neighbours.
 
@@ -49,18 +49,18 @@ def frame_mask(
         width: of a hidden state whose channels may be hidden; 0 hides none.
         config: how much to hide; None is returned where that is nothing.
     """
-    if config.time_share == 0 and (config.channel_share == 0 or not width):
+    if config.mask_time_prob == 0 and (config.mask_feature_prob == 0 or not width):
         return None
-    span = max(1, width * config.channel_span_percent // 100)
+    span = max(1, width * config.mask_feature_length_percent // 100)
     frames = np.zeros((len(seeds), int(num_frames.max())), dtype=bool)
     channels = np.zeros((len(seeds), width), dtype=bool)
     for row, (seed, size) in enumerate(zip(seeds, num_frames.tolist(), strict=True)):
         chance = np.random.Generator(np.random.SFC64(seed))
-        hidden = _spans(size, config.time_share, config.time_frames, chance)
+        hidden = _spans(size, config.mask_time_prob, config.mask_time_length, chance)
         # An utterance must keep something to be recognised by.
         if hidden.sum() < 0.6 * size:
             frames[row, :size] = hidden
-        channels[row] = _spans(width, config.channel_share, span, chance)
+        channels[row] = _spans(width, config.mask_feature_prob, span, chance)
     return FrameMask(torch.from_numpy(frames), torch.from_numpy(channels))
 
 
@@ -83,10 +83,12 @@ def distortion(seeds: Sequence[Sequence[int]], num_steps: Tensor, bins: int, con
         config: how much to change.
     """
     warps = None
-    if config.warp:
+    if config.frequency_warp:
         # A number is added so that the factor does not tell what is hidden.
         chances = [np.random.Generator(np.random.SFC64([*seed, 1])) for seed in seeds]
-        warps = torch.tensor([1 + config.warp * chance.uniform(-1, 1) for chance in chances], dtype=torch.float32)
+        warps = torch.tensor(
+            [1 + config.frequency_warp * chance.uniform(-1, 1) for chance in chances], dtype=torch.float32
+        )
     return Distortion(warps, frame_mask(seeds, num_steps, bins, config))
 
 

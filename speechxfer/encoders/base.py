@@ -116,9 +116,9 @@ class Encoder(Freezable, ABC):
     #: Bands of the log-mel spectrogram that it hears; 0 where it hears the waveform itself.
     mel_bands: int = 0
     #: Share of the epochs in which a new head usually learns alone before all layers do (docs/transfer.md).
-    head_first: float = 0.0
+    head_only_ratio: float = 0.0
     #: Compute what is inside a layer again in the backward pass instead of keeping it.
-    recompute: bool = False
+    gradient_checkpointing: bool = False
     pooling: FramePooling | None
     #: Whether hidden states carry those of the layers below along.
     stacked: bool = False
@@ -238,8 +238,8 @@ class Encoder(Freezable, ABC):
         return valid_positions(num_frames.to(hidden_states.device, non_blocking=True).clamp(min=1), size)
 
     def _call(self, layer: Callable[..., Any], *inputs: Any) -> Any:
-        """A layer's output; what it remembers for the backward pass is only its inputs if `recompute` is set."""
-        if self.recompute and torch.is_grad_enabled():
+        """A layer's output; with `gradient_checkpointing`, only its inputs are kept for the backward pass."""
+        if self.gradient_checkpointing and torch.is_grad_enabled():
             return checkpoint(layer, *inputs, use_reentrant=False)
         return layer(*inputs)
 
@@ -283,7 +283,7 @@ class Encoder(Freezable, ABC):
 
     def _check_not_both(self, *, pooled: bool, stacked: bool) -> None:
         if pooled and stacked:
-            raise ConfigError("pooled frames (pooling.stride) and a sum of all layers (plan.weighted_layers) exclude each other, for pooled layers have fewer frames; leave one of them out")  # fmt: skip  # noqa: E501
+            raise ConfigError("pooled frames (pooling.stride) and a sum of all layers (plan.weighted_layer_sum) exclude each other, for pooled layers have fewer frames; leave one of them out")  # fmt: skip  # noqa: E501
 
     def drop_top(self, count: int) -> None:
         """Leave the upper `count` layers out, for good; a norm above the last layer stays.

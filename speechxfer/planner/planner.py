@@ -198,7 +198,7 @@ def _met(
     found = examine(
         find(model), train, dev, head="classification" if base.head == "classification" else "ctc", seconds=seconds,
         device=base.device, normalizer=TextNormalizer(base.text.new_head_normalizer),
-        multi_label=base.classes.multi_label, progress=progress,
+        multi_label=base.classification.multi_label, progress=progress,
     )  # fmt: skip
     progress.say(f"{model}: {found[1].verdict}")
     return found
@@ -229,7 +229,7 @@ class _Trials:
     @property
     def _least_epochs(self) -> int:
         training = self._base.training
-        steps = self._bench.train.duration_s / training.batch_s
+        steps = self._bench.train.duration_s / training.batch_seconds
         return min(training.epochs, math.ceil(max(_LEAST_SHARE * training.epochs, _LEAST_STEPS / steps)))
 
     def priced(self, names: Sequence[Candidate]) -> list[Candidate]:

@@ -111,7 +111,7 @@ class Bench:
         copies = Copies(start.train, model.encoder, 0, training.seed)
         examples = _examples(model, LiveInputs(model.encoder, plan.seam, copies, config.augment), start.train)
         lengths = list(map(copies.duration_s, copies.keys))
-        steps = batching.steps(lengths, training.batch_s, seed=training.seed, epoch=0)
+        steps = batching.steps(lengths, training.batch_seconds, seed=training.seed, epoch=0)
         width = model.encoder.width_at(examples.inputs.cut)
         feeder = Feeder(
             examples, model, training, config.augment,
@@ -205,7 +205,7 @@ class Bench:
 
 def _scored(config: FinetuneConfig) -> TextNormalizer:
     """How texts are written before errors are counted."""
-    return TextNormalizer(config.text.scoring_normalizer)
+    return TextNormalizer(config.text.resolved_scoring_normalizer)
 
 
 def _examples(model: SpeechModel, inputs: Inputs, manifest: Manifest) -> Examples:

@@ -172,7 +172,7 @@ def _said(path: Path, test: Manifest | None, *, expected: bool, notes: list[str]
 def _predictions(said: Hypotheses, labels: Sequence[str], config: FinetuneConfig) -> list[Prediction]:
     if said.task == "transcription":
         return [Hypothesis(text) for text in said.texts]
-    multi_label = config.classes.multi_label
+    multi_label = config.classification.multi_label
     return [_certain(named(text, multi_label=multi_label), labels, multi_label) for text in said.texts]
 
 
@@ -182,7 +182,7 @@ def _certain(chosen: Sequence[str], labels: Sequence[str], multi_label: bool) ->
 
 
 def _normalizer(config: FinetuneConfig) -> TextNormalizer:
-    return TextNormalizer(config.text.scoring_normalizer)
+    return TextNormalizer(config.text.resolved_scoring_normalizer)
 
 
 def _aligned(reference: str, hypothesis: str, normalizer: TextNormalizer) -> Any:

@@ -47,5 +47,5 @@ def check_weights(before: list[float], after: list[float]) -> None:
     if all(math.isclose(*sums, rel_tol=_SAME, abs_tol=_SAME) for sums in zip(before, after, strict=True)):
         raise TrainingError(
             "no weight has changed in the whole run, so nothing was learned; raise the learning rates (--encoder-lr, "
-            "--head-lr) or training.clip_norm"
+            "--head-lr) or training.max_grad_norm"
         )

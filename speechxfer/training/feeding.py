@@ -101,7 +101,7 @@ class Feeder:
     def steps(self, epoch: int) -> list[list[int]]:
         """The steps of an epoch, as indices."""
         lengths = list(map(self.examples.inputs.copies.duration_s, self.keys(epoch)))
-        return batching.steps(lengths, self._training.batch_s, seed=self._training.seed, epoch=epoch)
+        return batching.steps(lengths, self._training.batch_seconds, seed=self._training.seed, epoch=epoch)
 
     def padding(self, steps: Sequence[Sequence[int]], epoch: int) -> float:
         """The share of what this process computes in these steps that is padding."""

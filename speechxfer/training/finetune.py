@@ -204,7 +204,9 @@ def _train_manifest(config: FinetuneConfig, train: Manifest) -> Manifest:
     """With sound without speech, for a decoder that would write something to anything."""
     if config.head != "seq2seq":
         return train
-    return with_nothing(train, config.seq2seq.nothing_share, RunFolder(config.output).non_speech, config.training.seed)
+    return with_nothing(
+        train, config.seq2seq.non_speech_ratio, RunFolder(config.output).non_speech, config.training.seed
+    )
 
 
 def _task(job: Job, start: StartingPoint, manifests: dict[str, Manifest], preparation: Preparation) -> Task:

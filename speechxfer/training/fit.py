@@ -107,14 +107,14 @@ class _Loop:
         self.device = task.model.device
         self.parameters = task.plan.trained(task.model)
         self.optimizer = adamw(task.plan.parameter_groups(task.model, task.training.weight_decay))
-        self.budget = Budget(self.device, task.training.device_batch_s)
+        self.budget = Budget(self.device, task.training.device_batch_seconds)
         self.feeder = Feeder(
             task.train, task.model, task.training, task.augment,
             budget=self.budget, world=self.world,
         )  # fmt: skip
         # A warm-up begins at a rate of 0, and a run of one step would end there.
         is_short = task.training.epochs == len(self.feeder.steps(0)) == 1
-        self.rates = Rates(self.optimizer, 0.0 if is_short else task.training.warmup, task.training.epochs)
+        self.rates = Rates(self.optimizer, 0.0 if is_short else task.training.warmup_ratio, task.training.epochs)
         self.guard = Guard()
         self.dev, self.retain = task.dev, task.retain
         #: What `_wake` last moved the inputs to; no cut at first.
@@ -130,7 +130,7 @@ class _Loop:
         self.pending: list[tuple[Tensor, Tensor, Sequence[int]]] = []
         task.model.encoder.set_dropout(task.training.dropout)
         task.model.head.set_dropout(task.training.dropout)
-        task.model.encoder.recompute = task.training.recompute
+        task.model.encoder.gradient_checkpointing = task.training.gradient_checkpointing
 
     def begin(self, *, resume: bool) -> Position:
         """Where the run stands: at its start, or where it was left."""
@@ -253,7 +253,7 @@ class _Loop:
         trained = [parameter for parameter in self.parameters.values() if parameter.requires_grad]
         summed = self.world.sum_gradients(trained, torch.stack([loss, loss.new_tensor(labels)]))
         self._leave_out(trained, summed, self._labels(indices))
-        norm = nn.utils.clip_grad_norm_(trained, self.training.clip_norm)
+        norm = nn.utils.clip_grad_norm_(trained, self.training.max_grad_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self.pending.append((summed, norm, indices))

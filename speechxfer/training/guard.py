@@ -64,7 +64,7 @@ class Guard:
         if not (math.isfinite(loss) and math.isfinite(norm)):
             seen = f"step {step}: the loss is {loss:g} and the gradient's norm {norm:g}"
             cause = f"a learning rate that is too high, or damaged audio or text ({lines or 'in this batch'})"
-            fix = "half the learning rates (--encoder-lr, --head-lr), a longer --set training.warmup=0.2"
+            fix = "half the learning rates (--encoder-lr, --head-lr), a longer --set training.warmup_ratio=0.2"
             return Alarm("not a number", seen, cause, fix, fatal=True)
         usual = statistics.median(self.norms) if len(self.norms) >= _ENOUGH else math.inf
         exploding = norm > max(_EXPLODING * usual, _HARMLESS_NORM)
@@ -78,7 +78,7 @@ class Guard:
             f"step {step}: the gradient's norm is {norm:.3g}, the usual one {usual:.3g}, "
             f"for {_IN_A_ROW} steps in a row",
             "a learning rate that is too high for the layers that are trained",
-            "half of --encoder-lr, fewer layers (--train-top), or --set training.clip_norm=0.3",
+            "half of --encoder-lr, fewer layers (--train-top), or --set training.max_grad_norm=0.3",
         )
 
     def epoch(
@@ -111,8 +111,8 @@ class Guard:
                 "collapse to one class",
                 f"epoch {epoch}: {idle_share:.0%} of dev are called the same class, {stands}",
                 "too high a rate, classes of very different sizes, or labels that do not belong to their audio",
-                "half the learning rates (--head-lr, --encoder-lr), --set classes.weighted=true, more trained layers "
-                "(--train-top); listen to some training lines",
+                "half the learning rates (--head-lr, --encoder-lr), --set classification.class_weights=true, more "
+                "trained layers (--train-top); listen to some training lines",
             )
         if not of_classes and self._news("collapse to blanks", collapsed):
             return Alarm(
@@ -120,8 +120,8 @@ class Guard:
                 f"epoch {epoch}: nothing is written for {idle_share:.0%} of dev, {stands}",
                 "too few steps or too low a rate for the head to leave the blank, or texts that do not belong to their "
                 "audio",
-                "smaller batches (--batch-s) or more epochs, twice the --head-lr, more trained layers (--train-top); "
-                "listen to some training lines",
+                "smaller batches (--batch-seconds) or more epochs, twice the --head-lr, more trained layers "
+                "(--train-top); listen to some training lines",
             )
         stuck = still and loss > _LEARNED and error >= _NOTHING_LEARNED and not idle
         if self._news("plateau", stuck):

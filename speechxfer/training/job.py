@@ -37,7 +37,7 @@ class Job:
     @property
     def normalizer(self) -> TextNormalizer:
         """What both sides are written as before errors are counted."""
-        return TextNormalizer(self.config.text.scoring_normalizer)
+        return TextNormalizer(self.config.text.resolved_scoring_normalizer)
 
     @property
     def device(self) -> torch.device:
@@ -59,7 +59,7 @@ class Job:
         Raises:
             ConfigError: one is not known, or the device cannot be used here.
         """
-        for name in (self.config.text.new_head_normalizer, self.config.text.scoring_normalizer):
+        for name in (self.config.text.new_head_normalizer, self.config.text.resolved_scoring_normalizer):
             TextNormalizer(name)
         choose_precision(self.config.training.precision, self.device)
 

@@ -220,7 +220,9 @@ class Preparation:
         """
         keys = copies.keys
         lengths = list(map(copies.computed_s, keys))
-        cut = batches(range(len(keys)), lengths, self.training.device_batch_s or _BATCH_S.get(self._device.type, 30.0))
+        cut = batches(
+            range(len(keys)), lengths, self.training.device_batch_seconds or _BATCH_S.get(self._device.type, 30.0)
+        )
         cut = [batch for batch in cut if any(keys[number] in missing for number in batch)]
         if not alone:
             cut = cut[self.world.rank :: self.world.size]

@@ -52,7 +52,7 @@ def retained(manifest: Manifest, before: Evaluation | None, after: Evaluation, n
 
 
 def with_replay(train: Manifest, config: RetentionConfig, seed: int, progress: Progress) -> Manifest:
-    """The training utterances and so many of the source domain that those are `replay_share` of all.
+    """The training utterances and so many of the source domain that those are `replay_ratio` of all.
 
     Drawn once, without repetition, by the seed; where there are too few, all of them.
 
@@ -62,11 +62,11 @@ def with_replay(train: Manifest, config: RetentionConfig, seed: int, progress: P
     """
     if config.replay is None:
         return train
-    if not config.replay_share:
-        raise ConfigError("retention.replay names a manifest, but retention.replay_share is 0; wanted more, or neither")
+    if not config.replay_ratio:
+        raise ConfigError("retention.replay names a manifest, but retention.replay_ratio is 0; wanted more, or neither")
     source = Manifest.read(config.replay)
     source.check_files()
-    wanted = max(1, round(len(train) * config.replay_share / (1 - config.replay_share)))
+    wanted = max(1, round(len(train) * config.replay_ratio / (1 - config.replay_ratio)))
     chosen = sorted(random.Random(seed).sample(range(len(source)), min(wanted, len(source))))
     few = f", which is all there is of the {wanted} wanted" if wanted > len(source) else ""
     progress.say(f"replay: {len(chosen)} utterances of {config.replay} are learned along{few}")

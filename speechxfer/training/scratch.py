@@ -32,7 +32,10 @@ def scratch_config(config: FinetuneConfig, depth: int) -> FinetuneConfig:
     """
     shape = settled(config.plan, depth)
     plan = PlanConfig(
-        preset="from-scratch", drop_top=shape.drop_top, weighted_layers=shape.weighted_layers, train_embedding=True
+        preset="from-scratch",
+        drop_top=shape.drop_top,
+        weighted_layer_sum=shape.weighted_layer_sum,
+        train_embedding=True,
     )
     training = replace(config.training, trackers=[])
     return replace(

@@ -146,7 +146,7 @@ def _classification_head(
     config: FinetuneConfig, encoder: Encoder, existing: Head | None, train: Manifest, progress: Progress
 ) -> ClassificationHead:
     """The checkpoint's own head where it has one for these classes, or a new one."""
-    classes = config.classes
+    classes = config.classification
     labels = ClassLabels.from_manifest(train, multi_label=classes.multi_label)
     progress.say(f"{len(labels)} classes in the training manifest: {', '.join(labels.names)}")
     kept = (
@@ -163,7 +163,7 @@ def _classification_head(
         pooling=classes.pooling,
         multi_label=classes.multi_label,
         label_smoothing=classes.label_smoothing,
-        class_weights=labels.weights(train) if classes.weighted else None,
+        class_weights=labels.weights(train) if classes.class_weights else None,
         pool_padding=encoder.fixed_length,
         states=encoder.num_states,
     )
@@ -182,7 +182,7 @@ def _seq2seq_head(config: FinetuneConfig, encoder: Encoder, opened: Opened, *, a
         reason = opened.problem or f"{config.model} has no decoder"
         raise ConfigError(f"head is 'seq2seq', but {reason}; wanted a Whisper with its decoder, or --head ctc")
     if encoder.stacked:
-        raise ConfigError("plan.weighted_layers is true, but Whisper's decoder reads the last layer only; leave it out, or take --head ctc or classification")  # fmt: skip  # noqa: E501
+        raise ConfigError("plan.weighted_layer_sum is true, but Whisper's decoder reads the last layer only; leave it out, or take --head ctc or classification")  # fmt: skip  # noqa: E501
     wanted = config.seq2seq
     if existing.tokens.is_multilingual and not wanted.language:
         raise ConfigError(f"{config.model} knows several languages; say which is spoken, for instance --language it")
@@ -192,7 +192,7 @@ def _seq2seq_head(config: FinetuneConfig, encoder: Encoder, opened: Opened, *, a
         existing.forget()
     existing.learn(
         TextNormalizer(config.text.new_head_normalizer), language=wanted.language or None, task=wanted.task,
-        timestamp_share=wanted.timestamp_share, label_smoothing=wanted.label_smoothing,
+        timestamp_share=wanted.timestamp_ratio, label_smoothing=wanted.label_smoothing,
         beams=wanted.beams,
     )  # fmt: skip
     return existing

@@ -23,39 +23,39 @@ def unused(config: FinetuneConfig, start: StartingPoint) -> list[str]:
 def _head(config: FinetuneConfig) -> _Found:
     reason = f"the head is {config.head}"
     if config.head != "seq2seq":
-        names = ("task", "timestamp_share", "label_smoothing", "nothing_share", "beams")
+        names = ("task", "timestamp_ratio", "label_smoothing", "non_speech_ratio", "beams")
         yield from ((f"seq2seq.{name}", reason) for name in names)
         yield "seq2seq.language", f"{reason}; only the model card notes it"
         yield from ((name, reason) for name in ("plan.train_embedding", "retention.language"))
     if config.head != "classification":
-        yield from ((f"classes.{name}", reason) for name in to_dict(config.classes))
+        yield from ((f"classification.{name}", reason) for name in to_dict(config.classification))
     if config.head != "ctc":
         yield from ((f"text.{name}", reason) for name in ("vocabulary", "ignore_unknown"))
     if config.head == "classification":
-        yield from ((f"text.{name}", reason) for name in ("normalizer", "scored_by"))
+        yield from ((f"text.{name}", reason) for name in ("normalizer", "scoring_normalizer"))
 
 
 def _data(config: FinetuneConfig, start: StartingPoint) -> _Found:
     if config.retention.replay is None:
-        yield "retention.replay_share", "no manifest is replayed (--replay)"
+        yield "retention.replay_ratio", "no manifest is replayed (--replay)"
         if config.retain is None:
             yield "retention.language", "there is no manifest to retain or to replay"
     if all(utterance.duration is None for utterance in start.train):
-        yield "seq2seq.timestamp_share", "the training manifest has no durations"
-    if not round(config.seq2seq.nothing_share * len(start.train)):
-        yield "seq2seq.nothing_share", f"of {len(start.train)} utterances that is less than one"
+        yield "seq2seq.timestamp_ratio", "the training manifest has no durations"
+    if not round(config.seq2seq.non_speech_ratio * len(start.train)):
+        yield "seq2seq.non_speech_ratio", f"of {len(start.train)} utterances that is less than one"
 
 
 def _augmentation(config: FinetuneConfig, start: StartingPoint) -> _Found:
     augment, plan, encoder = config.augment, start.plan, start.model.encoder
-    if not augment.time_share:
-        yield "augment.time_frames", "augment.time_share is 0"
+    if not augment.mask_time_prob:
+        yield "augment.mask_time_length", "augment.mask_time_prob is 0"
     cuts = {plan.seam_at(epoch) or 0 for epoch in {0, *(epoch for epoch in plan.wakes if epoch is not None)}}
     if augment.where == "seam" and not any(map(encoder.maskable_width, cuts)):
         reason = "channels are masked only where the lower half of the layers is frozen"
-        yield from ((f"augment.{name}", reason) for name in ("channel_share", "channel_span_percent"))
-    elif not augment.channel_share:
-        yield "augment.channel_span_percent", "augment.channel_share is 0"
+        yield from ((f"augment.{name}", reason) for name in ("mask_feature_prob", "mask_feature_length_percent"))
+    elif not augment.mask_feature_prob:
+        yield "augment.mask_feature_length_percent", "augment.mask_feature_prob is 0"
 
 
 def _cache(config: FinetuneConfig, start: StartingPoint) -> _Found:
@@ -74,8 +74,8 @@ def _encoder(config: FinetuneConfig, start: StartingPoint) -> _Found:
     if any(epoch is not None for epoch in start.plan.wakes):
         return
     reason = "no layer of the encoder is trained"
-    yield from ((f"plan.{name}", reason) for name in ("layer_decay", "unfreeze_every", "head_first"))
-    yield from ((f"training.{name}", reason) for name in ("compile", "recompute"))
+    yield from ((f"plan.{name}", reason) for name in ("layer_decay", "unfreeze_every", "head_only_ratio"))
+    yield from ((f"training.{name}", reason) for name in ("compile", "gradient_checkpointing"))
     if config.head != "seq2seq":
         yield "training.dropout", reason
     if start.plan.adapters is None:
@@ -89,7 +89,7 @@ def _plan(config: FinetuneConfig, start: StartingPoint) -> _Found:
         yield "plan.layer_decay", "only the top layer is trained"
     if not any(plan.wakes):
         one = config.training.epochs == 1
-        yield "plan.head_first", "the run has one epoch" if one else "the head has learned already"
+        yield "plan.head_only_ratio", "the run has one epoch" if one else "the head has learned already"
     if all(group.seam <= plan.head_seam for group in head.layer_groups()):
         yield "plan.head_lr", "the head is not trained"
     if plan.adapters is None:

@@ -99,11 +99,11 @@ def _fault(
     measured = _measured(utterance, progress)
     if isinstance(measured, _Fault):
         return measured
-    duration, longest, most = measured.duration or 0.0, encoder.max_duration_s, config.training.device_batch_s
+    duration, longest, most = measured.duration or 0.0, encoder.max_duration_s, config.training.device_batch_seconds
     if longest is not None and duration > longest:
         return _Fault(f"are longer than the {longest:g} s that the model takes at once", f"{duration:.1f} s; cut it with its words")  # fmt: skip  # noqa: E501
     if most and cost_s(encoder.computed_s(duration)) > most:
-        return _Fault(f"exceed training.device_batch_s={most:g} on their own", f"{duration:.1f} s")
+        return _Fault(f"exceed training.device_batch_seconds={most:g} on their own", f"{duration:.1f} s")
     frames = encoder.output_frames(encoder.num_frames(int(duration * encoder.sample_rate)))
     return _head_fault(utterance, frames, encoder, existing, config)
 
@@ -113,7 +113,7 @@ def _head_fault(
 ) -> _Fault | None:
     """What the head lacks to learn from an utterance with so many frames."""
     if config.head == "classification":
-        has_label = bool(utterance.label) or (config.classes.multi_label and utterance.label is not None)
+        has_label = bool(utterance.label) or (config.classification.multi_label and utterance.label is not None)
         return None if has_label else _Fault("have no label", f"wanted the class of {utterance.audio}")
     if utterance.text is None:
         return _Fault("have no text", f"wanted the transcript of {utterance.audio}")
@@ -170,7 +170,7 @@ def _check_labels(train: Manifest, found: Manifest, existing: Head | None, confi
                 f"model would learn to write nothing; the first is {found[0].origin}: {found[0].text!r:.80}"
             )
         return
-    before, after = (_labels(manifest, multi_label=config.classes.multi_label) for manifest in (train, found))
+    before, after = (_labels(manifest, multi_label=config.classification.multi_label) for manifest in (train, found))
     if lost := sorted(before - after):
         raise DataError(
             f"{train.path}: no utterance of the class {lost[0]!r} can be used, so that it would not be learned; repair "

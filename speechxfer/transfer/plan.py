@@ -80,7 +80,9 @@ class TransferPlan:
             ConfigError: a layer is named that does not exist, or nothing would be trained.
         """
         config = settled(config, encoder.depth)
-        schedule = wakes(config, encoder.depth, epochs=epochs, head_first=encoder.head_first, new_head=new_head)
+        schedule = wakes(
+            config, encoder.depth, epochs=epochs, head_only_ratio=encoder.head_only_ratio, new_head=new_head
+        )
         chosen = _adapters(config)
         layered = head is not None and bool(head.attention_matrices)
         usual = (head or Head).rates

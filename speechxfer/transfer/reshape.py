@@ -31,14 +31,14 @@ def reshape(config: PlanConfig, encoder: Encoder) -> PlanConfig:
         encoder.reinit_top(config.reinit_top)
     if config.from_scratch:
         encoder.load_state_dict(restore_encoder(encoder.describe()).state_dict())
-    if config.weighted_layers is not None:
-        encoder.set_stacked(config.weighted_layers)
+    if config.weighted_layer_sum is not None:
+        encoder.set_stacked(config.weighted_layer_sum)
     return replace(config, drop_top=None)
 
 
 def needs_new_head(config: PlanConfig, encoder: Encoder) -> bool:
     """Whether a head that was trained on the encoder as it was reads something else after `reshape`."""
-    restacked = config.weighted_layers is not None and config.weighted_layers != encoder.stacked
+    restacked = config.weighted_layer_sum is not None and config.weighted_layer_sum != encoder.stacked
     settings = settled(config, encoder.depth)
     return bool(settings.drop_top or settings.reinit_top or settings.from_scratch) or restacked
 

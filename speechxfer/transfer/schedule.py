@@ -14,31 +14,34 @@ Wakes = tuple[int | None, ...]
 _NAMED = re.compile(r"(?:(?P<first>\d+)(?:-(?P<last>\d+))?|frontend)@(?P<epoch>\d+)")
 
 
-def wakes(config: PlanConfig, depth: int, *, epochs: int, head_first: float, new_head: bool) -> Wakes:
+def wakes(config: PlanConfig, depth: int, *, epochs: int, head_only_ratio: float, new_head: bool) -> Wakes:
     """From which epoch on each part is trained, for an encoder of `depth` layers.
 
     Args:
         epochs: of the run.
-        head_first: share of them in which a new head learns alone before all layers do, where nothing else is asked.
+        head_only_ratio: fraction of them in which only a new head is trained, where the settings name none.
         new_head: whether the head has yet to learn anything.
 
     Raises:
         ConfigError: a layer that does not exist, is frozen or is named twice; two schedules.
     """
     trained = _trained(config, depth)
-    if len(given := [name for name in ("wake", "unfreeze_every", "head_first") if getattr(config, name)]) > 1:
+    if (
+        len(given := [name for name in ("unfreeze_at", "unfreeze_every", "head_only_ratio") if getattr(config, name)])
+        > 1
+    ):
         raise ConfigError(f"plan.{given[0]} and plan.{given[1]} are two schedules; give one of them")
-    if config.wake:
-        named = _named(config.wake, depth)
+    if config.unfreeze_at:
+        named = _named(config.unfreeze_at, depth)
         if asleep := [place for place in named if place not in trained]:
-            raise ConfigError(f"plan.wake is {config.wake!r}, but {_part(asleep[0])} is frozen to the end; leave it out, or train it ({_remedy(asleep[0])})")  # fmt: skip  # noqa: E501
+            raise ConfigError(f"plan.unfreeze_at is {config.unfreeze_at!r}, but {_part(asleep[0])} is frozen to the end; leave it out, or train it ({_remedy(asleep[0])})")  # fmt: skip  # noqa: E501
         return tuple(named.get(place, 0) if place in trained else None for place in range(depth + 1))
     if config.unfreeze_every:
         return tuple(config.unfreeze_every * (depth + 1 - place) if place in trained else None for place in range(depth + 1))  # fmt: skip  # noqa: E501
-    share = config.head_first
+    share = config.head_only_ratio
     if share is None:
         whole = trained.issuperset(range(1, depth + 1)) and not config.from_scratch
-        share = head_first if whole else 0.0
+        share = head_only_ratio if whole else 0.0
     first = min(max(round(share * epochs), 1), epochs - 1) if share and new_head else 0
     return tuple(first if place in trained else None for place in range(depth + 1))
 
@@ -60,14 +63,14 @@ def _named(wake: str, depth: int) -> dict[int, int]:
     for item in map(str.strip, wake.split(",")):
         match = _NAMED.fullmatch(item)
         if not match or not int(match["epoch"]):
-            raise ConfigError(f"plan.wake: {item!r}; wanted LAYER@EPOCH, FIRST-LAST@EPOCH or frontend@EPOCH with epochs from 1, as in '3@2, 0-2@4'")  # fmt: skip  # noqa: E501
+            raise ConfigError(f"plan.unfreeze_at: {item!r}; wanted LAYER@EPOCH, FIRST-LAST@EPOCH or frontend@EPOCH with epochs from 1, as in '3@2, 0-2@4'")  # fmt: skip  # noqa: E501
         first = int(match["first"]) if match["first"] else -1
         last = int(match["last"]) if match["last"] else first
         if last >= depth or last < first:
-            raise ConfigError(f"plan.wake: {item!r} names a layer that does not exist; the encoder has layers 0 to {depth - 1}")  # fmt: skip  # noqa: E501
+            raise ConfigError(f"plan.unfreeze_at: {item!r} names a layer that does not exist; the encoder has layers 0 to {depth - 1}")  # fmt: skip  # noqa: E501
         for place in range(first + 1, last + 2):
             if place in found:
-                raise ConfigError(f"plan.wake: {item!r} wakes {_part(place)} a second time (first in epoch {found[place] + 1}); name it once")  # fmt: skip  # noqa: E501
+                raise ConfigError(f"plan.unfreeze_at: {item!r} wakes {_part(place)} a second time (first in epoch {found[place] + 1}); name it once")  # fmt: skip  # noqa: E501
             found[place] = int(match["epoch"]) - 1
     return found
 

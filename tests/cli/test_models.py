@@ -21,7 +21,7 @@ def show(*arguments: str) -> tuple[int, dict[str, list[str]], str]:
 
 
 def test_the_table_says_what_moves_how_fast_and_from_when_on() -> None:
-    status, rows, text = show("wav2vec2-nano", "--plan", "fine-tune", "--layer-decay", "0.5", "--wake", "0@3")
+    status, rows, text = show("wav2vec2-nano", "--plan", "fine-tune", "--layer-decay", "0.5", "--unfreeze-at", "0@3")
     assert status == 0
     assert "4 layers of width 384" in text
     assert rows["convolutions frozen"] == ["convolutions", "frozen", "562,688"]
@@ -48,7 +48,7 @@ def test_the_decoder_is_shown_where_it_is_the_head(spelling_whisper: Path) -> No
         (["--plan", "finetune"], "--plan 'finetune': wanted one of feature-extraction"),
         (["--plan", "none.toml"], "none.toml: cannot be read"),
         (["--drop-top", "4"], "plan.drop_top is 4, but the encoder has 4 layers"),
-        (["--wake", "3@2,3@4"], "wakes layer 3 a second time"),
+        (["--unfreeze-at", "3@2,3@4"], "wakes layer 3 a second time"),
         (["--head", "seq2seq"], "wav2vec2-nano has no decoder"),
         (["--layer-decay", "2"], "plan.layer_decay is 2.0"),
     ],
@@ -65,7 +65,7 @@ def test_a_plan_file_replaces_the_plan_of_a_configuration_and_options_change_it(
 ) -> None:
     config, plan, output = tmp_path / "config.toml", tmp_path / "plan.toml", tmp_path / "run"
     config.write_text("[plan]\ntrain_top = 2\nhead_lr = 0.5\n[training]\nepochs = 9\n")
-    plan.write_text('[plan]\npreset = "fine-tune-top"\nencoder_lr = 1e-3\n[training]\nbatch_s = 8.0\n')
+    plan.write_text('[plan]\npreset = "fine-tune-top"\nencoder_lr = 1e-3\n[training]\nbatch_seconds = 8.0\n')
     manifests = ["--train", str(corpus("train", texts(8, 1))), "--dev", str(corpus("dev", texts(2, 2)))]
     arguments = ["finetune", "--config", str(config), "--plan", str(plan), "--model", str(whisper_folder), *manifests]
     arguments += ["--output", str(output), "--epochs", "1", "--device", "cpu", "--encoder-lr", "2e-3"]
@@ -73,7 +73,7 @@ def test_a_plan_file_replaces_the_plan_of_a_configuration_and_options_change_it(
     assert result.exit_code == 0, result.stderr
     written = tomllib.loads((output / "config.toml").read_text())
     assert written["plan"] == {"preset": "fine-tune-top", "encoder_lr": 2e-3}
-    assert (written["training"]["epochs"], written["training"]["batch_s"]) == (1, 8.0)
+    assert (written["training"]["epochs"], written["training"]["batch_seconds"]) == (1, 8.0)
 
 
 def test_a_file_without_a_plan_is_told(tmp_path: Path) -> None:

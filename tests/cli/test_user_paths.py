@@ -73,7 +73,7 @@ def test_a_cache_that_is_not_there_is_reported(tmp_path: Path) -> None:
     ("given", "message"),
     [
         (["--patience", "-1"], "--patience: training.patience is -1; wanted at least 0"),
-        (["--batch-s", "nan"], "--batch-s: training.batch_s is nan"),
+        (["--batch-seconds", "nan"], "--batch-seconds: training.batch_seconds is nan"),
         (["--seed", "-1"], "--seed: training.seed is -1; wanted at least 0 and at most 4294967295"),
         (["--seed", str(2**64)], f"--seed: training.seed is {2**64}; wanted at least 0"),
         (["--encoder-lr", "inf"], "--encoder-lr: plan.encoder_lr is inf"),
@@ -94,6 +94,25 @@ def test_an_option_that_says_what_cannot_be_is_refused_by_its_name(
     assert (status, said.count("\n")) == (2, 1), said
     assert message in said
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--wake", "3@2"], "--wake is now --unfreeze-at; use the new name"),
+        (["--head-first=0.2"], "--head-first is now --head-only-ratio; use the new name"),
+        (["--set", "plan.wake=3@2"], "plan.wake is now plan.unfreeze_at; use the new name"),
+        (["--warp", "0.1"], "No such option '--warp'"),
+    ],
+)
+def test_an_option_by_its_old_name_is_refused_with_the_new_one(given: list[str], message: str) -> None:
+    status, said = run("finetune", *given)
+    assert (status, message in said) == (2, True), said
+
+
+def test_only_a_command_that_has_the_new_option_names_it() -> None:
+    status, said = run("report", "--wake", "3@2")
+    assert (status, "No such option '--wake'" in said) == (2, True)
 
 
 def test_a_file_of_settings_is_named_even_where_an_option_says_better(tmp_path: Path, options: list[str]) -> None:

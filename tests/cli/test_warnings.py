@@ -27,7 +27,7 @@ def run(*arguments, statuses=(0,)):
 def test_the_usual_commands_print_no_library_s_warning(corpus, tmp_path):
     train, dev, test = corpus("train", ["a b", "b", "ab", "ba"]), corpus("dev", ["b a"]), corpus("test", ["a b", "ba"])
     output = tmp_path / "run"
-    settings = ("--set", "training.epochs=1", "--set", "training.batch_s=4", "--test", test, "--output", output)
+    settings = ("--set", "training.epochs=1", "--set", "training.batch_seconds=4", "--test", test, "--output", output)
     printed = [
         run("check", train, statuses=(0, 1)),
         run("finetune", "--model", "wav2vec2-nano", "--train", train, "--dev", dev, *settings),

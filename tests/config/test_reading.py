@@ -49,7 +49,7 @@ def test_later_layers_win_key_by_key() -> None:
         ("training=3", "training is a group of settings"),
         ("plan.encoder_lr=-1", "plan.encoder_lr is -1"),
         ("head=attention", "wanted one of ctc, classification, seq2seq"),
-        ("augment.time_share=1.5", "augment.time_share is 1.5; wanted at least 0 and less than 1"),
+        ("augment.mask_time_prob=1.5", "augment.mask_time_prob is 1.5; wanted at least 0 and less than 1"),
         ("training.epochs", "wanted key=value"),
     ],
 )
@@ -60,7 +60,7 @@ def test_a_wrong_setting_is_named(assignment: str, message: str) -> None:
 
 
 def test_saying_the_same_twice_is_refused() -> None:
-    with pytest.raises(ConfigError, match="same thing twice"):
+    with pytest.raises(ConfigError, match="two ways to set one thing"):
         config("plan.train_top=1", "plan.freeze_below=1")
 
 

@@ -30,7 +30,7 @@ def settings(table: type = FinetuneConfig, where: str = "") -> Iterator[tuple[st
 ALL = dict(settings())
 NUMERIC = sorted(name for name, kind in ALL.items() if kind.type in (int, float))
 #: What a setting needs beside it.
-COMPANY: dict[str, dict[str, Any]] = {"augment.warp": {"augment.where": "spectrogram"}}
+COMPANY: dict[str, dict[str, Any]] = {"augment.frequency_warp": {"augment.where": "spectrogram"}}
 
 
 def config(name: str, value: Any) -> FinetuneConfig:
@@ -117,7 +117,7 @@ def test_a_wrong_value_is_refused_where_it_is_given_in_python() -> None:
 def test_a_number_of_many_digits_is_refused_in_a_line(number: str) -> None:
     from speechxfer.config import parse_assignment
 
-    for name in ("training.epochs", "training.batch_s"):
+    for name in ("training.epochs", "training.batch_seconds"):
         with pytest.raises(ConfigError, match=name) as caught:
             build(FinetuneConfig, merge([LEAST, parse_assignment(f"{name}={number}")]))
         assert len(str(caught.value)) < 300

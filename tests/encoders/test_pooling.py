@@ -145,8 +145,8 @@ def test_recomputing_gives_the_same_gradients(encoder: Encoder, dropout: float) 
     encoder.train()
     batch = encoder.collate([noise(9_000), noise(4_000)])
     found = []
-    for recompute in (False, True):
-        encoder.recompute = recompute
+    for gradient_checkpointing in (False, True):
+        encoder.gradient_checkpointing = gradient_checkpointing
         encoder.zero_grad()
         torch.manual_seed(1)
         encoder(*batch)[0].square().sum().backward()

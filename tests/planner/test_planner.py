@@ -32,7 +32,7 @@ from speechxfer.storage import only_writer
 def base(spoken: dict[str, Path], whisper_folder: Path) -> sx.FinetuneConfig:
     return sx.FinetuneConfig(
         model=str(whisper_folder), train=str(spoken["train"]), dev=str(spoken["dev"]), output="run", device="cpu",
-        training=TrainingConfig(epochs=2, batch_s=4.0),
+        training=TrainingConfig(epochs=2, batch_seconds=4.0),
     )  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def test_a_trial_is_a_run_and_leaves_nothing_but_the_cache(
 
 def test_a_trial_changes_spectrograms_as_the_run_does(base: sx.FinetuneConfig, bench: Bench, tmp_path: Path) -> None:
     plain = as_preset(base, "fine-tune-top")
-    config = replace(plain, augment=AugmentConfig(where="spectrogram", warp=0.2))
+    config = replace(plain, augment=AugmentConfig(where="spectrogram", frequency_warp=0.2))
     tried, folder = bench.trial(config, 2), tmp_path / "run"
     sx.finetune(replace(config, output=str(folder)))
     line = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
@@ -86,7 +86,7 @@ def test_a_trial_changes_spectrograms_as_the_run_does(base: sx.FinetuneConfig, b
 
 def test_a_trial_that_goes_astray_comes_last(base: sx.FinetuneConfig, bench: Bench) -> None:
     astray = replace(base, plan=PlanConfig(preset="fine-tune", encoder_lr=0.99, head_lr=0.99))
-    outcome = bench.trial(replace(astray, training=replace(base.training, clip_norm=1e9)), 1)
+    outcome = bench.trial(replace(astray, training=replace(base.training, max_grad_norm=1e9)), 1)
     assert outcome.loss > bench.trial(as_preset(base, "fine-tune"), 1).loss
 
 
@@ -152,7 +152,7 @@ def test_a_budget_shorter_than_one_epoch_says_what_fits(base: sx.FinetuneConfig)
 @pytest.fixture
 def planning(base: sx.FinetuneConfig) -> list[str]:
     return [
-        "--model", base.model, "--train", base.train, "--dev", base.dev, "--set", "training.batch_s=4.0",
+        "--model", base.model, "--train", base.train, "--dev", base.dev, "--set", "training.batch_seconds=4.0",
         "--epochs", "1", "--device", "cpu",
     ]  # fmt: skip
 
@@ -164,7 +164,7 @@ def test_what_plan_writes_finetune_reads(planning: list[str], tmp_path: Path) ->
     assert result.exit_code == 0, result.output
     assert {item.name for item in path.parent.iterdir()} == {"plan.toml", "plan.md", "plan.png", "plan.json"}
     written = tomllib.loads(path.read_text())
-    assert written["training"] == {"epochs": 1, "batch_s": 4.0}
+    assert written["training"] == {"epochs": 1, "batch_seconds": 4.0}
     page = path.with_suffix(".md").read_text()
     assert "case 2, little data, far" in page
     assert written["plan"]["preset"] in page
@@ -283,7 +283,7 @@ def test_a_plan_keeps_what_its_trials_were_given(base: sx.FinetuneConfig, monkey
     made = make_plan(given, [base.model], 60.0, presets=["feature-extraction"], vary=False)
     settings = made.settings()
     assert settings["text"] == {"ignore_unknown": True}
-    assert settings["training"] == {"epochs": 2, "batch_s": 4.0}
+    assert settings["training"] == {"epochs": 2, "batch_seconds": 4.0}
     assert not {"train", "dev", "test", "output", "device"} & settings.keys()
 
 

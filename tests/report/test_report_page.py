@@ -252,7 +252,7 @@ def test_classes_before_and_after(classified: Callable[[Sequence[str], Sequence[
 
 def test_several_classes_at_once(classified: Callable[[Sequence[str], Sequence[str]], Folder]) -> None:
     folder = classified(["go", "stop"] * 3, ["go", "stop"] * 3)
-    folder.config(classes={"multi_label": True})
+    folder.config(classification={"multi_label": True})
     folder.write(
         "after.json", {**folder.read("after.json"), "hypotheses": ["go|stop", "stop", "", "stop", "go", "stop"]}
     )

@@ -83,7 +83,7 @@ def runs(corpus: Callable[..., Path], whisper_folder: Path, tmp_path: Path) -> R
             "dev": str(corpus("dev", texts(4, 2))),
             "device": "cpu",
             "plan": {"train_top": 1, "encoder_lr": 1e-2, "head_lr": 1e-2},
-            "training": {"epochs": 3, "batch_s": 4.0, "cache_dir": str(tmp_path / "cache")},
+            "training": {"epochs": 3, "batch_seconds": 4.0, "cache_dir": str(tmp_path / "cache")},
         },
         tmp_path,
     )
@@ -104,9 +104,9 @@ def forgetful(whisper_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
     }  # fmt: skip
     learning = {
         "device": "cpu",
-        "plan": {"freeze_frontend": False, "encoder_lr": 1e-2, "head_lr": 1e-2, "head_first": 0.0},
-        "training": {"epochs": 20, "batch_s": 2.0, "dropout": 0.0},
-        "augment": {"time_share": 0.0, "channel_share": 0.0},
+        "plan": {"freeze_frontend": False, "encoder_lr": 1e-2, "head_lr": 1e-2, "head_only_ratio": 0.0},
+        "training": {"epochs": 20, "batch_seconds": 2.0, "dropout": 0.0},
+        "augment": {"mask_time_prob": 0.0, "mask_feature_prob": 0.0},
     }
     first = {"model": str(whisper_folder), "train": manifests["old"], "dev": manifests["kept"]}
     Runs({**learning, **first}, folder).run("first")

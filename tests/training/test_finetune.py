@@ -24,12 +24,12 @@ from tests.conftest import tone
 TIMINGS = ("training_s", "dev_s", "waited")
 SETTINGS: dict[str, Any] = {
     # Random convolutions tell tones apart only once they are trained.
-    "plan": {"freeze_frontend": False, "encoder_lr": 1e-2, "head_lr": 1e-2, "head_first": 0.0},
-    "training": {"epochs": 25, "batch_s": 2.0, "dropout": 0.0, "warmup": 0.1},
-    "augment": {"time_share": 0.0, "channel_share": 0.0},
+    "plan": {"freeze_frontend": False, "encoder_lr": 1e-2, "head_lr": 1e-2, "head_only_ratio": 0.0},
+    "training": {"epochs": 25, "batch_seconds": 2.0, "dropout": 0.0, "warmup_ratio": 0.1},
+    "augment": {"mask_time_prob": 0.0, "mask_feature_prob": 0.0},
 }
 FROZEN = {"plan": {"freeze_frontend": True}}
-SHORT = {**FROZEN, "training": {"epochs": 2, "batch_s": 8.0}}
+SHORT = {**FROZEN, "training": {"epochs": 2, "batch_seconds": 8.0}}
 
 
 def texts(count: int, seed: int) -> list[str]:
@@ -89,8 +89,8 @@ def test_interrupted_and_resumed_it_ends_where_it_would_have(
 ) -> None:
     noisy = {
         **FROZEN,
-        "training": {"epochs": 3, "batch_s": 8.0, "dropout": 0.1, "speed_copies": 1},
-        "augment": {"time_share": 0.1},
+        "training": {"epochs": 3, "batch_seconds": 8.0, "dropout": 0.1, "speed_copies": 1},
+        "augment": {"mask_time_prob": 0.1},
     }
     sx.finetune(config(settings, noisy, {"output": str(tmp_path / "whole")}))
     real, calls = fit_module._Loop._loss, iter(range(1000))
@@ -111,7 +111,7 @@ def test_interrupted_and_resumed_it_ends_where_it_would_have(
 
 
 def test_padded_to_30_s_works_as_well(settings: dict[str, Any]) -> None:
-    small = {"training": {"epochs": 1, "batch_s": 300.0}, "encoder": {"pad_to_30s": True}}
+    small = {"training": {"epochs": 1, "batch_seconds": 300.0}, "encoder": {"pad_to_30s": True}}
     run = sx.finetune(config(settings, small))
     assert run.model.encoder.fixed_length
 
@@ -202,7 +202,7 @@ def test_too_few_frames_are_reported(settings: dict[str, Any], corpus: Callable[
 def test_an_adapted_model_is_adapted_further_with_its_own_head(
     settings: dict[str, Any], corpus: Callable[..., Path], tmp_path: Path
 ) -> None:
-    alone = {"plan": {"head_first": 1 / 6}}
+    alone = {"plan": {"head_only_ratio": 1 / 6}}
     first = sx.finetune(config(settings, alone, {"training": {"epochs": 20}}))
     again = {"model": str(first.folder / "model"), "output": str(tmp_path / "second"), "test": settings["dev"]}
     heard = Heard()

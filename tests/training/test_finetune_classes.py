@@ -53,12 +53,15 @@ def settings(labelled: Labelled, whisper_folder: Path, tmp_path: Path) -> dict[s
         "dev": str(labelled("dev", ["high", "low", "middle"] * 3)),
         "test": str(labelled("test", ["middle", "high", "low"] * 2)),
         "plan": {"freeze_frontend": False, "encoder_lr": 1e-2, "head_lr": 1e-2},
-        "training": {"epochs": 8, "batch_s": 2.0, "dropout": 0.0, "cache_dir": str(tmp_path / "cache")},
-        "augment": {"time_share": 0.0, "channel_share": 0.0},
+        "training": {"epochs": 8, "batch_seconds": 2.0, "dropout": 0.0, "cache_dir": str(tmp_path / "cache")},
+        "augment": {"mask_time_prob": 0.0, "mask_feature_prob": 0.0},
     }  # fmt: skip
 
 
-SHORT: dict[str, Any] = {"plan": {"freeze_frontend": True, "train_top": 0}, "training": {"epochs": 2, "batch_s": 8.0}}
+SHORT: dict[str, Any] = {
+    "plan": {"freeze_frontend": True, "train_top": 0},
+    "training": {"epochs": 2, "batch_seconds": 8.0},
+}
 
 
 def config(settings: dict[str, Any], *layers: dict[str, Any]) -> sx.FinetuneConfig:
@@ -67,7 +70,7 @@ def config(settings: dict[str, Any], *layers: dict[str, Any]) -> sx.FinetuneConf
 
 @pytest.mark.parametrize("pooling", ["mean", "mean-deviation", "attentive"])
 def test_it_learns_and_the_saved_model_tells(settings: dict[str, Any], pooling: str) -> None:
-    run = sx.finetune(config(settings, {"classes": {"pooling": pooling, "label_smoothing": 0.05}}))
+    run = sx.finetune(config(settings, {"classification": {"pooling": pooling, "label_smoothing": 0.05}}))
     assert run.before is None
     assert run.after is not None
     assert run.after.classes.accuracy == 1.0
@@ -83,7 +86,7 @@ def test_it_learns_and_the_saved_model_tells(settings: dict[str, Any], pooling: 
 def test_several_classes_at_once(settings: dict[str, Any], labelled: Labelled) -> None:
     labels = ["low", "middle", "high", "low|high", "middle|high", "low|middle"]
     data = {"train": str(labelled("several", labels * 8)), "dev": str(labelled("some", labels)), "test": None}
-    several = {"classes": {"multi_label": True}, "training": {"epochs": 15}}
+    several = {"classification": {"multi_label": True}, "training": {"epochs": 15}}
     run = sx.finetune(build(sx.FinetuneConfig, merge([settings, data, several])))
     assert json.loads((run.folder / "metrics.json").read_text())["dev"]["macro_f1"] > 0.9
     (prediction,) = sx.load(str(run.folder / "model")).predict([tone("acac")])
@@ -113,7 +116,7 @@ def test_a_head_for_the_same_classes_is_kept(settings: dict[str, Any], tmp_path:
 
 def test_classes_weigh_alike_on_request(settings: dict[str, Any], labelled: Labelled) -> None:
     train = labelled("unequal", ["low"] * 12 + ["middle"] * 4 + ["high"] * 4)
-    run = sx.finetune(config(settings, SHORT, {"train": str(train), "classes": {"weighted": True}}))
+    run = sx.finetune(config(settings, SHORT, {"train": str(train), "classification": {"class_weights": True}}))
     assert isinstance(run.model.head, ClassificationHead)
     assert run.model.head.class_weights is not None
     assert run.model.head.class_weights.tolist() == pytest.approx([9 / 7, 3 / 7, 9 / 7])
@@ -149,7 +152,7 @@ def test_a_run_that_names_one_class_only_is_told(
 
     monkeypatch.setattr(ClassificationHead, "__init__", biased)
     heard = Heard()
-    stuck = {"plan": {**SHORT["plan"], "head_lr": 1e-9}, "training": {"epochs": 5, "batch_s": 8.0}}
+    stuck = {"plan": {**SHORT["plan"], "head_lr": 1e-9}, "training": {"epochs": 5, "batch_seconds": 8.0}}
     sx.finetune(config(settings, stuck), progress=heard)
     assert "warning: epoch 4: 100% of dev are called the same class" in heard
 

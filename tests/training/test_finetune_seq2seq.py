@@ -22,12 +22,12 @@ from tests.training.conftest import Runs, interrupted, texts
 SEQ2SEQ: dict[str, Any] = {
     "head": "seq2seq",
     "plan": {"freeze_frontend": False, "encoder_lr": 1e-2, "head_lr": 1e-2, "train_embedding": True},
-    "training": {"dropout": 0.0, "batch_s": 2.0},
-    "augment": {"time_share": 0.0, "channel_share": 0.0},
-    "seq2seq": {"timestamp_share": 0.0, "label_smoothing": 0.0, "nothing_share": 0.0},
+    "training": {"dropout": 0.0, "batch_seconds": 2.0},
+    "augment": {"mask_time_prob": 0.0, "mask_feature_prob": 0.0},
+    "seq2seq": {"timestamp_ratio": 0.0, "label_smoothing": 0.0, "non_speech_ratio": 0.0},
 }
 #: A decoder with random weights needs many small steps.
-SLOWER = {"plan": {"encoder_lr": 3e-3, "head_lr": 3e-3}, "training": {"epochs": 5, "batch_s": 1.0}}
+SLOWER = {"plan": {"encoder_lr": 3e-3, "head_lr": 3e-3}, "training": {"epochs": 5, "batch_seconds": 1.0}}
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_either_half_may_stay_as_it_is(plan: dict[str, Any], half: str, runs: Ru
 def test_a_run_with_times_and_chance_can_be_repeated(runs: Runs) -> None:
     some = {
         "plan": {"train_top": 1, "freeze_frontend": True},
-        "seq2seq": {"timestamp_share": 0.5, "nothing_share": 0.1},
+        "seq2seq": {"timestamp_ratio": 0.5, "non_speech_ratio": 0.1},
     }
     for name in ("once", "again"):
         runs.run(name, SEQ2SEQ, some, {"training": {"epochs": 2, "dropout": 0.1}})
@@ -93,14 +93,14 @@ def test_spectrograms_that_change_in_every_epoch_are_the_same_in_every_run(
 ) -> None:
     warped = {
         "plan": {"train_top": 1, "freeze_frontend": True}, "training": {"epochs": 2, "cache": "memory"},
-        "augment": {"where": "spectrogram", "time_share": 0.1, "channel_share": 0.1, "warp": 0.1},
+        "augment": {"where": "spectrogram", "mask_time_prob": 0.1, "mask_feature_prob": 0.1, "frequency_warp": 0.1},
     }  # fmt: skip
     heard = runs.run("once", SEQ2SEQ, warped)
     assert "frozen layers, train: computed in every epoch, for the spectrograms change" in heard
     interrupted(runs, monkeypatch, "again", 5, SEQ2SEQ, warped)
     runs.run("again", SEQ2SEQ, warped, resume=True)
     assert runs.metrics("once") == runs.metrics("again")
-    plain = {"where": "seam", "time_share": 0.0, "channel_share": 0.0, "warp": 0.0}
+    plain = {"where": "seam", "mask_time_prob": 0.0, "mask_feature_prob": 0.0, "frequency_warp": 0.0}
     runs.run("plain", SEQ2SEQ, warped, {"augment": plain})
     assert runs.losses("plain") != runs.losses("once")
 

@@ -29,7 +29,7 @@ PLAIN = {"training": {"dropout": 0.0}}
 
 def test_pieces_that_fit_a_device_change_nothing(runs: Runs) -> None:
     runs.run("whole", PLAIN)
-    runs.run("pieces", PLAIN, {"training": {"device_batch_s": 1.5}})
+    runs.run("pieces", PLAIN, {"training": {"device_batch_seconds": 1.5}})
     assert runs.losses("pieces") == pytest.approx(runs.losses("whole"), abs=1e-4)
 
 
@@ -66,8 +66,8 @@ def test_what_does_not_fit_alone_is_left_out_and_reported_once(runs: Runs, monke
 
 
 def test_an_utterance_longer_than_the_whole_budget_is_left_out_and_reported(runs: Runs) -> None:
-    heard = runs.run("run", {"training": {"device_batch_s": 0.6}})
-    assert "training utterances exceed training.device_batch_s=0.6 on their own and are not used" in heard
+    heard = runs.run("run", {"training": {"device_batch_seconds": 0.6}})
+    assert "training utterances exceed training.device_batch_seconds=0.6 on their own and are not used" in heard
 
 
 def test_finding_the_budget_by_trial_changes_nothing(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +182,7 @@ def test_fewer_frames_are_saved_with_the_model(runs: Runs, kind: str) -> None:
 
 def test_recomputing_activations_changes_nothing(runs: Runs) -> None:
     runs.run("kept")
-    runs.run("recomputed", {"training": {"recompute": True}})
+    runs.run("recomputed", {"training": {"gradient_checkpointing": True}})
     assert runs.losses("recomputed") == pytest.approx(runs.losses("kept"), abs=1e-5)
 
 
@@ -202,7 +202,7 @@ def test_two_processes_train_what_one_does(runs: Runs) -> None:
 
 
 def test_padding_is_recorded_and_small(runs: Runs) -> None:
-    runs.run("run", {"training": {"batch_s": 30.0}})
+    runs.run("run", {"training": {"batch_seconds": 30.0}})
     assert all(0 <= line["padding"] <= 0.05 for line in runs.metrics("run"))
 
 
@@ -228,5 +228,7 @@ def test_a_spectrogram_that_is_none_is_told(runs: Runs) -> None:
 
 
 def test_warping_what_is_no_spectrogram_is_told(runs: Runs) -> None:
-    with pytest.raises(ConfigError, match=r'augment\.warp is 0\.1; wanted 0, or augment\.where "spectrogram"'):
-        runs.config("run", {"augment": {"warp": 0.1}})
+    with pytest.raises(
+        ConfigError, match=r'augment\.frequency_warp is 0\.1; wanted 0, or augment\.where "spectrogram"'
+    ):
+        runs.config("run", {"augment": {"frequency_warp": 0.1}})

@@ -29,7 +29,7 @@ from speechxfer.training.frozen_cache import FrozenCache, Sounds, States, prefix
 from speechxfer.training.preparation import Preparation
 from tests.training.conftest import Runs
 
-NOISY = {"training": {"speed_copies": 1, "dropout": 0.1}, "augment": {"time_share": 0.2}}
+NOISY = {"training": {"speed_copies": 1, "dropout": 0.1}, "augment": {"mask_time_prob": 0.2}}
 
 
 def cached(place: str, dtype: str = "float32") -> dict[str, Any]:
@@ -246,7 +246,7 @@ def test_a_process_that_looks_later_leaves_nothing_out(
     encoder: Encoder, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, manifest = FrozenCache.read, Manifest.read(runs.base["train"])
-    training = TrainingConfig(cache="disk", cache_dir=str(tmp_path / "cache"), device_batch_s=2.0)
+    training = TrainingConfig(cache="disk", cache_dir=str(tmp_path / "cache"), device_batch_seconds=2.0)
 
     def slow_to_look(cache: FrozenCache, names: Any) -> Any:
         if threading.current_thread().name.endswith("_1"):

@@ -19,7 +19,7 @@ from speechxfer.data.manifest import Manifest, data_digest
 from speechxfer.runs import RunFolder
 from tests.training.conftest import Runs, interrupted
 
-SHORT: dict[str, Any] = {"training": {"epochs": 2, "batch_s": 8.0}}
+SHORT: dict[str, Any] = {"training": {"epochs": 2, "batch_seconds": 8.0}}
 
 
 def read(path: Path) -> Any:
@@ -72,7 +72,7 @@ def test_overwriting_removes_all_that_the_run_had_written(forgetful: Runs) -> No
 def test_interrupted_with_something_to_retain_it_ends_where_it_would_have(
     forgetful: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    noisy: dict[str, Any] = {"training": {"epochs": 2, "batch_s": 8.0, "dropout": 0.1}}
+    noisy: dict[str, Any] = {"training": {"epochs": 2, "batch_seconds": 8.0, "dropout": 0.1}}
     replay = {"retention": {"replay": str(forgetful.folder / "old.jsonl")}}
     forgetful.run("whole", noisy, replay)
     interrupted(forgetful, monkeypatch, "stopped", 9, noisy, replay)
@@ -84,7 +84,7 @@ def test_interrupted_with_something_to_retain_it_ends_where_it_would_have(
 
 @pytest.mark.slow
 def test_two_processes_retain_and_compare_what_one_does(forgetful: Runs) -> None:
-    alone = {**SHORT, "compare_scratch": True, "training": {"epochs": 2, "batch_s": 8.0}}
+    alone = {**SHORT, "compare_scratch": True, "training": {"epochs": 2, "batch_seconds": 8.0}}
     forgetful.run("one", alone)
     settings = tomllib.loads(tomli_w.dumps(to_dict(forgetful.config("two", alone))))
     path = forgetful.folder / "two.toml"
@@ -101,10 +101,10 @@ def test_two_processes_retain_and_compare_what_one_does(forgetful: Runs) -> None
 
 
 def test_the_options_of_the_command_are_the_settings(forgetful: Runs) -> None:
-    options = ["--retain", "kept.jsonl", "--replay", "old.jsonl", "--replay-share", "0.3", "--compare-scratch"]
+    options = ["--retain", "kept.jsonl", "--replay", "old.jsonl", "--replay-ratio", "0.3", "--compare-scratch"]
     given = ["--model", "none/such", "--train", "t.jsonl", "--dev", "d.jsonl", "--output", str(forgetful.folder / "x")]
     done = CliRunner().invoke(main, ["finetune", *given, *options, "--track", "nobody"])
     assert done.exit_code == 2
     assert "'nobody' is not one of 'mlflow', 'trackio', 'wandb'" in done.output
-    done = CliRunner().invoke(main, ["finetune", *given, *options, "--set", "retention.replay_share=7"])
-    assert "retention.replay_share is 7; wanted at least 0 and less than 1" in done.output
+    done = CliRunner().invoke(main, ["finetune", *given, *options, "--set", "retention.replay_ratio=7"])
+    assert "retention.replay_ratio is 7; wanted at least 0 and less than 1" in done.output

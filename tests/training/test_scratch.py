@@ -84,7 +84,7 @@ def test_negative_transfer_is_found(runs: Runs, corpus: Callable[..., Path], mon
     hopeless: dict[str, Any] = {"plan": {"train_top": 0, "head_lr": 1e-5}, "compare_scratch": True}
     for name in ("encoder_lr", "head_lr"):
         monkeypatch.setitem(PRESETS["from-scratch"], name, 1e-2)
-    longer = {"training": {"epochs": 8, "batch_s": 2.0, "dropout": 0.0}}
+    longer = {"training": {"epochs": 8, "batch_seconds": 2.0, "dropout": 0.0}}
     runs.run("run", hopeless, splits, longer)
     found = read(runs.folder / "run" / "metrics.json")["scratch"]
     assert found["verdict"].startswith("Transfer was negative")

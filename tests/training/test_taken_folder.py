@@ -24,7 +24,7 @@ from speechxfer.runs import RunFolder
 from speechxfer.runs.ownership import check_idle
 from tests.training.conftest import Heard, Runs, interrupted
 
-SHORT: dict[str, Any] = {"training": {"epochs": 2, "batch_s": 8.0}}
+SHORT: dict[str, Any] = {"training": {"epochs": 2, "batch_seconds": 8.0}}
 
 
 def command(*arguments: str) -> tuple[int, str]:
@@ -44,7 +44,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"test": "$DATA/none.jsonl"}, "test: .*variables such as"),
     ({"model": "./none"}, "none"),
     ({"text": {"normalizer": "shout"}}, "normalizer 'shout' is not known"),
-    ({"text": {"scored_by": "shout"}}, "normalizer 'shout' is not known"),
+    ({"text": {"scoring_normalizer": "shout"}}, "normalizer 'shout' is not known"),
     ({"training": {"trackers": ["mlflow"]}}, "the package mlflow is not installed"),
     ({"training": {"cache": "disk", "cache_dir": "/proc/none"}}, "/proc/none"),
     ({"plan": {"train_top": 9}}, "plan.train_top is 9"),
@@ -90,7 +90,7 @@ def test_a_folder_in_which_nobody_may_write_is_refused_before_the_work(
 
 
 def test_a_second_run_is_refused_while_the_first_lives_and_resuming_after_a_kill_is_not(runs: Runs) -> None:
-    long = {"training": {"epochs": 100_000, "batch_s": 2.0}}
+    long = {"training": {"epochs": 100_000, "batch_seconds": 2.0}}
     path = runs.folder / "long.toml"
     path.write_text(tomli_w.dumps(to_dict(runs.config("run", long))))
     arguments = ["finetune", "--config", str(path)]

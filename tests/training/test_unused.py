@@ -26,15 +26,19 @@ def lines(runs: Runs, settings: dict[str, Any]) -> list[str]:
     [
         ({"seq2seq.beams": 5}, ["seq2seq.beams"], "the head is ctc"),
         ({"seq2seq.language": "it"}, ["seq2seq.language"], "only the model card notes it"),
-        ({"classes.weighted": True}, ["classes.weighted"], "the head is ctc"),
-        ({"retention.replay_share": 0.4}, ["retention.replay_share"], "no manifest is replayed"),
+        ({"classification.class_weights": True}, ["classification.class_weights"], "the head is ctc"),
+        ({"retention.replay_ratio": 0.4}, ["retention.replay_ratio"], "no manifest is replayed"),
         ({"retention.language": "it"}, ["retention.language"], "no manifest to retain or to replay"),
         ({"plan.train_embedding": True}, ["plan.train_embedding"], "the head is ctc"),
         ({"pooling.kind": "learned"}, ["pooling.kind"], "pooling.stride is 1"),
-        ({"augment.time_share": 0.0, "augment.time_frames": 5}, ["augment.time_frames"], "augment.time_share is 0"),
         (
-            {"plan.train_top": 2, "plan.head_first": 0.0, "augment.channel_share": 0.1},
-            ["augment.channel_share"],
+            {"augment.mask_time_prob": 0.0, "augment.mask_time_length": 5},
+            ["augment.mask_time_length"],
+            "augment.mask_time_prob is 0",
+        ),
+        (
+            {"plan.train_top": 2, "plan.head_only_ratio": 0.0, "augment.mask_feature_prob": 0.1},
+            ["augment.mask_feature_prob"],
             "lower half",
         ),
         (
@@ -43,7 +47,7 @@ def lines(runs: Runs, settings: dict[str, Any]) -> list[str]:
             "training.cache is off",
         ),
         (
-            {"plan.train_top": 2, "plan.head_first": 0.0, "plan.freeze_frontend": False, "training.cache": "disk"},
+            {"plan.train_top": 2, "plan.head_only_ratio": 0.0, "plan.freeze_frontend": False, "training.cache": "disk"},
             ["training.cache", "training.cache_dir"],
             "nothing is frozen",
         ),
@@ -53,12 +57,12 @@ def lines(runs: Runs, settings: dict[str, Any]) -> list[str]:
             "no layer of the encoder is trained",
         ),
         (
-            {"plan.train_top": 0, "training.recompute": True, "training.dropout": 0.3},
-            ["plan.encoder_lr", "training.dropout", "training.recompute"],
+            {"plan.train_top": 0, "training.gradient_checkpointing": True, "training.dropout": 0.3},
+            ["plan.encoder_lr", "training.dropout", "training.gradient_checkpointing"],
             "no layer of the encoder is trained",
         ),
         ({"plan.layer_decay": 0.5}, ["plan.layer_decay"], "only the top layer is trained"),
-        ({"plan.head_first": 0.3, "training.epochs": 1}, ["plan.head_first"], "the run has one epoch"),
+        ({"plan.head_only_ratio": 0.3, "training.epochs": 1}, ["plan.head_only_ratio"], "the run has one epoch"),
         ({"plan.head_top": 0}, ["plan.head_lr"], "the head is not trained"),
         ({"plan.lora_alpha": 4}, ["plan.lora_alpha"], "there are no adapters"),
     ],
@@ -75,13 +79,13 @@ def test_what_changes_nothing_is_named_with_its_reason(
     "settings",
     [
         {"plan.train_top": 2, "plan.layer_decay": 0.5, "plan.unfreeze_every": 1},
-        {"plan.train_top": 2, "plan.head_first": 0.3},
-        {"plan.train_top": 1, "augment.channel_share": 0.2, "augment.channel_span_percent": 10},
+        {"plan.train_top": 2, "plan.head_only_ratio": 0.3},
+        {"plan.train_top": 1, "augment.mask_feature_prob": 0.2, "augment.mask_feature_length_percent": 10},
         {"pooling.stride": 2, "pooling.kind": "learned"},
         {"plan.lora_rank": 2, "plan.lora_alpha": 4, "plan.lora_feed_forward": True},
         {"training.cache": "disk", "training.cache_dtype": "float32", "training.dropout": 0.3},
         {"text.normalizer": "none", "text.vocabulary": "new", "text.ignore_unknown": True},
-        {"augment.where": "spectrogram", "augment.warp": 0.1, "augment.channel_share": 0.2},
+        {"augment.where": "spectrogram", "augment.frequency_warp": 0.1, "augment.mask_feature_prob": 0.2},
         {"plan.train_top": 0, "plan.head_lr": 0.1, "plan.encoder_lr": None},
     ],
 )
@@ -100,14 +104,17 @@ def test_a_run_reports_it_once(runs: Runs) -> None:
 
 def test_a_head_that_has_learned_does_not_learn_alone_first(runs: Runs) -> None:
     runs.run("first", {"training": {"epochs": 1}})
-    again = {"model": str(runs.folder / "first" / "model"), "plan.head_first": 0.3}
+    again = {"model": str(runs.folder / "first" / "model"), "plan.head_only_ratio": 0.3}
     assert lines(runs, again) == [
-        "plan.head_first is 0.3, which has no effect in this run: the head has learned already"
+        "plan.head_only_ratio is 0.3, which has no effect in this run: the head has learned already"
     ]
 
 
 def test_a_decoder_without_durations_learns_no_times(runs: Runs, spelling_whisper: Path) -> None:
-    decoder = {"head": "seq2seq", "model": str(spelling_whisper), "seq2seq.timestamp_share": 0.5}
-    assert lines(runs, decoder) == ["seq2seq.timestamp_share is 0.5, which has no effect in this run: the training manifest has no durations"]  # fmt: skip  # noqa: E501
-    ours = {**decoder, "seq2seq.timestamp_share": 0.1, "text.ignore_unknown": True, "seq2seq.nothing_share": 0.01}
-    assert [line.partition(" is ")[0] for line in lines(runs, ours)] == ["text.ignore_unknown", "seq2seq.nothing_share"]
+    decoder = {"head": "seq2seq", "model": str(spelling_whisper), "seq2seq.timestamp_ratio": 0.5}
+    assert lines(runs, decoder) == ["seq2seq.timestamp_ratio is 0.5, which has no effect in this run: the training manifest has no durations"]  # fmt: skip  # noqa: E501
+    ours = {**decoder, "seq2seq.timestamp_ratio": 0.1, "text.ignore_unknown": True, "seq2seq.non_speech_ratio": 0.01}
+    assert [line.partition(" is ")[0] for line in lines(runs, ours)] == [
+        "text.ignore_unknown",
+        "seq2seq.non_speech_ratio",
+    ]

@@ -91,7 +91,7 @@ def test_a_text_too_long_is_left_out_with_pieces_and_two_processes(
 ) -> None:
     runs.run("without", PLAIN)
     mixed = {"train": written("mixed", [*good, BAD["too short"][0]])}
-    runs.run("pieces", PLAIN, mixed, {"training": {"device_batch_s": 1.5}})
+    runs.run("pieces", PLAIN, mixed, {"training": {"device_batch_seconds": 1.5}})
     assert runs.losses("pieces") == pytest.approx(runs.losses("without"), abs=1e-4)
     settings = {**to_dict(runs.config("two", PLAIN, mixed))}
     (runs.folder / "two.toml").write_text(tomli_w.dumps(settings))
@@ -107,7 +107,10 @@ def test_an_utterance_that_turns_out_too_short_counts_neither_in_the_loss_nor_in
 ) -> None:
     """Its length is known only when it is read: a copy at another speed, a wrong duration in the manifest."""
     monkeypatch.setattr("speechxfer.training.usable._too_short", lambda *_arguments: None)
-    step = {"training": {"batch_s": 1000.0, "dropout": 0.0, "epochs": 3, "warmup": 0.0}, "augment": {"time_share": 0.0}}
+    step = {
+        "training": {"batch_seconds": 1000.0, "dropout": 0.0, "epochs": 3, "warmup_ratio": 0.0},
+        "augment": {"mask_time_prob": 0.0},
+    }
     runs.run("without", step)
     heard = runs.run("with", step, {"train": written("mixed", [*good, BAD["too short"][0]])})
     assert not any("too short" in message for message in heard.messages)
@@ -133,14 +136,14 @@ def test_a_file_that_turns_out_unreadable_is_left_out_and_reported(
 ) -> None:
     """The manifest says how long it is, so its header is not opened before the work."""
     train = written("mixed", [*good, {"audio": "letter.wav", "text": "ab", "duration": 0.5}])
-    heard = runs.run("with", PLAIN, {"train": train, "training": {"cache": cache, "batch_s": 2.0}})
+    heard = runs.run("with", PLAIN, {"train": train, "training": {"cache": cache, "batch_seconds": 2.0}})
     (message,) = [message for message in heard.messages if "cannot be read" in message]
     assert message.startswith("1 of 25 training utterances cannot be read and are not used; the first is ")
     assert "mixed.jsonl:25: " in message
-    runs.run("without", PLAIN, {"training": {"cache": cache, "batch_s": 2.0}})
+    runs.run("without", PLAIN, {"training": {"cache": cache, "batch_seconds": 2.0}})
     labels = [json.loads(next((runs.folder / name / "checkpoints").glob("step-*/position.json")).read_text())["data"] for name in ("with", "without")]  # fmt: skip  # noqa: E501
     assert labels[0] != labels[1]
-    runs.run("with", PLAIN, {"train": train, "training": {"cache": cache, "batch_s": 2.0}}, resume=True)
+    runs.run("with", PLAIN, {"train": train, "training": {"cache": cache, "batch_seconds": 2.0}}, resume=True)
 
 
 @pytest.mark.parametrize("cache", ["memory", "disk", "off"])
@@ -190,7 +193,7 @@ def test_some_texts_without_a_word_are_learned_as_silence(
     """Steps are of like length, so that some of them hold no other texts."""
     some = [{**line, "text": "…"} if number % 2 else line for number, line in enumerate(good)]
     dev = [*lines_of(runs.base["dev"]), {"audio": "click.wav", "text": ""}]
-    runs.run("run", PLAIN, {"train": written("some", some), "dev": written("somedev", dev), "training": {"batch_s": 1.0}})  # fmt: skip  # noqa: E501
+    runs.run("run", PLAIN, {"train": written("some", some), "dev": written("somedev", dev), "training": {"batch_seconds": 1.0}})  # fmt: skip  # noqa: E501
     assert all(0 < loss < 1000 for loss in runs.losses("run"))
     assert all(0 < line["gradient_norm"] < 1e4 for line in runs.metrics("run"))
 
@@ -262,9 +265,9 @@ def test_weights_that_do_not_change_are_no_success(runs: Runs) -> None:
 
 def test_a_run_of_a_single_step_learns(runs: Runs) -> None:
     """A warm-up begins at a rate of 0, where the first step is the last."""
-    single = {"training": {"epochs": 1, "batch_s": 10_000.0, "dropout": 0.0, "cache": "off"}}
+    single = {"training": {"epochs": 1, "batch_seconds": 10_000.0, "dropout": 0.0, "cache": "off"}}
     runs.run("run", single)
-    runs.run("longer", single, {"training": {"epochs": 2, "warmup": 0.0}})
+    runs.run("longer", single, {"training": {"epochs": 2, "warmup_ratio": 0.0}})
     assert runs.metrics("run")[0]["step"] == 1
     assert runs.metrics("run")[0]["dev_loss"] == runs.metrics("longer")[0]["dev_loss"]
 

@@ -73,7 +73,7 @@ def test_the_convolutions_have_a_switch_of_their_own(model: SpeechModel) -> None
 
 
 def test_layers_wake_when_they_are_named_and_others_at_once(model: SpeechModel) -> None:
-    plan = plan_of(model, wake="1@2, 0@3, frontend@4", freeze_frontend=False)
+    plan = plan_of(model, unfreeze_at="1@2, 0@3, frontend@4", freeze_frontend=False)
     asleep = [{"convolutions", "projection", "layer 0", "layer 1"}, {"convolutions", "projection", "layer 0"}]
     asleep += [{"convolutions"}, set(), set()]
     assert [frozen_in(plan, model, epoch) for epoch in range(5)] == asleep
@@ -84,7 +84,7 @@ def test_layers_wake_when_they_are_named_and_others_at_once(model: SpeechModel) 
 
 def test_a_new_head_learns_alone_first(model: SpeechModel) -> None:
     def seams(epochs: int, **other: Any) -> list[int | None]:
-        wish = PlanConfig(freeze_below=1, head_first=0.25)
+        wish = PlanConfig(freeze_below=1, head_only_ratio=0.25)
         plan = TransferPlan.for_model(wish, model.encoder, model.head, epochs=epochs, **other)
         return [plan.seam_at(epoch) for epoch in range(epochs)]
 
@@ -100,8 +100,8 @@ def test_a_new_head_learns_alone_first(model: SpeechModel) -> None:
         ({}, {1, 3}),
         ({"preset": "fine-tune"}, {1, 3}),
         ({"preset": "lora"}, {1, 3}),
-        ({"head_first": 0.0}, {1}),
-        ({"wake": "1@5"}, {1, 5}),
+        ({"head_only_ratio": 0.0}, {1}),
+        ({"unfreeze_at": "1@5"}, {1, 5}),
         ({"freeze_below": 1}, {1}),
         ({"from_scratch": True}, {1}),
     ],
@@ -109,7 +109,7 @@ def test_a_new_head_learns_alone_first(model: SpeechModel) -> None:
 def test_it_does_so_by_itself_where_all_layers_of_a_whisper_are_trained(
     model: SpeechModel, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], wakes: set[int]
 ) -> None:
-    monkeypatch.setattr(model.encoder, "head_first", WhisperEncoder.head_first)
+    monkeypatch.setattr(model.encoder, "head_only_ratio", WhisperEncoder.head_only_ratio)
     plan = plan_of(model, **settings)  # of 12 epochs
     plan.attach(model.encoder, model.head)
     assert {row["wakes"] for row in plan.table(model.encoder, model.head)} - {None} == wakes
@@ -121,12 +121,12 @@ def test_but_not_where_a_family_gains_nothing_by_it(model: SpeechModel) -> None:
 
 def test_gradual_unfreezing_is_a_schedule_from_the_top(model: SpeechModel) -> None:
     plan = plan_of(model, freeze_below=1, unfreeze_every=2)
-    assert plan == plan_of(model, freeze_below=1, wake="2@3, 1@5")
+    assert plan == plan_of(model, freeze_below=1, unfreeze_at="2@3, 1@5")
     assert [plan.seam_at(epoch) for epoch in range(6)] == [3, 3, 2, 2, 1, 1]
 
 
 def test_a_layer_may_sleep_between_others(model: SpeechModel) -> None:
-    plan = plan_of(model, wake="1@3")
+    plan = plan_of(model, unfreeze_at="1@3")
     assert frozen_in(plan, model, 0) == {"convolutions", "layer 1"}
     assert plan.seam_at(0) == 0
 
@@ -137,15 +137,15 @@ def test_a_layer_may_sleep_between_others(model: SpeechModel) -> None:
         ({"train_top": 4}, "plan.train_top is 4, but the encoder has 3 layers"),
         ({"freeze_below": 4}, "plan.freeze_below is 4, but the encoder has 3 layers"),
         ({"train_top": 0, "head_top": 0}, "nothing is trained, neither the encoder nor the head"),
-        ({"wake": "2@2, 0-2@3"}, "'0-2@3' wakes layer 2 a second time (first in epoch 2); name it once"),
-        ({"wake": "3@2"}, "names a layer that does not exist; the encoder has layers 0 to 2"),
-        ({"wake": "2-1@2"}, "names a layer that does not exist"),
-        ({"wake": "2@0"}, "plan.wake: '2@0'; wanted LAYER@EPOCH"),
-        ({"wake": "two@2"}, "plan.wake: 'two@2'; wanted LAYER@EPOCH"),
-        ({"wake": "0@2", "train_top": 1}, "but layer 0 is frozen to the end"),
-        ({"wake": "frontend@2"}, "but the front end is frozen to the end"),
-        ({"wake": "1@2", "unfreeze_every": 1}, "plan.wake and plan.unfreeze_every are two schedules"),
-        ({"head_first": 0.5, "wake": "1@2"}, "plan.wake and plan.head_first are two schedules"),
+        ({"unfreeze_at": "2@2, 0-2@3"}, "'0-2@3' wakes layer 2 a second time (first in epoch 2); name it once"),
+        ({"unfreeze_at": "3@2"}, "names a layer that does not exist; the encoder has layers 0 to 2"),
+        ({"unfreeze_at": "2-1@2"}, "names a layer that does not exist"),
+        ({"unfreeze_at": "2@0"}, "plan.unfreeze_at: '2@0'; wanted LAYER@EPOCH"),
+        ({"unfreeze_at": "two@2"}, "plan.unfreeze_at: 'two@2'; wanted LAYER@EPOCH"),
+        ({"unfreeze_at": "0@2", "train_top": 1}, "but layer 0 is frozen to the end"),
+        ({"unfreeze_at": "frontend@2"}, "but the front end is frozen to the end"),
+        ({"unfreeze_at": "1@2", "unfreeze_every": 1}, "plan.unfreeze_at and plan.unfreeze_every are two schedules"),
+        ({"head_only_ratio": 0.5, "unfreeze_at": "1@2"}, "plan.unfreeze_at and plan.head_only_ratio are two schedules"),
         ({"reinit_top": 2, "train_top": 1}, "layer 1 is frozen and would stay random"),
         ({"reinit_top": 4}, "plan.reinit_top is 4, but the encoder has 3 layers"),
         ({"lora_rank": 2, "train_top": 0}, "no layer is trained for adapters to stand in"),

@@ -21,8 +21,8 @@ from speechxfer.transfer.presets import PRESETS
 from tests.conftest import tone
 from tests.training.conftest import Runs
 
-ONE_EPOCH = {"training": {"epochs": 1, "batch_s": 8.0}}
-NOISY = {"training": {"epochs": 2, "batch_s": 8.0, "speed_copies": 1}, "augment": {"time_share": 0.1}}
+ONE_EPOCH = {"training": {"epochs": 1, "batch_seconds": 8.0}}
+NOISY = {"training": {"epochs": 2, "batch_seconds": 8.0, "speed_copies": 1}, "augment": {"mask_time_prob": 0.1}}
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_preset_moves_what_it_says_and_nothing_else(runs: Runs, preset: str) -
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_works_with_classes(runs: Runs, classes: dict[str, Any], preset: str) -> None:
-    runs.run("run", ONE_EPOCH, classes, {"plan": {"preset": preset}, "training": {"batch_s": 2.0}})
+    runs.run("run", ONE_EPOCH, classes, {"plan": {"preset": preset}, "training": {"batch_seconds": 2.0}})
     assert moved(runs, "run") == MOVES[preset]
 
 
@@ -94,8 +94,8 @@ def test_every_preset_works_with_whisper_s_decoder(runs: Runs, spelling_whisper:
 
 PLANS: dict[str, dict[str, Any]] = {
     "lora": {"preset": "lora", "unfreeze_every": 1},
-    "decay": {"layer_decay": 0.5, "wake": "1@2", "freeze_frontend": False},
-    "weighted": {"weighted_layers": True, "train_top": 1},
+    "decay": {"layer_decay": 0.5, "unfreeze_at": "1@2", "freeze_frontend": False},
+    "weighted": {"weighted_layer_sum": True, "train_top": 1},
     "anew": {"drop_top": 1, "reinit_top": 1, "freeze_below": 1},
 }
 
@@ -131,8 +131,8 @@ def test_kept_states_give_the_losses_of_computed_ones(runs: Runs, name: str) -> 
 
 
 def test_the_weights_of_the_layers_are_learned_over_a_frozen_encoder(runs: Runs, classes: dict[str, Any]) -> None:
-    layers = {"plan": {"preset": "feature-extraction", "weighted_layers": True, "head_lr": 0.1}}
-    runs.run("run", classes, layers, {"training": {"epochs": 3, "batch_s": 4.0}})
+    layers = {"plan": {"preset": "feature-extraction", "weighted_layer_sum": True, "head_lr": 0.1}}
+    runs.run("run", classes, layers, {"training": {"epochs": 3, "batch_seconds": 4.0}})
     model = sx.load(str(runs.folder / "run" / "model"), device="cpu")
     weights = model.head.layer_sum.weights.detach()
     assert len(weights) == 4
@@ -143,7 +143,7 @@ def test_the_weights_of_the_layers_are_learned_over_a_frozen_encoder(runs: Runs,
 def test_a_small_adapter_learns_what_was_said(runs: Runs, whisper_folder: Path) -> None:
     """With random layers below; only adapters and the head move."""
     wanted = {"preset": "lora", "lora_feed_forward": True, "encoder_lr": 3e-2, "head_lr": 3e-2}
-    settings = {"training": {"epochs": 6, "batch_s": 2.0, "dropout": 0.0}, "augment": {"time_share": 0.0}}
+    settings = {"training": {"epochs": 6, "batch_seconds": 2.0, "dropout": 0.0}, "augment": {"mask_time_prob": 0.0}}
     runs.run("run", {"model": str(whisper_folder), "plan": wanted}, settings)
     losses = runs.losses("run")
     assert losses[-1] < losses[0] / 2
@@ -157,18 +157,18 @@ def test_a_head_that_reads_other_layers_begins_anew(runs: Runs) -> None:
 
 
 def test_a_decoder_reads_the_last_layer_only(runs: Runs, spelling_whisper: Path) -> None:
-    settings = {"model": str(spelling_whisper), "head": "seq2seq", "plan": {"weighted_layers": True}}
+    settings = {"model": str(spelling_whisper), "head": "seq2seq", "plan": {"weighted_layer_sum": True}}
     with pytest.raises(ConfigError, match="Whisper's decoder reads the last layer only"):
         runs.run("run", ONE_EPOCH, settings)
 
 
 def test_pooled_frames_and_a_sum_of_layers_exclude_each_other(runs: Runs) -> None:
     with pytest.raises(ConfigError, match="exclude each other"):
-        runs.run("run", ONE_EPOCH, {"plan": {"weighted_layers": True, "train_top": 1}, "pooling": {"stride": 2}})
+        runs.run("run", ONE_EPOCH, {"plan": {"weighted_layer_sum": True, "train_top": 1}, "pooling": {"stride": 2}})
 
 
 def test_layers_that_would_wake_after_the_end_are_named(runs: Runs) -> None:
-    heard = runs.run("run", ONE_EPOCH, {"plan": {"wake": "2@1, 1@2"}})
+    heard = runs.run("run", ONE_EPOCH, {"plan": {"unfreeze_at": "2@1, 1@2"}})
     assert "the run has 1 epochs, so these never wake up: layer 1" in heard
 
 

@@ -119,13 +119,13 @@ def test_pooled_frames_need_a_layer_above_them(encoders: Encoders) -> None:
     with pytest.raises(ConfigError, match="pools its frames at cut 1 and needs a layer above it; wanted at most 1"):
         reshape(PlanConfig(drop_top=2), encoder)
     with pytest.raises(ConfigError, match="exclude each other"):
-        reshape(PlanConfig(weighted_layers=True), encoder)
+        reshape(PlanConfig(weighted_layer_sum=True), encoder)
 
 
 @every_family
 def test_a_stack_of_layers_is_the_same_by_way_of_every_cut(encoders: Encoders, family: str) -> None:
     plain, encoder = encoders(family), encoders(family)
-    reshape(PlanConfig(weighted_layers=True), encoder)
+    reshape(PlanConfig(weighted_layer_sum=True), encoder)
     whole = hidden(encoder)
     assert whole.shape[-1] == encoder.width * (encoder.depth + 1) == encoder.width_at(encoder.depth)
     for cut in range(encoder.depth + 1):
@@ -157,7 +157,7 @@ def test_a_published_classifier_of_all_layers_opens_here_and_goes_back(family: s
 
 def test_a_padded_whisper_classifies_all_its_layers_as_transformers_does(whisper_folder: Path, tmp_path: Path) -> None:
     encoder = load_encoder("tiny", *find(str(whisper_folder)).read(), pad_to_30s=True).eval()
-    reshape(PlanConfig(weighted_layers=True), encoder)
+    reshape(PlanConfig(weighted_layer_sum=True), encoder)
     model = model_of(encoder, class_head(encoder))
     with torch.no_grad():
         model.head.layer_sum.weights.copy_(torch.tensor([0.5, -1.0, 2.0]))
@@ -173,7 +173,7 @@ def test_a_padded_whisper_classifies_all_its_layers_as_transformers_does(whisper
 
 def test_the_weights_of_layers_are_kept_with_a_head_that_transformers_lacks(encoders: Encoders, tmp_path: Path) -> None:
     encoder = encoders("wav2vec2")
-    reshape(PlanConfig(weighted_layers=True), encoder)
+    reshape(PlanConfig(weighted_layer_sum=True), encoder)
     model = model_of(encoder, ctc_head(encoder))
     with torch.no_grad():
         model.head.layer_sum.weights.copy_(torch.tensor([3.0, 0.0, -3.0, 1.0]))
@@ -185,9 +185,10 @@ def test_the_weights_of_layers_are_kept_with_a_head_that_transformers_lacks(enco
 @pytest.mark.parametrize(
     ("settings", "new"),
     [
-        ({}, False), ({"preset": "fine-tune"}, False), ({"preset": "lora"}, False), ({"weighted_layers": False}, False),
-        ({"preset": "lower-layers"}, True), ({"drop_top": 1}, True), ({"reinit_top": 1}, True),
-        ({"preset": "from-scratch"}, True), ({"weighted_layers": True}, True),
+        ({}, False), ({"preset": "fine-tune"}, False), ({"preset": "lora"}, False),
+        ({"weighted_layer_sum": False}, False), ({"preset": "lower-layers"}, True),
+        ({"drop_top": 1}, True), ({"reinit_top": 1}, True),
+        ({"preset": "from-scratch"}, True), ({"weighted_layer_sum": True}, True),
     ],
 )  # fmt: skip
 def test_a_head_is_kept_where_it_reads_what_it_was_trained_on(

@@ -59,7 +59,7 @@ KINDS: dict[str, Kind] = {
     "speaker-in-both": Kind("warning", "keep", "split by speaker: `speechxfer manifest split` does"),
     "no-label": Kind("error", "drop", "write the label, or leave the line out"),
     "unknown-label": Kind("error", "drop", "correct the label, or add training utterances of it"),
-    "several-classes": Kind("note", "keep", "train with --set classes.multi_label=true if several may hold at once"),
+    "several-classes": Kind("note", "keep", "--set classification.multi_label=true if several may hold at once"),
     "label-spelling": Kind("warning", "keep", "write the class in one way, or keep them as two classes", True),
     "imbalance": Kind("note", "keep", "collect more of the rare classes, or weigh classes in training"),
 }

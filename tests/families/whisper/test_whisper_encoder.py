@@ -143,7 +143,7 @@ def test_a_warped_tone_is_heard_where_the_factor_puts_it() -> None:
 def test_what_is_done_to_a_spectrogram_does_not_depend_on_neighbours(pad_to_30s: bool, whisper_folder: Path) -> None:
     ours = encoder(whisper_folder, pad_to_30s=pad_to_30s)
     waveforms, seeds = [noise(20_000), noise(9_000, 1), noise(31_000, 2)], [(1, index) for index in range(3)]
-    config = AugmentConfig(where="spectrogram", time_share=0.2, channel_share=0.3, warp=0.2)
+    config = AugmentConfig(where="spectrogram", mask_time_prob=0.2, mask_feature_prob=0.3, frequency_warp=0.2)
 
     def hidden(chosen: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
         batch, num_samples = ours.collate([waveforms[index] for index in chosen])
@@ -164,7 +164,7 @@ def test_what_is_hidden_of_a_spectrogram_sounds_like_its_mean(whisper_folder: Pa
     batch, num_samples = ours.collate([noise(20_000), noise(9_000, 1)])
     plain = ours.features(batch, num_samples)
     steps = ours.num_steps(num_samples)
-    config = AugmentConfig(where="spectrogram", time_share=0.0, channel_share=0.3)
+    config = AugmentConfig(where="spectrogram", mask_time_prob=0.0, mask_feature_prob=0.3)
     mask = distortion([(1, 0), (1, 1)], steps, ours.mel_bands, config).mask
     assert mask is not None
     changed = ours.features(batch, num_samples, Distortion(None, mask))
