@@ -22,7 +22,7 @@ from speechxfer.encoders.checkpoints import MODEL_FILE, find
 from speechxfer.errors import CheckpointError, ConfigError
 from speechxfer.heads.base import Head
 from speechxfer.hf_format import folder_of
-from speechxfer.opening import FORMAT, open_checkpoint
+from speechxfer.opening import FORMAT, OWN, open_checkpoint
 from speechxfer.storage import replacing_folder, write_json, write_tensors
 from speechxfer.transcription import Transcript, transcribe
 from speechxfer.transcription.classifying import classify
@@ -60,7 +60,7 @@ class SpeechModel(nn.Module):
             ConfigError: the device does not exist.
         """
         chosen = choose_device(device)
-        opened = open_checkpoint(find(name), with_decoder=True)
+        opened = open_checkpoint(find(name), head=OWN)
         if opened.head is None:
             problem = opened.problem or f"{name}: is an encoder ({opened.encoder.family}) without a head"
             raise CheckpointError(f"{problem}; its encoder can be adapted with speechxfer finetune")

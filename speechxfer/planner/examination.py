@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from speechxfer.config import HEADS
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.device import choose_device
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.model import SpeechModel
-from speechxfer.opening import open_checkpoint
+from speechxfer.opening import OWN, open_checkpoint
 from speechxfer.planner.probe import Probe, probe
 from speechxfer.planner.similarity import Similarity, similarity
 from speechxfer.progress import Progress
@@ -42,7 +43,7 @@ def examine(
         encoder, checkpoint.name, train, dev, head=head, cuts=cuts, seconds=seconds, multi_label=multi_label,
         normalizer=normalizer, progress=progress,
     )  # fmt: skip
-    untouched = _untouched(checkpoint, progress or Progress()) if head == "ctc" else None
+    untouched = _untouched(checkpoint, progress or Progress()) if not HEADS.find(head).is_classifier else None
     untouched = untouched and untouched.to(chosen)
     similar = similarity(
         found,
@@ -59,7 +60,7 @@ def examine(
 
 def _untouched(checkpoint: Checkpoint, progress: Progress) -> SpeechModel | None:
     """The model as it is, where it transcribes."""
-    opened = open_checkpoint(checkpoint, with_decoder=True)
+    opened = open_checkpoint(checkpoint, head=OWN)
     if opened.problem:
         progress.say(f"{opened.problem}; its errors as it is are not measured")
     if opened.head is None or opened.head.task != "transcription":

@@ -172,7 +172,7 @@ def make_plan(
         bench = Bench(base, train, dev, Path(folder))
         # What no candidate could do is reported before the work.
         parts = {name: bench.check(replace(base, model=name, plan=PlanConfig()), progress) for name in models}
-        amount = Amount.of(train, classes=base.head == "classification")
+        amount = Amount.of(train, classes=base.head_type.is_classifier)
         progress.say(f"data: {amount}")
         probed_s = min(max(budget_s * _PROBED_SHARE / len(models), _LEAST_PROBED_S), _MOST_PROBED_S)
         met = {name: _met(name, base, part, dev, probed_s, progress) for name, part in parts.items()}
@@ -196,9 +196,9 @@ def _met(
 ) -> tuple[Probe, Similarity]:
     """A model's probe and how far the domain is from it."""
     found = examine(
-        find(model), train, dev, head="classification" if base.head == "classification" else "ctc", seconds=seconds,
+        find(model), train, dev, head=base.head, seconds=seconds,
         device=base.device, normalizer=TextNormalizer(base.text.new_head_normalizer),
-        multi_label=base.classification.multi_label, progress=progress,
+        multi_label=base.multi_label, progress=progress,
     )  # fmt: skip
     progress.say(f"{model}: {found[1].verdict}")
     return found

@@ -23,7 +23,6 @@ from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.base import Encoder
 from speechxfer.evaluation.evaluate import predict_all
 from speechxfer.evaluation.results import compare
-from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.model import SpeechModel
 from speechxfer.planner.probe import Probe
 from speechxfer.planner.states import every_cut, sample
@@ -134,7 +133,7 @@ def heard(model: SpeechModel, dev: Manifest, normalizer: TextNormalizer, progres
     measures = [
         Measure("zero-shot WER", error, error < FAR_ERROR, f"of the model as it is, on dev; far from {FAR_ERROR:g}")
     ]
-    if isinstance(model.head, CTCHead):
+    if model.head.is_frame_synchronous:
         entropy = _mean_entropy(model, dev, progress)
         meaning = f"of the model's own CTC head where it is not blank, 1 is to know nothing; far from {FAR_ENTROPY:g}"
         return [*measures, Measure("entropy", entropy, entropy < FAR_ENTROPY, meaning)]
@@ -148,9 +147,8 @@ def heard(model: SpeechModel, dev: Manifest, normalizer: TextNormalizer, progres
 def _mean_entropy(model: SpeechModel, dev: Manifest, progress: Progress) -> float:
     """Of frames whose most likely symbol is not the blank, as a share of the highest there is."""
     head, encoder = model.head, model.encoder
-    assert isinstance(head, CTCHead)
     (_, top) = every_cut(encoder, dev, [encoder.depth], progress)
-    entropies = [frame_entropy(head(states.float().to(model.device))[None][0]) for states in top.states]
+    entropies = [frame_entropy(head.frame_log_probabilities(states.float().to(model.device))) for states in top.states]
     spoken = torch.cat(entropies)
     return float(spoken.mean()) if len(spoken) else 1.0
 

@@ -160,13 +160,9 @@ def _without_name(run: FinishedRun) -> str:
 
 def _limits(run: FinishedRun) -> Iterator[str]:
     yield "Audio of another kind (microphone, noise, accent, subject) than the training data's may give other error rates than these."  # noqa: E501
+    yield from run.config.head_type.limits
     if run.is_classifier:
-        yield "It knows only its own classes: sound of any other kind may be given one of them too."
         return
-    if run.config.head == "ctc":
-        yield "It writes only the characters of the training text, as its normaliser writes them."
-    else:
-        yield "Its decoder may write words where nothing is said."
     test = run.manifests.get("test")
     speakers = {utterance.speaker for utterance in test} - {None} if test else set()
     if len(speakers) == 1:
@@ -196,8 +192,8 @@ def _base(run: FinishedRun) -> str:
 
 def _language(run: FinishedRun) -> str | None:
     """What is spoken, where the settings or every line of the training manifest say so."""
-    if run.config.seq2seq.language:
-        return run.config.seq2seq.language
+    if run.config.language:
+        return run.config.language
     noted = {
         next((str(utterance.extra[name]) for name in _LANGUAGE if utterance.extra.get(name)), "")
         for utterance in run.manifests.get("train", [])

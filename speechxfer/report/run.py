@@ -47,7 +47,7 @@ class FinishedRun:
     @property
     def is_classifier(self) -> bool:
         """Whether classes are told instead of text written."""
-        return self.config.head == "classification"
+        return self.config.head_type.is_classifier
 
     @property
     def normalizer(self) -> TextNormalizer:
@@ -93,7 +93,7 @@ def read_run(folder: Path, places: Mapping[str, Any] | None = None) -> FinishedR
     metrics: Mapping[str, Any] = run.metrics
     notes: list[str] = []
     manifests = _manifests(config, notes)
-    task: Task = "classification" if config.head == "classification" else "transcription"
+    task: Task = config.head_type.task
     test = manifests.get("test")
     said: dict[str, Hypotheses | None] = {}
     for name in ("before", "after"):
@@ -172,7 +172,7 @@ def _said(path: Path, test: Manifest | None, *, expected: bool, notes: list[str]
 def _predictions(said: Hypotheses, labels: Sequence[str], config: FinetuneConfig) -> list[Prediction]:
     if said.task == "transcription":
         return [Hypothesis(text) for text in said.texts]
-    multi_label = config.classification.multi_label
+    multi_label = config.multi_label
     return [_certain(named(text, multi_label=multi_label), labels, multi_label) for text in said.texts]
 
 

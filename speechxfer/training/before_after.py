@@ -14,8 +14,6 @@ from speechxfer.evaluation.comparison import Comparison, compare_systems
 from speechxfer.evaluation.evaluate import predict_all
 from speechxfer.evaluation.hypotheses import Hypotheses
 from speechxfer.evaluation.results import Evaluation, compare
-from speechxfer.heads.base import Head
-from speechxfer.heads.classification.head import ClassificationHead
 from speechxfer.model import SpeechModel
 from speechxfer.progress import Progress
 from speechxfer.storage import write_json
@@ -64,13 +62,6 @@ def keep(path: Path, manifest: Manifest, evaluation: Evaluation) -> None:
 def said(evaluation: Evaluation) -> list[str]:
     """Hypotheses, or the classes that were named, in the manifest's order."""
     return [result.hypothesis for result in sorted(evaluation.results, key=lambda result: result.place)]
-
-
-def tells_the_same(source: Head, head: Head) -> bool:
-    """Whether two heads' answers can be compared: both write text, or both tell the same classes."""
-    if isinstance(source, ClassificationHead) and isinstance(head, ClassificationHead):
-        return source.labels.to_dict() == head.labels.to_dict()
-    return source.task == head.task == "transcription"
 
 
 def difference(

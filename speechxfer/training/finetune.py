@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -14,7 +14,6 @@ import torch
 
 from speechxfer.config import FinetuneConfig, flat, to_dict
 from speechxfer.data.manifest import Manifest, data_digest
-from speechxfer.data.nothing import with_nothing
 from speechxfer.data.preflight import Limits, say_errors
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.checkpoints import find
@@ -22,7 +21,7 @@ from speechxfer.errors import SpeechxferError
 from speechxfer.evaluation.evaluate import evaluate
 from speechxfer.evaluation.results import Evaluation
 from speechxfer.model import SpeechModel
-from speechxfer.opening import open_checkpoint
+from speechxfer.opening import OWN, open_checkpoint
 from speechxfer.progress import Progress
 from speechxfer.report.environment import environment
 from speechxfer.runs import Environment, Metrics, PlanTable, RunFolder, Sources
@@ -127,7 +126,7 @@ def _ready(job: Job, *, resume: bool, overwrite: bool = False) -> _Ready:
         say_errors(splits, limits, job.progress)
     start = starting_point(config, checkpoint, splits["train"], job.progress)
     splits["train"] = start.train
-    check(start.model, splits, job.normalizer, ignore_unknown=config.text.ignore_unknown, progress=job.progress)
+    check(start.model, splits, job.normalizer, config, job.progress)
     start.model.head.check_options(retain_options(config, start.model.head))
     for line in unused(config, start):
         job.progress.say(line)
@@ -160,10 +159,14 @@ def _adapt(job: Job, ready: _Ready, *, resume: bool, overwrite: bool = False) ->
         folder.write_config(config)
         if ready.sources:
             folder.write(ready.sources)
-        _train_manifest(config, manifests["train"])  # writes what the others only read
+        start.model.head.training_manifest(
+            manifests["train"], config, RunFolder(config.output).non_speech
+        )  # writes what the others only read
     _show_plan(job, start)
     world.barrier()
-    manifests["train"] = _train_manifest(config, manifests["train"])
+    manifests["train"] = start.model.head.training_manifest(
+        manifests["train"], config, RunFolder(config.output).non_speech
+    )
     before = _untouched(job, start, manifests) if world.is_main else {}
     preparation = Preparation(start.model.to(job.device).encoder, config.training, job.precision, world, job.progress)
     position = fit(_task(job, start, manifests, preparation), preparation, resume=resume)
@@ -200,13 +203,9 @@ def _against_scratch(job: Job, run: Run, metrics: Metrics, *, resume: bool) -> t
     return run, cast(Metrics, {**metrics, "scratch": figures | found, **_figures(run)})
 
 
-def _train_manifest(config: FinetuneConfig, train: Manifest) -> Manifest:
-    """With sound without speech, for a decoder that would write something to anything."""
-    if config.head != "seq2seq":
-        return train
-    return with_nothing(
-        train, config.seq2seq.non_speech_ratio, RunFolder(config.output).non_speech, config.training.seed
-    )
+def _training_manifest(job: Job, start: StartingPoint, manifests: Mapping[str, Manifest]) -> Manifest:
+    """With what the head adds to it, whose audio lies in the run's folder."""
+    return start.model.head.training_manifest(manifests["train"], job.config, job.folder.non_speech)
 
 
 def _task(job: Job, start: StartingPoint, manifests: dict[str, Manifest], preparation: Preparation) -> Task:
@@ -234,12 +233,12 @@ def _untouched(job: Job, start: StartingPoint, manifests: dict[str, Manifest]) -
     """How the model fares as it is on the test split and on what is to be retained, if its answers are of the kind."""
     config, head = job.config, start.model.head
     wanted = {name: manifests[name] for name in before_after.FILES if name in manifests}
-    if not wanted or not (start.transcribes or head.task == "classification"):
+    if not wanted or not (start.transcribes or config.head_type.is_classifier):
         return {}
-    opened = open_checkpoint(find(config.model), with_decoder=head.task == "transcription")
+    opened = open_checkpoint(find(config.model), head=None if config.head_type.is_classifier else OWN)
     if opened.problem:
         job.progress.say(f"before: {opened.problem}; what it gives as it is cannot be measured")
-    if opened.head is None or not before_after.tells_the_same(opened.head, head):
+    if opened.head is None or not opened.head.is_comparable(head):
         return {}
     source = SpeechModel(opened.encoder, opened.head, opened.source).to(job.device).eval()
     # With the beams of the adapted model: the training is compared, not the search.

@@ -11,10 +11,11 @@ from click.testing import CliRunner
 
 import speechxfer as sx
 from speechxfer.cli import main
+from speechxfer.data.loading import check_words
 from speechxfer.data.text import TextNormalizer
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.evaluation import evaluate as module
-from speechxfer.evaluation.evaluate import check_words, evaluate, hypothesize
+from speechxfer.evaluation.evaluate import evaluate, hypothesize
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ The modules are those of `transformers`; they are called layer by layer, so that
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, cast
 
 import torch
 import torch.nn.functional as F
@@ -17,18 +18,25 @@ from transformers import WhisperConfig
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.models.whisper.modeling_whisper import WhisperDecoder
 
-from speechxfer.data.manifest import Utterance
+from speechxfer.config import FinetuneConfig
+from speechxfer.data.loading import texts
+from speechxfer.data.manifest import Manifest, Utterance
+from speechxfer.data.nothing import with_nothing
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.decoding.options import TEMPERATURES, DecodingOptions
 from speechxfer.decoding.retrying import retried
 from speechxfer.decoding.search import Written, greedy, search
-from speechxfer.encoders.base import LayerGroup, valid_positions
+from speechxfer.encoders.base import Encoder, LayerGroup, valid_positions
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.errors import ConfigError
 from speechxfer.families.whisper.files import generation_config, tokenizer_files
+from speechxfer.families.whisper.settings import Seq2SeqSettings
 from speechxfer.families.whisper.tokens import WhisperTokens
-from speechxfer.heads.base import Head, Interchange
+from speechxfer.heads.base import Interchange
+from speechxfer.heads.setup import Setup, Unusable
+from speechxfer.heads.text_scorer import TextScorer
+from speechxfer.progress import Progress
 
 #: Most tokens for an utterance: some, and so many for each of its seconds. Fast speech in a script that is spelled in
 #: bytes stays below; a loop is cut soon.
@@ -38,7 +46,7 @@ _NOT_LEARNED = -100
 _SCORED_TOKENS = 2048
 
 
-class WhisperSeq2SeqHead(Head):
+class WhisperSeq2SeqHead(TextScorer):
     """The decoder half of Whisper with its tokenizer.
 
     Targets are whole token sequences. Those that are given (the prompt) stand there inverted (`~token`, so below
@@ -83,6 +91,79 @@ class WhisperSeq2SeqHead(Head):
         self.max_positions: int = config.max_target_positions
         self.frame_rate = 50.0
 
+    # Before training
+
+    @classmethod
+    def kept(cls, setup: Setup) -> Self:
+        """The checkpoint's own decoder, set to what the run asks for; with random weights where it begins from scratch.
+
+        Raises:
+            ConfigError: there is none, or it lacks the language or the task.
+        """
+        model, own, wanted = setup.config.model, setup.own, setup.config.group_of(Seq2SeqSettings)
+        if not isinstance(own, cls):
+            reason = setup.problem or f"{model} has no decoder"
+            raise ConfigError(f"head is 'seq2seq', but {reason}; wanted a Whisper with its decoder, or --head ctc")
+        if setup.encoder.stacked:
+            raise ConfigError("plan.weighted_layer_sum is true, but Whisper's decoder reads the last layer only; leave it out, or take --head ctc or classification")  # fmt: skip  # noqa: E501
+        if own.tokens.is_multilingual and not wanted.language:
+            raise ConfigError(f"{model} knows several languages; say which is spoken, for instance --language it")
+        if not own.tokens.is_multilingual and wanted.task == "translate":
+            raise ConfigError(f"seq2seq.task is 'translate', but {model} knows English only; leave it out")
+        if setup.from_scratch:
+            own.decoder = WhisperDecoder(own.config)
+        own.learn(
+            cls.training_normalizer(setup, own), language=wanted.language or None, task=wanted.task,
+            timestamp_share=wanted.timestamp_ratio, label_smoothing=wanted.label_smoothing, beams=wanted.beams,
+        )  # fmt: skip
+        return own
+
+    @classmethod
+    def from_config(cls, setup: Setup, kept: Self | None, train: Manifest) -> Self:
+        """The checkpoint's own decoder; there is no other."""
+        return kept or cls.kept(setup)
+
+    @classmethod
+    def unusable(cls, utterance: Utterance, num_frames: int, setup: Setup, kept: Self | None) -> Unusable | None:
+        """No text, or more tokens than the decoder has positions."""
+        found = super().unusable(utterance, num_frames, setup, kept)
+        if found is not None or kept is None:
+            return found
+        targets = kept.targets(utterance)
+        if kept.learnable(targets, num_frames):
+            return None
+        seen = f"its text takes {len(targets)} tokens with the prompt and the end; cut it together with its audio"
+        return Unusable(f"have more tokens than the decoder's {kept.max_positions} positions", seen)
+
+    def check_splits(self, splits: Mapping[str, Manifest], config: FinetuneConfig, progress: Progress) -> None:
+        """Report a script that is spelled in bytes, and texts that are too long to be written."""
+        num_tokens = sum(self.num_labels(self.targets(utterance)) - 1 for utterance in splits["train"])
+        num_characters = sum(map(len, texts(splits["train"])))
+        if num_tokens > num_characters:
+            progress.say(
+                f"the tokenizer needs {num_tokens} tokens for the {num_characters} characters of the training text: it "
+                "spells this script in bytes, so that decoding is slow and learning needs more data; a CTC head may "
+                "suit it better"
+            )
+        for manifest in (manifest for name, manifest in splits.items() if name != "train"):
+            long = [utterance for utterance in manifest if not self.learnable(self.targets(utterance), 0)]
+            if long:
+                progress.say(
+                    f"{long[0].origin}: its text has more tokens than the decoder's {self.max_positions} positions "
+                    f"({len(long)} of {len(manifest)} utterances have such texts); what is not written counts as wrong"
+                )
+
+    def unused_settings(self, config: FinetuneConfig, train: Manifest) -> Iterator[tuple[str, str]]:
+        """Timestamps without durations, and non-speech that is less than an utterance."""
+        if all(utterance.duration is None for utterance in train):
+            yield "seq2seq.timestamp_ratio", "the training manifest has no durations"
+        if not round(config.group_of(Seq2SeqSettings).non_speech_ratio * len(train)):
+            yield "seq2seq.non_speech_ratio", f"of {len(train)} utterances that is less than one"
+
+    def training_manifest(self, train: Manifest, config: FinetuneConfig, folder: Path) -> Manifest:
+        """With sounds without speech, for which a decoder would write something."""
+        return with_nothing(train, config.group_of(Seq2SeqSettings).non_speech_ratio, folder, config.training.seed)
+
     # Learning
 
     def learn(
@@ -97,10 +178,6 @@ class WhisperSeq2SeqHead(Head):
         self.normalizer, self.language, self.task_token = normalizer, self.tokens.language(language), task
         self.timestamp_share, self.label_smoothing, self.untouched = timestamp_share, label_smoothing, False
         self.beams = beams
-
-    def forget(self) -> None:
-        """Begin anew, with a decoder of the same shape and random weights."""
-        self.decoder = WhisperDecoder(self.config)
 
     def targets(self, utterance: Utterance) -> list[int]:
         """Prompt, transcript and end; context words are those of the manifest's column `context`.
@@ -193,6 +270,10 @@ class WhisperSeq2SeqHead(Head):
             seconds=[frames / self.frame_rate for frames in num_frames.tolist()],
         )  # fmt: skip
         return [self._read(*pair) for pair in zip(written, scorer.no_speech, strict=True)]
+
+    def num_positions(self, text: str) -> int:
+        """With the prompt, without the end."""
+        return len(self.tokens.spell(text)) + len(self.prompt())
 
     @torch.inference_mode()
     def log_probabilities(
@@ -342,9 +423,7 @@ class WhisperSeq2SeqHead(Head):
         }  # fmt: skip
 
     @classmethod
-    def restore(
-        cls, description: Mapping[str, Any], config: Mapping[str, Any], checkpoint: Checkpoint
-    ) -> WhisperSeq2SeqHead:
+    def restore(cls, description: Mapping[str, Any], encoder: Encoder, checkpoint: Checkpoint) -> Self:
         """The inverse of `describe`, with random weights.
 
         Raises:
@@ -352,7 +431,7 @@ class WhisperSeq2SeqHead(Head):
         """
         options = {name: value for name, value in description.items() if name not in ("kind", "normalizer")}
         normalizer = TextNormalizer.restore(description["normalizer"])
-        whole = WhisperConfig(**config)
+        whole = WhisperConfig(**encoder.describe()["config"])
         return cls(whole, WhisperTokens.read(checkpoint, whole.vocab_size), normalizer, **options)
 
 
