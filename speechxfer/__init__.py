@@ -21,15 +21,19 @@ if TYPE_CHECKING:
     from speechxfer.evaluation.results import Evaluation as Evaluation
     from speechxfer.model import SpeechModel as SpeechModel
     from speechxfer.progress import Progress as Progress
+    from speechxfer.sources import AudioSource as AudioSource
+    from speechxfer.sources import FileSource as FileSource
     from speechxfer.training.finetune import finetune as finetune
     from speechxfer.transcription import Transcript as Transcript
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AudioSource",
     "Classification",
     "DecodingOptions",
     "Evaluation",
+    "FileSource",
     "FinetuneConfig",
     "Manifest",
     "Progress",
@@ -45,6 +49,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AudioSource": "sources",
+    "FileSource": "sources",
     "Classification": "decoding.hypothesis",
     "DecodingOptions": "decoding.options",
     "Evaluation": "evaluation.results",

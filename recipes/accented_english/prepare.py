@@ -47,7 +47,9 @@ def half(corpus: Path, name: str) -> sx.Manifest:
         speaker = columns["utt2spk"][key]
         person = {"age": int(columns["spk2age"][speaker]), "gender": columns["spk2gender"][speaker]}
         audio = columns["wav.scp"][key]
-        utterances.append(sx.Utterance(audio=audio, path=corpus / audio, text=text, speaker=speaker, extra=person))
+        utterances.append(
+            sx.Utterance(audio=audio, source=sx.FileSource(corpus / audio), text=text, speaker=speaker, extra=person)
+        )
     return sx.Manifest(utterances)
 
 

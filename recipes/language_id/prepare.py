@@ -88,7 +88,7 @@ def second_voice(language: str, folder: Path) -> Iterator[sx.Utterance]:
             shutil.copyfile(path, target)
             yield sx.Utterance(
                 audio=target.relative_to(folder).as_posix(),
-                path=target,
+                source=sx.FileSource(target),
                 label=language,
                 speaker=voice.name,
                 duration=round(duration, 4),

@@ -52,7 +52,7 @@ def synthetic(folder: Path, count: int, *, seed: int) -> str:
         name = f"{number:05}.wav"
         _write_wav(folder / name, _noise(num_samples, chance))
         exact_s = num_samples / SAMPLE_RATE
-        utterances.append(sx.Utterance(audio=name, path=folder / name, text=_text(exact_s, chance), duration=exact_s))
+        utterances.append(sx.Utterance(audio=str(folder / name), text=_text(exact_s, chance), duration=exact_s))
     path = folder / "manifest.jsonl"
     sx.Manifest(utterances).write(path)
     return str(path)

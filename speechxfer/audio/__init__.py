@@ -15,6 +15,7 @@ PyAV. Nothing here knows of manifests, batches or models. The rules:
 """
 
 from speechxfer.audio.arrays import from_array
+from speechxfer.audio.memory import ArraySource, source_of
 from speechxfer.audio.opening import Source, is_file
 from speechxfer.audio.options import Notice, Options
 from speechxfer.audio.pieces import SAMPLE_RATE, Waveform
@@ -24,6 +25,7 @@ from speechxfer.audio.suffixes import AUDIO_SUFFIXES
 __all__ = [
     "AUDIO_SUFFIXES",
     "SAMPLE_RATE",
+    "ArraySource",
     "AudioInfo",
     "Notice",
     "Options",
@@ -35,4 +37,5 @@ __all__ = [
     "info",
     "is_file",
     "load",
+    "source_of",
 ]

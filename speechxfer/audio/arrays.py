@@ -34,6 +34,18 @@ def from_array(samples: ArrayLike, sample_rate: float, *, channel: int | None = 
         AudioError: no samples, NaN, another number of dimensions or type, masked samples, floats that are scaled as
             integers, a rate that no recording has.
     """
+    array = checked_array(samples, sample_rate)
+    whole = [Piece(0, sample_rate, np.array(floats(array, _NAME)))]
+    mono = mixing.mixed(whole) if channel is None else mixing.channel(whole, channel, _NAME, array.shape[1])
+    return np.concatenate(list(at_16_khz(mono, _NAME)))
+
+
+def checked_array(samples: ArrayLike, sample_rate: float) -> NDArray[Any]:
+    """Samples as an array [num_samples, channels] of their own type, which `floats` can scale.
+
+    Raises:
+        AudioError: as `from_array`, but for NaN.
+    """
     is_number = isinstance(cast(object, sample_rate), Real)
     if not (is_number and RATES_HZ[0] <= sample_rate <= RATES_HZ[1]):
         wanted = f"a number of Hz from {RATES_HZ[0]:,} to {RATES_HZ[1]:,} is wanted"
@@ -43,11 +55,7 @@ def from_array(samples: ArrayLike, sample_rate: float, *, channel: int | None = 
         raise AudioError(f"{_NAME}: shape {array.shape} holds no samples; [n] or [n, channels] is wanted.")
     _check_values(array)
     array = array[:, None] if array.ndim == 1 else array
-    if array.shape[0] <= min(_MOST_ROWS, array.shape[1] - 1):
-        array = array.T
-    whole = [Piece(0, sample_rate, np.array(floats(array, _NAME)))]
-    mono = mixing.mixed(whole) if channel is None else mixing.channel(whole, channel, _NAME, array.shape[1])
-    return np.concatenate(list(at_16_khz(mono, _NAME)))
+    return array.T if array.shape[0] <= min(_MOST_ROWS, array.shape[1] - 1) else array
 
 
 def _array(samples: Any) -> NDArray[Any]:

@@ -25,9 +25,10 @@ from speechxfer.audio.pieces import Reader
 from speechxfer.audio.sndfile import SoundFileReader
 from speechxfer.errors import AudioError
 from speechxfer.placeholders import ENOUGH, placeholder
+from speechxfer.sources import AudioSource
 
-Source = str | os.PathLike[str] | bytes | bytearray | BinaryIO
-"""A file's path, its bytes, or an open binary file (read from its beginning, never closed)."""
+Source = str | os.PathLike[str] | bytes | bytearray | BinaryIO | AudioSource
+"""A file's path, its bytes, an open binary file (read from its beginning, never closed), or an `AudioSource`."""
 
 #: What libsndfile may open by its path. Of other files it believes the suffix: a film called `talk.gsm` would be GSM.
 _BY_PATH = (b"RIFF", b"RIFX", b"RF64", b"FORM", b"fLaC", b".snd", b"caff", b"riff\x2e\x91\xcf\x11")
@@ -43,7 +44,10 @@ def opened(source: Source, choice: Choice) -> Iterator[Reader]:
         AudioError: there is no such file, or it is not audio.
     """
     with contextlib.ExitStack() as stack:
+        known_as = source.name if isinstance(source, AudioSource) else None
+        source = source.contents() if isinstance(source, AudioSource) else source
         file, name = _binary(source, stack)
+        name = known_as or name
         # By its path libsndfile reads without a detour through Python.
         is_path = isinstance(source, str | os.PathLike) and getattr(file, "name", None) == os.fspath(source)
         try:
@@ -130,10 +134,12 @@ def _is_gsm(file: BinaryIO, name: str) -> bool:
 
 def is_file(source: object) -> bool:
     """Whether something is a `Source`, not samples."""
-    return isinstance(source, str | os.PathLike | bytes | bytearray) or hasattr(source, "read")
+    return isinstance(source, str | os.PathLike | bytes | bytearray | AudioSource) or hasattr(source, "read")
 
 
-def _binary(source: Source, stack: contextlib.ExitStack) -> tuple[BinaryIO, str]:
+def _binary(
+    source: str | os.PathLike[str] | bytes | bytearray | BinaryIO, stack: contextlib.ExitStack
+) -> tuple[BinaryIO, str]:
     """A seekable binary file and what messages call it."""
     if isinstance(source, bytes | bytearray):
         return io.BytesIO(source), "<bytes>"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Unpack
 
 import numpy as np
@@ -12,10 +12,11 @@ import numpy as np
 from speechxfer.audio import mixing
 from speechxfer.audio.completeness import completed, judge
 from speechxfer.audio.opening import Source, opened
-from speechxfer.audio.options import Choice, Options
+from speechxfer.audio.options import Choice, Notice, Options
 from speechxfer.audio.pieces import SAMPLE_RATE, Piece, Reader, Waveform, trimmed
 from speechxfer.audio.resampling import at_16_khz
 from speechxfer.errors import AudioError
+from speechxfer.sources import AudioSource
 
 #: More silence than this between sounds is not put into one array.
 _MOST_SILENCE_S = 3600.0
@@ -31,7 +32,7 @@ class AudioInfo:
 
 
 def info(source: Source, **options: Unpack[Options]) -> AudioInfo:
-    """Duration, sample rate and channels, without decoding more than the first packet.
+    """Duration, sample rate and channels, without decoding more than the first packet; of an `AudioSource`, once.
 
     Where a header does not state the duration reliably, the packets are counted. Rate and channels are those of the
     first sound, should they change.
@@ -45,10 +46,36 @@ def info(source: Source, **options: Unpack[Options]) -> AudioInfo:
         TruncatedAudioError: it is visibly cut short.
     """
     choice = Choice(**options)
-    with opened(source, choice) as reader:
-        length_s = reader.length_s()
-        judge(reader, 0.0, length_s, None, choice)
-        return AudioInfo(length_s, reader.rate, reader.channels)
+    question = (choice.stream, choice.strict)
+    known = source.once(question, lambda: _header(source, choice)) if isinstance(source, AudioSource) else None
+    header = known or _header(source, choice)
+    for notice in header.notices:
+        choice.notify(notice)
+    if isinstance(header.found, AudioError):
+        raise type(header.found)(*header.found.args) from header.found
+    return header.found
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """What a header says, or why it cannot be read, with what was noticed."""
+
+    found: AudioInfo | AudioError
+    notices: tuple[Notice, ...]
+
+
+def _header(source: Source, choice: Choice) -> _Header:
+    notices: list[Notice] = []
+    choice = replace(choice, notify=notices.append)
+    found: AudioInfo | AudioError
+    try:
+        with opened(source, choice) as reader:
+            length_s = reader.length_s()
+            judge(reader, 0.0, length_s, None, choice)
+            found = AudioInfo(length_s, reader.rate, reader.channels)
+    except AudioError as error:
+        found = error.with_traceback(None)
+    return _Header(found, tuple(notices))
 
 
 def load(source: Source, *, start: float = 0.0, duration: float | None = None, **options: Unpack[Options]) -> Waveform:

@@ -12,6 +12,7 @@ from typing import Any
 from speechxfer.data import columns
 from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.errors import ConfigError, DataError, StorageError
+from speechxfer.sources import FileSource
 
 #: What a manifest calls text, label and speaker; the first name that is there counts.
 _ON_THE_HUB = {
@@ -83,7 +84,7 @@ def _from_row(
     return Utterance(
         # What was written beside the manifest moves with it.
         audio=f"{folder.name}/{path.name}" if path.parent == folder.absolute() else str(path),
-        path=path,
+        source=FileSource.of(path),
         text=None if text is None else str(text),
         label=columns.SEPARATOR.join(map(str, label)) if isinstance(label, list) else _as_name(label),
         speaker=_as_name(speaker),

@@ -12,6 +12,7 @@ from speechxfer.data.hub import from_huggingface
 from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.data.textfiles import lines
 from speechxfer.errors import ConfigError, DataError
+from speechxfer.sources import FileSource
 
 
 def read_corpus(kind: str, source: str, *, beside: Path, split: str | None = None) -> Manifest:
@@ -68,7 +69,7 @@ def from_kaldi(folder: Path) -> Manifest:
         (
             Utterance(
                 audio=str(path),
-                path=path,
+                source=FileSource.of(path),
                 start=start,
                 duration=duration,
                 text=texts[name][0] if name in texts else None,
@@ -176,7 +177,7 @@ def from_librispeech(folder: Path) -> Manifest:
 
 
 def _placed(file: Path, folder: Path, **columns: Any) -> Utterance:
-    return Utterance(audio=file.relative_to(folder).as_posix(), path=file, **columns)
+    return Utterance(audio=file.relative_to(folder).as_posix(), source=FileSource.of(file), **columns)
 
 
 def _from_classes(folder: Path) -> Manifest:

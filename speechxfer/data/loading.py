@@ -70,6 +70,6 @@ def read(utterance: Utterance, progress: Progress | None = None) -> np.ndarray:
 
     options: audio.Options = {**utterance.reading, "notify": notify}
     try:
-        return audio.load(utterance.path, start=utterance.start, duration=utterance.duration, **options)
+        return audio.load(utterance.source, start=utterance.start, duration=utterance.duration, **options)
     except AudioError as error:
         raise AudioError(f"{utterance.origin}: {error}") from error

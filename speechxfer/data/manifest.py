@@ -11,7 +11,6 @@ import functools
 import hashlib
 import math
 import os
-import stat
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,20 +19,23 @@ from typing import TYPE_CHECKING, Any, overload
 
 from speechxfer.data import columns, folders, rows
 from speechxfer.errors import AudioError, DataError
-from speechxfer.placeholders import LARGEST_POINTER, placeholder
+from speechxfer.sources import AudioSource, FileSource, LostSource, is_memory_name
 
 if TYPE_CHECKING:
     from speechxfer.audio import Options
 
+#: Of utterances whose recording is the file that `audio` names.
+_BY_NAME: AudioSource = LostSource("")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Utterance:
-    """One line of a manifest: a file, or the `duration` seconds of it that begin at `start`."""
+    """One line of a manifest: a recording, or the `duration` seconds of it that begin at `start`."""
 
     #: As the manifest has it; relative paths are seen from the manifest's folder.
     audio: str
-    #: Where that is.
-    path: Path
+    #: The recording; the file that `audio` names, seen from the working folder, unless another one is given.
+    source: AudioSource = _BY_NAME
     text: str | None = None
     label: str | None = None
     speaker: str | None = None
@@ -49,6 +51,21 @@ class Utterance:
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
     #: The beginning of every message about this utterance: "train.jsonl:12".
     origin: str = ""
+
+    def __post_init__(self) -> None:
+        if self.source is _BY_NAME:
+            object.__setattr__(self, "source", FileSource.of(Path(self.audio)))
+
+    @property
+    def path(self) -> Path:
+        """The recording's file.
+
+        Raises:
+            DataError: it is in memory.
+        """
+        if not isinstance(self.source, FileSource):
+            raise DataError(f"{self.origin}: {self.source.name} is in memory; wanted a file")
+        return self.source.path
 
     @property
     def id(self) -> str:
@@ -114,7 +131,7 @@ class Manifest(Sequence[Utterance]):
         return cls(
             Utterance(
                 audio=file.relative_to(folder).as_posix(),
-                path=file,
+                source=FileSource.of(file),
                 text=text,
                 label=_folder_label(file, folder) if labels else None,
                 origin=str(file),
@@ -205,7 +222,7 @@ class Manifest(Sequence[Utterance]):
         Raises:
             DataError: the first three that are not there, and how many more.
         """
-        missing = [(utterance, why) for utterance in self if (why := _why_missing(utterance.path))]
+        missing = [(utterance, why) for utterance in self if (why := utterance.source.problem())]
         if missing:
             first = "; ".join(f"{one.origin}: {why}" for one, why in missing[:3])
             more = f" (+{len(missing) - 3} more)" if len(missing) > 3 else ""
@@ -281,7 +298,12 @@ def _utterance(row: Mapping[str, Any], origin: str, folder: Path) -> Utterance:
         seen = f"{empty[0]} is empty" if empty else f"no audio among the columns {', '.join(row)}"
         wanted = f"{' or '.join(columns.NAMES['audio'])} with the path of a file (the first line of a table names its columns)"  # fmt: skip  # noqa: E501
         raise DataError(f"{origin}: {seen}; wanted {wanted}")
-    return Utterance(**known, path=_located(folder, known["audio"]), extra=extra, origin=origin)
+    return Utterance(**known, source=_source(folder, known["audio"]), extra=extra, origin=origin)
+
+
+def _source(folder: Path, audio: str) -> AudioSource:
+    """The recording that a manifest in `folder` names."""
+    return LostSource(audio) if is_memory_name(audio) else FileSource.of(_located(folder, audio))
 
 
 def _located(folder: Path, audio: str) -> Path:
@@ -303,35 +325,18 @@ def _exists(path: Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110 - `Path.exists` raises for a name that is too long
 
 
-def _why_missing(path: Path) -> str | None:
-    """Why there is no audio at a path, as far as that is to be seen without decoding."""
-    try:
-        seen = path.stat()
-        if not stat.S_ISREG(seen.st_mode):
-            return f"no such file: {path}"
-        found = None
-        if seen.st_size <= LARGEST_POINTER:
-            with path.open("rb") as file:
-                found = placeholder(file.read(LARGEST_POINTER))
-    except PermissionError:
-        return f"{path} may not be read"
-    except (OSError, ValueError):  # also for a name that no file can have
-        return f"no such file: {path}"
-    return f"{path} {found}" if found else None
-
-
 def _rest_s(utterance: Utterance, warn: Callable[[str, str], None]) -> float:
     from speechxfer import audio
 
     # The origin is a line of a manifest, or the file itself, which messages name already.
-    origin = "" if utterance.origin == str(utterance.path) else f"{utterance.origin}: "
+    origin = "" if utterance.origin == utterance.source.name else f"{utterance.origin}: "
 
     def notify(notice: audio.Notice) -> None:
         warn(f"{origin}{notice}", notice.kind)
 
     options: Options = {**utterance.reading, "notify": notify}
     try:
-        duration = audio.info(utterance.path, **options).duration
+        duration = audio.info(utterance.source, **options).duration
     except AudioError as error:
         raise AudioError(f"{origin}{error}") from error
     if duration <= utterance.start:
@@ -355,9 +360,9 @@ _WRITTEN = ("audio", "text", "label", "start", "duration", "speaker", "audio_str
 
 def _audio_from(folder: Path, utterance: Utterance, real: Callable[[Path], str]) -> str:
     """The audio as a manifest in `folder` should write it: absolute if it was, relative where paths meet."""
-    if PurePath(utterance.audio).is_absolute():
+    if PurePath(utterance.audio).is_absolute() or not isinstance(utterance.source, FileSource):
         return utterance.audio
-    path = utterance.path.absolute()
+    path = utterance.source.path.absolute()
     if path.is_relative_to(folder) and ".." not in path.relative_to(folder).parts:
         return path.relative_to(folder).as_posix()
     # `..` after a symbolic link leads elsewhere than it reads, so real folders are compared.

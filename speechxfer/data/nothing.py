@@ -10,6 +10,7 @@ import numpy as np
 
 from speechxfer.audio import SAMPLE_RATE
 from speechxfer.data.manifest import Manifest, Utterance
+from speechxfer.sources import FileSource
 from speechxfer.storage import replacing
 
 _SHORTEST_S, _LONGEST_S = 0.5, 10.0
@@ -112,6 +113,13 @@ def with_nothing(manifest: Manifest, share: float, folder: Path, seed: int) -> M
             with replacing(path) as temporary:
                 soundfile.write(temporary, sound(kind, seconds, seed * 1_000_003 + number), SAMPLE_RATE, format="FLAC")
         added.append(
-            Utterance(audio=path.name, path=path, text="", duration=seconds, origin=str(path), extra={"kind": kind})
+            Utterance(
+                audio=path.name,
+                source=FileSource.of(path),
+                text="",
+                duration=seconds,
+                origin=str(path),
+                extra={"kind": kind},
+            )
         )
     return Manifest([*manifest, *added], manifest.path)

@@ -84,7 +84,7 @@ def _groups(manifest: Manifest, by: str, normalize: TextNormalizer | None) -> li
 
 
 def _ties(utterance: Utterance, by: str, normalize: TextNormalizer | None) -> Iterable[tuple[str, str]]:
-    yield "file", str(utterance.path)
+    yield "file", utterance.source.name
     if (value := utterance.value(by)) is not None:
         yield by, str(value)
     if normalize is not None and utterance.label is None and (text := normalize(utterance.text or "")):

@@ -28,7 +28,7 @@ class Clips:
 
     def player(self, utterance: Utterance) -> Html | None:
         """A player with the utterance's sound; None where it cannot be read or the page is full."""
-        if not utterance.path.is_file():
+        if utterance.source.problem():
             return None
         try:
             waveform = read(utterance)

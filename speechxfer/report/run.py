@@ -19,6 +19,7 @@ from speechxfer.evaluation.hypotheses import Hypotheses, Task
 from speechxfer.evaluation.metrics import align
 from speechxfer.evaluation.results import Evaluation, Result, compare
 from speechxfer.runs import Environment, InterpolationCurve, PlanTable, RunFolder
+from speechxfer.sources import FileSource
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class FinishedRun:
     def _kept(self, place: int, item: Mapping[str, Any]) -> Result:
         texts = item["reference"], item["hypothesis"]
         # Where in the file it begins is not known, so there is nothing to play.
-        utterance = Utterance(audio=item["audio"], path=Path(), origin=item["line"])
+        utterance = Utterance(audio=item["audio"], source=FileSource(Path()), origin=item["line"])
         pair = None if self.is_classifier or not any(texts) else _aligned(*texts, self.normalizer)
         return Result(utterance, *texts, item["errors"], place, pair)
 

@@ -23,11 +23,11 @@ from torch import Tensor
 from speechxfer.data.manifest import Utterance
 from speechxfer.encoders.base import Encoder
 from speechxfer.errors import AudioError
+from speechxfer.sources import AudioSource
 from speechxfer.storage import replacing, write_tensors
 
 #: To be raised whenever the same sound and weights would give other states: the old entries are then not found.
 _FORMAT = "speechxfer frozen states 2"
-_CHUNK = 1 << 20
 #: Nobody writes one file for so long.
 _ABANDONED_S = 86_400.0
 
@@ -64,7 +64,7 @@ class Sounds:
     """Names for what utterances sound like; each file is read once however many excerpts it has."""
 
     def __init__(self) -> None:
-        self._files: dict[Path, str] = {}
+        self._digests: dict[AudioSource, str] = {}
 
     def digest(self, utterance: Utterance, speed: float) -> str:
         """A name for the samples of an utterance at a speed.
@@ -72,17 +72,13 @@ class Sounds:
         Raises:
             AudioError: its file cannot be read.
         """
-        if utterance.path not in self._files:
-            digest = hashlib.blake2b(digest_size=16)
+        if utterance.source not in self._digests:
             try:
-                with utterance.path.open("rb") as file:
-                    while chunk := file.read(_CHUNK):
-                        digest.update(chunk)
-            except OSError as error:
-                raise AudioError(f"{utterance.origin}: {utterance.path}: cannot be read ({error.strerror})") from error
-            self._files[utterance.path] = digest.hexdigest()
+                self._digests[utterance.source] = utterance.source.digest()
+            except AudioError as error:
+                raise AudioError(f"{utterance.origin}: {error}") from error
         chosen = (utterance.audio_stream, utterance.audio_channel)
-        excerpt = (self._files[utterance.path], utterance.start, utterance.duration, speed, chosen)
+        excerpt = (self._digests[utterance.source], utterance.start, utterance.duration, speed, chosen)
         return hashlib.blake2b(repr(excerpt).encode(), digest_size=16).hexdigest()
 
 

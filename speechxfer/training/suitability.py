@@ -47,6 +47,6 @@ def check_audio(manifest: Manifest, longest_s: float | None) -> None:
     Raises:
         DataError: one cannot be read, or an utterance is longer than `longest_s`.
     """
-    files = {utterance.path: replace(utterance, duration=None) for utterance in reversed(manifest)}
+    files = {utterance.source: replace(utterance, duration=None) for utterance in reversed(manifest)}
     Manifest(files.values()).with_durations()
     durations_s(manifest, longest_s)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -96,8 +95,8 @@ def _fault(utterance: Utterance, head_class: type[Head], setup: Setup, kept: Hea
 
 def _measured(utterance: Utterance, progress: Progress, *, decoded: bool = False) -> Utterance | Unusable:
     """The utterance with its duration."""
-    if not os.access(utterance.path, os.R_OK):
-        return Unusable("cannot be read", f"{utterance.path}: may not be read by this user")
+    if not utterance.source.is_readable():
+        return Unusable("cannot be read", f"{utterance.source.name}: may not be read by this user")
     try:
         (measured,) = Manifest([utterance]).with_durations(warn=progress.warn)
         if decoded:

@@ -13,7 +13,7 @@ from speechxfer.errors import CheckpointError, DataError
 def manifest(labels: Sequence[str | None], name: str = "train.jsonl") -> Manifest:
     return Manifest(
         (
-            Utterance(audio=f"{number}.wav", path=Path(f"{number}.wav"), label=label, origin=f"{name}:{number}")
+            Utterance(audio=f"{number}.wav", label=label, origin=f"{name}:{number}")
             for number, label in enumerate(labels, start=1)
         ),
         Path(name),

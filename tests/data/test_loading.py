@@ -13,6 +13,7 @@ from speechxfer.data.loading import durations_s, read
 from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.errors import AudioError
 from speechxfer.progress import Progress
+from speechxfer.sources import FileSource
 from tests.audio.sounds import noise
 
 
@@ -25,7 +26,7 @@ class Warned(Progress):
 
 
 def utterance(path: Path, number: int = 1, **columns: int) -> Utterance:
-    return Utterance(audio=path.name, path=path, origin=f"train.jsonl:{number}", **columns)
+    return Utterance(audio=path.name, source=FileSource.of(path), origin=f"train.jsonl:{number}", **columns)
 
 
 def cut(path: Path, share: float) -> Path:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from speechxfer.data import columns
 from speechxfer.data.manifest import Manifest, Utterance, data_digest
 from speechxfer.errors import AudioError, ConfigError, DataError, StorageError
+from speechxfer.sources import FileSource
 
 RESERVED = columns.RESERVED.union(*columns.OTHER_NAMES.values())
 
@@ -47,7 +48,7 @@ def utterances(text: st.SearchStrategy[str], value: st.SearchStrategy[Any]) -> s
     one = st.builds(
         Utterance,
         audio=names,
-        path=st.just(Path()),
+        source=st.just(FileSource.of(Path())),
         text=optional,
         label=optional.map(as_name),
         speaker=optional.map(as_name),
@@ -68,7 +69,7 @@ def content(utterance: Utterance) -> tuple[Any, ...]:
 def round_trip(given_: list[Utterance], suffix: str) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        Manifest(replace(one, path=folder / one.audio) for one in given_).write(folder / f"m{suffix}")
+        Manifest(replace(one, source=FileSource.of(folder / one.audio)) for one in given_).write(folder / f"m{suffix}")
         read = Manifest.read(folder / f"m{suffix}")
     assert list(map(content, read)) == list(map(content, given_))
     assert [one.path for one in read] == [folder / one.audio for one in given_]
@@ -409,14 +410,14 @@ def test_written_paths_beyond_symbolic_links(written: Written, tmp_path: Path) -
 
 
 def test_nothing_in_common_but_the_root(tmp_path: Path) -> None:
-    far = Utterance(audio="a.wav", path=Path("/far/away/a.wav"))
+    far = Utterance(audio="a.wav", source=FileSource.of(Path("/far/away/a.wav")))
     Manifest([far]).write(tmp_path / "m.jsonl")
     assert Manifest.read(tmp_path / "m.jsonl")[0].audio == "/far/away/a.wav"
 
 
 def test_what_cannot_be_written(tmp_path: Path) -> None:
     def written_as(name: str, **values: Any) -> None:
-        Manifest([Utterance(audio="a.wav", path=tmp_path / "a.wav", **values)]).write(tmp_path / name)
+        Manifest([Utterance(audio="a.wav", source=FileSource.of(tmp_path / "a.wav"), **values)]).write(tmp_path / name)
 
     with pytest.raises(ConfigError, match=r"ends in '\.xml'"):
         written_as("m.xml")
@@ -453,14 +454,14 @@ def test_streams_and_channels_are_numbers(tmp_path: Path) -> None:
 
 def test_what_is_read_of_a_file_counts_in_the_digest() -> None:
     def digest(**columns: int) -> str:
-        return data_digest([Manifest([Utterance(audio="a.wav", path=Path("a.wav"), **columns)])])
+        return data_digest([Manifest([Utterance(audio="a.wav", **columns)])])
 
     assert len({digest(), digest(audio_channel=0), digest(audio_channel=1), digest(audio_stream=1)}) == 4
 
 
 def test_a_corpus_is_the_same_wherever_it_is(tmp_path: Path) -> None:
     def digest(*audio: str) -> str:
-        return data_digest([Manifest(Utterance(audio=name, path=Path(name), text="a") for name in audio)])
+        return data_digest([Manifest(Utterance(audio=name, text="a") for name in audio)])
 
     assert digest("/old/x/a.wav", "/old/y/a.wav") == digest("/new/place/x/a.wav", "/new/place/y/a.wav")
     assert digest("/old/x/a.wav", "/old/y/a.wav") != digest("/old/y/a.wav", "/old/x/a.wav")

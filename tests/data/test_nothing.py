@@ -24,7 +24,7 @@ def test_every_kind_is_sound_that_can_be_repeated(kind: str) -> None:
 
 
 def test_a_share_is_added_and_written_once(tmp_path: Path) -> None:
-    speech = Manifest([Utterance(audio="a.wav", path=Path("a.wav"), text="a")] * 40, Path("train.jsonl"))
+    speech = Manifest([Utterance(audio="a.wav", text="a")] * 40, Path("train.jsonl"))
     more = with_nothing(speech, 0.25, tmp_path, seed=3)
     assert len(more) == 50
     assert [utterance.text for utterance in more][40:] == [""] * 10

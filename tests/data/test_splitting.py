@@ -16,7 +16,6 @@ def made(rows: list[dict[str, Any]]) -> Manifest:
         (
             Utterance(
                 audio=row.get("audio", f"{n}.wav"),
-                path=Path(row.get("audio", f"{n}.wav")),
                 **{k: v for k, v in row.items() if k != "audio"},
             )
             for n, row in enumerate(rows)

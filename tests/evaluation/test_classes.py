@@ -18,8 +18,7 @@ NAMES = ("a", "b", "c")
 
 def manifest(labels: list[str]) -> Manifest:
     return Manifest(
-        Utterance(audio="x.wav", path=Path("x.wav"), label=label, origin=f"dev.jsonl:{line}")
-        for line, label in enumerate(labels, start=1)
+        Utterance(audio="x.wav", label=label, origin=f"dev.jsonl:{line}") for line, label in enumerate(labels, start=1)
     )
 
 

@@ -25,7 +25,6 @@ def manifest(texts: Sequence[str] = TEXTS, speakers: Sequence[str] = ()) -> Mani
         (
             Utterance(
                 audio=f"{number // 2}.wav",
-                path=Path(f"/data/{number // 2}.wav"),
                 start=float(number % 2),
                 duration=1.0,
                 text=text,

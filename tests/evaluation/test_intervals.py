@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,7 +89,7 @@ def test_speakers_are_drawn_where_enough_are_known() -> None:
 
 
 def test_speakers_who_are_the_classes_are_no_sample_of_others() -> None:
-    who = [Utterance(audio="a.wav", path=Path("a.wav"), label=f"s{n % 6}", speaker=f"s{n % 6}") for n in range(60)]
+    who = [Utterance(audio="a.wav", label=f"s{n % 6}", speaker=f"s{n % 6}") for n in range(60)]
     drawn = units_of(who, of_classes=True)
     assert (drawn.name, drawn.count) == ("utterance", 60)
     assert "each speaker is a class of its own" in drawn.note

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
@@ -19,7 +18,7 @@ BASIC = TextNormalizer("basic")
 
 def manifest(texts: Sequence[str], speakers: Sequence[str | None] | None = None) -> Manifest:
     return Manifest(
-        Utterance(audio=f"{number}.wav", path=Path("x"), text=text, label="yes", speaker=speaker)
+        Utterance(audio=f"{number}.wav", text=text, label="yes", speaker=speaker)
         for number, (text, speaker) in enumerate(zip(texts, speakers or [None] * len(texts), strict=True))
     )
 

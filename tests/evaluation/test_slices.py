@@ -22,8 +22,7 @@ from speechxfer.evaluation.slices import check_columns, slices
 def evaluated(rows: list[tuple[str, str, dict[str, Any]]], **known: Any) -> Evaluation:
     """Rows of (reference, hypothesis, other columns)."""
     data = Manifest(
-        Utterance(audio=f"{number}.wav", path=Path(f"{number}.wav"), text=row[0], extra=row[2], **known)
-        for number, row in enumerate(rows)
+        Utterance(audio=f"{number}.wav", text=row[0], extra=row[2], **known) for number, row in enumerate(rows)
     )
     return compare(data, [Hypothesis(row[1]) for row in rows], TextNormalizer())
 
@@ -91,7 +90,7 @@ def test_an_unknown_column_is_told_with_the_known_ones() -> None:
 
 def test_classes_have_slices_too() -> None:
     data = Manifest(
-        Utterance(audio=f"{number}.wav", path=Path("x"), label="yes", extra={"room": "quiet" if number < 8 else "loud"})
+        Utterance(audio=f"{number}.wav", label="yes", extra={"room": "quiet" if number < 8 else "loud"})
         for number in range(16)
     )
     says = [Classification(("no", "yes"), (float(number >= 12), float(number < 12))) for number in range(16)]

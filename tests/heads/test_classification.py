@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -149,10 +148,10 @@ def test_class_weights_are_no_weights_of_the_model() -> None:
 
 
 def test_targets_are_numbers_and_unknown_ones_are_told() -> None:
-    utterance = Utterance(audio="a.wav", path=Path("a.wav"), label="c", origin="train.jsonl:1")
+    utterance = Utterance(audio="a.wav", label="c", origin="train.jsonl:1")
     assert head().targets(utterance) == [2]
     with pytest.raises(DataError, match=r"train\.jsonl:2: label 'd' is none"):
-        head().targets(Utterance(audio="a.wav", path=Path("a.wav"), label="d", origin="train.jsonl:2"))
+        head().targets(Utterance(audio="a.wav", label="d", origin="train.jsonl:2"))
 
 
 def test_a_language_has_no_meaning_here() -> None:

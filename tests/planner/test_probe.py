@@ -43,7 +43,7 @@ def test_states_of_a_cut_are_those_of_a_run_to_it(encoder: Encoder, spoken: dict
 
 
 def test_a_sample_is_drawn_from_all_classes_and_ends_in_time() -> None:
-    lines = [Utterance(audio="x", path=Path("x"), label=label, duration=1.0) for label in "a" * 50 + "b" * 3]
+    lines = [Utterance(audio="x", label=label, duration=1.0) for label in "a" * 50 + "b" * 3]
     drawn = sample(Manifest(lines), 6.0)
     assert drawn.duration_s == 6.0
     assert sorted(utterance.label or "" for utterance in drawn) == list("aaabbb")
@@ -51,7 +51,7 @@ def test_a_sample_is_drawn_from_all_classes_and_ends_in_time() -> None:
 
 def test_classes_are_told_where_frames_differ_and_not_where_they_do_not() -> None:
     torch.manual_seed(0)
-    lines = [Utterance(audio="x", path=Path("x"), label="ab"[number % 2]) for number in range(20)]
+    lines = [Utterance(audio="x", label="ab"[number % 2]) for number in range(20)]
     labels = ClassLabels(["a", "b"])
     shifted = [torch.randn(9, 4) + number % 2 * 3 for number in range(20)]
     told = tell_classes(Standardised(shifted[:10], shifted[10:]), Manifest(lines[:10]), labels)

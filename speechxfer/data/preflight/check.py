@@ -196,7 +196,7 @@ def _measured(
     portions = _portions(utterances)
     while True:
         for portion in itertools.islice(portions, ahead - len(waiting)):
-            excerpts = [Excerpt(one.path, one.start, one.duration, one.reading) for one in portion]
+            excerpts = [Excerpt(one.source, one.start, one.duration, one.reading) for one in portion]
             waiting.append((portion, pool.submit(_measure, excerpts, quick)))
         if not waiting:
             return

@@ -6,7 +6,6 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from speechxfer.audio.mixing import mixed
 from speechxfer.audio.pieces import Piece
 from speechxfer.audio.resampling import LOUDEST, scaled_as_integers
 from speechxfer.errors import AudioError, TruncatedAudioError
+from speechxfer.sources import AudioSource, FileSource
 
 Samples = NDArray[np.float32]
 
@@ -34,9 +34,9 @@ _TOLERANCE_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """What a worker is sent: a file, or a part of it."""
+    """What a worker is sent: a recording, or a part of it."""
 
-    path: Path
+    source: AudioSource
     start: float
     duration: float | None
     reading: audio.Options = field(default_factory=audio.Options)
@@ -62,17 +62,15 @@ def measure(excerpt: Excerpt, quick: bool) -> Sound:
 
     reading: audio.Options = {**excerpt.reading, "notify": notify}
     try:
-        header = audio.info(excerpt.path, **reading)
+        header = audio.info(excerpt.source, **reading)
         is_usable = _lengths(sound, excerpt, header.duration)
         if not quick and is_usable:
             _listen(sound, excerpt, reading)
     except AudioError as error:
-        sound.faults.append((_kind(error, excerpt.path), _without_path(error, excerpt.path)))
+        sound.faults.append((_kind(error, excerpt.source), _without_name(error, excerpt.source)))
     if quick or not sound.digest:
         sound.digest = digest(
-            f"{excerpt.path.absolute()}\0{excerpt.start}\0{excerpt.duration}\0{excerpt.reading}".encode(
-                errors="replace"
-            )
+            f"{excerpt.source.key}\0{excerpt.start}\0{excerpt.duration}\0{excerpt.reading}".encode(errors="replace")
         )
     return sound
 
@@ -82,15 +80,15 @@ def digest(data: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little") or 1
 
 
-def _kind(error: AudioError, path: Path) -> str:
-    if not path.is_file():
+def _kind(error: AudioError, source: AudioSource) -> str:
+    if isinstance(source, FileSource) and not source.path.is_file():
         return "missing"
     return "truncated" if isinstance(error, TruncatedAudioError) else "unreadable"
 
 
-def _without_path(error: AudioError, path: Path) -> str:
+def _without_name(error: AudioError, source: AudioSource) -> str:
     """The line of the manifest names the file already, and the remedy stands elsewhere."""
-    return str(error).removeprefix(f"{path}: ").rpartition("; ")[0] or str(error)
+    return str(error).removeprefix(f"{source.name}: ").rpartition("; ")[0] or str(error)
 
 
 def _lengths(sound: Sound, excerpt: Excerpt, length_s: float) -> bool:
@@ -114,7 +112,7 @@ def _lengths(sound: Sound, excerpt: Excerpt, length_s: float) -> bool:
 def _listen(sound: Sound, excerpt: Excerpt, reading: audio.Options) -> None:
     frames, spectrum, content = [], _Spectrum(), hashlib.blake2b(digest_size=8)
     by_channels: defaultdict[int, _Sums] = defaultdict(_Sums)  # broadcasts may change from mono to stereo
-    for rate, piece in audio.as_stored(excerpt.path, start=excerpt.start, duration=excerpt.duration, **reading):
+    for rate, piece in audio.as_stored(excerpt.source, start=excerpt.start, duration=excerpt.duration, **reading):
         if not np.isfinite(piece).all():
             sound.faults.append(("unreadable", "holds samples that are NaN or infinite"))
             return

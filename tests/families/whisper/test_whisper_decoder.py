@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -134,7 +133,7 @@ def test_a_prompt_longer_than_the_decoder_loses_its_beginning(whisper: WhisperFo
 
 
 def utterance(text: str, **columns: Any) -> Utterance:
-    return Utterance(audio="a.wav", path=Path("a.wav"), text=text, **columns)
+    return Utterance(audio="a.wav", text=text, **columns)
 
 
 def test_targets_are_the_prompt_as_given_then_the_text_and_the_end(whisper: WhisperForConditionalGeneration) -> None:

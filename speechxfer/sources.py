@@ -1,0 +1,218 @@
+"""Recordings as objects: a file or bytes here, arrays in `audio`; a cell of a table or of an archive likewise.
+
+Whoever has recordings elsewhere writes a class with a `name` and `contents()`; everything else follows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar, TypeVar
+
+from speechxfer.errors import AudioError
+from speechxfer.placeholders import LARGEST_POINTER, placeholder
+
+_T = TypeVar("_T")
+_CHUNK = 1 << 20
+
+
+class AudioSource(ABC):
+    """One recording: what messages call it, and its encoded sound.
+
+    Everything in `speechxfer.audio` takes one in place of a path. What its header says is read once, however often it
+    is asked for (`audio.info`).
+    """
+
+    __slots__ = ("__weakref__", "_headers")
+
+    def __init__(self) -> None:
+        self._headers: dict[Any, Any] = {}
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What messages call it; of sources in memory it names the content, so that the same sound has one name."""
+
+    @abstractmethod
+    def contents(self) -> str | os.PathLike[str] | bytes | BinaryIO:
+        """The encoded file: its path, its bytes, or a binary file that the caller reads from its beginning."""
+
+    @property
+    def key(self) -> str:
+        """Equal for two sources of the same recording."""
+        return self.name
+
+    def version(self) -> object:
+        """Something that changes when the recording does; what was read of a header counts for one version."""
+        return None
+
+    def problem(self) -> str | None:
+        """Why it cannot be opened, as far as that shows without decoding; None where it can."""
+        return None
+
+    def is_readable(self) -> bool:
+        """Whether this user may read it."""
+        return True
+
+    def digest(self) -> str:
+        """32 hex digits that stand for the content.
+
+        Raises:
+            AudioError: it cannot be read.
+        """
+        contents, digest = self.contents(), hashlib.blake2b(digest_size=16)
+        try:
+            with (
+                io.BytesIO(contents) if isinstance(contents, bytes)
+                else Path(contents).open("rb") if isinstance(contents, str | os.PathLike)
+                else contents
+            ) as file:  # fmt: skip
+                while chunk := file.read(_CHUNK):
+                    digest.update(chunk)
+        except OSError as error:
+            raise AudioError(f"{self.name}: cannot be read ({error.strerror})") from error
+        return digest.hexdigest()
+
+    def once(self, question: object, answer: Callable[[], _T]) -> _T:
+        """The answer to a question about the header, computed once for each version of the recording."""
+        asked = (self.version(), question)
+        if asked not in self._headers:
+            self._headers[asked] = answer()
+        found: _T = self._headers[asked]
+        return found
+
+
+class FileSource(AudioSource):
+    """A file. `FileSource.of` gives one object for one path as long as somebody holds it."""
+
+    __slots__ = ("path",)
+    _known: ClassVar[weakref.WeakValueDictionary[Path, FileSource]] = weakref.WeakValueDictionary()
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    @classmethod
+    def of(cls, path: Path) -> FileSource:
+        """The source of a path; what is known of its header is known to everybody who asks."""
+        return cls._known.setdefault(path, cls(path))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FileSource.of, (self.path,)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FileSource) and self.path == other.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    def __repr__(self) -> str:
+        return f"FileSource({str(self.path)!r})"
+
+    @property
+    def name(self) -> str:
+        """Its path."""
+        return str(self.path)
+
+    @property
+    def key(self) -> str:
+        """Its absolute path."""
+        return str(self.path.absolute())
+
+    def contents(self) -> Path:
+        """Its path."""
+        return self.path
+
+    def version(self) -> object:
+        """Changes when the file is written; None where there is none."""
+        try:
+            found = self.path.stat()
+        except (OSError, ValueError):
+            return None
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+    def is_readable(self) -> bool:
+        """Whether this user may read the file; False where there is none."""
+        return os.access(self.path, os.R_OK)
+
+    def problem(self) -> str | None:
+        """There is no such file, it may not be read, or something stands in its place (a pointer of Git LFS)."""
+        try:
+            seen = self.path.stat()
+            if not stat.S_ISREG(seen.st_mode):
+                return f"no such file: {self.path}"
+            found = None
+            if seen.st_size <= LARGEST_POINTER:
+                with self.path.open("rb") as file:
+                    found = placeholder(file.read(LARGEST_POINTER))
+        except PermissionError:
+            return f"{self.path} may not be read"
+        except (OSError, ValueError):  # also for a name that no file can have
+            return f"no such file: {self.path}"
+        return f"{self.path} {found}" if found else None
+
+
+class BytesSource(AudioSource):
+    """An encoded file in memory."""
+
+    __slots__ = ("_name", "data")
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__()
+        self.data = data
+        self._name = memory_name(self.digest())
+
+    @property
+    def name(self) -> str:
+        """`memory:` and its digest."""
+        return self._name
+
+    def contents(self) -> bytes:
+        """The bytes."""
+        return self.data
+
+
+class LostSource(AudioSource):
+    """What was in memory when a manifest was written, and is not there now."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """As in the manifest."""
+        return self._name
+
+    def contents(self) -> bytes:
+        """Not to be had.
+
+        Raises:
+            AudioError: always.
+        """
+        raise AudioError(f"{self._name}: {self.problem()}")
+
+    def problem(self) -> str:
+        """Says what to do."""
+        return "the sound was in memory and is in no file; pass the same data again in Python, or write it to files"
+
+
+_MEMORY = "memory:"
+
+
+def memory_name(digest: str) -> str:
+    """What a recording in memory is called."""
+    return f"{_MEMORY}{digest}"
+
+
+def is_memory_name(name: str) -> bool:
+    """Whether a manifest's `audio` stands for a recording that was in memory."""
+    return name.startswith(_MEMORY)
