@@ -141,13 +141,13 @@ class Encoder(Freezable, ABC):
         """
 
     @property
-    @abstractmethod
     def architectures(self) -> Mapping[str, tuple[str, str]]:
         """By kind of head: the class of `transformers` that has both, and what its weights' names begin with."""
+        return {}
 
-    @abstractmethod
     def feature_extractor(self) -> dict[str, Any]:
         """What `transformers` has to do to waveforms first, as its `preprocessor_config.json` says it."""
+        return {}
 
     @abstractmethod
     def num_frames(self, num_samples: Any) -> Any:

@@ -26,7 +26,9 @@ def _head(config: FinetuneConfig) -> _Found:
     own = config.head_type.settings
     for name, group in config.groups.items():
         if own is None or name != own.group:
-            yield from ((f"{name}.{setting}", reason) for setting in to_dict(group))
+            for setting in to_dict(group):
+                noted = "; only the model card notes it" if setting == "language" else ""
+                yield f"{name}.{setting}", f"{reason}{noted}"
 
 
 def _data(config: FinetuneConfig, start: StartingPoint) -> _Found:

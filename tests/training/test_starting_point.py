@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 import speechxfer as sx
-from speechxfer.config import RetentionConfig, Seq2SeqConfig, build
+from speechxfer.config import RetentionConfig, build
 from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
+from speechxfer.families.whisper.settings import Seq2SeqSettings
 from speechxfer.heads.classification.head import ClassificationHead
 from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.training.starting_point import StartingPoint, starting_point
@@ -104,13 +105,13 @@ UNREADABLE: dict[str, Any] = {
 def test_a_head_that_cannot_be_opened_makes_room_for_a_new_one(kind: str, start: Start, tmp_path: Path) -> None:
     UNREADABLE[kind](tmp_path / "model")
     for vocabulary in ("keep", "new"):
-        point, heard = start(tmp_path / "model", ["a b", "c"], text={"vocabulary": vocabulary})
+        point, heard = start(tmp_path / "model", ["a b", "c"], ctc={"vocabulary": vocabulary})
         assert isinstance(point.model.head, CTCHead)
         assert point.model.head.vocabulary.symbols == (" ", "a", "b", "c")
         assert ("; a new head is trained in its place" in heard) is (vocabulary == "keep")
         assert not point.transcribes
-    with pytest.raises(ConfigError, match=r"text\.vocabulary is 'extend', but .*; take --new-vocabulary"):
-        start(tmp_path / "model", ["a b", "c"], text={"vocabulary": "extend"})
+    with pytest.raises(ConfigError, match=r"ctc\.vocabulary is 'extend', but .*; take --new-vocabulary"):
+        start(tmp_path / "model", ["a b", "c"], ctc={"vocabulary": "extend"})
 
 
 def test_a_run_from_such_a_checkpoint_trains(corpus: Callable[..., Path], tmp_path: Path) -> None:
@@ -148,9 +149,9 @@ def test_a_language_is_named_as_people_name_it(start: Start, tmp_path: Path) -> 
 
 
 def test_settings_hold_the_code_of_a_language() -> None:
-    assert Seq2SeqConfig(language="Italian").language == "it"
+    assert Seq2SeqSettings(language="Italian").language == "it"
     assert RetentionConfig(language="en-US").language == "en"
-    assert (Seq2SeqConfig().language, Seq2SeqConfig(language="Klingon").language) == ("", "Klingon")
+    assert (Seq2SeqSettings().language, Seq2SeqSettings(language="Klingon").language) == ("", "Klingon")
 
 
 def test_a_decoder_that_cannot_be_opened_says_why(start: Start, tmp_path: Path) -> None:
