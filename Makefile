@@ -13,7 +13,7 @@ $(1)/bin/python $(INSTALL) --requirement requirements/$(2).txt
 $(1)/bin/python $(INSTALL) --no-deps --editable .
 endef
 
-.PHONY: demo test test-newest lock lint types check clean
+.PHONY: demo test test-newest lock lint types check docs clean
 
 demo: $(VENV)/.installed-recipes
 	$(BIN)/python recipes/ivr_prompts/prepare.py --language it
@@ -40,6 +40,10 @@ types: $(VENV)/.installed-dev
 
 check: lint types test
 
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m scripts.docs
+	$(BIN)/zensical build
+
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "$$($(PYTHON) --version) is too old; wanted 3.11 or newer: make demo PYTHON=python3.12"; exit 2; }
@@ -52,6 +56,10 @@ $(VENV)/.installed-recipes: pyproject.toml requirements/demo.txt | $(BIN)/python
 $(VENV)/.installed-dev: pyproject.toml requirements/dev.txt | $(BIN)/python
 	$(call locked,$(VENV),dev)
 	touch $@ $(VENV)/.installed-recipes
+
+$(VENV)/.installed-docs: pyproject.toml requirements/docs.txt | $(BIN)/python
+	$(call locked,$(VENV),docs)
+	touch $@
 
 clean:
 	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from speechxfer.config import FinetuneConfig as FinetuneConfig
+    from speechxfer.data.dataset import Dataset as Dataset
     from speechxfer.data.manifest import Manifest as Manifest
     from speechxfer.data.manifest import Utterance as Utterance
     from speechxfer.data.text import TextNormalizer as TextNormalizer
@@ -31,6 +32,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AudioSource",
     "Classification",
+    "Dataset",
     "DecodingOptions",
     "Evaluation",
     "FileSource",
@@ -52,6 +54,7 @@ _HOMES = {
     "AudioSource": "sources",
     "FileSource": "sources",
     "Classification": "decoding.hypothesis",
+    "Dataset": "data.dataset",
     "DecodingOptions": "decoding.options",
     "Evaluation": "evaluation.results",
     "FinetuneConfig": "config",

@@ -36,9 +36,10 @@ class ArraySource(AudioSource):
 
     def __init__(self, samples: ArrayLike, sample_rate: int) -> None:
         super().__init__()
+        self.samples = checked_array(samples, sample_rate)
         if isinstance(sample_rate, bool) or sample_rate != int(sample_rate):
             raise AudioError(f"<array>: the sample rate is {sample_rate}; a whole number of Hz is wanted.")
-        self.samples, self.sample_rate = checked_array(samples, sample_rate), int(sample_rate)
+        self.sample_rate = int(sample_rate)
         self._name = memory_name(self.digest())
 
     @property

@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from speechxfer.data import columns
 from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.errors import ConfigError, DataError, StorageError
-from speechxfer.sources import FileSource
+from speechxfer.sources import AudioSource, BytesSource, FileSource
 
 #: What a manifest calls text, label and speaker; the first name that is there counts.
 _ON_THE_HUB = {
@@ -49,15 +49,82 @@ def from_huggingface(source: str, folder: Path, split: str | None = None) -> Man
         if split not in data:
             raise DataError(f"{source}: no split {split!r}; name one by --split: {', '.join(map(str, data))}")
         data = data[split]
-    sounds = [name for name, feature in data.features.items() if isinstance(feature, datasets.Audio)]
-    if not sounds:
+    if not audio_columns(data):
         raise DataError(f"{source}: no column of audio among {', '.join(data.features)}; wanted one")
-    stored = data.cast_column(sounds[0], datasets.Audio(decode=False))
-    names = {column: _first(known, stored.features) for column, known in _ON_THE_HUB.items()}
-    return Manifest(
-        (_from_row(row, number, sounds[0], names, stored.features, folder) for number, row in enumerate(stored)),
-        Path(source),
-    )
+
+    def in_a_file(sound: Mapping[str, Any], number: int) -> tuple[str, AudioSource]:
+        path = _stored_sound(sound, number, folder)
+        # What was written beside the manifest moves with it.
+        audio = f"{folder.name}/{path.name}" if path.parent == folder.absolute() else str(path)
+        return audio, FileSource.of(path)
+
+    return Manifest(_rows(data, "row {}", in_a_file), Path(source))
+
+
+def audio_columns(data: Any) -> list[str]:
+    """The columns of audio of a data set of `datasets`, which is not imported for it."""
+    return [name for name, feature in (data.features or {}).items() if type(feature).__name__ == "Audio"]
+
+
+def utterances(data: Any, name: str) -> Iterator[Utterance]:
+    """The utterances of a data set of `datasets`, whose sound stays where it is until it is read.
+
+    Args:
+        data: with a column of audio.
+        name: what messages call it.
+
+    Raises:
+        DataError: a row has neither sound nor a file of it, or a number that stands for no class.
+    """
+
+    def where_it_is(sound: Mapping[str, Any], number: int) -> tuple[str, AudioSource]:
+        path, encoded = sound.get("path"), sound.get("bytes")
+        if not encoded and path and Path(path).is_file():
+            return str(Path(path).absolute()), FileSource.of(Path(path))
+        if not encoded:
+            raise DataError(f"{name}[{number}]: neither bytes nor a file of sound ({path}); load the data set again")
+        source = _Cell(stored, number, column, encoded) if hasattr(stored, "__getitem__") else BytesSource(encoded)
+        return source.name, source
+
+    (column, *_), stored = audio_columns(data), _stored(data)
+    yield from _rows(data, f"{name}[{{}}]", where_it_is)
+
+
+class _Cell(AudioSource):
+    """A cell of a data set: read when it is wanted."""
+
+    __slots__ = ("_column", "_name", "_number", "_stored")
+
+    def __init__(self, stored: Any, number: int, column: str, encoded: bytes) -> None:
+        super().__init__()
+        self._stored, self._number, self._column = stored, number, column
+        self._name = BytesSource(encoded).name
+
+    @property
+    def name(self) -> str:
+        """`memory:` and the digest of the content."""
+        return self._name
+
+    def contents(self) -> bytes:
+        """The encoded file."""
+        return bytes(self._stored[self._number][self._column]["bytes"])
+
+
+def _stored(data: Any) -> Any:
+    """The data set with its sound as it is stored, not decoded."""
+    column = audio_columns(data)[0]
+    return data.cast_column(column, type(data.features[column])(decode=False))
+
+
+#: From a cell with sound and the number of its row: what a manifest calls it, and the recording.
+_Place = Callable[[Mapping[str, Any], int], tuple[str, AudioSource]]
+
+
+def _rows(data: Any, origin: str, place: _Place) -> Iterator[Utterance]:
+    column, stored = audio_columns(data)[0], _stored(data)
+    names = {meaning: _first(known, stored.features) for meaning, known in _ON_THE_HUB.items()}
+    for number, row in enumerate(stored):
+        yield _from_row(row, origin.format(number), column, names, stored.features, *place(row[column] or {}, number))
 
 
 def _first(names: tuple[str, ...], features: Mapping[str, Any]) -> str | None:
@@ -66,25 +133,23 @@ def _first(names: tuple[str, ...], features: Mapping[str, Any]) -> str | None:
 
 def _from_row(
     row: Mapping[str, Any],
-    number: int,
-    audio: str,
+    origin: str,
+    column: str,
     names: Mapping[str, str | None],
     features: Mapping[str, Any],
-    folder: Path,
+    audio: str,
+    source: AudioSource,
 ) -> Utterance:
-    origin = f"row {number}"
     read = {
         name: _read_value(value, features.get(name), f"{origin}: {name}")
         for name, value in row.items()
-        if name != audio
+        if name != column
     }
     values = {column: read.pop(name) if name else None for column, name in names.items()}
     text, label, speaker = values["text"], values["label"], values["speaker"]
-    path = _stored_sound(row[audio] or {}, number, folder)
     return Utterance(
-        # What was written beside the manifest moves with it.
-        audio=f"{folder.name}/{path.name}" if path.parent == folder.absolute() else str(path),
-        source=FileSource.of(path),
+        audio=audio,
+        source=source,
         text=None if text is None else str(text),
         label=columns.SEPARATOR.join(map(str, label)) if isinstance(label, list) else _as_name(label),
         speaker=_as_name(speaker),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from speechxfer import audio
+from speechxfer.data.dataset import Dataset
 from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.data.text import TextNormalizer
 from speechxfer.errors import AudioError, DataError
@@ -42,8 +43,8 @@ def durations_s(manifest: Manifest, longest_s: float | None) -> list[float]:
     Raises:
         DataError: one is longer than `longest_s`.
     """
-    known = manifest.with_durations()
-    durations = [utterance.duration or 0.0 for utterance in known]
+    dataset = manifest if isinstance(manifest, Dataset) else Dataset(manifest, manifest.path)
+    durations = list(dataset.lengths_s)
     for utterance, duration in zip(manifest, durations, strict=True):
         if longest_s is not None and duration > longest_s:
             raise DataError(

@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from speechxfer.data import columns, folders, rows
 from speechxfer.errors import AudioError, DataError
@@ -142,10 +142,10 @@ class Manifest(Sequence[Utterance]):
     @overload
     def __getitem__(self, index: int) -> Utterance: ...
     @overload
-    def __getitem__(self, index: slice) -> Manifest: ...
-    def __getitem__(self, index: int | slice) -> Utterance | Manifest:
+    def __getitem__(self, index: slice) -> Self: ...
+    def __getitem__(self, index: int | slice) -> Utterance | Self:
         if isinstance(index, slice):
-            return Manifest(self._utterances[index], self.path)
+            return self.holding(self._utterances[index])
         return self._utterances[index]
 
     def __len__(self) -> int:
@@ -156,6 +156,10 @@ class Manifest(Sequence[Utterance]):
 
     def __repr__(self) -> str:
         return f"<Manifest of {len(self)} utterances{f' from {self.path}' if self.path else ''}>"
+
+    def holding(self, utterances: Iterable[Utterance]) -> Self:
+        """Other utterances under the same name: a part of these, or these and more."""
+        return type(self)(utterances, self.path)
 
     @property
     def texts(self) -> list[str | None]:
@@ -172,7 +176,7 @@ class Manifest(Sequence[Utterance]):
         progress: Callable[[float], None] = lambda _done: None,
         warn: Callable[[str, str], None] = lambda _message, _kind: None,
         refused: Callable[[DataError], None] | None = None,
-    ) -> Manifest:
+    ) -> Self:
         """The same utterances with the durations that were unknown, from the headers of the files.
 
         `progress` is called with 1 for each utterance, `warn` with what is wrong with a file that can be used, and the
@@ -186,17 +190,16 @@ class Manifest(Sequence[Utterance]):
         def measured() -> Iterator[Utterance]:
             for utterance in self:
                 try:
-                    known = utterance.duration is not None
-                    yield utterance if known else dataclasses.replace(utterance, duration=_rest_s(utterance, warn))
+                    yield dataclasses.replace(utterance, duration=length_s(utterance, warn))
                 except DataError as error:
                     if refused is None:
                         raise
                     refused(error)
                 progress(1)
 
-        return Manifest(measured(), self.path)
+        return self.holding(measured())
 
-    def labelled_by(self, column: str) -> Manifest:
+    def labelled_by(self, column: str) -> Self:
         """The same utterances with what stands in another column as their labels: the speaker, say.
 
         Raises:
@@ -210,11 +213,11 @@ class Manifest(Sequence[Utterance]):
                 raise DataError(f"{utterance.origin}: has no {column!r} to be its label; wanted one of its columns: {', '.join(has) or 'none'}")  # fmt: skip  # noqa: E501
             return dataclasses.replace(utterance, label=str(value))
 
-        return Manifest(map(labelled, self), self.path)
+        return self.holding(map(labelled, self))
 
-    def strictly(self) -> Manifest:
+    def strictly(self) -> Self:
         """The same utterances; reading one whose file is a little shorter than it should be is an error then."""
-        return Manifest((dataclasses.replace(utterance, strict=True) for utterance in self), self.path)
+        return self.holding(dataclasses.replace(utterance, strict=True) for utterance in self)
 
     def check_files(self) -> None:
         """Look whether all audio files are there, which takes much less time than a run that stops midway.
@@ -226,7 +229,8 @@ class Manifest(Sequence[Utterance]):
         if missing:
             first = "; ".join(f"{one.origin}: {why}" for one, why in missing[:3])
             more = f" (+{len(missing) - 3} more)" if len(missing) > 3 else ""
-            raise DataError(f"{first}{more}; relative paths are seen from the manifest's folder")
+            where = "; relative paths are seen from the manifest's folder" if _has_relative(missing) else ""
+            raise DataError(f"{first}{more}{where}")
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write in the format of the suffix, with relative paths that are right from the folder of `path`.
@@ -249,6 +253,10 @@ class Manifest(Sequence[Utterance]):
         if rows.is_table(path):  # in a table an empty cell says that nothing is known
             lines = [row | {"label": "[]"} if row.get("label") == "" else row for row in lines]
         rows.write(path, lines, first=_WRITTEN)
+
+
+def _has_relative(missing: Iterable[tuple[Utterance, str]]) -> bool:
+    return any(isinstance(one.source, FileSource) and not PurePath(one.audio).is_absolute() for one, _ in missing)
 
 
 def data_digest(manifests: Iterable[Manifest]) -> str:
@@ -325,8 +333,18 @@ def _exists(path: Path) -> bool:
     return os.path.exists(path)  # noqa: PTH110 - `Path.exists` raises for a name that is too long
 
 
-def _rest_s(utterance: Utterance, warn: Callable[[str, str], None]) -> float:
+def length_s(utterance: Utterance, warn: Callable[[str, str], None] = lambda _message, _kind: None) -> float:
+    """Seconds of an utterance: its duration, or what the recording's header leaves after its start.
+
+    `warn` is called as by `with_durations`.
+
+    Raises:
+        DataError: the recording cannot be read, or ends before the utterance begins.
+    """
     from speechxfer import audio
+
+    if utterance.duration is not None:
+        return utterance.duration
 
     # The origin is a line of a manifest, or the file itself, which messages name already.
     origin = "" if utterance.origin == utterance.source.name else f"{utterance.origin}: "

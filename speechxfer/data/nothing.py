@@ -122,4 +122,4 @@ def with_nothing(manifest: Manifest, share: float, folder: Path, seed: int) -> M
                 extra={"kind": kind},
             )
         )
-    return Manifest([*manifest, *added], manifest.path)
+    return manifest.holding([*manifest, *added])

@@ -21,8 +21,8 @@ _PLAN, _ENVIRONMENT, _SOURCES = "plan.json", "environment.json", "sources.json"
 _INTERPOLATION, _REPORT = "interpolation.json", "report.html"
 _KEPT = ("before.json", "after.json", "retain_before.json", "retain_after.json")
 _FILES = (*_KEPT, _HISTORY, _METRICS, _PLAN, _ENVIRONMENT, _SOURCES, _INTERPOLATION, _REPORT)
-_MODEL, _CHECKPOINTS, _NON_SPEECH = "model", "checkpoints", "non_speech"
-_FOLDERS = (_CHECKPOINTS, _MODEL, _NON_SPEECH, "predictions", "tensorboard", "scratch", "interpolated")
+_MODEL, _CHECKPOINTS, _NON_SPEECH, _DATA = "model", "checkpoints", "non_speech", "data"
+_FOLDERS = (_CHECKPOINTS, _MODEL, _NON_SPEECH, _DATA, "predictions", "tensorboard", "scratch", "interpolated")
 #: What versions before this layout wrote and this one does not.
 _OLD = ("nothing",)
 _REMEDY = "remove the file to go on without it"
@@ -82,6 +82,11 @@ class RunFolder:
     def non_speech(self) -> Path:
         """The folder of the utterances without speech that were made for the run."""
         return self.path / _NON_SPEECH
+
+    @property
+    def data(self) -> Path:
+        """The folder of manifests that note what data in memory was."""
+        return self.path / _DATA
 
     @property
     def tensorboard(self) -> Path:

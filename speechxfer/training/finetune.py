@@ -13,6 +13,7 @@ from typing import cast
 import torch
 
 from speechxfer.config import FinetuneConfig, flat, to_dict
+from speechxfer.data.dataset import Data
 from speechxfer.data.manifest import Manifest, data_digest
 from speechxfer.data.preflight import Limits, say_errors
 from speechxfer.decoding.options import DecodingOptions
@@ -57,14 +58,20 @@ class Run:
 
 
 def finetune(
-    config: FinetuneConfig, *, resume: bool = False, overwrite: bool = False, progress: Progress | None = None
+    config: FinetuneConfig,
+    *,
+    data: Mapping[str, Data] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
 ) -> Run:
     """Adapt a pre-trained encoder to the training manifest and measure it on the test manifest.
 
     Writes a run folder to `config.output`: `config.toml`, `plan.json`, `environment.json`, `metrics.jsonl` (a line an
     epoch), `tensorboard/`, `checkpoints/`, `model/`, `before.json` and `after.json` (what was said of the test split),
     `metrics.json` and `report.html`. With `resume` it goes on with the run that is there, or begins it where there is
-    none. Started by `torchrun` or `accelerate launch`, several processes share the work of one run.
+    none. `data` holds splits that are in memory, by setting: the paths of these are where the folder notes what they
+    were. Started by `torchrun` or `accelerate launch`, several processes share the work of one run.
 
     Raises:
         ConfigError: settings that do not fit, or an output folder that holds another run.
@@ -77,7 +84,7 @@ def finetune(
     check_places(config, again=resume and RunFolder(config.output).is_run)
     world = World.join(config.device)
     # Only one process speaks and writes.
-    job = Job(config, world, progress if progress and world.is_main else Progress())
+    job = Job(config, world, progress if progress and world.is_main else Progress(), data or {})
     ready = _ready(job, resume=resume, overwrite=overwrite)
     with _taken(job, resume=resume, overwrite=overwrite):
         run, metrics = _adapt(job, ready, resume=resume, overwrite=overwrite)
@@ -111,13 +118,13 @@ def _ready(job: Job, *, resume: bool, overwrite: bool = False) -> _Ready:
         check_idle(folder)
     check_free(folder, config, resume=resume, overwrite=overwrite)
     job.check()
-    manifests = job.read()
+    manifests = job.datasets
     checkpoint = find(config.model)
     found = sources.sources_of(manifests, checkpoint) if job.world.is_main else None
     if resume and folder.has_config and found:
         sources.check(folder, config, found)
         _ = folder.history  # whether it can be read
-    splits = job.chosen(manifests)
+    splits = job.chosen()
     if job.world.is_main and not resume:
         # Too few frames for a text are reported below, by the encoder's own count.
         limits = Limits(
@@ -157,16 +164,13 @@ def _adapt(job: Job, ready: _Ready, *, resume: bool, overwrite: bool = False) ->
     if world.is_main:
         folder.clear() if overwrite else folder.repair()
         folder.write_config(config)
+        job.write_data()
         if ready.sources:
             folder.write(ready.sources)
-        start.model.head.training_manifest(
-            manifests["train"], config, RunFolder(config.output).non_speech
-        )  # writes what the others only read
+        _training_manifest(job, start, manifests)  # writes what the others only read
     _show_plan(job, start)
     world.barrier()
-    manifests["train"] = start.model.head.training_manifest(
-        manifests["train"], config, RunFolder(config.output).non_speech
-    )
+    manifests["train"] = _training_manifest(job, start, manifests)
     before = _untouched(job, start, manifests) if world.is_main else {}
     preparation = Preparation(start.model.to(job.device).encoder, config.training, job.precision, world, job.progress)
     position = fit(_task(job, start, manifests, preparation), preparation, resume=resume)
@@ -189,11 +193,11 @@ def _against_scratch(job: Job, run: Run, metrics: Metrics, *, resume: bool) -> t
     config = job.config
     job.progress.say("from scratch: the same shape with random weights, for as many epochs")
     depth = open_checkpoint(find(config.model)).encoder.depth
-    other = replace(job, config=scratch.scratch_config(config, depth))
+    other = replace(job, config=scratch.scratch_config(config, depth), given=job.datasets)
     other_run, other_metrics = _adapt(other, _ready(other, resume=resume), resume=resume)
     if not run.is_main:
         return run, metrics
-    manifest = Manifest.read(config.test or config.dev)
+    manifest = job.datasets["test" if config.test else "dev"]
     sides = [
         one.after or evaluate(one.model, manifest, job.normalizer, progress=job.progress) for one in (other_run, run)
     ]

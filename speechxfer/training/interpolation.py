@@ -122,7 +122,7 @@ class Interpolation:
         if config.plan.from_scratch or config.plan.preset == "from-scratch":
             raise ConfigError(f"{folder}: began from random weights, so there is nothing to go back to")
         self._job = Job(replace(config, device=device), World(), self._progress)
-        manifests = self._job.chosen(self._job.read())
+        manifests = self._job.chosen()
         start = starting_point(config, find(config.model), manifests["train"], Progress())
         self._measured: dict[str, Manifest] = {name: manifests[name] for name in ("dev", "retain") if name in manifests}
         self._seam = start.plan.lowest_seam

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 from speechxfer.config import FinetuneConfig, exists, flat, hint, to_dict
+from speechxfer.data.dataset import Data, Dataset
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.options import DecodingOptions
@@ -28,6 +31,8 @@ class Job:
     config: FinetuneConfig
     world: World
     progress: Progress
+    #: Data in memory, by setting; the others are read from the paths among the settings.
+    given: Mapping[str, Data] = field(default_factory=dict)
 
     @property
     def folder(self) -> RunFolder:
@@ -63,31 +68,44 @@ class Job:
             TextNormalizer(name)
         choose_precision(self.config.training.precision, self.device)
 
-    def read(self) -> dict[str, Manifest]:
-        """All manifests that the settings name, as they are: train, dev, test, retain and retention.replay.
+    @functools.cached_property
+    def datasets(self) -> dict[str, Dataset]:
+        """All data that the settings name, read once: train, dev, test, retain and retention.replay.
 
         Raises:
-            DataError: one cannot be read, or names files that are not there.
+            DataError: a manifest cannot be read, or names files that are not there.
         """
         config = self.config
         splits = {"train": config.train, "dev": config.dev, "test": config.test, "retain": config.retain}
         splits["retention.replay"] = config.retention.replay
-        manifests = {name: Manifest.read(path) for name, path in splits.items() if path is not None}
-        for manifest in manifests.values():
-            manifest.check_files()
-        return {name: manifest.strictly() for name, manifest in manifests.items()} if config.strict else manifests
+        read = {name: Dataset.of(self.given.get(name, path), name) for name, path in splits.items() if path is not None}
+        for dataset in read.values():
+            dataset.check_files()
+        return {name: dataset.strictly() for name, dataset in read.items()} if config.strict else read
 
-    def chosen(self, manifests: dict[str, Manifest]) -> dict[str, Manifest]:
+    def chosen(self) -> dict[str, Manifest]:
         """The splits of the run: train with what is replayed, dev as much of it as is asked for, test and retain.
 
         Raises:
             ConfigError: something should be replayed, but nothing of it.
         """
-        config = self.config
-        splits = {name: manifest for name, manifest in manifests.items() if name != "retention.replay"}
+        splits: dict[str, Manifest] = dict(self.datasets)
+        replay = splits.pop("retention.replay", None)
         splits["dev"] = self._some(splits["dev"])
-        splits["train"] = with_replay(splits["train"], config.retention, config.training.seed, self.progress)
+        seed = self.config.training.seed
+        splits["train"] = with_replay(splits["train"], replay, self.config.retention, seed, self.progress)
         return splits
+
+    def write_data(self) -> None:
+        """Write down data that was given in memory, without its sound, where the settings say that it is.
+
+        Raises:
+            StorageError: the disk is full or read-only.
+        """
+        for name, dataset in self.datasets.items():
+            path = self.folder.data / f"{name}.jsonl"
+            if flat(to_dict(self.config)).get(name) == str(path):
+                dataset.write(path)
 
     def _some(self, dev: Manifest) -> Manifest:
         """As many utterances of dev as are asked for, at even distances."""
@@ -96,7 +114,7 @@ class Job:
             self.progress.say(f"training.dev_utterances is {wanted}, but {dev.path} holds {len(dev)}: all are measured")
         if not 0 < wanted < len(dev):
             return dev
-        return Manifest([dev[number * len(dev) // wanted] for number in range(wanted)], dev.path)
+        return dev.holding(dev[number * len(dev) // wanted] for number in range(wanted))
 
 
 def check_places(config: FinetuneConfig, *, again: bool) -> None:

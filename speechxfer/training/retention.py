@@ -51,25 +51,24 @@ def retained(manifest: Manifest, before: Evaluation | None, after: Evaluation, n
     return Retained(before, after, f"{_SAYS[found.second_is]} on {where}: {found.verdict()}")
 
 
-def with_replay(train: Manifest, config: RetentionConfig, seed: int, progress: Progress) -> Manifest:
+def with_replay(
+    train: Manifest, source: Manifest | None, config: RetentionConfig, seed: int, progress: Progress
+) -> Manifest:
     """The training utterances and so many of the source domain that those are `replay_ratio` of all.
 
     Drawn once, without repetition, by the seed; where there are too few, all of them.
 
     Raises:
         ConfigError: the share is 0.
-        DataError: the manifest cannot be read.
     """
-    if config.replay is None:
+    if source is None:
         return train
     if not config.replay_ratio:
         raise ConfigError("retention.replay names a manifest, but retention.replay_ratio is 0; wanted more, or neither")
-    source = Manifest.read(config.replay)
-    source.check_files()
     wanted = max(1, round(len(train) * config.replay_ratio / (1 - config.replay_ratio)))
     chosen = sorted(random.Random(seed).sample(range(len(source)), min(wanted, len(source))))
     few = f", which is all there is of the {wanted} wanted" if wanted > len(source) else ""
-    progress.say(f"replay: {len(chosen)} utterances of {config.replay} are learned along{few}")
+    progress.say(f"replay: {len(chosen)} utterances of {source.path} are learned along{few}")
     spoken = {"language": config.language} if config.language else {}
     added = [replace(source[index], extra={**source[index].extra, **spoken}) for index in chosen]
-    return Manifest([*train, *added], train.path)
+    return train.holding([*train, *added])

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 
 from speechxfer.config import FinetuneConfig, flat, to_dict
+from speechxfer.data.loading import durations_s
 from speechxfer.data.manifest import Manifest, data_digest
 from speechxfer.encoders.checkpoints import MODEL_FILE, Checkpoint
 from speechxfer.errors import CheckpointError, ConfigError, DataError
@@ -30,7 +31,7 @@ def sources_of(manifests: Mapping[str, Manifest], checkpoint: Checkpoint) -> Sou
 def split_of(manifest: Manifest) -> Split:
     """A manifest's digest and size; durations that it does not state come from the headers of the files."""
     try:
-        seconds = round(manifest.with_durations().duration_s, 3)
+        seconds = round(sum(durations_s(manifest, None)), 3)
     except DataError:  # it is reported where the audio is used
         seconds = None
     languages = {next((str(one.extra[name]) for name in _LANGUAGE if one.extra.get(name)), None) for one in manifest}

@@ -40,7 +40,7 @@ def usable(train: Manifest, head_class: type[Head], setup: Setup, kept: Head | N
         raise DataError(f"{train.path}: none of its {len(train)} utterances can be used, so nothing would be learned: {seen}")  # fmt: skip  # noqa: E501
     for reason, some in faults.items():
         progress.say(f"{len(some)} of {len(train)} training utterances {_first(reason, some, counted=False)}")
-    left = Manifest(found, train.path) if faults else train
+    left = train.holding(found) if faults else train
     head_class.check_usable(train, left, setup, kept)
     return left
 
@@ -67,10 +67,9 @@ def readable(manifest: Manifest, progress: Progress, *, decoded: bool = False) -
         seen = _first(faults[0][1].reason, faults)
         raise DataError(f"{manifest.path}: none of its {len(manifest)} utterances can be used: {seen}")
     if faults:
-        progress.say(
-            f"{len(faults)} of {len(manifest)} utterances {_first(faults[0][1].reason, faults, counted=False)}"
-        )
-    return Manifest(kept, manifest.path)
+        first = _first(faults[0][1].reason, faults, counted=False)
+        progress.say(f"{len(faults)} of {len(manifest)} utterances {first}")
+    return manifest.holding(kept)
 
 
 def _first(reason: str, some: Sequence[tuple[Utterance, Unusable]], *, counted: bool = True) -> str:

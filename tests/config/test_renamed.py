@@ -35,5 +35,5 @@ def test_an_old_name_is_refused_with_the_new_one(old: str, new: str, tmp_path: P
 
 
 def test_an_old_name_is_refused_in_a_table_of_its_own() -> None:
-    with pytest.raises(ConfigError, match=r"^plan\.wake is now plan\.unfreeze_at; use the new name$"):
-        build(PlanConfig, {"wake": "3@2"}, "plan.")
+    with pytest.raises(ConfigError, match=r"^plan\.head_first is now plan\.head_only_ratio; use the new name$"):
+        build(PlanConfig, {"head_first": 0.2}, "plan.")

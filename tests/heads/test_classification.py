@@ -135,7 +135,11 @@ def test_several_classes_each_have_a_probability_of_their_own() -> None:
 def test_what_it_describes_is_built_again(pooling: str) -> None:
     options = {"label_smoothing": 0.1, "class_weights": [0.5, 1.0, 1.5], "pool_padding": True, "multi_label": True}
     classifier = head(pooling=pooling, **options)
-    again = ClassificationHead.restore(json.loads(json.dumps(classifier.describe())), cast(Any, SimpleNamespace(width=8, num_states=1)), cast(Any, None))
+    again = ClassificationHead.restore(
+        json.loads(json.dumps(classifier.describe())),
+        cast(Any, SimpleNamespace(width=8, num_states=1)),
+        cast(Any, None),
+    )
     again.load_state_dict(classifier.state_dict())
     assert again.describe() == classifier.describe()
     hidden, lengths = torch.randn(2, 4, 8), torch.tensor([4, 2])

@@ -48,24 +48,24 @@ def test_what_is_replayed_is_kept(forgetful: Runs) -> None:
 
 
 def test_replayed_utterances_are_a_share_of_all_and_drawn_once(corpus: Callable[..., Path]) -> None:
-    train, source = Manifest.read(corpus("train", ["a"] * 8)), corpus("old", ["b"] * 20)
-    wanted = RetentionConfig(replay=str(source), replay_ratio=0.2, language="en")
-    mixed = with_replay(train, wanted, 1, sx.Progress())
+    train, source = (Manifest.read(corpus(*one)) for one in (("train", ["a"] * 8), ("old", ["b"] * 20)))
+    wanted = RetentionConfig(replay=str(source.path), replay_ratio=0.2, language="en")
+    mixed = with_replay(train, source, wanted, 1, sx.Progress())
     assert mixed.texts == ["a"] * 8 + ["b"] * 2
     assert [utterance.extra.get("language") for utterance in mixed][-3:] == [None, "en", "en"]
-    assert list(with_replay(train, wanted, 1, sx.Progress())) == list(mixed)
-    assert list(with_replay(train, wanted, 2, sx.Progress())) != list(mixed)
+    assert list(with_replay(train, source, wanted, 1, sx.Progress())) == list(mixed)
+    assert list(with_replay(train, source, wanted, 2, sx.Progress())) != list(mixed)
     heard = Heard()
-    few = with_replay(train, RetentionConfig(replay=str(source), replay_ratio=0.9), 1, heard)
+    few = with_replay(train, source, RetentionConfig(replay=str(source.path), replay_ratio=0.9), 1, heard)
     assert len(few) == 28
     assert "which is all there is of the 72 wanted" in heard
-    assert with_replay(train, RetentionConfig(), 1, sx.Progress()) is train
+    assert with_replay(train, None, RetentionConfig(), 1, sx.Progress()) is train
 
 
 def test_replay_of_nothing_is_refused(corpus: Callable[..., Path]) -> None:
     wanted = RetentionConfig(replay=str(corpus("old", ["b"])), replay_ratio=0.0)
     with pytest.raises(ConfigError, match=r"replay_ratio is 0; wanted more, or neither"):
-        with_replay(Manifest([]), wanted, 1, sx.Progress())
+        with_replay(Manifest([]), Manifest([]), wanted, 1, sx.Progress())
     with pytest.raises(ConfigError, match=r"retention\.replay_ratio is 1; wanted at least 0 and less than 1"):
         build(
             sx.FinetuneConfig, {"model": "m", "train": "t", "dev": "d", "output": "o", "retention": {"replay_ratio": 1}}
