@@ -72,7 +72,7 @@ class SpeechModel(nn.Module):
         All of them or none. Low-rank adapters are merged into the weights, and kept as PEFT has them in `adapter/`.
 
         Raises:
-            StorageError: it could not be written; a model that stood there before is untouched.
+            StorageError: it could not be written; a model that stood there before is unchanged.
         """
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in adapters.merged_state(self).items()}
         theirs = folder_of(self.encoder, self.head)

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 class Progress:
     """Receives what is going on and does nothing with it; the command line passes one that draws."""
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """A line worth reading."""
 
     def warn(self, message: str, kind: str = "") -> None:
         """A line about something that was put up with; of one `kind` there may be as many as there are files."""
-        self.say(message)
+        self.log(message)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A small table worth reading; columns after the first hold numbers or short words."""

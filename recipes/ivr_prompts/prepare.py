@@ -1,7 +1,7 @@
 """Asterisk's telephone prompts as a small speech corpus: fetch, clean, split, write manifests.
 
-One professional voice a language, 8 kHz, 20 to 30 minutes. The audio is copied untouched; what the
-transcripts need before they say what is heard stands in the tables at the top.
+One professional voice a language, 8 kHz, 20 to 30 minutes. The audio is copied unchanged; what the
+transcripts need before they say what is spoken stands in the tables at the top.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Line(NamedTuple):
 
 
 class Prompt(NamedTuple):
-    """One usable prompt: its name, the words as published and normalised, and its sound."""
+    """One usable prompt: its name, the words as published and normalized, and its sound."""
 
     name: str
     raw_text: str
@@ -217,7 +217,7 @@ def spoken(name: str, text: str) -> str:
     return CLOSING_REMARK.sub("", EMPTY_BRACKETS.sub("", text)).strip()
 
 
-def normalise(text: str, language: str) -> str:
+def normalize(text: str, language: str) -> str:
     """Lower-case words with apostrophes, one space between them; numbers are spelled out."""
     text = unicodedata.normalize("NFC", text).lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
     text = re.sub(r"\d+", lambda number: f" {num2words(int(number[0]), lang=language)} ", text)
@@ -235,7 +235,7 @@ def why_unusable(name: str, text: str, language: str) -> str | None:
     for reason, pattern in UNUSABLE:
         if pattern.search(text):
             return reason
-    if re.search(f"[^{LETTERS[language]}' ]", normalise(text, language)):
+    if re.search(f"[^{LETTERS[language]}' ]", normalize(text, language)):
         return "letters of another alphabet"
     return None
 
@@ -266,7 +266,7 @@ def select(lines: Sequence[Line], sounds: Path, language: str) -> tuple[list[Pro
         elif copies[line.name.lower()] > 1:
             reason = "two transcripts of one prompt"
         elif (reason := why_unusable(line.name, said, language)) is None:
-            prompt = Prompt(line.name, line.raw_text, normalise(said, language), path, info(path).duration)
+            prompt = Prompt(line.name, line.raw_text, normalize(said, language), path, info(path).duration)
             reason = why_unlikely(prompt.text, prompt.duration)
         if reason:
             left_out.setdefault(reason, []).append(line.name)
@@ -307,10 +307,10 @@ def write_corpus(prompts: Sequence[Prompt], source: Path, sounds: Path, language
 
 
 def attribution(source: Path, language: str) -> str:
-    licence = "CC-BY-3.0" if language == "ru" else "CC-BY-SA-3.0"
+    terms = "CC-BY-3.0" if language == "ru" else "CC-BY-SA-3.0"
     heading = (
         f"Telephone prompts of Asterisk (asterisk-core-sounds-{language}), voice {VOICES[language]}.\n"
-        f"{licence}. The audio is unchanged, transcripts are cleaned. What came with the sounds follows.\n"
+        f"{terms}. The audio is unchanged, transcripts are cleaned. What came with the sounds follows.\n"
     )
     texts = [p for pattern in ("copyright", "CREDITS*", "LICENSE*") for p in sorted(source.rglob(pattern))]
     distinct = dict.fromkeys(p.read_text(encoding="utf-8", errors="replace") for p in texts)
@@ -321,8 +321,8 @@ def readme(prompts: Sequence[Prompt], language: str) -> str:
     return f"""# Telephone prompts, `{language}`
 
 Made by `recipes/ivr_prompts/prepare.py --language {language}`. One voice, {VOICES[language]}, 8 kHz.
-`train.jsonl`, `dev.jsonl` and `test.jsonl` share no sentence. `text` is normalised, `raw_text` is as
-published, `prompt` is the prompt's name. Who spoke and under which licence: `ATTRIBUTION`.
+`train.jsonl`, `dev.jsonl` and `test.jsonl` share no sentence. `text` is normalized, `raw_text` is as
+published, `prompt` is the prompt's name. Who spoke and under which license: `ATTRIBUTION`.
 
 ```
 {summary(prompts)}
@@ -369,7 +369,7 @@ def already_made(language: str, output: Path, overwrite: bool) -> bool:
 def prepare(language: str, output: Path, overwrite: bool) -> None:
     """Fetch, clean, split and write, or say that it was done before."""
     if already_made(language, output, overwrite):
-        say(f"{output} is there already and complete; --overwrite makes it anew")
+        say(f"{output} is there already and complete; --overwrite makes it again")
         return
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.download.") as temporary:
@@ -390,7 +390,7 @@ def prepare(language: str, output: Path, overwrite: bool) -> None:
 @click.command(cls=Command, help=__doc__)
 @click.option("--language", type=click.Choice(sorted(VOICES)), required=True)
 @click.option("--output", type=click.Path(path_type=Path), help="Folder to make [default: data/ivr-LANGUAGE]")
-@click.option("--overwrite", is_flag=True, help="Make it anew where it is there already")
+@click.option("--overwrite", is_flag=True, help="Make it again where it is there already")
 def main(language: str, output: Path | None, overwrite: bool) -> None:
     try:
         prepare(language, output or Path("data") / f"ivr-{language}", overwrite)

@@ -1,6 +1,6 @@
 """Telephone prompts by language, to tell which language a recording is in.
 
-Training hears one voice of each language; where Debian has a second one, its prompts show whether it is the language
+Training has one voice of each language; where Debian has a second one, its prompts show whether it is the language
 that was learned or the voice. A prompt of one name is on one side of the split in all languages.
 """
 
@@ -129,7 +129,7 @@ def prepare(languages: Sequence[str], prompts: Path, output: Path) -> None:
     """Fetch, split and write, or say that it was done before."""
     mark = output / "ATTRIBUTION"
     if mark.is_file() and mark.read_text(encoding="utf-8") == attribution(languages):
-        say(f"{output} is there already and complete; remove it to make it anew")
+        say(f"{output} is there already and complete; remove it to make it again")
         return
     if output.exists() and any(output.iterdir()):
         raise ConfigError(f"{output}: is no corpus of these languages; choose another --output.")

@@ -37,7 +37,7 @@ def train(
         write_json(done.folder / f"{name}.json", result.to_dict())
         heard = [row for row in result.classes.rows() if row[-1] != "0"]
         progress.table(name, ("language", "precision", "recall", "F1", "utterances"), heard)
-        progress.say(f"{name}: {result.scores}")
+        progress.log(f"{name}: {result.scores}")
 
 
 if __name__ == "__main__":

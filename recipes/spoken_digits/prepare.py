@@ -1,7 +1,7 @@
 """The Free Spoken Digit Dataset as manifests: by its own rule, and with one speaker at a time left out of training.
 
 Recordings are called DIGIT_SPEAKER_TAKE.wav. By the set's own rule takes 0 to 4 are the test; dev is takes 5 to 9 of
-what that leaves for training. They are copied untouched.
+what that leaves for training. They are copied unchanged.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def prepare(corpus: Path | None, output: Path) -> None:
     """Fetch, split and write, or say that it was done before."""
     mark = output / "ATTRIBUTION"
     if mark.is_file() and mark.read_text(encoding="utf-8") == ATTRIBUTION:
-        say(f"{output} is there already and complete; remove it to make it anew")
+        say(f"{output} is there already and complete; remove it to make it again")
         return
     if output.exists() and any(output.iterdir()):
         raise ConfigError(f"{output}: is no corpus of this recipe; choose another --output.")

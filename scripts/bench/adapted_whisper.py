@@ -22,7 +22,7 @@ from scripts.bench.machine import command, describe
 from speechxfer.audio import load
 from speechxfer.cli.terminal import TerminalProgress
 from speechxfer.data.loading import read
-from speechxfer.data.nothing import sound
+from speechxfer.data.non_speech import sound
 from speechxfer.encoders.checkpoints import find
 from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
 from speechxfer.opening import open_checkpoint

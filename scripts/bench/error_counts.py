@@ -86,7 +86,7 @@ def sclite_counts(sclite: Path, pairs: Sequence[tuple[Sequence[str], Sequence[st
 
 
 def agreement(pairs: Sequence[tuple[str, str]], sclite: Path | None) -> dict[str, Any]:
-    """Counts of all sides over pairs of normalised texts, and in how many pairs they differ."""
+    """Counts of all sides over pairs of normalized texts, and in how many pairs they differ."""
     normalizer = TextNormalizer("none")
     references, hypotheses = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     aligned = align(references, hypotheses, normalizer)
@@ -114,7 +114,7 @@ def agreement(pairs: Sequence[tuple[str, str]], sclite: Path | None) -> dict[str
 
 
 def read_pairs(paths: Sequence[Path], most: int) -> dict[str, list[tuple[str, str]]]:
-    """Pairs of normalised texts by where they come from, at most so many from a source."""
+    """Pairs of normalized texts by where they come from, at most so many from a source."""
     normalizer, texts = TextNormalizer(), list[str]()
     found: dict[str, list[tuple[str, str]]] = {}
     for path in paths:

@@ -3,7 +3,7 @@
     python -m scripts.bench.frame_stride
 
 Trains the telephone prompts' recipe (recipes/ivr_prompts) with the frame rate as it is, halved by the mean of two
-neighbours, and halved by a learned mixture, and measures the best model of each on dev and test.
+neighbors, and halved by a learned mixture, and measures the best model of each on dev and test.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def train(settings: dict[str, Any], test: str) -> dict[str, Any]:
     config = build(sx.FinetuneConfig, settings)
     run = sx.finetune(config)
     metrics = json.loads((Path(config.output) / "metrics.json").read_text(encoding="utf-8"))
-    # Not given to finetune, which would first measure the untouched model on it.
+    # Not given to finetune, which would first measure the unadapted model on it.
     rates = sx.evaluate(run.model, sx.Manifest.read(test), sx.TextNormalizer(config.text.new_head_normalizer)).rates
     return {
         "seconds": {name: round(value, 2) for name, value in metrics["seconds"].items()},

@@ -1,4 +1,4 @@
-"""Whether intervals hold the truth as often as they say, and tests raise alarms as seldom.
+"""Whether intervals hold the truth as often as they say, and tests raise alarms as rarely.
 
     python -m scripts.bench.intervals --output scripts/bench/results/intervals.json
 

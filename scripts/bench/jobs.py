@@ -1,4 +1,4 @@
-"""The trainings that are measured: what is trained on what, told to both sides in the same words."""
+"""The trainings that are measured: what is trained on what, given to both sides in the same words."""
 
 from __future__ import annotations
 

@@ -245,7 +245,7 @@ def _fastest_workers(peer: Peer, examples: list[Example]) -> int:
 
 @torch.inference_mode()
 def _score(peer: Peer, model: Any) -> dict[str, float]:
-    """Error rates on dev: one utterance at a time, with our normaliser and counting."""
+    """Error rates on dev: one utterance at a time, with our normalizer and counting."""
     model.eval()
     manifest = sx.Manifest.read(peer.job.dev)
     hypotheses = [peer.write(model, peer.example(utterance)) for utterance in manifest]

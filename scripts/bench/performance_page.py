@@ -97,7 +97,7 @@ def _training(entry: Entry, record: Record | None) -> list[str]:
     ours, peer, settings = record["ours"], record["peer"], record["settings"]
     ratios = record["ratios"]
     spread = f" ({min(ratios):.1f} to {max(ratios):.1f})" if len(ratios) > 1 else ""
-    # Where weights are random, what is recognised says nothing.
+    # Where weights are random, what is recognized says nothing.
     rates = [f"{side['wer']:.3f}" if "wer" in side else "not run" for side in (ours, peer)]
     ran = f"{peer['epochs']} of {settings['epochs']} epochs, extrapolated" if peer["extrapolated"] else "all epochs"
     return [

@@ -159,7 +159,7 @@ def plant_labels(train: sx.Manifest, dev: sx.Manifest, folder: Path, count: int)
     for row in two.draw("no-label"):
         two.rows[row]["label"] = None
     for row in two.draw("unknown-label"):
-        two.rows[row]["label"] = "nobody has heard of it"
+        two.rows[row]["label"] = "unknown"
     rare = one.rows[0]["label"]
     kept = [row for row in one.rows if row["label"] != rare]
     write(folder / "train.jsonl", [one.rows[0], *kept])

@@ -1,9 +1,9 @@
 """What `speechxfer check` finds of planted defects, what it says about corpora as they are, and how fast it is.
 
     python -m scripts.bench.preflight --speech CORPUS/train.jsonl CORPUS/dev.jsonl \\
-        --classes DIGITS/train.jsonl DIGITS/test.jsonl --untouched data/ivr-it/train.jsonl,data/ivr-it/test.jsonl
+        --classes DIGITS/train.jsonl DIGITS/test.jsonl --unchanged data/ivr-it/train.jsonl,data/ivr-it/test.jsonl
 
-Defects are planted into copies; `--speech` and `--classes` are also looked at untouched. Speed and memory are those of
+Defects are planted into copies; `--speech` and `--classes` are also checked unchanged. Speed and memory are those of
 a process of its own that reads the headers of `--lines` lines, and of a tenth of them; then it decodes them.
 """
 
@@ -25,7 +25,7 @@ import soundfile
 import speechxfer as sx
 from scripts.bench.machine import command, describe
 from scripts.bench.planted_defects import Planted, plant_labels, plant_speech
-from speechxfer.data.preflight import KINDS, Report, Split, check
+from speechxfer.data.checks import KINDS, Report, Split, check
 from speechxfer.storage import write_json
 
 RESULTS = Path(__file__).parent / "results"
@@ -34,7 +34,7 @@ FACTS = ("duplicate-text", "text-in-both", "speaker-in-both", "imbalance")
 _TIMED = """
 import json, resource, sys, time
 from pathlib import Path
-from speechxfer.data.preflight import Split, check
+from speechxfer.data.checks import Split, check
 if __name__ == "__main__":
     path, quick, workers = sys.argv[1], sys.argv[2] == "quick", int(sys.argv[3])
     started = time.perf_counter()
@@ -50,16 +50,16 @@ if __name__ == "__main__":
 
 def found_of(planted: Planted, report: Report) -> dict[str, dict[str, int]]:
     """How many of the planted defects were found, by kind."""
-    told = {(Path(finding.file).name, finding.kind, line) for finding in report.findings for line in finding.lines}
+    reported = {(Path(finding.file).name, finding.kind, line) for finding in report.findings for line in finding.lines}
     found: dict[str, dict[str, int]] = {}
     for file, kinds in planted.items():
         for kind, lines in kinds.items():
-            hits = sum((file, kind, line) in told for line in lines)
+            hits = sum((file, kind, line) in reported for line in lines)
             found[kind] = {"planted": len(lines), "found": hits}
     return found
 
 
-def untouched(paths: Sequence[str]) -> dict[str, Any]:
+def unchanged(paths: Sequence[str]) -> dict[str, Any]:
     """What is said of a corpus as it is, and which share of its lines a finding that may be false names."""
     report = check([Split.from_file(path) for path in paths])
     lines = sum(report.lines.values())
@@ -110,7 +110,7 @@ def timed(path: Path, lines: int, form: str, workers: int) -> dict[str, Any]:
 @click.command()
 @click.option("--speech", nargs=2, metavar="TRAIN DEV", help="A corpus of sentences, wide-band, with speakers.")
 @click.option("--classes", nargs=2, metavar="TRAIN TEST", help="A corpus with labels.")
-@click.option("--untouched", "others", multiple=True, metavar="TRAIN,TEST", help="Others to look at as they are.")
+@click.option("--unchanged", "others", multiple=True, metavar="TRAIN,TEST", help="Others to look at as they are.")
 @click.option("--count", default=30, show_default=True, help="Defects of each kind.")
 @click.option("--lines", default=100_000, show_default=True, help="Of the corpus that is timed; 0 times nothing.")
 @click.option("--workers", default=None, type=int, help="Processes that decode; as many as cores by default.")
@@ -124,7 +124,7 @@ def main(
     workers: int | None,
     output: Path | None,
 ) -> None:
-    record: dict[str, Any] = {"planted": {}, "untouched": [], "speed": []}
+    record: dict[str, Any] = {"planted": {}, "unchanged": [], "speed": []}
     for plant, pair in ((plant_speech, speech), (plant_labels, classes)):
         if pair:
             with tempfile.TemporaryDirectory() as name:
@@ -136,8 +136,8 @@ def main(
     if record["planted"]:
         record["kinds_not_planted"] = sorted(KINDS.keys() - record["planted"].keys())
     for paths in [*(pair for pair in (speech, classes) if pair), *(pair.split(",") for pair in others)]:
-        record["untouched"].append(untouched(paths))
-        click.echo(json.dumps(record["untouched"][-1]))
+        record["unchanged"].append(unchanged(paths))
+        click.echo(json.dumps(record["unchanged"][-1]))
     if lines:
         with tempfile.TemporaryDirectory() as name:
             for size in (lines // 10, lines):

@@ -35,7 +35,7 @@ def measure(
         batch_s: seconds of audio in one batch of ours.
         rounds: of which the median is taken.
     """
-    # Longest first on both sides: neighbours are of like length, and memory is tried out at once.
+    # Longest first on both sides: neighbors are of like length, and memory is tried out at once.
     waveforms = sorted((read(utterance) for utterance in sx.Manifest.read(manifest)), key=len, reverse=True)
     audio_s = sum(map(len, waveforms)) / _SAMPLE_RATE
     found: dict[str, Any] = {}
@@ -70,10 +70,10 @@ def measure(
     return {**settings, "device": device, "precisions": found, "machine": describe(), "command": command()}
 
 
-Recognise = Callable[[Sequence[np.ndarray]], None]
+Recognize = Callable[[Sequence[np.ndarray]], None]
 
 
-def _timed(run: Recognise, waveforms: Sequence[np.ndarray]) -> tuple[float, float]:
+def _timed(run: Recognize, waveforms: Sequence[np.ndarray]) -> tuple[float, float]:
     """Seconds, and the most GPU memory in GB beyond what was held before, weights of both sides among it."""
     on_gpu = torch.cuda.is_available()
     held = 0
@@ -87,7 +87,7 @@ def _timed(run: Recognise, waveforms: Sequence[np.ndarray]) -> tuple[float, floa
     return seconds, round((torch.cuda.max_memory_allocated() - held) / 1e9, 3) if on_gpu else 0.0
 
 
-def _ours(folder: Path, device: str, dtype: torch.dtype, batch_s: float) -> Recognise:
+def _ours(folder: Path, device: str, dtype: torch.dtype, batch_s: float) -> Recognize:
     model = sx.load(str(folder), device=device)
 
     def precision() -> AbstractContextManager[Any]:
@@ -102,7 +102,7 @@ def _ours(folder: Path, device: str, dtype: torch.dtype, batch_s: float) -> Reco
     return run
 
 
-def _pipeline(base: Path, work: Path, device: str, dtype: torch.dtype, *, workers: int) -> Recognise:
+def _pipeline(base: Path, work: Path, device: str, dtype: torch.dtype, *, workers: int) -> Recognize:
     from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC, pipeline
     from transformers.utils import logging
 

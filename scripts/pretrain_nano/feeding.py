@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import Wav2Vec2Config
 
-from scripts.pretrain_nano.student import field, lead, normalised, num_frames
+from scripts.pretrain_nano.student import field, lead, normalized, num_frames
 from scripts.pretrain_nano.targets import HOP, Lesson
 from speechxfer.data import batching
 
@@ -24,7 +24,7 @@ _NOISY_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Batch:
-    """What the student hears [batch, samples], and what the teacher made of it [batch, frames, taps, width]."""
+    """What the student gets [batch, samples], and what the teacher made of it [batch, frames, taps, width]."""
 
     waveforms: Tensor
     taught: Tensor
@@ -59,7 +59,7 @@ class Feeder:
         for waveform in cut.waveforms.numpy():
             if chance.random() < _NOISY_SHARE:
                 np.add(waveform, self._noise(waveform, chance), out=waveform)
-        return Batch(normalised(cut.waveforms), cut.taught)
+        return Batch(normalized(cut.waveforms), cut.taught)
 
     def held_out_batches(self, budget_s: float = 300.0) -> list[Batch]:
         """About `budget_s` seconds of what is never trained on, the same every time."""
@@ -68,10 +68,10 @@ class Feeder:
         some = np.cumsum(list(durations.values())) < budget_s
         indices = [index for index, wanted in zip(self.held_out, some, strict=True) if wanted]
         cuts = [self._cut(batch, chance) for batch in batching.batches(indices, durations, self.batch_s)]
-        return [Batch(normalised(cut.waveforms), cut.taught) for cut in cuts]
+        return [Batch(normalized(cut.waveforms), cut.taught) for cut in cuts]
 
     def _cut(self, indices: Sequence[int], chance: np.random.Generator) -> Batch:
-        """Excerpts of one length, that of the shortest, whose frames have the same centres as the teacher's."""
+        """Excerpts of one length, that of the shortest, whose frames have the same centers as the teacher's."""
         longest = num_frames(self.config, round(_LONGEST_S * 16_000))
         size = min(longest, *(self._frames(index) for index in indices))
         samples = (size - 1) * HOP + field(self.config)
@@ -79,11 +79,11 @@ class Feeder:
         for index in indices:
             start = int(chance.integers(self._frames(index) - size + 1))
             waveforms.append(torch.from_numpy(self.lesson.waveform(index, start * HOP + self.skipped, samples)))
-            taught.append(self.lesson.standardised(index, start + self.shift, size))
+            taught.append(self.lesson.standardized(index, start + self.shift, size))
         return Batch(torch.stack(waveforms), torch.stack(taught))
 
     def _noise(self, waveform: np.ndarray, chance: np.random.Generator) -> np.ndarray:
-        """Noise of any colour between white and red, or somebody else's voice, 5 to 30 dB below the speech."""
+        """Noise of any color between white and red, or somebody else's voice, 5 to 30 dB below the speech."""
         size = len(waveform)
         if chance.random() < 0.5:
             spectrum = np.fft.rfft(chance.standard_normal(size, dtype=np.float32))

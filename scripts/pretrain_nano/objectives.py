@@ -23,14 +23,14 @@ class Objective(nn.Module, ABC):
     def forward(
         self, model: Wav2Vec2Model, waveforms: Tensor, taught: Tensor, chance: torch.Generator
     ) -> dict[str, Tensor]:
-        """Waveforms [batch, samples], standardised teacher frames [batch, frames, taps, width] -> losses by name.
+        """Waveforms [batch, samples], standardized teacher frames [batch, frames, taps, width] -> losses by name.
 
-        "loss" is what is minimised, a mean over frames; the others are to be looked at.
+        "loss" is what is minimized, a mean over frames; the others are to be looked at.
         """
 
 
 class Distillation(Objective):
-    """Every layer of the teacher is told from the layer of the student that stands as high.
+    """Every layer of the teacher is predicted from the layer of the student that stands as high.
 
     Losses as in DistilHuBERT (Chang et al., 2022): the mean distance plus the log-sigmoid of the cosine.
 
@@ -66,14 +66,14 @@ class MaskedClusters(Objective):
     def __init__(self, width: int, lesson: Lesson, *, tap: int = -2, clusters: int = 200) -> None:
         super().__init__()
         self.tap = tap
-        self.centres: Tensor
-        self.register_buffer("centres", _k_means(_sample(lesson, tap), clusters), persistent=False)
+        self.centers: Tensor
+        self.register_buffer("centers", _k_means(_sample(lesson, tap), clusters), persistent=False)
         self.head = nn.Linear(width, clusters)
 
     def forward(
         self, model: Wav2Vec2Model, waveforms: Tensor, taught: Tensor, chance: torch.Generator
     ) -> dict[str, Tensor]:
-        wanted = torch.cdist(taught[:, :, self.tap].flatten(0, 1), self.centres).argmin(-1)
+        wanted = torch.cdist(taught[:, :, self.tap].flatten(0, 1), self.centers).argmin(-1)
         masked = spans(taught.shape[:2], chance)
         logits = self.head(states(model, entering(model, convolved(model, waveforms), masked))[-1])[masked]
         wanted = wanted.view(taught.shape[:2])[masked]
@@ -140,18 +140,18 @@ def spans(
 
 
 def _sample(lesson: Lesson, tap: int, size: int = 20_000) -> Tensor:
-    """Standardised frames of one tap, evenly from all utterances."""
+    """Standardized frames of one tap, evenly from all utterances."""
     every = max(1, len(lesson.frames) // size)
-    found = [lesson.standardised(index, 0, int(lesson.places[index, 3]))[:, tap] for index in range(0, len(lesson), 8)]
+    found = [lesson.standardized(index, 0, int(lesson.places[index, 3]))[:, tap] for index in range(0, len(lesson), 8)]
     return torch.cat(found)[:: max(1, every // 8)]
 
 
 def _k_means(points: Tensor, clusters: int, rounds: int = 15) -> Tensor:
-    """Centres [clusters, width] by Lloyd's algorithm from evenly spaced points."""
-    centres = points[:: len(points) // clusters][:clusters].clone()
+    """Centers [clusters, width] by Lloyd's algorithm from evenly spaced points."""
+    centers = points[:: len(points) // clusters][:clusters].clone()
     for _ in range(rounds):
-        nearest = torch.cdist(points, centres).argmin(1)
+        nearest = torch.cdist(points, centers).argmin(1)
         counts = torch.bincount(nearest, minlength=clusters)
-        sums = torch.zeros_like(centres).index_add_(0, nearest, points)
-        centres = torch.where(counts[:, None] > 0, sums / counts[:, None].clamp(min=1), centres)
-    return centres
+        sums = torch.zeros_like(centers).index_add_(0, nearest, points)
+        centers = torch.where(counts[:, None] > 0, sums / counts[:, None].clamp(min=1), centers)
+    return centers

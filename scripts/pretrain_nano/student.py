@@ -48,7 +48,7 @@ def num_frames(config: Wav2Vec2Config, num_samples: int) -> int:
 
 
 def lead(config: Wav2Vec2Config) -> tuple[int, int]:
-    """How many samples to skip so that frames have the same centres as a Whisper's, and how many of those to skip."""
+    """How many samples to skip so that frames have the same centers as a Whisper's, and how many of those to skip."""
     half = field(config) // 2
     return -half % HOP, -(-half // HOP)
 
@@ -82,10 +82,10 @@ def states(model: Wav2Vec2Model, entered: Tensor) -> list[Tensor]:
     return [*found[:-1], model.encoder.layer_norm(found[-1])]
 
 
-def normalised(waveforms: Tensor) -> Tensor:
+def normalized(waveforms: Tensor) -> Tensor:
     """Each row to zero mean and unit variance, as the preprocessor does it."""
-    centred = waveforms - waveforms.mean(1, keepdim=True)
-    return centred * torch.rsqrt(centred.square().mean(1, keepdim=True) + 1e-7)
+    centered = waveforms - waveforms.mean(1, keepdim=True)
+    return centered * torch.rsqrt(centered.square().mean(1, keepdim=True) + 1e-7)
 
 
 def fresh(config: Wav2Vec2Config, seed: int) -> Wav2Vec2Model:
@@ -105,13 +105,13 @@ def hear_like_an_ear(model: Wav2Vec2Model) -> None:
     weight = model.feature_extractor.conv_layers[0].conv.weight  # [channels, 1, size]
     bands, size = weight.shape[0] // 4, weight.shape[2]
     edges = torch.linspace(_mel(_LOWEST_HZ), _mel(_HIGHEST_HZ), bands + 2).div(2595.0)
-    centres_hz = 700.0 * (10.0**edges - 1.0)
+    centers_hz = 700.0 * (10.0**edges - 1.0)
     time_s = (torch.arange(size) - (size - 1) / 2) / 16_000
     for band in range(bands):
-        width_hz = (centres_hz[band + 2] - centres_hz[band]).item()
+        width_hz = (centers_hz[band + 2] - centers_hz[band]).item()
         window = torch.exp(-0.5 * (time_s * width_hz * 1.5).square()) * torch.hann_window(size, periodic=False)
         for phase in range(4):
-            tone = torch.cos(2 * torch.pi * (centres_hz[band + 1] * time_s + phase / 4)) * window
+            tone = torch.cos(2 * torch.pi * (centers_hz[band + 1] * time_s + phase / 4)) * window
             weight[4 * band + phase, 0] = tone / tone.norm()
 
 

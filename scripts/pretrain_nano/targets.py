@@ -38,7 +38,7 @@ from speechxfer.storage import replacing_folder, write_json, write_tensors
 HOP = 320
 _WAVEFORMS, _FRAMES, _INDEX, _STATISTICS = "waveforms.int16", "frames.float16", "index.json", "statistics.safetensors"
 _BATCH_S = 40.0
-#: Frames that a position's mean is made of at least; where utterances that long are few, neighbours help.
+#: Frames that a position's mean is made of at least; where utterances that long are few, neighbors help.
 _FRAMES_OF_A_MEAN = 500
 
 
@@ -112,7 +112,7 @@ class Lesson:
         first = self.places[index, 0] + start
         return self.waveforms[first : first + size].astype(np.float32) / 32_768
 
-    def standardised(self, index: int, start: int, size: int) -> Tensor:
+    def standardized(self, index: int, start: int, size: int) -> Tensor:
         """`size` of an utterance's frames [size, taps, width], without the mean at their positions.
 
         One scale for all channels of a tap: of those that hardly move there is little to learn.

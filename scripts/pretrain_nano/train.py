@@ -65,7 +65,7 @@ class Position:
 
 
 class Run:
-    """The student, its objective and optimiser, and where they stand."""
+    """The student, its objective and optimizer, and where they stand."""
 
     def __init__(self, settings: Settings, lesson: Lesson, folder: Path) -> None:
         self.settings, self.folder, self.progress = settings, folder, TerminalProgress()
@@ -88,7 +88,7 @@ class Run:
         return {f"{place}.{name}": value for place, one in both.items() for name, value in one.named_parameters()}
 
     def step(self, factor: float) -> dict[str, float]:
-        """One optimiser step at a share of the peak rate; its losses."""
+        """One optimizer step at a share of the peak rate; its losses."""
         position = self.position
         if position.number == len(self.feeder.steps(position.epoch)):
             position.epoch, position.number = position.epoch + 1, 0
@@ -150,7 +150,7 @@ class Run:
         point = {"step": position.step, "epoch": position.epoch, "heard_h": round(position.heard_s / 3600, 3),
                  "processor_min": round(position.processor_s / 60, 2), "loss": round(loss, 4)}  # fmt: skip
         self.curve.append({**point, "held_out": self.held_out()})
-        self.progress.say(json.dumps(self.curve[-1]))
+        self.progress.log(json.dumps(self.curve[-1]))
 
     def save(self) -> None:
         """Everything that `restore` needs, whole or not at all."""
@@ -241,7 +241,7 @@ def main(
     _claimed(output, Settings(**settings))
     run = Run(Settings(**settings), Lesson.open(lesson), output)
     trained = sum(parameter.numel() for parameter in run.model.parameters())
-    run.progress.say(f"{trained:,} parameters, step {run.position.step}, {len(run.feeder.trained)} utterances")
+    run.progress.log(f"{trained:,} parameters, step {run.position.step}, {len(run.feeder.trained)} utterances")
     if finish is not None:
         click.echo(run.finish(finish))
     else:

@@ -21,9 +21,9 @@ import torch
 from scripts.study_transfer.cells import (
     CORPORA,
     EPOCHS,
-    HEARD,
     MODELS,
     SIZES,
+    TRAINED_MIN,
     Cell,
     Setting,
     epochs_for,
@@ -44,7 +44,9 @@ RESULTS = Path("scripts/results/transfer.jsonl")
 @click.option("--minutes", "sizes", multiple=True, type=float, default=SIZES, show_default=True, help="0: all.")
 @click.option("--preset", "presets", multiple=True, type=click.Choice(list(PRESETS)), default=tuple(PRESETS))
 @click.option("--seed", "seeds", multiple=True, type=int, default=(1,), show_default=True)
-@click.option("--epochs", type=int, help=f"Default: as many as hear {HEARD:g} minutes, {EPOCHS[0]} to {EPOCHS[1]}.")
+@click.option(
+    "--epochs", type=int, help=f"Default: as many as train on {TRAINED_MIN:g} minutes, {EPOCHS[0]} to {EPOCHS[1]}."
+)
 @click.option(
     "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting; for --results of their own."
 )

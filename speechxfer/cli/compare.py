@@ -11,7 +11,7 @@ import click
 if TYPE_CHECKING:
     from speechxfer.data.manifest import Manifest
     from speechxfer.data.text import TextNormalizer
-    from speechxfer.evaluation.hypotheses import Hypotheses
+    from speechxfer.evaluation.results import Evaluation
     from speechxfer.progress import Progress
 
 
@@ -35,9 +35,9 @@ def compare(
     output: Path | None,
     device: str,
 ) -> None:
-    """Tell whether B is better than A on MANIFEST by more than chance.
+    """Test whether B is better than A on MANIFEST by more than chance.
 
-    A and B are models, or files that `speechxfer evaluate --hypotheses` wrote for the same manifest. Both answer the
+    A and B are models, or files that `speechxfer evaluate --predictions` wrote for the same manifest. Both answer the
     same utterances, so their errors are compared pair by pair: by a bootstrap over utterances, or over speakers where
     the manifest names at least five, and by the matched-pairs test of NIST.
     """
@@ -51,13 +51,13 @@ def compare(
     normalize, data, progress = TextNormalizer(normalizer), Manifest.read(manifest), TerminalProgress()
     _check((first, second), data)
     if warning := damage(data.texts, normalize):
-        progress.say(warning)
-    sides = [_hypotheses(name, data, normalize, language, device, progress) for name in (first, second)]
-    found = compare_systems(data, sides[0], sides[1], normalize)
+        progress.log(warning)
+    sides = [_results(name, data, normalize, language, device, progress) for name in (first, second)]
+    found = compare_systems((first, second), *sides)
     columns = ("A", "B", "reference", f"A: {first}", f"B: {second}")
     progress.table("utterances that made the difference", columns, found.rows(differing))
-    progress.say(found.summary())
-    progress.say(found.verdict())
+    progress.log(found.summary())
+    progress.log(found.verdict())
     values = found.to_dict(None if output else differing)
     if output:
         write_json(output, values)
@@ -72,31 +72,33 @@ def _is_file(name: str) -> bool:
 
 
 def _check(names: tuple[str, str], manifest: Manifest) -> None:
-    """Tell what is missing before anything is computed."""
+    """Report what is missing before anything is computed."""
     from speechxfer.encoders.checkpoints import find
-    from speechxfer.evaluation.hypotheses import read_hypotheses
+    from speechxfer.evaluation.matching import check_matching
 
     for name in names:
         if _is_file(name):
-            read_hypotheses(Path(name), manifest)
+            check_matching(Path(name), manifest)
         else:
             find(name)
     if not all(map(_is_file, names)):
         manifest.check_files()
 
 
-def _hypotheses(
+def _results(
     name: str, manifest: Manifest, normalizer: TextNormalizer, language: str | None, device: str, progress: Progress
-) -> Hypotheses:
+) -> Evaluation:
     if _is_file(name):
-        from speechxfer.evaluation.hypotheses import read_hypotheses
+        from speechxfer.evaluation.matching import read_matching
 
-        return read_hypotheses(Path(name), manifest)
+        return read_matching(Path(name), manifest, normalizer)
 
     from speechxfer.decoding.options import DecodingOptions
-    from speechxfer.evaluation.evaluate import hypothesize
+    from speechxfer.evaluation.evaluate import predict_all
+    from speechxfer.evaluation.results import compare as compared
     from speechxfer.model import SpeechModel
 
     model = SpeechModel.load(name, device=device)
-    options = DecodingOptions(language=language)
-    return hypothesize(model, name, manifest, normalizer, options=options, progress=progress)
+    model.head.check_measurable(manifest, normalizer)
+    predictions = predict_all(model, manifest, options=DecodingOptions(language=language), progress=progress)
+    return compared(manifest, predictions, normalizer)

@@ -47,7 +47,7 @@ _GROUPS = {
 @click.option("--slice", "columns", metavar="COLUMN", multiple=True, help="Figures for each value of a column of the manifest, or of duration, words or snr (estimated); may be repeated.")  # fmt: skip  # noqa: E501
 @click.option("--keywords", type=_PATH, help="Words and phrases, one a line: how many are found and how many are right.")  # fmt: skip  # noqa: E501
 @click.option("--train", type=_PATH, help="The training manifest: errors in words that it never or seldom holds.")
-@click.option("--hypotheses", type=_PATH, help="Write what was said of each utterance here, for `speechxfer compare`.")
+@click.option("--predictions", "--hypotheses", type=_PATH, help="Write the prediction for each utterance here, with its alignment, for `speechxfer compare`.")  # fmt: skip  # noqa: E501
 @click.option("--confusion", type=_PATH, help="Draw a classifier's confusion matrix here, a PNG.")
 @click.option("--strict", is_flag=True, help="Stop at an audio file that is a little shorter than it should be, rather than warn and use it.")  # fmt: skip  # noqa: E501
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
@@ -62,7 +62,7 @@ def evaluate(
     columns: tuple[str, ...],
     keywords: Path | None,
     train: Path | None,
-    hypotheses: Path | None,
+    predictions: Path | None,
     confusion: Path | None,
     strict: bool,
     device: str,
@@ -73,13 +73,13 @@ def evaluate(
     from speechxfer.data.rows import check_suffix
     from speechxfer.data.text import TextNormalizer
     from speechxfer.evaluation.confusion import check_confusion, draw_confusion
-    from speechxfer.evaluation.hypotheses import write_hypotheses
+    from speechxfer.evaluation.predictions import write_predictions
     from speechxfer.storage import write_json
 
     if confusion:
         check_confusion(confusion)
-    if hypotheses:
-        check_suffix(hypotheses)
+    if predictions:
+        check_suffix(predictions)
     normalize, data = TextNormalizer(normalizer), Manifest.read(manifest)
     data.check_files()
     data = data.strictly() if strict else data
@@ -91,8 +91,8 @@ def evaluate(
     from speechxfer.evaluation.evaluate import evaluate as measure
 
     result = measure(loaded, data, normalize, options=decoding, progress=progress)
-    if hypotheses:
-        write_hypotheses(hypotheses, result)
+    if predictions:
+        write_predictions(predictions, result)
     if confusion:
         draw_confusion(result.classes, confusion)
     _show(result, worst, progress)
@@ -126,8 +126,8 @@ def _show(result: Evaluation, worst: int, progress: Progress) -> None:
     progress.table("the worst utterances", ("errors", "reference", "hypothesis"), worst_table(result.results, worst))
     if isinstance(result.scores, ClassScores):
         progress.table("the classes", ("class", "precision", "recall", "F1", "utterances"), result.scores.rows())
-    progress.say(str(result))
-    progress.say(str(result.intervals))
+    progress.log(str(result))
+    progress.log(str(result.intervals))
 
 
 @dataclass(frozen=True)

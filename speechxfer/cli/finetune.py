@@ -156,7 +156,7 @@ def run(config: FinetuneConfig, *, resume: bool, overwrite: bool) -> Run:
     except KeyboardInterrupt:
         model = RunFolder(config.output).model
         usable = f"{model} is usable as it is, and " if model.is_dir() else ""
-        progress.say(f"interrupted; {usable}--resume goes on from here")
+        progress.log(f"interrupted; {usable}--resume goes on from here")
         sys.exit(130)
     if done.is_main:
         _show(done, progress)
@@ -175,11 +175,11 @@ def _show(run: Run, progress: Progress, *, num_rows: int = 6) -> None:
         ]
         progress.table("some of the test utterances", ("said", "before", "after"), rows)
         if run.before:
-            progress.say(f"before  {run.before}")
-        progress.say(f"after   {run.after}")
+            progress.log(f"before  {run.before}")
+        progress.log(f"after   {run.after}")
     for note in run.notes:
-        progress.say(note)
-    progress.say(f"model: {RunFolder(run.folder).model}")
+        progress.log(note)
+    progress.log(f"model: {RunFolder(run.folder).model}")
 
 
 def _toml(value: object) -> str:

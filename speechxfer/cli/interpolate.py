@@ -46,16 +46,16 @@ def interpolate(
         read_run(run, places(moved))  # what the report could not show is reported before the work
         line = Interpolation(run, device=device, places=found, progress=progress)
         if line.encoder_only:
-            progress.say("the head was new, so only the encoder is mixed; all points have the adapted head")
+            progress.log("the head was new, so only the encoder is mixed; all points have the adapted head")
         elif line.unpadded:
-            progress.say("alpha 0 has the original's weights, but hears utterances without the silence up to 30 s that the original was trained on, and so does worse than it; a run with --pad-to-30s begins at the original itself")  # fmt: skip  # noqa: E501
+            progress.log("alpha 0 has the original's weights, but hears utterances without the silence up to 30 s that the original was trained on, and so does worse than it; a run with --pad-to-30s begins at the original itself")  # fmt: skip  # noqa: E501
         curve = line.curve(wanted)
         progress.table("", ("alpha", "dev", "gain kept", "retained", "loss"), curve.rows())
         if alpha is not None or keep_gain is not None:
             chosen = next(point for point in curve.points if point.alpha == alpha) if keep_gain is None else curve.best(keep_gain)  # fmt: skip  # noqa: E501
             folder = output or RunFolder(run).interpolated
             line.at(chosen.alpha).save(folder)
-            progress.say(f"{curve.say(chosen)}; model: {folder}")
+            progress.log(f"{curve.say(chosen)}; model: {folder}")
         write_report(run, places(moved))
     click.echo(json.dumps(curve.to_list(), indent=2))
 

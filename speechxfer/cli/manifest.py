@@ -43,7 +43,7 @@ def from_folder(folder: Path, output: Path, labels: bool, durations: bool, overw
     progress = TerminalProgress()
 
     def skipped(reason: object) -> None:
-        progress.say(f"skipped {printable(str(reason))}")
+        progress.log(f"skipped {printable(str(reason))}")
 
     found = Manifest.from_folder(folder, labels=labels, skipped=skipped)
     if durations:
@@ -142,23 +142,23 @@ def import_command(kind: str, source: str, output: Path, split: str | None, over
 @manifest.command()
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
 @_output
-@click.option("--model", required=True, help="Whisper, as it is before it is adapted.")
-@click.option("--language", help="What is spoken, by its code, such as it.")
+@click.option("--model", required=True, help="Unadapted Whisper.")
+@click.option("--language", help="Spoken language, by its code, such as it.")
 @click.option("--device", default="auto", show_default=True)
 @_overwrite
-def respell(source: Path, output: Path, model: str, language: str | None, device: str, overwrite: bool) -> None:
-    """Write INPUT as OUTPUT with upper and lower case and end marks as a Whisper would have written them.
+def truecase(source: Path, output: Path, model: str, language: str | None, device: str, overwrite: bool) -> None:
+    """Truecase INPUT: restore upper case and final punctuation with a Whisper.
 
-    For transcripts in one case: a Whisper that learns from them forgets how to write both.
+    For transcripts in one case: a Whisper trained on them no longer writes either.
     """
     from speechxfer.cli.terminal import TerminalProgress
     from speechxfer.data.manifest import Manifest
-    from speechxfer.respelling import respelled
+    from speechxfer.truecasing import truecased
 
     _check_output(output, overwrite)
     read = Manifest.read(source)
     read.check_files()
-    made = respelled(read, model, language=language, device=device, progress=TerminalProgress())
+    made = truecased(read, model, language=language, device=device, progress=TerminalProgress())
     made.write(output)
     click.echo(f"{output}: {_transcribed(made)}")
 

@@ -114,8 +114,8 @@ def planned(
         progress.table("candidates, the best first", COLUMNS, rows(made))
         written = write_plan(made, output)
     untried = "" if made.last(made.choice) else " (expected to do best; there was no time to try it, a longer --budget may)"  # fmt: skip  # noqa: E501
-    progress.say(f"chosen: {made.choice.title(several=made.several)}{untried}")
-    progress.say(f"written: {', '.join(map(str, written))}")
+    progress.log(f"chosen: {made.choice.title(several=made.several)}{untried}")
+    progress.log(f"written: {', '.join(map(str, written))}")
 
 
 def automatic(values: dict[str, Any], *, resume: bool, overwrite: bool) -> dict[str, Any]:

@@ -64,14 +64,14 @@ def probe(
         _show(model, found, similar, progress)
         write_json(output / "probe.json", {**found.to_dict(), "similarity": similar.to_dict()})
         draw_probes([found], output / "probe.png")
-    progress.say(f"written: {output / 'probe.json'}, {output / 'probe.png'}")
+    progress.log(f"written: {output / 'probe.json'}, {output / 'probe.png'}")
 
 
 def _show(model: str, found: Probe, similar: Similarity, progress: Progress) -> None:
     title = f"{model}: error of the same linear head on {found.dev_s:.0f} s of dev after {found.train_s:.0f} s of training audio"  # fmt: skip  # noqa: E501
     progress.table(title, ("part", "layers below", *found.rows[0].figures), found.table())
     best = f"best with {found.best.cut} of {found.depth} layers below, where {found.gain:.0%} of the spectrogram's error is spared"  # fmt: skip  # noqa: E501
-    progress.say(best)
+    progress.log(best)
     progress.table(f"the domain is {similar.verdict}", ("measure", "value", "", "meaning"), similar.table())
 
 

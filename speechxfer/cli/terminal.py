@@ -24,7 +24,7 @@ class TerminalProgress(Listener):
         self.console = Console(stderr=True, highlight=False)
         self._warned: dict[str, set[str]] = defaultdict(set)
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         """One line, wrapped only by the terminal itself."""
         self.console.print(message, markup=False, soft_wrap=True)
 
@@ -35,7 +35,7 @@ class TerminalProgress(Listener):
             return
         known.add(message)
         more = "more warnings of this kind are not shown; `speechxfer check` lists them"
-        self.say(f"warning: {message if len(known) <= _MOST_WARNINGS else more}")
+        self.log(f"warning: {message if len(known) <= _MOST_WARNINGS else more}")
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """The first column to the left, short ones to the right."""

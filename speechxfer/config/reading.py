@@ -161,7 +161,7 @@ def _converted(kind: type, values: Mapping[str, Any], where: str, everything: li
 
 
 def _suggestion(key: str, where: str, known: Iterable[str], elsewhere: list[str]) -> str:
-    """What may have been meant: a neighbour, or a setting of that name elsewhere."""
+    """What may have been meant: a neighbor, or a setting of that name elsewhere."""
     same = [name for name in elsewhere if name.rpartition(".")[2] == key]
     near = [f"{where}{name}" for name in difflib.get_close_matches(key, list(known), n=1)]
     parts = [name for name in elsewhere if key in name.rpartition(".")[2].split("_")]

@@ -7,7 +7,7 @@ from typing import Any
 
 #: Old name of a setting -> its name now.
 RENAMED = {
-    "plan.wake": "plan.unfreeze_at",
+    "plan.wake": "plan.unfreeze_at",  # codespell:ignore wake
     "plan.head_first": "plan.head_only_ratio",
     "plan.weighted_layers": "plan.weighted_layer_sum",
     "training.batch_s": "training.batch_seconds",

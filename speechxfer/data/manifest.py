@@ -291,15 +291,19 @@ def stream(path: Path, refused: Callable[[DataError], None] | None = None) -> It
     """
     for line, row in rows.read(path, columns.is_number, refused):
         try:
-            yield _utterance(row, f"{path}:{line}", path.parent)
+            yield utterance_of(row, f"{path}:{line}", path.parent)
         except DataError as error:
             if refused is None:
                 raise
             refused(error)
 
 
-def _utterance(row: Mapping[str, Any], origin: str, folder: Path) -> Utterance:
-    """One row as an utterance."""
+def utterance_of(row: Mapping[str, Any], origin: str, folder: Path) -> Utterance:
+    """A row of a manifest in `folder` as an utterance.
+
+    Raises:
+        DataError: it names no audio, or a value cannot be used; the message starts with `origin`.
+    """
     known, extra = columns.values(row, origin)
     if not known.get("audio"):
         empty = [name for name, column in columns.meanings(row, origin).items() if column == "audio"]

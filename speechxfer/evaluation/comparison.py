@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from speechxfer.data.loading import texts
-from speechxfer.data.manifest import Manifest, Utterance
-from speechxfer.data.text import TextNormalizer
+from speechxfer.data.manifest import Utterance
 from speechxfer.errors import DataError
-from speechxfer.evaluation.hypotheses import Hypotheses, wrong_label
 from speechxfer.evaluation.intervals import Intervals, Units, ratio_intervals, units_of
-from speechxfer.evaluation.metrics import align
+from speechxfer.evaluation.results import Evaluation, Result
 from speechxfer.evaluation.significance import (
     LEAST_DIFFERING,
     MatchedPairs,
@@ -143,61 +140,40 @@ class Comparison:
         return f"No difference shown: {says}. This test set shows differences of about {reach:.3f} and more."
 
 
-def compare_systems(
-    manifest: Manifest, first: Hypotheses, second: Hypotheses, normalizer: TextNormalizer
-) -> Comparison:
-    """Two systems' hypotheses for a manifest.
+def compare_systems(names: Sequence[str], first: Evaluation, second: Evaluation) -> Comparison:
+    """Two systems' results for the same utterances; nothing is aligned again.
+
+    Args:
+        names: what both are called.
 
     Raises:
-        DataError: one writes transcripts and the other classes, an utterance without text or label, or no words.
+        DataError: one writes transcripts and the other classes, or they are of different utterances.
     """
-    if first.task != second.task:
-        holds = {"transcription": "transcripts", "classification": "classes"}
-        seen = f"{first.name} holds {holds[first.task]}, {second.name} {holds[second.task]}"
-        raise DataError(f"{seen}; wanted two of a kind")
-    sides = (first, second)
-    figure = "wer" if first.task == "transcription" else "error"
-    references = texts(manifest) if figure == "wer" else _labels(manifest)
-    lengths, errors = (_word_errors if figure == "wer" else _class_errors)(references, sides, normalizer)
-    drawn = units_of(manifest, of_classes=figure == "error")
-    systems = [_scored(side.name, wrong, lengths, figure, drawn) for side, wrong in zip(sides, errors, strict=True)]
+    sides = [first.in_order, second.in_order]
+    of_classes = first.normalizer is None
+    if of_classes != (second.normalizer is None):
+        holds = ["classes" if one.normalizer is None else "transcripts" for one in (first, second)]
+        raise DataError(f"{names[0]} holds {holds[0]}, {names[1]} holds {holds[1]}; wanted two of a kind")
+    if [one.utterance.id for one in sides[0]] != [one.utterance.id for one in sides[1]]:
+        counts = f"{names[0]} has {len(sides[0])} results, {names[1]} {len(sides[1])}"
+        raise DataError(f"{counts}; wanted results for the same utterances in the same order")
+    # An utterance has one label, or one set of labels, which is right or wrong.
+    errors = [[int(one.errors > 0) if of_classes else one.errors for one in side] for side in sides]
+    lengths = [1 if one.pair is None else one.pair.words.reference for one in sides[0]]
+    figure = "error" if of_classes else "wer"
+    drawn = units_of([one.utterance for one in sides[0]], of_classes=of_classes)
+    systems = [_scored(name, wrong, lengths, figure, drawn) for name, wrong in zip(names, errors, strict=True)]
     return Comparison(
         first=systems[0],
         second=systems[1],
         figure=figure,
         length=sum(lengths),
-        utterances=len(manifest),
-        normalizer=str(normalizer) if figure == "wer" else None,
+        utterances=len(lengths),
+        normalizer=first.normalizer,
         bootstrap=paired_bootstrap(errors[0], errors[1], lengths, drawn),
         matched_pairs=matched_pairs(errors[0], errors[1]),
-        differing=_differing(manifest, references, first, second, errors),
+        differing=_differing(sides[0], sides[1], errors),
     )
-
-
-def _word_errors(
-    references: list[str], sides: Sequence[Hypotheses], normalizer: TextNormalizer
-) -> tuple[list[int], list[list[int]]]:
-    """Words of each reference, and each side's errors in them."""
-    aligned = [align(references, side.texts, normalizer) for side in sides]
-    lengths = [pair.words.reference for pair in aligned[0]]
-    return lengths, [[pair.words.errors for pair in pairs] for pairs in aligned]
-
-
-def _class_errors(
-    references: list[str], sides: Sequence[Hypotheses], _normalizer: TextNormalizer
-) -> tuple[list[int], list[list[int]]]:
-    """An utterance has one label, or one set of them, which is right or wrong."""
-    wrong = [
-        [int(wrong_label(label, named)) for label, named in zip(references, side.texts, strict=True)] for side in sides
-    ]
-    return [1] * len(references), wrong
-
-
-def _labels(manifest: Manifest) -> list[str]:
-    for utterance in manifest:
-        if utterance.label is None:
-            raise DataError(f"{utterance.origin}: has no label; wanted the class of {utterance.audio}")
-    return [utterance.label or "" for utterance in manifest]
 
 
 def _scored(name: str, errors: Sequence[int], lengths: Sequence[int], figure: str, drawn: Units) -> System:
@@ -206,10 +182,13 @@ def _scored(name: str, errors: Sequence[int], lengths: Sequence[int], figure: st
 
 
 def _differing(
-    manifest: Manifest, references: Sequence[str], first: Hypotheses, second: Hypotheses, errors: list[list[int]]
+    first: Sequence[Result], second: Sequence[Result], errors: Sequence[Sequence[int]]
 ) -> tuple[Difference, ...]:
-    rows = zip(manifest, references, first.texts, second.texts, *errors, strict=True)
-    found = [Difference(*row) for row in rows if row[-1] != row[-2]]
+    found = [
+        Difference(one.utterance, one.reference, one.hypothesis, other.hypothesis, before, after)
+        for one, other, before, after in zip(first, second, *errors, strict=True)
+        if before != after
+    ]
     return tuple(sorted(found, key=lambda one: -abs(one.second_errors - one.first_errors)))
 
 

@@ -11,7 +11,6 @@ from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Hypothesis, Prediction
 from speechxfer.decoding.options import DecodingOptions
-from speechxfer.evaluation.hypotheses import Hypotheses
 from speechxfer.evaluation.metrics import damage
 from speechxfer.evaluation.results import Evaluation, compare
 from speechxfer.model import SpeechModel
@@ -44,24 +43,9 @@ def evaluate(
     model.head.check_measurable(manifest, normalizer)
     model.head.check_options(options or DecodingOptions())
     if progress and model.head.task == "transcription" and (warning := damage(manifest.texts, normalizer)):
-        progress.say(warning)
+        progress.log(warning)
     predictions = predict_all(model, manifest, options=options, progress=progress)
     return compare(manifest, predictions, normalizer)
-
-
-def hypothesize(
-    model: SpeechModel, name: str, manifest: Manifest, normalizer: TextNormalizer | None = None, *,
-    options: DecodingOptions | None = None, progress: Progress | None = None,
-) -> Hypotheses:  # fmt: skip
-    """What a model writes for a manifest, or the classes it names, to be compared with another's.
-
-    Raises:
-        DataError: as `evaluate`; without a normalizer, texts may be without words.
-    """
-    model.head.check_measurable(manifest, normalizer)
-    predictions = predict_all(model, manifest, options=options, progress=progress)
-    texts = tuple(item.text if isinstance(item, Hypothesis) else item.label for item in predictions)
-    return Hypotheses(name, model.head.task, texts)
 
 
 def idle_share(predictions: Sequence[Prediction]) -> float:

@@ -61,6 +61,14 @@ class Pair:
     words: Counts
     characters: Counts
 
+    @classmethod
+    def of(
+        cls, reference: Sequence[str], hypothesis: Sequence[str], chunks: Sequence[jiwer.AlignmentChunk],
+        characters: Counts,
+    ) -> Pair:  # fmt: skip
+        """Words are counted from their alignment."""
+        return cls(tuple(reference), tuple(hypothesis), tuple(chunks), _counts(chunks), characters)
+
     def matches(self) -> dict[int, int]:
         """Positions of the reference's words that were recognised, and where they stand in the hypothesis."""
         return {
@@ -152,14 +160,14 @@ def align(references: Sequence[str], hypotheses: Sequence[str], normalizer: Text
         raise DataError(_nothing_left(references, normalizer))
     words, characters = jiwer.process_words(wanted, written), jiwer.process_characters(wanted, written)
     return [
-        Pair(tuple(reference), tuple(hypothesis), tuple(chunks), _counts(chunks), _counts(character_chunks))
+        Pair.of(reference, hypothesis, chunks, _counts(character_chunks))
         for reference, hypothesis, chunks, character_chunks in zip(
             words.references, words.hypotheses, words.alignments, characters.alignments, strict=True
         )
     ]
 
 
-def rates_of(pairs: Sequence[Pair], normalizer: TextNormalizer) -> ErrorRates:
+def rates_of(pairs: Sequence[Pair], normalizer: TextNormalizer | str) -> ErrorRates:
     """The figures of aligned pairs, of which at least one has a word in its reference."""
     words, characters = total(pair.words for pair in pairs), total(pair.characters for pair in pairs)
     preserved = words.hits / words.reference * (words.hits / words.hypothesis) if words.hypothesis else 0.0

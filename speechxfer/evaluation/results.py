@@ -1,8 +1,8 @@
-"""What was said of every utterance of a manifest, how wrong that is, and how sure one can be of the figures."""
+"""The predictions for every utterance of a manifest, their errors, and how certain the figures are."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -38,16 +38,21 @@ class Scores(Protocol):
 
 @dataclass(frozen=True)
 class Result:
-    """An utterance with what the model says of it and how much of that is wrong: words, or classes."""
+    """An utterance with the model's prediction and the number of its errors: words, or classes."""
 
     utterance: Utterance
     reference: str
-    hypothesis: str
+    prediction: Prediction
     errors: int
     #: Its place in the manifest, from 0.
     place: int = 0
     #: Both texts normalised and aligned; None where classes were compared.
     pair: Pair | None = None
+
+    @property
+    def hypothesis(self) -> str:
+        """The text, or the class."""
+        return self.prediction.text if isinstance(self.prediction, Hypothesis) else self.prediction.label
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,16 @@ class Evaluation:
         if isinstance(self.scores, ErrorRates):
             raise TypeError("an evaluation of transcripts has rates, but no scores of classes")
         return self.scores
+
+    @property
+    def normalizer(self) -> str | None:
+        """What was applied to texts before they were compared; None where classes were."""
+        return self.scores.normalizer if isinstance(self.scores, ErrorRates) else None
+
+    @property
+    def in_order(self) -> list[Result]:
+        """The results in the manifest's order."""
+        return sorted(self.results, key=lambda result: result.place)
 
     @cached_property
     def intervals(self) -> Intervals:
@@ -120,15 +135,32 @@ def compare(manifest: Manifest, predictions: Sequence[Prediction], normalizer: T
         raise DataError(f"{manifest!r}: {len(predictions)} predictions; wanted one for each utterance")
     classified = [item for item in predictions if isinstance(item, Classification)]
     if classified:
-        scores = class_scores(manifest, classified)
-        return Evaluation(scores, _worst_first(map(_class_result, range(len(manifest)), manifest, classified)))
-    hypotheses = [item.text for item in predictions if isinstance(item, Hypothesis)]
-    pairs = align(texts(manifest), hypotheses, normalizer)
+        return assembled(list(map(_class_result, range(len(manifest)), manifest, classified)))
+    hypotheses = [item for item in predictions if isinstance(item, Hypothesis)]
+    pairs = align(texts(manifest), [item.text for item in hypotheses], normalizer)
     results = [
         Result(utterance, utterance.text or "", hypothesis, pair.words.errors, place, pair)
         for place, (utterance, hypothesis, pair) in enumerate(zip(manifest, hypotheses, pairs, strict=True))
     ]
-    return Evaluation(rates_of(pairs, normalizer), _worst_first(results))
+    return assembled(results, str(normalizer))
+
+
+def assembled(results: Sequence[Result], normalizer: str | None = None) -> Evaluation:
+    """The evaluation that these results make.
+
+    Args:
+        results: in the manifest's order, all of transcripts or all of classes.
+        normalizer: what was applied to transcripts before they were aligned.
+
+    Raises:
+        DataError: an utterance without a label, or with one that the model does not know.
+    """
+    worst_first = tuple(sorted(results, key=lambda result: -result.errors))
+    pairs = [result.pair for result in results if result.pair is not None]
+    if pairs:
+        return Evaluation(rates_of(pairs, normalizer or ""), worst_first)
+    classified = [item for result in results if isinstance(item := result.prediction, Classification)]
+    return Evaluation(class_scores(Manifest(result.utterance for result in results), classified), worst_first)
 
 
 def score(
@@ -167,8 +199,4 @@ def worst_table(results: Sequence[Result], count: int) -> list[tuple[str, str, s
 
 def _class_result(place: int, utterance: Utterance, prediction: Classification) -> Result:
     reference = utterance.label or ""
-    return Result(utterance, reference, prediction.label, wrong_labels(reference, prediction), place)
-
-
-def _worst_first(results: Iterable[Result]) -> tuple[Result, ...]:
-    return tuple(sorted(results, key=lambda result: -result.errors))
+    return Result(utterance, reference, prediction, wrong_labels(reference, prediction), place)

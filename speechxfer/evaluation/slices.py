@@ -89,7 +89,7 @@ def slices(evaluation: Evaluation, column: str, progress: Progress | None = None
         ConfigError: the manifest has no such column.
         DataError: unreadable audio.
     """
-    results = sorted(evaluation.results, key=lambda result: result.place)
+    results = evaluation.in_order
     manifest = Manifest(result.utterance for result in results)
     check_columns(manifest, [column])
     values = _values(manifest, results, column, progress or Progress())

@@ -62,7 +62,7 @@ def _untouched(checkpoint: Checkpoint, progress: Progress) -> SpeechModel | None
     """The model as it is, where it transcribes."""
     opened = open_checkpoint(checkpoint, head=OWN)
     if opened.problem:
-        progress.say(f"{opened.problem}; its errors as it is are not measured")
+        progress.log(f"{opened.problem}; its errors as it is are not measured")
     if opened.head is None or opened.head.task != "transcription":
         return None
     return SpeechModel(opened.encoder, opened.head, opened.source).eval()

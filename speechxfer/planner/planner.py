@@ -173,13 +173,13 @@ def make_plan(
         # What no candidate could do is reported before the work.
         parts = {name: bench.check(replace(base, model=name, plan=PlanConfig()), progress) for name in models}
         amount = Amount.of(train, classes=base.head_type.is_classifier)
-        progress.say(f"data: {amount}")
+        progress.log(f"data: {amount}")
         probed_s = min(max(budget_s * _PROBED_SHARE / len(models), _LEAST_PROBED_S), _MOST_PROBED_S)
         met = {name: _met(name, base, part, dev, probed_s, progress) for name, part in parts.items()}
         probes, similarities = {name: one[0] for name, one in met.items()}, {name: one[1] for name, one in met.items()}
         # What one model knows is near, whatever the others know.
         case = case_of(amount, near=any(one.near for one in similarities.values()))
-        progress.say(f"case {case.number}, {case.name}: {case.advice}")
+        progress.log(f"case {case.number}, {case.name}: {case.advice}")
         wanted = [preset for preset in expected(case) if presets is None or preset in presets]
         names, likeliest = candidates(models, wanted, probes, base.head, vary=vary), wanted[0]
         trials = _Trials(base, bench, likeliest, budget_s, started, progress)
@@ -200,7 +200,7 @@ def _met(
         device=base.device, normalizer=TextNormalizer(base.text.new_head_normalizer),
         multi_label=base.multi_label, progress=progress,
     )  # fmt: skip
-    progress.say(f"{model}: {found[1].verdict}")
+    progress.log(f"{model}: {found[1].verdict}")
     return found
 
 
@@ -252,7 +252,7 @@ class _Trials:
         kept = affordable(priced, self.costs.__getitem__, self._least_epochs, self.left_s)
         if self._cheapest_s > self.left_s:
             raise self._too_short()
-        self._progress.say(f"{len(kept)} of {len(names)} candidates are tried in the {self.left_s:.0f} s that are left")
+        self._progress.log(f"{len(kept)} of {len(names)} candidates are tried in the {self.left_s:.0f} s that are left")
         return kept
 
     @property
@@ -281,7 +281,7 @@ class _Trials:
             outcome = self._bench.trial(name.config(self._base), epochs)
             self._real[name] = corrected(self.costs[name], outcome)
             told = f"{name.title(several=several)}: error {outcome.error:.3f}, loss {outcome.loss:.3f}"
-            self._progress.say(f"{told} after {epochs} epochs in {outcome.seconds:.0f} s")
+            self._progress.log(f"{told} after {epochs} epochs in {outcome.seconds:.0f} s")
             return outcome
 
         rounds = successive_halving(

@@ -27,9 +27,12 @@ class Clips:
         self._left = _BUDGET
 
     def player(self, utterance: Utterance) -> Html | None:
-        """A player with the utterance's sound; None where it cannot be read or the page is full."""
+        """A player with the utterance's sound, or a note that the recording is not there.
+
+        None where it cannot be read, or the page is full.
+        """
         if utterance.source.problem():
-            return None
+            return element("small", "the recording is not there")
         try:
             waveform = read(utterance)
         except AudioError:

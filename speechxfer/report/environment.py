@@ -10,10 +10,10 @@ _PACKAGES = ("speechxfer", "torch", "transformers", "tokenizers", "numpy", "jiwe
 
 
 def environment(device: str) -> dict[str, str]:
-    """Versions and machine by name, for `environment.json` of a run.
+    """Versions and machine by name.
 
     Args:
-        device: as torch names it, such as "cpu" or "cuda:0"; what stands there is told besides.
+        device: as torch names it, such as "cpu" or "cuda:0"; its model is added.
     """
     return {
         "python": platform.python_version(),

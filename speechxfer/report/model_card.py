@@ -1,4 +1,4 @@
-"""The card of an adapted model: `README.md` beside its weights, as the Hugging Face hub reads it."""
+"""The card of an adapted model, as the Hugging Face hub reads it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from speechxfer.errors import ConfigError
-from speechxfer.report.headline import NAMES, bounds, figures, measured_on
-from speechxfer.report.provenance import Size
+from speechxfer.report.figures import NAMES, bounds, clock, figures, measured_on
 from speechxfer.report.run import FinishedRun, read_run
-from speechxfer.runs import RunFolder
 from speechxfer.storage import write_text
 
 if TYPE_CHECKING:
@@ -21,12 +19,10 @@ _TASKS = {True: "audio-classification", False: "automatic-speech-recognition"}
 #: What the hub calls our figures.
 _METRICS = {"wer": "wer", "cer": "cer", "accuracy": "accuracy", "macro_f1": "f1"}
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-#: Columns of a manifest that may say what is spoken, by its code.
-_LANGUAGE = ("language", "locale", "lang")
 
 
 def write_model_card(folder: Path, places: Mapping[str, Any] | None = None) -> Path:
-    """Write `model/README.md` of a run; what stood there is replaced.
+    """Write the description of a run's model; an earlier one is replaced.
 
     Its front matter is what the hub lists and searches; no path, file name or transcript goes into it or the text.
 
@@ -40,7 +36,7 @@ def write_model_card(folder: Path, places: Mapping[str, Any] | None = None) -> P
         StorageError: the card cannot be written.
     """
     run = read_run(folder, places)
-    path = RunFolder(folder).model_card
+    path = run.folder.model_card
     if not path.parent.is_dir():
         raise ConfigError(f"{folder}: has no model yet; the first one is written after an epoch")
     write_text(path, f"---\n{_front_matter(run)}\n---\n\n{_text(run)}")
@@ -129,11 +125,12 @@ def _loading(run: FinishedRun) -> str:
 
 def _sizes(run: FinishedRun) -> str:
     rows = [
-        f"| {name} | {size.utterances} | {size.audio or '?'} | {size.words or '-'} | {size.speakers or '?'} |"
-        for name, size in ((name, Size.of(manifest)) for name, manifest in run.manifests.items())
+        f"| {name.rpartition('.')[2]} | {split.utterances:,} | {clock(split.seconds) or '?'} | "
+        f"{f'{split.words:,}' if split.words else '-'} | {split.speakers or '?'} |"
+        for name, split in run.splits.items()
     ]
     head = ["| split | utterances | audio (h:mm:ss) | words | speakers |", "|---|--:|--:|--:|--:|"]
-    return "\n".join([*head, *rows]) if rows else "The manifests could not be read when this card was written."
+    return "\n".join([*head, *rows]) if rows else "Not known."
 
 
 def _measured(run: FinishedRun) -> str:
@@ -148,8 +145,8 @@ def _measured(run: FinishedRun) -> str:
         untouched = f"{before[name]:.3f}" if name in before else "-"
         rows.append(f"| {NAMES[name]} | {untouched} | {after[name]:.3f} | {shown} |")
     head = ["| | before | adapted | interval |", "|---|--:|--:|---|"]
-    comparison = run.comparison()
-    verdict = [f"\nOf the same utterances: {comparison.verdict()}"] if comparison else []
+    comparison = run.comparison
+    verdict = [f"\nOf the same utterances: {comparison['verdict']}"] if comparison else []
     return "\n".join([*head, *rows, f"\nOn the test split: {_without_name(run)}.", *verdict])
 
 
@@ -163,14 +160,12 @@ def _limits(run: FinishedRun) -> Iterator[str]:
     yield from run.config.head_type.limits
     if run.is_classifier:
         return
-    test = run.manifests.get("test")
-    speakers = {utterance.speaker for utterance in test} - {None} if test else set()
-    if len(speakers) == 1:
+    if (test := run.splits.get("test")) and test.speakers == 1:
         yield "The test split has a single speaker, so the figures say nothing of others."
 
 
 def _name(run: FinishedRun) -> str:
-    return run.folder.absolute().name
+    return run.folder.name
 
 
 def _data(run: FinishedRun) -> str:
@@ -183,7 +178,7 @@ def _base(run: FinishedRun) -> str:
     from speechxfer.encoders.files import read_json
 
     described: dict[str, Any] = {}
-    if (path := RunFolder(run.folder).model / MODEL_FILE).is_file():
+    if (path := run.folder.model / MODEL_FILE).is_file():
         described = read_json(path)
     source = str(described.get("source") or run.config.model)
     is_folder = Path(source).is_absolute() or Path(source).is_dir()
@@ -191,16 +186,12 @@ def _base(run: FinishedRun) -> str:
 
 
 def _language(run: FinishedRun) -> str | None:
-    """What is spoken, where the settings or every line of the training manifest say so."""
+    """The code of the language, where the settings or all training utterances have one."""
     if run.config.language:
         return run.config.language
-    noted = {
-        next((str(utterance.extra[name]) for name in _LANGUAGE if utterance.extra.get(name)), "")
-        for utterance in run.manifests.get("train", [])
-    }
-    only = noted.pop() if len(noted) == 1 else ""
-    return only if re.fullmatch(r"[a-z]{2,3}", only) else None
+    language = train.language if (train := run.splits.get("train")) else None
+    return language if language and re.fullmatch(r"[a-z]{2,3}", language) else None
 
 
 def _opens_in_transformers(run: FinishedRun) -> bool:
-    return (RunFolder(run.folder).model / "config.json").is_file()
+    return (run.folder.model / "config.json").is_file()

@@ -7,25 +7,30 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 import tomli_w
 
 from speechxfer.config import FinetuneConfig, moved, read_config, to_dict
 from speechxfer.errors import ConfigError, DataError
+from speechxfer.evaluation.predictions import read_predictions, write_predictions
+from speechxfer.evaluation.results import Evaluation
 from speechxfer.runs.schema import VERSION, Environment, Epoch, InterpolationCurve, Metrics, PlanTable, Sources
 from speechxfer.storage import recover_all, write_json, write_text
 
 _CONFIG, _LOCK, _HISTORY, _METRICS = "config.toml", "run.lock", "metrics.jsonl", "metrics.json"
 _PLAN, _ENVIRONMENT, _SOURCES = "plan.json", "environment.json", "sources.json"
 _INTERPOLATION, _REPORT = "interpolation.json", "report.html"
-_KEPT = ("before.json", "after.json", "retain_before.json", "retain_after.json")
-_FILES = (*_KEPT, _HISTORY, _METRICS, _PLAN, _ENVIRONMENT, _SOURCES, _INTERPOLATION, _REPORT)
-_MODEL, _CHECKPOINTS, _NON_SPEECH, _DATA = "model", "checkpoints", "non_speech", "data"
-_FOLDERS = (_CHECKPOINTS, _MODEL, _NON_SPEECH, _DATA, "predictions", "tensorboard", "scratch", "interpolated")
+_FILES = (_HISTORY, _METRICS, _PLAN, _ENVIRONMENT, _SOURCES, _INTERPOLATION, _REPORT)
+_MODEL, _CHECKPOINTS, _NON_SPEECH, _DATA, _PREDICTIONS = "model", "checkpoints", "non_speech", "data", "predictions"
+_FOLDERS = (_CHECKPOINTS, _MODEL, _NON_SPEECH, _DATA, _PREDICTIONS, "tensorboard", "scratch", "interpolated")
 #: What versions before this layout wrote and this one does not.
-_OLD = ("nothing",)
+_OLD = ("before.json", "after.json", "retain_before.json", "retain_after.json", "nothing")
 _REMEDY = "remove the file to go on without it"
+
+#: The splits whose predictions are kept, and the models that make them.
+Measured: TypeAlias = Literal["test", "retain"]
+Predictor: TypeAlias = Literal["pre-trained", "adapted"]
 
 Schema = TypeVar("Schema", PlanTable, Environment, Sources, InterpolationCurve)
 
@@ -181,7 +186,7 @@ class RunFolder:
 
     def repair(self) -> None:
         """Remove what a killed run left half-written, and bring back what it was about to replace."""
-        for folder in (self.path, self.checkpoints, self.non_speech, self.path / "predictions"):
+        for folder in (self.path, self.checkpoints, self.non_speech, self.path / _PREDICTIONS):
             recover_all(folder)
 
     # Files
@@ -259,6 +264,32 @@ class RunFolder:
         """Write a file of the run; its name follows from what it holds."""
         names = {PlanTable: _PLAN, Environment: _ENVIRONMENT, Sources: _SOURCES, InterpolationCurve: _INTERPOLATION}
         write_json(self.path / names[type(content)], {"version": VERSION, **asdict(content)})
+
+    def predictions_file(self, split: Measured, model: Predictor) -> Path:
+        """The predictions of one of the two models for the utterances of a split, one line an utterance."""
+        return self.path / _PREDICTIONS / f"{split}.{model}.jsonl"
+
+    def predictions(self, split: Measured, model: Predictor, folder: Path | None = None) -> Evaluation | None:
+        """The results of one of the two models on a split; None where there are none.
+
+        Args:
+            split: "test" or "retain".
+            model: "pre-trained" or "adapted".
+            folder: where the split's manifest is, from which relative paths of audio are seen; without it, where the
+                settings have it.
+        """
+        path = self.predictions_file(split, model)
+        if not path.is_file():
+            return None
+        folder = folder or Path(getattr(self.moved_config, split) or "").parent
+        try:
+            return read_predictions(path, folder)
+        except DataError as error:
+            raise DataError(f"{error}; {_REMEDY}") from error
+
+    def write_predictions(self, split: Measured, model: Predictor, results: Evaluation) -> None:
+        """Write the results of one of the two models on a split."""
+        write_predictions(self.predictions_file(split, model), results)
 
     def _read(self, name: str, kind: type[Schema]) -> Schema | None:
         path = self.path / name

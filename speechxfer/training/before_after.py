@@ -1,79 +1,45 @@
-"""What a model says of a manifest before and after training: kept in the run folder, and compared in words."""
+"""The predictions of the pre-trained and the adapted model: written to the run once, found again when it is resumed."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from pathlib import Path
-
-from speechxfer.data.manifest import Manifest, data_digest
+from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
-from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.decoding.options import DecodingOptions
-from speechxfer.evaluation.comparison import Comparison, compare_systems
+from speechxfer.errors import DataError
 from speechxfer.evaluation.evaluate import predict_all
-from speechxfer.evaluation.hypotheses import Hypotheses
 from speechxfer.evaluation.results import Evaluation, compare
 from speechxfer.model import SpeechModel
 from speechxfer.progress import Progress
-from speechxfer.storage import write_json
-
-#: Where what the untouched model says of a split is kept.
-FILES = {"test": "before.json", "retain": "retain_before.json"}
+from speechxfer.runs import RunFolder
+from speechxfer.runs.folder import Measured
 
 
-def untouched(
-    path: Path, source: SpeechModel, manifest: Manifest, normalizer: TextNormalizer, *,
+def pretrained_results(
+    run: RunFolder, split: Measured, model: SpeechModel, manifest: Manifest, normalizer: TextNormalizer, *,
     options: DecodingOptions | None = None, progress: Progress,
 ) -> Evaluation:  # fmt: skip
-    """How the model fares before training; what it writes is kept at `path` and found again when a run is resumed.
+    """The results of the pre-trained model on a split; those that the run has already are taken from it.
 
     Raises:
         DataError: unreadable audio, or an utterance without text or label.
-        StorageError: it could not be kept.
+        StorageError: they could not be written.
     """
-    known = _kept(path, manifest) if source.head.task == "transcription" else None
-    if known is not None:
-        return compare(manifest, [Hypothesis(text) for text in known], normalizer)
-    evaluation = compare(manifest, predict_all(source, manifest, options=options, progress=progress), normalizer)
-    keep(path, manifest, evaluation)
-    return evaluation
+    kept = _kept(run, split, manifest, normalizer)
+    if kept is not None:
+        return kept
+    predictions = predict_all(model, manifest, options=options, progress=progress)
+    found = compare(manifest, predictions, normalizer)
+    run.write_predictions(split, "pre-trained", found)
+    return found
 
 
-def _kept(path: Path, manifest: Manifest) -> list[str] | None:
-    """What was said of each utterance of the manifest; None where that is not known, or the file is damaged."""
+def _kept(run: RunFolder, split: Measured, manifest: Manifest, normalizer: TextNormalizer) -> Evaluation | None:
+    """The results that the run has of the same utterances; None where it has none, or the file is damaged."""
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-        said: list[str] = known["hypotheses"]
-        return said if known["data"] == data_digest([manifest]) and len(said) == len(manifest) else None
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        kept = run.predictions(split, "pre-trained")
+    except DataError:
         return None
-
-
-def keep(path: Path, manifest: Manifest, evaluation: Evaluation) -> None:
-    """Write what was said of each utterance, in the manifest's order, and of which data.
-
-    Raises:
-        StorageError: it could not be written.
-    """
-    write_json(path, {"data": data_digest([manifest]), "hypotheses": said(evaluation)})
-
-
-def said(evaluation: Evaluation) -> list[str]:
-    """Hypotheses, or the classes that were named, in the manifest's order."""
-    return [result.hypothesis for result in sorted(evaluation.results, key=lambda result: result.place)]
-
-
-def difference(
-    manifest: Manifest, first: Evaluation, second: Evaluation, names: Sequence[str], normalizer: TextNormalizer
-) -> Comparison:
-    """The second evaluation of a manifest against the first, pair by pair.
-
-    Raises:
-        DataError: one is of transcripts and the other of classes.
-    """
-    sides = [
-        Hypotheses(name, "classification" if one.results[0].pair is None else "transcription", tuple(said(one)))
-        for name, one in zip(names, (first, second), strict=True)
-    ]
-    return compare_systems(manifest, sides[0], sides[1], normalizer)
+    if kept is None or kept.normalizer not in (None, str(normalizer)):
+        return None
+    wanted = [(one.id, (one.label if kept.normalizer is None else one.text) or "") for one in manifest]
+    return kept if [(one.utterance.id, one.reference) for one in kept.in_order] == wanted else None

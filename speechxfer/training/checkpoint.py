@@ -95,7 +95,7 @@ def load(
             damaged.append(f"{path}: the checkpoint is damaged ({error})")
             continue
         for message in damaged:
-            progress.say(f"{message}; going on from {path.name}")
+            progress.log(f"{message}; going on from {path.name}")
         _restore(path, tensors, parameters, optimizer)
         return position
     if damaged:

@@ -13,12 +13,13 @@ from typing import cast
 import torch
 
 from speechxfer.config import FinetuneConfig, flat, to_dict
+from speechxfer.data.checks import Limits, log_problems
 from speechxfer.data.dataset import Data
 from speechxfer.data.manifest import Manifest, data_digest
-from speechxfer.data.preflight import Limits, say_errors
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import SpeechxferError
+from speechxfer.evaluation.comparison import Comparison, compare_systems
 from speechxfer.evaluation.evaluate import evaluate
 from speechxfer.evaluation.results import Evaluation
 from speechxfer.model import SpeechModel
@@ -26,6 +27,7 @@ from speechxfer.opening import OWN, open_checkpoint
 from speechxfer.progress import Progress
 from speechxfer.report.environment import environment
 from speechxfer.runs import Environment, Metrics, PlanTable, RunFolder, Sources
+from speechxfer.runs.folder import Measured
 from speechxfer.runs.ownership import check_free, check_idle, owned
 from speechxfer.training import before_after, curves, scratch, sources, tracking
 from speechxfer.training.checkpoint import Position
@@ -49,6 +51,8 @@ class Run:
     model: SpeechModel
     before: Evaluation | None = None
     after: Evaluation | None = None
+    #: The adapted against the pre-trained model on the test split.
+    comparison: Comparison | None = None
     #: The source domain before and after, where the settings name one.
     retained: Retained | None = None
     #: What can be said of the run in words: whether it helped, what was forgotten, where it began to overfit.
@@ -130,13 +134,13 @@ def _ready(job: Job, *, resume: bool, overwrite: bool = False) -> _Ready:
         limits = Limits(
             normalizer=config.text.new_head_normalizer, scoring_normalizer=job.normalizer.name, frame_rate=None
         )
-        say_errors(splits, limits, job.progress)
+        log_problems(splits, limits, job.progress)
     start = starting_point(config, checkpoint, splits["train"], job.progress)
     splits["train"] = start.train
     check(start.model, splits, job.normalizer, config, job.progress)
     start.model.head.check_options(retain_options(config, start.model.head))
     for line in unused(config, start):
-        job.progress.say(line)
+        job.progress.log(line)
     start.plan.apply(start.model, 0)
     return _Ready(start, splits, found)
 
@@ -171,7 +175,7 @@ def _adapt(job: Job, ready: _Ready, *, resume: bool, overwrite: bool = False) ->
     _show_plan(job, start)
     world.barrier()
     manifests["train"] = _training_manifest(job, start, manifests)
-    before = _untouched(job, start, manifests) if world.is_main else {}
+    before = _pretrained(job, start, manifests) if world.is_main else {}
     preparation = Preparation(start.model.to(job.device).encoder, config.training, job.precision, world, job.progress)
     position = fit(_task(job, start, manifests, preparation), preparation, resume=resume)
     world.barrier()
@@ -191,7 +195,7 @@ def _adapt(job: Job, ready: _Ready, *, resume: bool, overwrite: bool = False) ->
 def _against_scratch(job: Job, run: Run, metrics: Metrics, *, resume: bool) -> tuple[Run, Metrics]:
     """Train the same shape from random weights, and say whether transfer helped."""
     config = job.config
-    job.progress.say("from scratch: the same shape with random weights, for as many epochs")
+    job.progress.log("from scratch: the same shape with random weights, for as many epochs")
     depth = open_checkpoint(find(config.model)).encoder.depth
     other = replace(job, config=scratch.scratch_config(config, depth), given=job.datasets)
     other_run, other_metrics = _adapt(other, _ready(other, resume=resume), resume=resume)
@@ -201,7 +205,7 @@ def _against_scratch(job: Job, run: Run, metrics: Metrics, *, resume: bool) -> t
     sides = [
         one.after or evaluate(one.model, manifest, job.normalizer, progress=job.progress) for one in (other_run, run)
     ]
-    found = scratch.scratch_verdict(manifest, sides[0], sides[1], job.normalizer)
+    found = scratch.scratch_verdict(sides[0], sides[1])
     figures = {name: other_metrics[name] for name in ("dev", "after", "best_epoch", "seconds") if name in other_metrics}
     run = replace(run, notes=(*run.notes, found["verdict"]))
     return run, cast(Metrics, {**metrics, "scratch": figures | found, **_figures(run)})
@@ -233,45 +237,48 @@ def _task(job: Job, start: StartingPoint, manifests: dict[str, Manifest], prepar
     )  # fmt: skip
 
 
-def _untouched(job: Job, start: StartingPoint, manifests: dict[str, Manifest]) -> dict[str, Evaluation]:
-    """How the model fares as it is on the test split and on what is to be retained, if its answers are of the kind."""
+def _pretrained(job: Job, start: StartingPoint, manifests: dict[str, Manifest]) -> dict[str, Evaluation]:
+    """The pre-trained model's results on test and retain, if its predictions are of the same kind."""
     config, head = job.config, start.model.head
-    wanted = {name: manifests[name] for name in before_after.FILES if name in manifests}
+    splits: tuple[Measured, ...] = ("test", "retain")
+    wanted = {name: manifests[name] for name in splits if name in manifests}
     if not wanted or not (start.transcribes or config.head_type.is_classifier):
         return {}
     opened = open_checkpoint(find(config.model), head=None if config.head_type.is_classifier else OWN)
     if opened.problem:
-        job.progress.say(f"before: {opened.problem}; what it gives as it is cannot be measured")
+        job.progress.log(f"before: {opened.problem}; what it gives as it is cannot be measured")
     if opened.head is None or not opened.head.is_comparable(head):
         return {}
     source = SpeechModel(opened.encoder, opened.head, opened.source).to(job.device).eval()
     # With the beams of the adapted model: the training is compared, not the search.
     same_beams = DecodingOptions(beams=head.decoding_defaults.beams).only(source.head.decoding_options)
-    found = {}
+    found: dict[str, Evaluation] = {}
     for name, manifest in wanted.items():
-        path = job.folder.path / before_after.FILES[name]
         options = retain_options(config, source.head).over(same_beams) if name == "retain" else same_beams
-        job.progress.say(f"before: {config.model} as it is on {name}")
-        found[name] = before_after.untouched(path, source, manifest, job.normalizer, options=options, progress=job.progress)  # fmt: skip  # noqa: E501
-        job.progress.say(f"before: {name} {found[name]}")
+        job.progress.log(f"before: {config.model} as it is on {name}")
+        found[name] = before_after.pretrained_results(
+            job.folder, name, source, manifest, job.normalizer, options=options, progress=job.progress
+        )
+        job.progress.log(f"before: {name} {found[name]}")
     return found
 
 
 def _measured(job: Job, run: Run, manifests: dict[str, Manifest], before: dict[str, Evaluation]) -> Run:
-    """The run with what its best model says of the test split and of what was to be retained."""
+    """The run with its best model's results on test and retain."""
     normalizer, notes = job.normalizer, []
     if (test := manifests.get("test")) is not None:
         after = evaluate(run.model, test, normalizer, progress=job.progress)
-        before_after.keep(job.folder.path / "after.json", test, after)
+        job.folder.write_predictions("test", "adapted", after)
         run = replace(run, before=before.get("test"), after=after)
         if run.before:
-            found = before_after.difference(test, run.before, after, ("before", "after"), normalizer)
-            notes.append(f"Test split: {found.verdict()}")
+            comparison = compare_systems(("before", "after"), run.before, after)
+            run = replace(run, comparison=comparison)
+            notes.append(f"Test split: {comparison.verdict()}")
     if (source := manifests.get("retain")) is not None:
         options = retain_options(job.config, run.model.head)
         after = evaluate(run.model, source, normalizer, options=options, progress=job.progress)
-        before_after.keep(job.folder.path / "retain_after.json", source, after)
-        kept = retained(source, before.get("retain"), after, normalizer)
+        job.folder.write_predictions("retain", "adapted", after)
+        kept = retained(source, before.get("retain"), after)
         run = replace(run, retained=kept)
         notes.append(kept.verdict)
     return replace(run, notes=tuple(notes))
@@ -291,6 +298,7 @@ def _metrics(position: Position, preparation: Preparation) -> Metrics:
 def _figures(run: Run) -> Metrics:
     measured = {"before": run.before, "after": run.after, "retained": run.retained}
     figures = {name: item.to_dict() for name, item in measured.items() if item}
+    figures |= {"comparison": run.comparison.to_dict(0)} if run.comparison else {}
     return cast(Metrics, {**figures, "notes": list(run.notes)})
 
 

@@ -171,7 +171,7 @@ class _Loop:
         earlier.rate_scale, earlier.rollbacks = scale, rollbacks
         self.guard = Guard(**earlier.guard)
         self.world.barrier()  # every process has read it
-        self.progress.say(f"{alarm}. Back to epoch {earlier.epoch + 1} with {scale:g} of the learning rates")
+        self.progress.log(f"{alarm}. Back to epoch {earlier.epoch + 1} with {scale:g} of the learning rates")
         self.save(earlier)
         return earlier
 
@@ -245,7 +245,7 @@ class _Loop:
         self.model.train()
         if not self.budget.measure(compute, costs[longest], spared_bytes=kept_bytes):
             origin = examples.manifest[longest].origin
-            self.progress.say(f"{origin}: may not fit the device's memory even alone")
+            self.progress.log(f"{origin}: may not fit the device's memory even alone")
 
     def _step(self, at: Position, indices: Sequence[int], batches: list[Batch], share_done: float) -> None:
         self.rates.set(share_done, at.rate_scale)
@@ -311,9 +311,9 @@ class _Loop:
             torch.cuda.empty_cache()
         if self.budget.back_off(batch.indices):
             origin = self.feeder.examples.manifest[batch.indices[0]].origin
-            self.progress.say(f"{origin}: does not fit the device's memory even alone; not used in training")
+            self.progress.log(f"{origin}: does not fit the device's memory even alone; not used in training")
         else:
-            self.progress.say(f"out of memory; computing at most {self.budget.seconds:.0f} s of audio at once")
+            self.progress.log(f"out of memory; computing at most {self.budget.seconds:.0f} s of audio at once")
 
     def _loss(self, batch: Batch) -> Tensor:
         inputs, encoder = self.feeder.examples.inputs, self.model.encoder
@@ -358,7 +358,7 @@ class _Loop:
             raise _DerailedError(alarm)
         if alarm.fatal:
             raise TrainingError(f"{alarm}. The best model so far is kept; --guard rollback would go on by itself")
-        self.progress.say(f"warning: {alarm}")
+        self.progress.log(f"warning: {alarm}")
 
     def _judge(self, at: Position, waited: float, padding: float) -> None:
         """Measure dev, keep the best model, record the epoch."""
@@ -383,7 +383,7 @@ class _Loop:
                 self.model.save(self.task.folder.model)
         kept = f"  retained {retained.scores}" if retained else ""
         news = "  best so far" if is_best else ""
-        self.progress.say(f"epoch {at.epoch + 1:3}  loss {mean:7.4f}  dev {scores}{kept}{news}")
+        self.progress.log(f"epoch {at.epoch + 1:3}  loss {mean:7.4f}  dev {scores}{kept}{news}")
 
     def _measured(self, examples: Examples, options: DecodingOptions | None = None) -> Measured:
         precision, normalizer = self.preparation.precision, self.task.normalizer

@@ -98,7 +98,7 @@ class Copies:
             self.unreadable |= some
         if len(self.unreadable) > self._num_reported:
             self._num_reported = len(self.unreadable)
-            progress.say(f"{self._num_reported} of {len(self.manifest)} training utterances {self.first_unreadable}")
+            progress.log(f"{self._num_reported} of {len(self.manifest)} training utterances {self.first_unreadable}")
 
     @property
     def first_unreadable(self) -> str:

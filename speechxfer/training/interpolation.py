@@ -155,7 +155,7 @@ class Interpolation:
             for alpha in wanted:
                 points.append(point := self._point(alpha, examples))
                 kept = f"  retained {_error(point.retain):.3f}" if point.retain else ""
-                self._progress.say(f"alpha {alpha:<4g} dev {_error(point.dev):.3f}{kept}")
+                self._progress.log(f"alpha {alpha:<4g} dev {_error(point.dev):.3f}{kept}")
                 advance(1)
         curve = Curve(tuple(points), self.encoder_only)
         self._run.write(InterpolationCurve(curve.points, curve.encoder_only))

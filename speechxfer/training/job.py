@@ -111,7 +111,7 @@ class Job:
         """As many utterances of dev as are asked for, at even distances."""
         wanted = self.config.training.dev_utterances
         if wanted > len(dev):
-            self.progress.say(f"training.dev_utterances is {wanted}, but {dev.path} holds {len(dev)}: all are measured")
+            self.progress.log(f"training.dev_utterances is {wanted}, but {dev.path} holds {len(dev)}: all are measured")
         if not 0 < wanted < len(dev):
             return dev
         return dev.holding(dev[number * len(dev) // wanted] for number in range(wanted))

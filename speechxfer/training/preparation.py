@@ -73,7 +73,7 @@ class Preparation:
         copies = Copies(manifest, self.encoder, speed_copies, self.training.seed, self.progress)
         live = LiveInputs(self.encoder, seam, copies, augment)
         if seam and live.augment is not None:
-            self.progress.say(f"frozen layers, {name}: computed in every epoch, for the spectrograms change")
+            self.progress.log(f"frozen layers, {name}: computed in every epoch, for the spectrograms change")
         if seam is None or live.augment is not None:
             return live
 
@@ -86,7 +86,7 @@ class Preparation:
         if place == "auto":
             # One answer for all processes, which measure differently.
             place, reason = self.world.gather({self.world.rank: self._best_place(copies, seam, from_sound)})[0]
-            self.progress.say(f"frozen layers, {name}: {reason}")
+            self.progress.log(f"frozen layers, {name}: {reason}")
         if place == "off":
             return live
         return self._cached(copies, seam, name, on_disk=place == "disk", compute=from_sound)
@@ -145,7 +145,7 @@ class Preparation:
         except StorageError as error:
             if self.training.cache == "disk":
                 raise StorageError(f"{error} Or take --cache memory or --cache off.") from error
-            self.progress.say(f"{error} The frozen layers are computed in every epoch.")
+            self.progress.log(f"{error} The frozen layers are computed in every epoch.")
             return LiveInputs(self.encoder, cut, copies)
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
@@ -164,7 +164,7 @@ class Preparation:
         cache.tidy()
         found, spoilt = cache.read(names.values())
         for path in spoilt:
-            self.progress.say(f"{path}: damaged or written by another version; computed again")
+            self.progress.log(f"{path}: damaged or written by another version; computed again")
             path.unlink(missing_ok=True)
         lacking = {key for key, entry in names.items() if entry not in found}
         # One answer for all processes: one that looks later may find what another has just written.
@@ -181,7 +181,7 @@ class Preparation:
                 raise StorageError(failures[0])
             copies.report_unreadable(self.world, self.progress)
         else:
-            self.progress.say(f"frozen layers, {name}: all {len(names):,} found in {cache.folder}")
+            self.progress.log(f"frozen layers, {name}: all {len(names):,} found in {cache.folder}")
         if missing or lacking:
             found, _ = cache.read(names.values())
         return _some(copies, {key: found[names[key]] for key in copies.keys})
@@ -191,7 +191,7 @@ class Preparation:
         free = self._free_disk()
         if size > _MOST_OF_DISK * free:
             raise StorageError(f"{cache.folder}: needs {_amount(size)}, but only {_amount(free)} are free.")
-        self.progress.say(f"frozen layers, {name}: writing {_amount(size)} to {cache.folder}")
+        self.progress.log(f"frozen layers, {name}: writing {_amount(size)} to {cache.folder}")
 
     def _write(
         self, cache: FrozenCache, known: set[str], names: dict[Key, str], computed: Iterable[tuple[Key, States]]

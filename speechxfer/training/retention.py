@@ -8,11 +8,10 @@ from typing import Any
 
 from speechxfer.config import RetentionConfig
 from speechxfer.data.manifest import Manifest
-from speechxfer.data.text import TextNormalizer
 from speechxfer.errors import ConfigError
+from speechxfer.evaluation.comparison import compare_systems
 from speechxfer.evaluation.results import Evaluation
 from speechxfer.progress import Progress
-from speechxfer.training.before_after import difference
 
 _SAYS = {
     "worse": "Forgotten",
@@ -37,17 +36,13 @@ class Retained:
         return {**before, "after": self.after.to_dict(), "verdict": self.verdict}
 
 
-def retained(manifest: Manifest, before: Evaluation | None, after: Evaluation, normalizer: TextNormalizer) -> Retained:
-    """What became of the source domain, in words.
-
-    Raises:
-        DataError: an utterance without text or label.
-    """
+def retained(manifest: Manifest, before: Evaluation | None, after: Evaluation) -> Retained:
+    """What became of the source domain, in words."""
     where = manifest.path.name if manifest.path else "the source domain"
     if before is None:
         reason = "the head is new, so there is nothing to compare with"
         return Retained(None, after, f"What was forgotten of {where} is not known: {reason}. After: {after}")
-    found = difference(manifest, before, after, ("before", "after"), normalizer)
+    found = compare_systems(("before", "after"), before, after)
     return Retained(before, after, f"{_SAYS[found.second_is]} on {where}: {found.verdict()}")
 
 
@@ -68,7 +63,7 @@ def with_replay(
     wanted = max(1, round(len(train) * config.replay_ratio / (1 - config.replay_ratio)))
     chosen = sorted(random.Random(seed).sample(range(len(source)), min(wanted, len(source))))
     few = f", which is all there is of the {wanted} wanted" if wanted > len(source) else ""
-    progress.say(f"replay: {len(chosen)} utterances of {source.path} are learned along{few}")
+    progress.log(f"replay: {len(chosen)} utterances of {source.path} are learned along{few}")
     spoken = {"language": config.language} if config.language else {}
     added = [replace(source[index], extra={**source[index].extra, **spoken}) for index in chosen]
     return train.holding([*train, *added])

@@ -6,11 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from speechxfer.config import FinetuneConfig, PlanConfig
-from speechxfer.data.manifest import Manifest
-from speechxfer.data.text import TextNormalizer
+from speechxfer.evaluation.comparison import compare_systems
 from speechxfer.evaluation.results import Evaluation
 from speechxfer.runs import RunFolder
-from speechxfer.training.before_after import difference
 from speechxfer.transfer.presets import settled
 
 _NAMES = ("from scratch", "transfer")
@@ -44,13 +42,7 @@ def scratch_config(config: FinetuneConfig, depth: int) -> FinetuneConfig:
     )  # fmt: skip
 
 
-def scratch_verdict(
-    manifest: Manifest, scratch: Evaluation, transfer: Evaluation, normalizer: TextNormalizer
-) -> dict[str, Any]:
-    """What can be said of transfer on a manifest that both were measured on, as plain values for JSON.
-
-    Raises:
-        DataError: an utterance without text or label.
-    """
-    found = difference(manifest, scratch, transfer, _NAMES, normalizer)
+def scratch_verdict(scratch: Evaluation, transfer: Evaluation) -> dict[str, Any]:
+    """What can be said of transfer where both were measured on the same utterances, as plain values for JSON."""
+    found = compare_systems(_NAMES, scratch, transfer)
     return {"verdict": f"{_SAYS[found.second_is]}: {found.verdict()}", "transfer_is": found.second_is}

@@ -51,7 +51,7 @@ def starting_point(
     encoder = opened.encoder
     if not isinstance(opened.head, head_class):
         encoder.set_stacked(False)  # which another head reads
-    progress.say(f"{checkpoint.name}: {encoder.family} encoder, {encoder.depth} layers of width {encoder.width}")
+    progress.log(f"{checkpoint.name}: {encoder.family} encoder, {encoder.depth} layers of width {encoder.width}")
     if config.augment.where == "spectrogram" and not encoder.mel_bands:
         raise ConfigError(f'augment.where is "spectrogram", but {encoder.family} hears the waveform itself; wanted "seam"')  # fmt: skip  # noqa: E501
     needs_new = needs_new_head(config.plan, encoder)
@@ -64,7 +64,7 @@ def starting_point(
     plan = TransferPlan.for_model(wish, encoder, head, epochs=config.training.epochs, new_head=kept is None)
     plan.attach(encoder, head)
     if late := [row["part"] for row in plan.table(encoder, head) if (row["wakes"] or 0) > config.training.epochs]:
-        progress.say(f"warning: the run has {config.training.epochs} epochs, so these never wake up: {', '.join(late)}")  # fmt: skip  # noqa: E501
+        progress.log(f"warning: the run has {config.training.epochs} epochs, so these never wake up: {', '.join(late)}")  # fmt: skip  # noqa: E501
     model = SpeechModel(encoder, head, opened.source)
     return StartingPoint(model, plan, opened.transcribes and head.task == "transcription", train)
 

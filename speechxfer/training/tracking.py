@@ -70,7 +70,7 @@ class Tracked(Tracking):
             try:
                 self._others[name].log(dict(values), step=step)
             except Exception as error:  # whatever a service has: hours of training are not lost over it
-                self._progress.say(f"{name}: takes no more figures ({error}); the run goes on without it")
+                self._progress.log(f"{name}: takes no more figures ({error}); the run goes on without it")
                 del self._others[name]
 
     def close(self) -> None:
@@ -81,7 +81,7 @@ class Tracked(Tracking):
             try:
                 tracker.finish()
             except Exception as error:
-                self._progress.say(f"{name}: could not be finished ({error})")
+                self._progress.log(f"{name}: could not be finished ({error})")
         self._writer, self._others = None, {}
 
 

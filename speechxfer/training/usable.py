@@ -39,7 +39,7 @@ def usable(train: Manifest, head_class: type[Head], setup: Setup, kept: Head | N
         seen = "; ".join(_first(reason, some) for reason, some in faults.items())
         raise DataError(f"{train.path}: none of its {len(train)} utterances can be used, so nothing would be learned: {seen}")  # fmt: skip  # noqa: E501
     for reason, some in faults.items():
-        progress.say(f"{len(some)} of {len(train)} training utterances {_first(reason, some, counted=False)}")
+        progress.log(f"{len(some)} of {len(train)} training utterances {_first(reason, some, counted=False)}")
     left = train.holding(found) if faults else train
     head_class.check_usable(train, left, setup, kept)
     return left
@@ -68,7 +68,7 @@ def readable(manifest: Manifest, progress: Progress, *, decoded: bool = False) -
         raise DataError(f"{manifest.path}: none of its {len(manifest)} utterances can be used: {seen}")
     if faults:
         first = _first(faults[0][1].reason, faults, counted=False)
-        progress.say(f"{len(faults)} of {len(manifest)} utterances {first}")
+        progress.log(f"{len(faults)} of {len(manifest)} utterances {first}")
     return manifest.holding(kept)
 
 

@@ -70,7 +70,7 @@ def _named(wake: str, depth: int) -> dict[int, int]:
             raise ConfigError(f"plan.unfreeze_at: {item!r} names a layer that does not exist; the encoder has layers 0 to {depth - 1}")  # fmt: skip  # noqa: E501
         for place in range(first + 1, last + 2):
             if place in found:
-                raise ConfigError(f"plan.unfreeze_at: {item!r} wakes {_part(place)} a second time (first in epoch {found[place] + 1}); name it once")  # fmt: skip  # noqa: E501
+                raise ConfigError(f"plan.unfreeze_at: {item!r} unfreezes {_part(place)} a second time (first in epoch {found[place] + 1}); name it once")  # fmt: skip  # noqa: E501
             found[place] = int(match["epoch"]) - 1
     return found
 

@@ -18,7 +18,7 @@ from speechxfer.errors import AudioError, ConfigError
 
 
 class FakeModel:
-    """Hears a digit in what it is given; a file that holds `bad` is no sound to it."""
+    """Finds a digit in what it is given; a file that holds `bad` is no sound to it."""
 
     @classmethod
     def load(cls, name: str, *, device: str) -> FakeModel:

@@ -82,8 +82,8 @@ def test_another_column_becomes_the_label(tmp_path: Path) -> None:
     lines = [{"audio": "a.wav", "duration": 1.0, "label": "one", "speaker": "ann", "age": 7}]
     (tmp_path / "all.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     for column, label in (("speaker", "ann"), ("age", "7")):
-        run("convert", tmp_path / "all.jsonl", tmp_path / "labelled.jsonl", "--label-from", column, "--overwrite")
-        (one,) = Manifest.read(tmp_path / "labelled.jsonl")
+        run("convert", tmp_path / "all.jsonl", tmp_path / "labeled.jsonl", "--label-from", column, "--overwrite")
+        (one,) = Manifest.read(tmp_path / "labeled.jsonl")
         assert (one.label, one.speaker) == (label, "ann")
     with pytest.raises(DataError, match=r"all\.jsonl:1: has no 'sex' to be its label; .*: speaker, age"):
         run("convert", tmp_path / "all.jsonl", tmp_path / "other.jsonl", "--label-from", "sex")

@@ -101,7 +101,7 @@ def test_an_option_that_says_what_cannot_be_is_refused_by_its_name(
     [
         (["--wake", "3@2"], "--wake is now --unfreeze-at; use the new name"),
         (["--head-first=0.2"], "--head-first is now --head-only-ratio; use the new name"),
-        (["--set", "plan.wake=3@2"], "plan.wake is now plan.unfreeze_at; use the new name"),
+        (["--set", "plan.wake=3@2"], "plan.wake is now plan.unfreeze_at; use the new name"),  # codespell:ignore wake
         (["--warp", "0.1"], "No such option '--warp'"),
     ],
 )

@@ -89,7 +89,7 @@ def test_thousands_of_warnings_are_a_few_lines(capsys: pytest.CaptureFixture[str
 
 def test_a_listener_that_knows_no_warnings_is_told_them() -> None:
     class Said(Progress):
-        def say(self, message: str) -> None:
+        def log(self, message: str) -> None:
             said.append(message)
 
     said: list[str] = []

@@ -3,6 +3,7 @@
 import dataclasses
 
 import click
+import pytest
 
 import speechxfer
 from scripts.docs import api, commands, decisions, settings
@@ -11,13 +12,15 @@ from tests.docs.pages import ROOT
 
 
 def names(table, prefix=""):
-    """All settings by walking the dataclasses themselves, without what the page uses."""
+    """All settings by walking the dataclasses themselves; heads add groups of their own."""
     for field in dataclasses.fields(table):
         inner = field.default_factory
         if dataclasses.is_dataclass(inner):
             yield from names(inner, f"{prefix}{field.name}.")
-        else:
+        elif inner is not dict:
             yield f"{prefix}{field.name}"
+    for name, group in getattr(table, "added_groups", dict)().items():
+        yield from names(group, f"{prefix}{name}.")
 
 
 def listed():
@@ -34,6 +37,13 @@ def test_the_page_has_every_setting_once():
 def sorted_as_listed():
     """A table's own settings come before those of the tables inside it."""
     return sorted(names(FinetuneConfig), key=lambda name: "." in name)
+
+
+@pytest.mark.parametrize("setting", listed(), ids=lambda setting: setting.name)
+def test_every_setting_says_what_it_means_and_may_be(setting):
+    assert len(setting.meaning) > 10
+    assert setting.meaning.endswith(".")
+    assert setting.allowed
 
 
 def test_meaning_default_and_range_are_those_of_the_dataclass():
@@ -64,7 +74,7 @@ def test_the_page_has_every_command_and_every_option():
         assert f"\n## {context.command_path.removeprefix('speechxfer ')}\n" in f"\n{page}"
         section = page.partition(f"## {context.command_path.removeprefix('speechxfer ')}\n")[2].partition("\n## ")[0]
         for option in context.command.params:
-            if isinstance(option, click.Option):
+            if isinstance(option, click.Option) and not option.hidden:
                 assert option.opts[0] in section, f"{context.command_path} {option.opts[0]}"
 
 

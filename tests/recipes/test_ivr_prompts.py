@@ -35,11 +35,11 @@ prepare = _load()
 
 
 def _clean(line: str, language: str) -> str:
-    """The normalised words of one line of a transcript file, or the reason to leave it out in <>."""
+    """The normalized words of one line of a transcript file, or the reason to leave it out in <>."""
     (parsed,) = prepare.read_transcripts(line, language)
     said = prepare.spoken(parsed.name, parsed.text)
     reason = prepare.why_unusable(parsed.name, said, language)
-    return f"<{reason}>" if reason else str(prepare.normalise(said, language))
+    return f"<{reason}>" if reason else str(prepare.normalize(said, language))
 
 
 @pytest.mark.parametrize(
@@ -145,8 +145,8 @@ def test_no_sentence_is_in_two_splits(published: list[tuple[str, str]]) -> None:
     homes: dict[str, set[str]] = {}
     for text, language in published:
         for variant in (text, text.upper(), f"...{text}!"):
-            normalised = prepare.normalise(variant, language)
-            homes.setdefault(normalised, set()).add(prepare.split_of(normalised))
+            normalized = prepare.normalize(variant, language)
+            homes.setdefault(normalized, set()).add(prepare.split_of(normalized))
     assert all(len(splits) == 1 and splits <= set(prepare.SPLITS) for splits in homes.values())
 
 

@@ -13,11 +13,13 @@ import soundfile
 import tomli_w
 
 from speechxfer.config import FinetuneConfig, build, merge, to_dict
-from speechxfer.data.manifest import Manifest, data_digest
+from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Classification, Hypothesis
+from speechxfer.evaluation.comparison import compare_systems
 from speechxfer.evaluation.results import compare
-from speechxfer.runs import Environment, RunFolder
+from speechxfer.runs import Environment, RunFolder, Sources
+from speechxfer.training.sources import split_of
 from tests.conftest import tone
 
 SAID = ["a b c", "b c", "c a b", "b b", "a c c", "c b a", "a", "b a"]
@@ -70,19 +72,26 @@ class Folder:
         ]
         (self.path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
-    def said(self, name: str, test: Manifest, texts: Sequence[str]) -> None:
-        """Write `before.json` or `after.json`, and what it comes to into `metrics.json`."""
-        self.write(f"{name}.json", {"data": data_digest([test]), "hypotheses": list(texts)})
-        if "label" in json.loads((self.corpus / "test.jsonl").read_text().splitlines()[0]):
-            labels = tuple(sorted({str(one.label) for one in test}))
-            found = compare(
-                test,
-                [Classification(labels, tuple(0.9 * (label == text) for label in labels)) for text in texts],
-                TextNormalizer(),
-            )
-        else:
+    def predicted(self, name: str, test: Manifest, texts: Sequence[str], *, multi_label: bool = False) -> None:
+        """Write the predictions of the model "before" or "after", and the figures that follow from them."""
+        if test[0].label is None:
             found = compare(test, [Hypothesis(text) for text in texts], TextNormalizer())
+        else:
+            labels = tuple(sorted({str(one.label) for one in test}))
+            chosen = [text.split("|") if multi_label else [text] for text in texts]
+            rows = [tuple(0.9 * (label in one) for label in labels) for one in chosen]
+            found = compare(test, [Classification(labels, row, multi_label) for row in rows], TextNormalizer())
+        run = RunFolder(self.path)
+        run.write_predictions("test", "pre-trained" if name == "before" else "adapted", found)
         self.update("metrics.json", **{name: found.to_dict()})
+        sides = [run.predictions("test", model) for model in ("pre-trained", "adapted")]
+        if sides[0] and sides[1] and len(sides[0].results) == len(sides[1].results):
+            self.update("metrics.json", comparison=compare_systems(("before", "after"), sides[0], sides[1]).to_dict(0))
+
+    def sources(self) -> None:
+        """Write the content of the manifests, as a run does when it begins."""
+        manifests = {name: Manifest.read(self.corpus / f"{name}.jsonl") for name in ("train", "dev", "test")}
+        RunFolder(self.path).write(Sources("digest", {name: split_of(one) for name, one in manifests.items()}))
 
 
 @pytest.fixture
@@ -97,6 +106,7 @@ def empty(tmp_path: Path) -> Folder:
     for name in ("train", "dev", "test"):
         folder.manifest(name, rows)
     folder.config()
+    folder.sources()
     return folder
 
 
@@ -107,8 +117,8 @@ def finished(empty: Folder) -> Folder:
     dev = {"wer": 0.2, "cer": 0.1}
     empty.write("metrics.json", {"dev": dev, "best_epoch": 2, "epochs": 2, "steps": 20})
     test = Manifest.read(empty.corpus / "test.jsonl")
-    empty.said("before", test, BEFORE)
-    empty.said("after", test, AFTER)
+    empty.predicted("before", test, BEFORE)
+    empty.predicted("after", test, AFTER)
     empty.write("plan.json", {"trained": 70, "total": 170, "columns": ["part", "state", "rate", "from epoch", "parameters"], "rows": [["layer 1", "frozen", "", "", "100"], ["ctc head", "trained", "0.003", "1", "70"]]})  # fmt: skip  # noqa: E501
     facts = {"python": "3.11.2", "torch": "2.11.0", "device": "cpu"}
     RunFolder(empty.path).write(Environment(facts, "speechxfer finetune --epochs 2"))
@@ -119,16 +129,16 @@ def finished(empty: Folder) -> Folder:
 
 @pytest.fixture
 def classified(tmp_path: Path) -> Callable[[Sequence[str], Sequence[str]], Folder]:
-    """A run that tells classes, from the labels of its test split and what it says of them."""
+    """A run of a classifier, from the labels of its test split and its predictions for it."""
 
-    def make(labels: Sequence[str], told: Sequence[str]) -> Folder:
+    def make(labels: Sequence[str], predicted: Sequence[str]) -> Folder:
         folder = Folder(tmp_path / "classes", tmp_path / "commands")
         for name in ("train", "dev", "test"):
             test = folder.manifest(name, [{"label": label} for label in labels])
         folder.config(head="classification")
         folder.epochs(2, dev_error=[0.5, 0.25], dev_macro_f1=[0.5, 0.75])
         folder.write("metrics.json", {"dev": {"error": 0.25, "macro_f1": 0.75}, "best_epoch": 2, "epochs": 2})
-        folder.said("after", test, told)
+        folder.predicted("after", test, predicted)
         return folder
 
     return make

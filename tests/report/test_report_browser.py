@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(program() is None, reason=f"no Chromium: none of
 
 #: The least contrast of a text with what is behind it, as WCAG 2.1 counts, of all texts on the page; and which it is.
 CONTRAST = """(() => {
-  const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const numbers = (color) => color.match(/[\\d.]+/g).map(Number);
   const light = (rgb) => rgb.slice(0, 3).map((c) => c / 255)
     .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4))
     .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
@@ -60,8 +60,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
 def pages(finished: Folder, classified: Callable[[Sequence[str], Sequence[str]], Folder]) -> list[Path]:
     """A run of transcripts with long words and texts, and one of twelve classes with long names."""
     test = finished.manifest("test", [{"text": "donaudampfschifffahrtsgesellschaft" * 3 + " a" * 40}] * 12)
-    finished.said("before", test, ["x " * 30] * 12)
-    finished.said("after", test, ["a b " * 30] * 12)
+    finished.predicted("before", test, ["x " * 30] * 12)
+    finished.predicted("after", test, ["a b " * 30] * 12)
     labels = [f"a rather long name {number}" for number in range(12)] * 3
     return [write_report(finished.path), write_report(classified(labels, labels[1:] + labels[:1]).path)]
 

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+import shutil
 from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 
@@ -14,12 +15,13 @@ import pytest
 from speechxfer import audio
 from speechxfer.config import to_dict
 from speechxfer.data.manifest import Manifest
-from speechxfer.errors import DataError
+from speechxfer.errors import ConfigError, DataError
 from speechxfer.report import clips as clips_module
 from speechxfer.report import write_report
-from speechxfer.runs import InterpolationCurve, RunFolder
+from speechxfer.runs import Environment, InterpolationCurve, RunFolder
 from tests.report.conftest import AFTER, BEFORE, SAID, Folder
 
+PREDICTIONS = "predictions/test.adapted.jsonl"
 _VOID = {"meta"}
 
 
@@ -130,9 +132,10 @@ def test_markup_in_texts_stays_text(finished: Folder) -> None:
     evil = '<script>alert("x")</script> & </pre><img src=x onerror=alert(1)>'
     config = finished.config(text={"normalizer": "none"})
     test = finished.manifest("test", [{"text": f"{evil} {number}", "speaker": evil} for number in range(8)])
-    finished.said("before", test, [evil] * 8)
-    finished.said("after", test, [f"{evil} {evil}"] * 8)
-    finished.update("environment.json", python=evil)
+    finished.predicted("before", test, [evil] * 8)
+    finished.predicted("after", test, [f"{evil} {evil}"] * 8)
+    finished.sources()
+    RunFolder(finished.path).write(Environment({"python": evil}, evil))
     (finished.path / "config.toml").write_text((finished.path / "config.toml").read_text() + f"\n# {evil}\n")
     page = page_of(finished)
     assert not page.all("script")
@@ -177,14 +180,14 @@ def test_scratch_retention_and_interpolation_are_shown(finished: Folder) -> None
     assert "After is better than before. Forgotten. Transfer helped. Fewer errors in" in page.text
     labels = [str(one["aria-label"]) for one in page.all("svg") if one.get("role") == "img"]
     assert "WER, retain from 0.3 to 0.4" in labels[1]
-    assert "WER, dev from 1 to 0.2, lowest 0.2 at share of the new weights 1" in labels[2]
+    assert "WER, dev from 1 to 0.2, lowest 0.2 at fraction of the new weights 1" in labels[2]
 
 
 def test_without_a_test_split_dev_speaks_with_a_warning(finished: Folder) -> None:
     finished.config(test=None)
-    (finished.path / "before.json").unlink()
-    (finished.path / "after.json").unlink()
-    metrics = {name: value for name, value in finished.read("metrics.json").items() if name not in ("before", "after")}
+    shutil.rmtree(finished.path / "predictions")
+    figures = ("before", "after", "comparison")
+    metrics = {name: value for name, value in finished.read("metrics.json").items() if name not in figures}
     finished.write("metrics.json", metrics)
     page = page_of(finished)
     assert "WER 0.200" in page.text
@@ -200,33 +203,38 @@ def test_an_interrupted_run_says_how_far_it_came(empty: Folder) -> None:
     assert "Learning curves" in page.text
 
 
-def test_an_old_run_shows_what_its_figures_hold(finished: Folder) -> None:
-    for name in ("before.json", "after.json", "plan.json", "environment.json"):
-        (finished.path / name).unlink()
-    for name in ("before", "after"):
-        kept = {key: value for key, value in finished.read("metrics.json")[name].items() if key != "intervals"}
-        finished.update("metrics.json", **{name: kept})
+def test_without_predictions_the_figures_are_shown(finished: Folder) -> None:
+    shutil.rmtree(finished.path / "predictions")
     page = page_of(finished)
-    assert "There is no after.json" in page.text
-    assert "1 error in 3 words · tone.wav" in page.text
-    assert not page.all("audio")
-
-
-def test_a_test_split_that_has_changed_is_told(finished: Folder) -> None:
-    finished.manifest("test", [{"text": text} for text in reversed(SAID)])
-    page = page_of(finished)
-    assert "test.jsonl has changed since the run: after.json is of other lines" in page.text
+    assert "There is no predictions/test.adapted.jsonl, so utterances cannot be shown one by one." in page.text
     assert f"WER {finished.read('metrics.json')['after']['wer']:.3f}" in page.text
-    assert "1 error in 3 words" in page.text
-
-
-def test_manifests_and_sound_may_be_gone(finished: Folder) -> None:
-    (finished.corpus / "tone.wav").unlink()
-    (finished.corpus / "train.jsonl").unlink()
-    page = page_of(finished)
-    assert "The train manifest cannot be read any more" in page.text
-    assert "speaker utterances words WER" in page.text
+    assert "Fewer errors in 8 utterances" in page.text
     assert not page.all("audio")
+
+
+def test_the_folder_is_enough(finished: Folder) -> None:
+    """Without manifests and recordings the same page is written, except for the sound."""
+    whole = page_of(finished)
+    shutil.rmtree(finished.corpus)
+    page = page_of(finished)
+    assert not page.all("audio")
+    assert page.text.count("the recording is not there") == len(whole.all("audio")) > 0
+    assert "What is not shown" not in page.text
+    for part in ("1 error in 3 words · tone.wav · 0.5 s · ann", "test 8 0:00:04 19 2", "speaker utterances words WER ann", "times said written 1 c b"):  # fmt: skip  # noqa: E501
+        assert part in page.text
+    assert "Not by snr: " in page.text
+
+
+def test_recordings_that_were_moved_are_found_beside_the_manifest(finished: Folder) -> None:
+    moved = finished.corpus.rename(finished.corpus.with_name("elsewhere"))
+    write_report(finished.path, {"test": str(moved / "test.jsonl")})
+    assert "the recording is not there" not in (finished.path / "report.html").read_text()
+
+
+def test_a_run_of_an_earlier_version_is_named(finished: Folder) -> None:
+    (finished.path / "after.json").touch()
+    with pytest.raises(ConfigError, match=r"earlier version of speechxfer \(after\.json\).* has to start again"):
+        write_report(finished.path)
 
 
 def test_classes_with_a_confusion_matrix(classified: Callable[[Sequence[str], Sequence[str]], Folder]) -> None:
@@ -243,7 +251,7 @@ def test_classes_with_a_confusion_matrix(classified: Callable[[Sequence[str], Se
 def test_classes_before_and_after(classified: Callable[[Sequence[str], Sequence[str]], Folder]) -> None:
     labels = ["go", "stop"] * 10
     folder = classified(labels, ["go", *labels[1:-1], "go"])
-    folder.said("before", Manifest.read(folder.corpus / "test.jsonl"), ["stop"] * 20)
+    folder.predicted("before", Manifest.read(folder.corpus / "test.jsonl"), ["stop"] * 20)
     page = page_of(folder)
     assert "before adaptation test 0.500" in page.text
     assert "After is better than before: error 0.500 -> 0.050" in page.text
@@ -253,11 +261,8 @@ def test_classes_before_and_after(classified: Callable[[Sequence[str], Sequence[
 def test_several_classes_at_once(classified: Callable[[Sequence[str], Sequence[str]], Folder]) -> None:
     folder = classified(["go", "stop"] * 3, ["go", "stop"] * 3)
     folder.config(classification={"multi_label": True})
-    folder.write(
-        "after.json", {**folder.read("after.json"), "hypotheses": ["go|stop", "stop", "", "stop", "go", "stop"]}
-    )
-    metrics = folder.read("metrics.json")
-    folder.write("metrics.json", {**metrics, "after": {**metrics["after"], "confusion": []}})
+    test = Manifest.read(folder.corpus / "test.jsonl")
+    folder.predicted("after", test, ["go|stop", "stop", "", "stop", "go", "stop"], multi_label=True)
     page = page_of(folder)
     assert page.classes("matrix") == 0
     assert len(page.all("article")) == 2
@@ -266,8 +271,9 @@ def test_several_classes_at_once(classified: Callable[[Sequence[str], Sequence[s
 @pytest.mark.parametrize(
     ("file", "text", "says"),
     [
-        ("after.json", "{", r"after\.json: is not JSON .* remove the file"),
-        ("after.json", '{"data": ""}', r"after\.json: has no hypotheses, so it is not what a run wrote"),
+        (PREDICTIONS, "{", r"test\.adapted\.jsonl:1: .* remove the file"),
+        (PREDICTIONS, '{"audio": "a"}', r"test\.adapted\.jsonl:1: is damaged, or no prediction .*version"),
+        (PREDICTIONS, '{"version": 2}', r"test\.adapted\.jsonl:1: .*version 2; this version of speechxfer reads 1"),
         ("plan.json", "[]", r"plan\.json: holds a list; wanted an object, or remove the file"),
         ("metrics.jsonl", '{"epoch": 1}\n{"loss": 2}', r"metrics\.jsonl:2: has no epoch"),
     ],

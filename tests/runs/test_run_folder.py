@@ -92,7 +92,7 @@ def test_clearing_removes_all_but_the_settings_and_what_is_not_of_the_run(run: R
     assert {path.name for path in run.path.iterdir()} == {run.config_file.name, "notes.txt"}
 
 
-@pytest.mark.parametrize("name", ["nothing"])
+@pytest.mark.parametrize("name", ["before.json", "retain_after.json", "nothing"])
 def test_the_layout_of_an_earlier_version_is_named(run: RunFolder, name: str) -> None:
     run.check_run()
     (run.path / name).touch()

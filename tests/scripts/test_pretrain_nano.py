@@ -79,7 +79,7 @@ def test_frames_of_a_crop_are_those_the_teacher_made_there(lesson: Path, whisper
     feeder = Feeder(taught, config, batch_s=3.0, seed=1)
     index = max(feeder.trained, key=lambda one: taught.places[one, 1])
     whole = taps(open_teacher(str(whisper_folder)), [taught.waveform(index, 0, int(taught.places[index, 1]))])[0]
-    frames = taught.standardised(index, 0, len(whole))
+    frames = taught.standardized(index, 0, len(whole))
     assert frames == pytest.approx((whole - taught.means[: len(whole)]) / taught.scale[:, None], abs=2e-2)
 
 

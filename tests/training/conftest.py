@@ -25,7 +25,7 @@ class Heard(sx.Progress):
     def __init__(self) -> None:
         self.messages: list[str] = []
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         self.messages.append(message)
 
     def __contains__(self, part: str) -> bool:

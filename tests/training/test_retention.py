@@ -16,6 +16,7 @@ from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.evaluation.results import compare
+from speechxfer.runs import RunFolder
 from speechxfer.training.retention import retained, with_replay
 from tests.training.conftest import Heard, Runs
 
@@ -35,8 +36,10 @@ def test_what_is_forgotten_is_told(forgetful: Runs) -> None:
     assert after in [line["retain_wer"] for line in lines]
     said = (forgetful.folder / "second.txt").read_text().splitlines()
     assert all("retained WER" in line for line in said if line.startswith("epoch "))
-    assert len(read(folder / "retain_before.json")["hypotheses"]) == 24
-    assert len(read(folder / "retain_after.json")["hypotheses"]) == 24
+    for model in ("pre-trained", "adapted"):
+        results = RunFolder(folder).predictions("retain", model)
+        assert results is not None
+        assert len(results.results) == 24
 
 
 def test_what_is_replayed_is_kept(forgetful: Runs) -> None:
@@ -76,10 +79,10 @@ def test_with_a_new_head_there_is_nothing_to_compare_with(corpus: Callable[..., 
     manifest = Manifest.read(corpus("old", ["a b"] * 6))
     normalizer = TextNormalizer()
     after = compare(manifest, [Hypothesis("a")] * 6, normalizer)
-    found = retained(manifest, None, after, normalizer)
+    found = retained(manifest, None, after)
     assert found.verdict.startswith("What was forgotten of old.jsonl is not known: the head is new")
     assert "before" not in found.to_dict()
-    worse = retained(manifest, compare(manifest, [Hypothesis("a b")] * 6, normalizer), after, normalizer)
+    worse = retained(manifest, compare(manifest, [Hypothesis("a b")] * 6, normalizer), after)
     assert worse.verdict.startswith("Forgotten on old.jsonl: after is worse than before: WER 0.000 -> 0.500")
 
 

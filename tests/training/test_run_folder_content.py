@@ -28,11 +28,12 @@ def read(path: Path) -> Any:
 
 def test_the_folder_says_what_was_done_with_what_and_what_came_of_it(forgetful: Runs) -> None:
     folder, test = forgetful.folder / "second", Manifest.read(forgetful.base["test"])
-    for name in ("before", "after"):
-        said = read(folder / f"{name}.json")
-        assert said["data"] == data_digest([test])
-        assert len(said["hypotheses"]) == len(test)
     figures = read(folder / "metrics.json")
+    for name, model in (("before", "pre-trained"), ("after", "adapted")):
+        results = RunFolder(folder).predictions("test", model)
+        assert results is not None
+        assert [one.utterance for one in results.in_order] == list(test)
+        assert results.to_dict() == figures[name]
     intervals = figures["after"]["intervals"]  # without bounds where there is no error left
     assert intervals["count"] == len(test)
     assert bool(intervals["bounds"]) == (figures["after"]["cer"] > 0)
@@ -66,7 +67,7 @@ def test_overwriting_removes_all_that_the_run_had_written(forgetful: Runs) -> No
     path.write_text(tomli_w.dumps(settings))
     assert CliRunner().invoke(main, ["finetune", "--config", str(path), "--overwrite"]).exit_code == 0
     left = {item.name for item in (forgetful.folder / "again").iterdir()}
-    assert not left & {"before.json", "after.json", "retain_before.json", "retain_after.json", "interpolation.json"}
+    assert not left & {"predictions", "interpolation.json"}
 
 
 def test_interrupted_with_something_to_retain_it_ends_where_it_would_have(

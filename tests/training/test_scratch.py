@@ -73,7 +73,7 @@ def test_the_verdict_is_plain(
 ) -> None:
     manifest, normalizer = Manifest.read(corpus("test", ["a b"] * 8)), TextNormalizer()
     sides = [compare(manifest, [Hypothesis(text)] * 8, normalizer) for text in (scratch, transfer)]
-    found = scratch_verdict(manifest, sides[0], sides[1], normalizer)
+    found = scratch_verdict(sides[0], sides[1])
     assert found["verdict"].startswith(says)
     assert found["transfer_is"] == verdict
 

@@ -176,7 +176,7 @@ def test_data_and_model_that_moved_are_named_and_the_run_goes_on(project: Path) 
     assert losses(folder) == whole
     assert read_config(folder / "config.toml").train == str(project / "corpus" / "train.jsonl")
     assert command("report", str(folder))[0] == 0
-    assert "cannot be read any more" not in (folder / "report.html").read_text()
+    assert "the recording is not there" not in (folder / "report.html").read_text()
 
 
 def test_a_project_that_moved_as_a_whole_needs_nothing_said(project: Path, tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_project_that_moved_as_a_whole_needs_nothing_said(project: Path, tmp_p
     assert losses(folder) == whole
     for arguments in (["report", str(folder)], ["interpolate", str(project / "runs" / "whole"), "--points", "0.5"]):
         assert command(*arguments)[0] == 0
-    assert "cannot be read any more" not in (folder / "report.html").read_text()
+    assert "the recording is not there" not in (folder / "report.html").read_text()
 
 
 def test_where_a_run_was_copied_which_one_goes_on_has_to_be_said(project: Path) -> None:

@@ -137,7 +137,7 @@ def test_a_layer_may_sleep_between_others(model: SpeechModel) -> None:
         ({"train_top": 4}, "plan.train_top is 4, but the encoder has 3 layers"),
         ({"freeze_below": 4}, "plan.freeze_below is 4, but the encoder has 3 layers"),
         ({"train_top": 0, "head_top": 0}, "nothing is trained, neither the encoder nor the head"),
-        ({"unfreeze_at": "2@2, 0-2@3"}, "'0-2@3' wakes layer 2 a second time (first in epoch 2); name it once"),
+        ({"unfreeze_at": "2@2, 0-2@3"}, "'0-2@3' unfreezes layer 2 a second time (first in epoch 2); name it once"),
         ({"unfreeze_at": "3@2"}, "names a layer that does not exist; the encoder has layers 0 to 2"),
         ({"unfreeze_at": "2-1@2"}, "names a layer that does not exist"),
         ({"unfreeze_at": "2@0"}, "plan.unfreeze_at: '2@0'; wanted LAYER@EPOCH"),

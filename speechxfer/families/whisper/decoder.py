@@ -21,7 +21,7 @@ from transformers.models.whisper.modeling_whisper import WhisperDecoder
 from speechxfer.config import FinetuneConfig
 from speechxfer.data.loading import texts
 from speechxfer.data.manifest import Manifest, Utterance
-from speechxfer.data.nothing import with_nothing
+from speechxfer.data.non_speech import with_non_speech
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.decoding.options import TEMPERATURES, DecodingOptions
@@ -140,7 +140,7 @@ class WhisperSeq2SeqHead(TextScorer):
         num_tokens = sum(self.num_labels(self.targets(utterance)) - 1 for utterance in splits["train"])
         num_characters = sum(map(len, texts(splits["train"])))
         if num_tokens > num_characters:
-            progress.say(
+            progress.log(
                 f"the tokenizer needs {num_tokens} tokens for the {num_characters} characters of the training text: it "
                 "spells this script in bytes, so that decoding is slow and learning needs more data; a CTC head may "
                 "suit it better"
@@ -148,7 +148,7 @@ class WhisperSeq2SeqHead(TextScorer):
         for manifest in (manifest for name, manifest in splits.items() if name != "train"):
             long = [utterance for utterance in manifest if not self.learnable(self.targets(utterance), 0)]
             if long:
-                progress.say(
+                progress.log(
                     f"{long[0].origin}: its text has more tokens than the decoder's {self.max_positions} positions "
                     f"({len(long)} of {len(manifest)} utterances have such texts); what is not written counts as wrong"
                 )
@@ -162,7 +162,7 @@ class WhisperSeq2SeqHead(TextScorer):
 
     def training_manifest(self, train: Manifest, config: FinetuneConfig, folder: Path) -> Manifest:
         """With sounds without speech, for which a decoder would write something."""
-        return with_nothing(train, config.group_of(Seq2SeqSettings).non_speech_ratio, folder, config.training.seed)
+        return with_non_speech(train, config.group_of(Seq2SeqSettings).non_speech_ratio, folder, config.training.seed)
 
     # Learning
 

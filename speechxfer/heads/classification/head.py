@@ -84,7 +84,7 @@ class ClassificationHead(Head):
     def kept(cls, setup: Setup) -> Self | None:
         """The checkpoint's own head."""
         if setup.problem is not None:
-            setup.progress.say(f"{setup.problem}; a new head is trained in its place")
+            setup.progress.log(f"{setup.problem}; a new head is trained in its place")
         return super().kept(setup)
 
     @classmethod
@@ -92,7 +92,7 @@ class ClassificationHead(Head):
         """A head for the classes of the training manifest, with the weights of one that has the same classes."""
         wanted, encoder = setup.config.group_of(ClassificationSettings), setup.encoder
         labels = ClassLabels.from_manifest(train, multi_label=wanted.multi_label)
-        setup.progress.say(f"{len(labels)} classes in the training manifest: {', '.join(labels.names)}")
+        setup.progress.log(f"{len(labels)} classes in the training manifest: {', '.join(labels.names)}")
         if kept and (kept.labels.to_dict() != labels.to_dict() or kept.pooling != wanted.pooling):
             kept = None
         head = cls(
@@ -108,7 +108,7 @@ class ClassificationHead(Head):
         )
         if kept:
             head.load_state_dict(kept.state_dict())
-            setup.progress.say(f"{setup.config.model} has a head for these classes, which is kept")
+            setup.progress.log(f"{setup.config.model} has a head for these classes, which is kept")
         return head
 
     @classmethod
@@ -148,7 +148,7 @@ class ClassificationHead(Head):
         if single:
             shown = ", ".join(f"{name!r} ({line})" for name, line in list(single.items())[:_MOST_RARE])
             more = ", …" if len(single) > _MOST_RARE else ""
-            progress.say(
+            progress.log(
                 f"{len(single)} of {len(self.labels)} classes have a single training utterance, which is too little "
                 f"to learn them from: {shown}{more}. Add some, join the class to another, or leave it out."
             )

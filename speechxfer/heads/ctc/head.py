@@ -61,7 +61,7 @@ class CTCHead(Head):
         if setup.problem is not None:
             if wanted == "extend":
                 raise ConfigError(f"ctc.vocabulary is 'extend', but {setup.problem}; take --new-vocabulary")
-            setup.progress.say(f"{setup.problem}; a new head is trained in its place")
+            setup.progress.log(f"{setup.problem}; a new head is trained in its place")
         return super().kept(setup)
 
     @classmethod
@@ -74,7 +74,7 @@ class CTCHead(Head):
         new = kept.vocabulary.extended("".join(map(kept.normalizer, texts(train)))).symbols[len(symbols) :]
         writes = f"{setup.config.model} has a CTC head for {len(symbols)} characters"
         if not new:
-            setup.progress.say(f"{writes}, which is kept")
+            setup.progress.log(f"{writes}, which is kept")
             return kept
         if setup.config.group_of(CTCSettings).vocabulary != "extend":
             raise DataError(
@@ -82,14 +82,14 @@ class CTCHead(Head):
                 f"writes it), but {writes} without them; write it otherwise with --normalizer, add them with "
                 "--extend-vocabulary, or begin with a new head with --new-vocabulary"
             )
-        setup.progress.say(f"{writes}, to which {len(new)} are added: {''.join(new)!r}")
+        setup.progress.log(f"{writes}, to which {len(new)} are added: {''.join(new)!r}")
         return kept.extended(new)
 
     @classmethod
     def _new(cls, setup: Setup, train: Manifest) -> Self:
         normalizer, encoder = cls.training_normalizer(setup, None), setup.encoder
         vocabulary = CTCVocabulary.from_texts(normalizer(text) for text in texts(train))
-        setup.progress.say(f"{len(vocabulary) - 1} characters in the training text: {''.join(vocabulary.symbols)!r}")
+        setup.progress.log(f"{len(vocabulary) - 1} characters in the training text: {''.join(vocabulary.symbols)!r}")
         return cls(encoder.width, encoder.output_frame_rate, vocabulary, normalizer, states=encoder.num_states)
 
     @classmethod
@@ -129,7 +129,7 @@ class CTCHead(Head):
                 continue
             if not config.group_of(CTCSettings).ignore_unknown:
                 raise DataError(f"{message}; add training text with it, or pass --ignore-unknown to count it as wrong")
-            progress.say(f"{message}; they count as wrong")
+            progress.log(f"{message}; they count as wrong")
 
     def _unknown(self, name: str, manifest: Manifest) -> str | None:
         """A line about the characters of a split that the vocabulary lacks."""

@@ -1,4 +1,4 @@
-"""How well each class is told, and for which others it is taken."""
+"""How well each class is recognized, and with which others it is confused."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _MOST_CLASSES = 30
 _PAIRS = 12
 
 
-def class_tables(run: FinishedRun) -> Html:
+def classes(run: FinishedRun) -> Html:
     """Figures of each class, the confusion matrix and the most frequent confusions."""
     after = run.metrics.get("after", {})
-    classes: Sequence[Mapping[str, Any]] = after.get("classes", [])
-    if not classes:
+    found: Sequence[Mapping[str, Any]] = after.get("classes", [])
+    if not found:
         return Html()
     rows = [
         (one["label"], *(f"{one[name]:.3f}" for name in ("precision", "recall", "f1")), str(one["support"]))
-        for one in classes
+        for one in found
     ]
     figures = table(("class", "precision", "recall", "F1", "utterances"), rows, numbers=range(1, 5))
-    labels, counts = [one["label"] for one in classes], after["confusion"]
+    labels, counts = [one["label"] for one in found], after["confusion"]
     if not counts:
         return section("Classes", figures)
     matrix = _matrix(labels, counts) if len(labels) <= _MOST_CLASSES else None
@@ -32,7 +32,7 @@ def class_tables(run: FinishedRun) -> Html:
 
 
 def _matrix(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Html:
-    """Rows are true classes, columns predicted ones; the more of its row a cell holds, the more colour."""
+    """Rows are true classes, columns predicted ones; the larger the fraction of its row, the stronger the color."""
     corner = element("th", "true ↓ predicted →", scope="col")
     head = element("tr", corner, *(element("th", element("span", label), scope="col") for label in labels))
     body = [
@@ -45,7 +45,7 @@ def _matrix(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Html:
 
 def _cells(row: Sequence[int], number: int) -> Iterator[Html]:
     for place, count in enumerate(row):
-        # By the square root, or a share of 1 % would look like none.
+        # By the square root, or 1 % would look like none.
         style = f"--share: {(count / sum(row)) ** 0.5:.2f}" if count else None
         kind = ("right" if place == number else "wrong") if count else None
         yield element("td", str(count) if count else None, class_=kind, style=style)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from speechxfer.data import columns, rows, textfiles
-from speechxfer.data.preflight import writing
-from speechxfer.data.preflight.finding import KINDS, Finding
+from speechxfer.data.checks import writing
+from speechxfer.data.checks.finding import KINDS, Finding
 from speechxfer.errors import ConfigError
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from speechxfer.report.curves import Line, chart
+from speechxfer.report.chart import Line, chart
 
 
 def texts(drawing: str) -> list[str]:

@@ -7,7 +7,7 @@ import pytest
 
 from speechxfer import audio
 from speechxfer.data.manifest import Manifest, Utterance
-from speechxfer.data.nothing import KINDS, sound, with_nothing
+from speechxfer.data.non_speech import KINDS, sound, with_non_speech
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -25,13 +25,13 @@ def test_every_kind_is_sound_that_can_be_repeated(kind: str) -> None:
 
 def test_a_share_is_added_and_written_once(tmp_path: Path) -> None:
     speech = Manifest([Utterance(audio="a.wav", text="a")] * 40, Path("train.jsonl"))
-    more = with_nothing(speech, 0.25, tmp_path, seed=3)
+    more = with_non_speech(speech, 0.25, tmp_path, seed=3)
     assert len(more) == 50
     assert [utterance.text for utterance in more][40:] == [""] * 10
     assert len({utterance.extra["kind"] for utterance in more[40:]}) > 2
     for utterance in more[40:]:
         assert len(audio.load(utterance.path)) == pytest.approx(16_000 * (utterance.duration or 0), abs=1)
     written = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    assert list(with_nothing(speech, 0.25, tmp_path, seed=3)) == list(more)
+    assert list(with_non_speech(speech, 0.25, tmp_path, seed=3)) == list(more)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == written
-    assert with_nothing(speech, 0.0, tmp_path, seed=3).path == speech.path
+    assert with_non_speech(speech, 0.0, tmp_path, seed=3).path == speech.path

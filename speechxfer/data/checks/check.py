@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from speechxfer.data import rows
+from speechxfer.data.checks import corpus
+from speechxfer.data.checks.examiner import Examiner, Limits
+from speechxfer.data.checks.finding import KINDS, Finding
+from speechxfer.data.checks.lines import Lines
+from speechxfer.data.checks.sound import Excerpt, Sound, measure
 from speechxfer.data.manifest import Manifest, Utterance, stream
-from speechxfer.data.preflight import corpus
-from speechxfer.data.preflight.examiner import Examiner, Limits
-from speechxfer.data.preflight.finding import KINDS, Finding
-from speechxfer.data.preflight.lines import Lines
-from speechxfer.data.preflight.sound import Excerpt, Sound, measure
 from speechxfer.errors import DataError
 from speechxfer.progress import Progress
 
@@ -129,7 +129,7 @@ def check(
     return Report(found, {one.file: len(one) for one in lines})
 
 
-def say_errors(
+def log_problems(
     manifests: dict[str, Manifest], limits: Limits | None = None, progress: Progress | None = None
 ) -> Report:
     """The quick form, reported: errors and what concerns the run's settings, each as far as it is few, and a summary.
@@ -144,8 +144,8 @@ def say_errors(
     report = check([Split.from_manifest(one, name) for name, one in ordered], limits, quick=True, progress=progress)
     said = [finding for finding in report.findings if finding.severity == "error" or KINDS[finding.kind].before_run]
     for line in shortened(said, _MOST_SAID):
-        progress.say(line)
-    progress.say(f"preflight: {report.summary}; `speechxfer check` listens to the audio too and says all")
+        progress.log(line)
+    progress.log(f"checks: {report.summary}; `speechxfer check` listens to the audio too and says all")
     return report
 
 

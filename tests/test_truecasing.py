@@ -14,7 +14,7 @@ from speechxfer.cli import main
 from speechxfer.data.manifest import Manifest
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
-from speechxfer.respelling import respelled
+from speechxfer.truecasing import truecased
 from tests.training.conftest import texts
 
 
@@ -34,7 +34,7 @@ def test_case_and_end_mark_are_what_the_decoder_finds_likelier(
     written = ["b B AA", "ca i'm b AA", "B CB.", "ÉA b?", "c c", "a b-"]
     manifest = Manifest.read(corpus("some", ["a"] * len(written)))
     manifest = Manifest([replace(one, text=text) for one, text in zip(manifest, written, strict=True)])
-    found = respelled(manifest, str(spelling_whisper), device="cpu")
+    found = truecased(manifest, str(spelling_whisper), device="cpu")
     assert found.texts == ["B B aa?", "Ca I'm B aa?", "B cb.", "Éa b?", "C c.", "A b-"]
 
 
@@ -44,7 +44,7 @@ def test_case_and_end_mark_are_what_the_decoder_finds_likelier(
 def test_words_stay_what_they_are(corpus: Callable[..., Path], spelling_whisper: Path, written: list[str]) -> None:
     manifest = Manifest.read(corpus("some", ["a"] * len(written)))
     manifest = Manifest([replace(one, text=text) for one, text in zip(manifest, written, strict=True)])
-    found = respelled(manifest, str(spelling_whisper), device="cpu")
+    found = truecased(manifest, str(spelling_whisper), device="cpu")
     for text, before in zip(found.texts, written, strict=True):
         assert (text or "").casefold().split()[:-1] == before.lower().casefold().split()[:-1]
         assert (text or "").casefold().rstrip(".?! ").split() == before.lower().casefold().rstrip(".?! ").split()
@@ -52,7 +52,7 @@ def test_words_stay_what_they_are(corpus: Callable[..., Path], spelling_whisper:
 
 def test_on_the_command_line(corpus: Callable[..., Path], spelling_whisper: Path, tmp_path: Path) -> None:
     source, output = corpus("some", texts(5, 1)), tmp_path / "new" / "some.jsonl"
-    arguments = ["manifest", "respell", str(source), str(output), "--model", str(spelling_whisper), "--device", "cpu"]
+    arguments = ["manifest", "truecase", str(source), str(output), "--model", str(spelling_whisper), "--device", "cpu"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     found, before = Manifest.read(output), Manifest.read(source)
@@ -64,18 +64,18 @@ def test_on_the_command_line(corpus: Callable[..., Path], spelling_whisper: Path
 
 
 def test_a_model_without_decoder_is_told(corpus: Callable[..., Path]) -> None:
-    with pytest.raises(ConfigError, match="wav2vec2-nano: has no decoder that knows how words are spelled; wanted"):
-        respelled(Manifest.read(corpus("some", ["a"])), "wav2vec2-nano", device="cpu")
+    with pytest.raises(ConfigError, match="wav2vec2-nano: has no decoder to score spellings with; wanted"):
+        truecased(Manifest.read(corpus("some", ["a"])), "wav2vec2-nano", device="cpu")
 
 
 def test_a_text_longer_than_the_decoder_is_told(corpus: Callable[..., Path], spelling_whisper: Path) -> None:
     manifest = Manifest.read(corpus("long", ["a b"]))
     long = Manifest([replace(manifest[0], text="abc " * 12)])
     with pytest.raises(DataError, match=r"long\.jsonl:1: its text takes about \d+ tokens, .* has 32 positions"):
-        respelled(long, str(spelling_whisper), device="cpu")
+        truecased(long, str(spelling_whisper), device="cpu")
 
 
 def test_what_says_nothing_stays_as_it_is(corpus: Callable[..., Path], spelling_whisper: Path) -> None:
     manifest = Manifest.read(corpus("some", ["a", "b", "c"]))
     empty = Manifest([replace(one, text=text) for one, text in zip(manifest, ("", None, "a ß"), strict=True)])
-    assert respelled(empty, str(spelling_whisper), device="cpu").texts[:2] == ["", None]
+    assert truecased(empty, str(spelling_whisper), device="cpu").texts[:2] == ["", None]

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from speechxfer.data.checks.finding import Finding
+from speechxfer.data.checks.lines import Lines
 from speechxfer.data.columns import SEPARATOR
 from speechxfer.data.labels import named
-from speechxfer.data.preflight.finding import Finding
-from speechxfer.data.preflight.lines import Lines
 
 #: How far from the corpus' own rate is suspicious: in robust standard deviations, and as a factor.
 _RATE_DEVIATIONS, _RATE_FACTOR = 5.0, 2.0

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from speechxfer.data import columns
 from speechxfer.data.characters import JOINERS
+from speechxfer.data.checks import writing
+from speechxfer.data.checks.finding import Finding
+from speechxfer.data.checks.lines import Lines
+from speechxfer.data.checks.sound import Sound
 from speechxfer.data.manifest import Utterance
-from speechxfer.data.preflight import writing
-from speechxfer.data.preflight.finding import Finding
-from speechxfer.data.preflight.lines import Lines
-from speechxfer.data.preflight.sound import Sound
 from speechxfer.data.text import TextNormalizer, frames_needed
 from speechxfer.errors import DataError
 from speechxfer.languages import language_code

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from speechxfer.data.checks.finding import KINDS, Finding
+from speechxfer.data.checks.sound import Sound, digest
 from speechxfer.data.manifest import Utterance
-from speechxfer.data.preflight.finding import KINDS, Finding
-from speechxfer.data.preflight.sound import Sound, digest
 
 #: What more than this share of the lines have, and more than so many, is how the corpus is: it is said once.
 _COMMON_SHARE, _COMMON_LINES = 0.05, 20

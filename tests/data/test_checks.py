@@ -16,8 +16,8 @@ import soxr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from speechxfer.data.checks import KINDS, Finding, Limits, Report, Split, check, cleaning, log_problems, writing
 from speechxfer.data.manifest import Manifest
-from speechxfer.data.preflight import KINDS, Finding, Limits, Report, Split, check, cleaning, say_errors, writing
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.progress import Progress
 from tests.audio.sounds import encode, encode_parts
@@ -76,7 +76,7 @@ class Hearing(Progress):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def say(self, message: str) -> None:
+    def log(self, message: str) -> None:
         self.lines.append(message)
 
 
@@ -414,7 +414,7 @@ def test_the_quick_form_says_errors_only(corpus: Corpus, other: Corpus) -> None:
     other.add()
     hearing = Hearing()
     manifests = {"dev": Manifest.read(other.write("dev")), "train": Manifest.read(corpus.write())}
-    report = say_errors(manifests, progress=hearing)
+    report = log_problems(manifests, progress=hearing)
     assert list(report.lines) == [str(manifests["train"].path), str(manifests["dev"].path)]
     assert len(hearing.lines) == 7
     assert all(": error: " in line for line in hearing.lines[:5])
@@ -568,7 +568,7 @@ def test_a_normalizer_that_takes_a_script_apart(corpus: Corpus, limits: dict[str
     for _ in range(2):
         corpus.add(text="\u0939\u093f\u0928\u094d\u0926\u0940 \u0915\u0940")
     hearing = Hearing()
-    report = say_errors({"train": Manifest.read(corpus.write())}, Limits(**limits), hearing)
+    report = log_problems({"train": Manifest.read(corpus.write())}, Limits(**limits), hearing)
     (finding,) = [one for one in report.findings if one.kind == "normalizer"]
     assert finding.lines == (1, 2)
     assert "without its marks" in hearing.lines[0]

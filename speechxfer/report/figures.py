@@ -1,0 +1,73 @@
+"""Figures of a run in words, for the page and the model card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from speechxfer.report.markup import Html, element, join, rated
+from speechxfer.report.run import FinishedRun
+
+_FIGURES = {"transcription": ("wer", "cer"), "classification": ("accuracy", "macro_f1")}
+NAMES = {"wer": "WER", "cer": "CER", "accuracy": "accuracy", "macro_f1": "macro-F1"}
+
+
+def headline(run: FinishedRun) -> Html:
+    """The first thing to see."""
+    figure = figures(run)[0]
+    after, dev = run.metrics.get("after"), run.metrics.get("dev")
+    if after:
+        return join([_big(figure, after), element("p", measured_on(run), class_="about")])
+    if dev:
+        text = "on dev, which also chose the epoch and so flatters the model; a run with --test says more"
+        return join([_big(figure, known(dev)), element("p", text, class_="about")])
+    done = f"{len(run.history)} of {run.config.training.epochs} epochs are done"
+    text = f"This run has not ended: {done}, and nothing has been measured on the test split."
+    return element("p", text, class_="about")
+
+
+def figures(run: FinishedRun) -> tuple[str, str]:
+    """The two figures that describe a run, the more informative one first."""
+    first, second = _FIGURES["classification" if run.is_classifier else "transcription"]
+    return first, second
+
+
+def known(scores: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Scores with the accuracy that goes with an error."""
+    return {"accuracy": 1.0 - scores["error"], **scores} if "error" in scores else scores
+
+
+def measured_on(run: FinishedRun) -> str:
+    """The test split, the interval's method and the normaliser, in a sentence."""
+    after = run.metrics["after"]
+    words = f"{after['words']} words in " if "words" in after else ""
+    name = Path(run.config.test or "").name
+    text = f"{words}{after['utterances']} utterances of {name}"
+    normalizer = f"; normaliser {after['normalizer']}" if "normalizer" in after else ""
+    intervals = after.get("intervals")
+    if not intervals:
+        return f"{text}{normalizer}"
+    note = f"; {intervals['note']}" if intervals["note"] else ""
+    if not intervals["bounds"]:
+        return f"{text}{normalizer}; no interval{note.replace(';', ':', 1)}"
+    method = f"{intervals['method']} over {intervals['count']} {intervals['unit']}s"
+    return f"{text}{normalizer}; {intervals['level']:.0%} interval: {method}{note}"
+
+
+def bounds(scores: Mapping[str, Any], name: str) -> Sequence[float] | None:
+    """The ends of a figure's interval, where it has one."""
+    found: Sequence[float] | None = scores.get("intervals", {}).get("bounds", {}).get(name)
+    return found
+
+
+def _big(name: str, scores: Mapping[str, Any]) -> Html:
+    return element("p", element("span", NAMES[name]), " ", rated(scores[name], bounds(scores, name)), class_="big")
+
+
+def clock(seconds: float | None) -> str:
+    """Hours, minutes and seconds; "" where they are not known."""
+    if seconds is None:
+        return ""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"

@@ -1,0 +1,48 @@
+"""All that was measured, as a table, and the verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from speechxfer.report.figures import NAMES, bounds, figures, known
+from speechxfer.report.markup import Content, Html, element, rated, section, table
+from speechxfer.report.run import FinishedRun
+
+
+def results(run: FinishedRun) -> Html:
+    """A table of all that was measured, and the verdicts."""
+    names, scratch, retained = figures(run), run.metrics.get("scratch") or {}, run.metrics.get("retained") or {}
+    test, dev = ("test", "dev") if "after" in run.metrics else ("", "dev, best epoch")
+    measured = [
+        ("before adaptation", test, run.metrics.get("before")),
+        ("trained from scratch", test, scratch.get("after")),
+        ("adapted", test, run.metrics.get("after")),
+        ("trained from scratch", dev, scratch.get("dev")),
+        ("adapted", dev, run.metrics.get("dev")),
+        ("before adaptation", "retain", retained.get("before")),
+        ("adapted", "retain", retained.get("after")),
+    ]
+    rows = [
+        (what, where, *(_cell(known(scores), name) for name in names)) for what, where, scores in measured if scores
+    ]
+    if not rows:
+        return Html()
+    found = table(("", "on", *(NAMES[name] for name in names)), rows)
+    return section("Results", found, *(element("p", said) for said in _verdicts(run)))
+
+
+def _cell(scores: Mapping[str, Any], name: str) -> Content:
+    return rated(scores[name], bounds(scores, name)) if name in scores else ""
+
+
+def _verdicts(run: FinishedRun) -> Iterator[str]:
+    """What the run itself concluded, and how the utterances fell."""
+    found = run.comparison
+    for note in run.metrics.get("notes", [found["verdict"]] if found else []):
+        yield f"{note[:1].upper()}{note[1:]}"
+    if found:
+        wins, losses, drawn = found["wins"], found["losses"], found["bootstrap"]
+        method = f" Paired bootstrap over {drawn['count']} {drawn['unit']}s." if drawn else ""
+        same = found["utterances"] - wins - losses
+        yield f"Fewer errors in {wins} utterances, more in {losses}, as many in {same}.{method}"
