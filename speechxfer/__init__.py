@@ -24,13 +24,16 @@ if TYPE_CHECKING:
     from speechxfer.progress import Progress as Progress
     from speechxfer.sources import AudioSource as AudioSource
     from speechxfer.sources import FileSource as FileSource
+    from speechxfer.training.callbacks.base import Callback as Callback
     from speechxfer.training.finetune import finetune as finetune
+    from speechxfer.training.state import TrainingState as TrainingState
     from speechxfer.transcription import Transcript as Transcript
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AudioSource",
+    "Callback",
     "Classification",
     "Dataset",
     "DecodingOptions",
@@ -42,6 +45,7 @@ __all__ = [
     "SpeechModel",
     "SpeechxferError",
     "TextNormalizer",
+    "TrainingState",
     "Transcript",
     "Utterance",
     "error_rates",
@@ -52,17 +56,19 @@ __all__ = [
 
 _HOMES = {
     "AudioSource": "sources",
-    "FileSource": "sources",
+    "Callback": "training.callbacks.base",
     "Classification": "decoding.hypothesis",
     "Dataset": "data.dataset",
     "DecodingOptions": "decoding.options",
     "Evaluation": "evaluation.results",
+    "FileSource": "sources",
     "FinetuneConfig": "config",
     "Manifest": "data.manifest",
     "Progress": "progress",
     "SpeechModel": "model",
     "SpeechxferError": "errors",
     "TextNormalizer": "data.text",
+    "TrainingState": "training.state",
     "Transcript": "transcription",
     "Utterance": "data.manifest",
     "error_rates": "evaluation.metrics",
@@ -71,16 +77,21 @@ _HOMES = {
 }
 
 
-def load(name: str, *, device: str = "auto") -> SpeechModel:
+def load(
+    name: str, *, device: str = "auto", dtype: str = "float32", threads: int | None = None, revision: str | None = None
+) -> SpeechModel:
     """Open an adapted model, a CTC or classification model of `transformers`, or a Whisper with its own decoder.
 
+    Short for `SpeechModel.load`, which explains the arguments.
+
     Raises:
-        CheckpointError: not found, damaged, or nothing that can transcribe.
-        ConfigError: the device does not exist.
+        CheckpointError: not found, damaged, or without a head, so that it gives no predictions by itself.
+        ConfigError: no such device here, a dtype that the device lacks, less than one thread, or a revision of a folder
+            or package.
     """
     from speechxfer.model import SpeechModel
 
-    return SpeechModel.load(name, device=device)
+    return SpeechModel.load(name, device=device, dtype=dtype, threads=threads, revision=revision)
 
 
 def __getattr__(name: str) -> Any:

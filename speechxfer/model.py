@@ -16,7 +16,7 @@ from speechxfer import adapters
 from speechxfer.audio import Options, Source, blocks, from_array, is_file
 from speechxfer.decoding.hypothesis import Classification, Hypothesis, Prediction
 from speechxfer.decoding.options import DecodingOptions
-from speechxfer.device import choose_device
+from speechxfer.device import cast_matrices, choose_device, choose_dtype, set_threads
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import MODEL_FILE, find
 from speechxfer.errors import CheckpointError, ConfigError
@@ -45,6 +45,8 @@ class SpeechModel(nn.Module):
         self.encoder = encoder
         self.head = head
         self.source = source
+        #: What matrices are stored and multiplied in.
+        self.dtype = torch.float32
 
     @property
     def device(self) -> torch.device:
@@ -52,19 +54,41 @@ class SpeechModel(nn.Module):
         return next(self.parameters()).device
 
     @classmethod
-    def load(cls, name: str, *, device: str = "auto") -> SpeechModel:
+    def load(
+        cls, name: str, *, device: str = "auto", dtype: str = "float32", threads: int | None = None,
+        revision: str | None = None,
+    ) -> SpeechModel:  # fmt: skip
         """Open an adapted model, a CTC or classification model of `transformers`, or a Whisper with its own decoder.
 
+        Several threads may use one model: a call changes nothing in it.
+
+        Args:
+            name: a folder, an installed package or a hub id.
+            device: "auto", "cpu", "cuda" or "cuda:N"; "auto" is the GPU if there is one.
+            dtype: "float32", "bfloat16", "float16" (not on a CPU) or "auto", which is bfloat16 on a GPU that has it.
+                With 16 bits the model takes half the memory; norms, CTC log-probabilities and class probabilities stay
+                float32. Such a model is for inference.
+            threads: CPU threads of torch for one operation. It holds for this process and all its models; threads of
+                Python that have computed before keep their number. None leaves it as it is.
+            revision: of a hub id: a branch, a tag or a commit.
+
         Raises:
-            CheckpointError: not found, damaged, or without a head, so that it says nothing by itself.
-            ConfigError: the device does not exist.
+            CheckpointError: not found, damaged, or without a head, so that it gives no predictions by itself.
+            ConfigError: no such device here, a dtype that the device lacks, less than one thread, or a revision of a
+                folder or package.
         """
         chosen = choose_device(device)
-        opened = open_checkpoint(find(name), head=OWN)
+        precision = choose_dtype(dtype, chosen)
+        set_threads(threads)
+        opened = open_checkpoint(find(name, revision), head=OWN)
         if opened.head is None:
             problem = opened.problem or f"{name}: is an encoder ({opened.encoder.family}) without a head"
             raise CheckpointError(f"{problem}; its encoder can be adapted with speechxfer finetune")
-        return cls(opened.encoder, opened.head, opened.source).to(chosen).eval()
+        model = cls(opened.encoder, opened.head, opened.source)
+        if precision != torch.float32:
+            model.dtype = precision
+            cast_matrices(model, precision)
+        return model.to(chosen).eval()
 
     def save(self, folder: str | Path) -> None:
         """Write weights, `speechxfer.json` and, where `transformers` has a class for such a model, its files.
@@ -72,8 +96,11 @@ class SpeechModel(nn.Module):
         All of them or none. Low-rank adapters are merged into the weights, and kept as PEFT has them in `adapter/`.
 
         Raises:
+            ConfigError: it was loaded in 16 bits, so that its weights are rounded.
             StorageError: it could not be written; a model that stood there before is unchanged.
         """
+        if self.dtype != torch.float32:
+            raise ConfigError(f"the model was loaded as {self.dtype}, which has rounded its weights; load it with dtype='float32' to save it")  # fmt: skip  # noqa: E501
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in adapters.merged_state(self).items()}
         theirs = folder_of(self.encoder, self.head)
         renamed = theirs.theirs if theirs else dict
@@ -106,8 +133,9 @@ class SpeechModel(nn.Module):
         found: list[Prediction] = [Hypothesis("")] * len(waveforms)
         if asked:
             inputs, num_samples = self.encoder.collate([waveforms[index] for index in asked])
-            hidden_states, num_frames = self.encoder(inputs.to(self.device), num_samples.to(self.device))
-            predictions = self.head.decode(hidden_states, num_frames, options)
+            with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+                hidden_states, num_frames = self.encoder(inputs.to(self.device), num_samples.to(self.device))
+                predictions = self.head.decode(hidden_states, num_frames, options)
             for index, prediction in zip(asked, predictions, strict=True):
                 found[index] = prediction
         return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from speechxfer.data.manifest import Manifest
     from speechxfer.data.text import TextNormalizer
     from speechxfer.decoding.options import DecodingOptions
+    from speechxfer.evaluation.register import Metric
     from speechxfer.evaluation.results import Evaluation
     from speechxfer.model import SpeechModel
     from speechxfer.progress import Progress
@@ -44,6 +45,7 @@ _GROUPS = {
 )
 @decoding_options
 @click.option("--worst", default=10, show_default=True, help="How many of the worst utterances to show.")
+@click.option("--metric", "metrics", metavar="NAME", multiple=True, help="A figure to show, instead of the usual ones; may be repeated.")  # fmt: skip  # noqa: E501
 @click.option("--slice", "columns", metavar="COLUMN", multiple=True, help="Figures for each value of a column of the manifest, or of duration, words or snr (estimated); may be repeated.")  # fmt: skip  # noqa: E501
 @click.option("--keywords", type=_PATH, help="Words and phrases, one a line: how many are found and how many are right.")  # fmt: skip  # noqa: E501
 @click.option("--train", type=_PATH, help="The training manifest: errors in words that it never or seldom holds.")
@@ -59,6 +61,7 @@ def evaluate(
     normalizer: str,
     decoding: DecodingOptions,
     worst: int,
+    metrics: tuple[str, ...],
     columns: tuple[str, ...],
     keywords: Path | None,
     train: Path | None,
@@ -76,6 +79,7 @@ def evaluate(
     from speechxfer.evaluation.predictions import write_predictions
     from speechxfer.storage import write_json
 
+    shown = _metrics(metrics)
     if confusion:
         check_confusion(confusion)
     if predictions:
@@ -95,7 +99,7 @@ def evaluate(
         write_predictions(predictions, result)
     if confusion:
         draw_confusion(result.classes, confusion)
-    _show(result, worst, progress)
+    _show(result, shown, worst, progress)
     found = {**result.to_dict(worst), **decoding.given(), **details.found(result, progress)}
     if output:
         write_json(output, found)
@@ -119,7 +123,15 @@ def _load(name: str, device: str, confusion: Path | None, words: Path | None) ->
     return model
 
 
-def _show(result: Evaluation, worst: int, progress: Progress) -> None:
+def _metrics(names: Sequence[str]) -> Mapping[str, Metric]:
+    """The metrics to show."""
+    from speechxfer.evaluation.register import METRICS
+
+    chosen = names or [name for name, metric in METRICS.items() if metric.in_report]
+    return {name: METRICS.find(name, setting="--metric") for name in chosen}
+
+
+def _show(result: Evaluation, metrics: Mapping[str, Metric], worst: int, progress: Progress) -> None:
     from speechxfer.evaluation.classes import ClassScores
     from speechxfer.evaluation.results import worst_table
 
@@ -128,6 +140,8 @@ def _show(result: Evaluation, worst: int, progress: Progress) -> None:
         progress.table("the classes", ("class", "precision", "recall", "F1", "utterances"), result.scores.rows())
     progress.log(str(result))
     progress.log(str(result.intervals))
+    figures = [(metrics[name].title, f"{value:.3f}", metrics[name].meaning) for name, value in result.metrics.items() if name in metrics]  # fmt: skip  # noqa: E501
+    progress.table("figures", ("metric", "value", ""), figures)
 
 
 @dataclass(frozen=True)

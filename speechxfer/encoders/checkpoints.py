@@ -16,7 +16,7 @@ from speechxfer.encoders.family import FAMILIES, family_of
 from speechxfer.encoders.files import read_json
 from speechxfer.encoders.hub import from_hub
 from speechxfer.encoders.weights import read_weights
-from speechxfer.errors import CheckpointError
+from speechxfer.errors import CheckpointError, ConfigError
 from speechxfer.registry import resolve
 
 if TYPE_CHECKING:
@@ -128,12 +128,26 @@ def _check(path: Path, config: dict[str, Any]) -> None:
         raise CheckpointError(f"{path}: the weights are quantized (quantization_config), which is not supported; wanted the original ones")  # fmt: skip  # noqa: E501
 
 
-def find(name: str) -> Checkpoint:
+def find(name: str, revision: str | None = None) -> Checkpoint:
     """Locate a model by folder, name of one that comes with this package, installed package or hub id, in this order.
 
+    Args:
+        revision: of a hub id: a branch, a tag or a commit; the newest without it.
+
     Raises:
-        CheckpointError: it is nowhere, or the hub cannot be reached (told within two seconds).
+        CheckpointError: it is nowhere, or the hub cannot be reached (reported within two seconds).
+        ConfigError: a revision of what is no hub id.
     """
+    local = _on_this_machine(name)
+    if local is None:
+        return _in_folder(name, from_hub(name, _closest(Path(name)), revision))
+    if revision is not None:
+        raise ConfigError(f"revision is {revision!r}, but {name} is at {local.folder}, and only models of the hub have revisions; leave it out")  # fmt: skip  # noqa: E501
+    return local
+
+
+def _on_this_machine(name: str) -> Checkpoint | None:
+    """The model of a folder or a package; None where the name can only be a hub id."""
     path = Path(name).expanduser()
     if path.is_dir():
         return _in_folder(name, path)
@@ -145,7 +159,7 @@ def find(name: str) -> Checkpoint:
         return Checkpoint(name, folder)
     if _looks_like_a_path(name):
         raise CheckpointError(f"{name}: no such folder{_closest(path)}; a model is a folder, a package or a hub id")
-    return _in_folder(name, from_hub(name, _closest(Path(name))))
+    return None
 
 
 def _in_folder(name: str, folder: Path) -> Checkpoint:

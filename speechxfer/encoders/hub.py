@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import threading
@@ -19,12 +20,13 @@ _UNWANTED = ("adapter.*.safetensors", "model.fp16.safetensors", "model.bf16.safe
 _OTHER_FORMS = ("pytorch_model*.bin", "adapter_model.bin", "model.bin")
 
 
-def from_hub(name: str, closest: str) -> Path:
-    """The folder of a model, whole; what the cache lacks of it is fetched.
+def from_hub(name: str, closest: str, revision: str | None = None) -> Path:
+    """The folder of a complete model; files that the cache lacks are fetched.
 
     Args:
         name: its id.
-        closest: what is said of a folder with a similar name.
+        closest: what an error adds about a folder with a similar name.
+        revision: a branch, a tag or a commit; the main branch without it.
 
     Raises:
         CheckpointError: it is not there, or the hub cannot be reached, which is found out within two seconds.
@@ -32,9 +34,10 @@ def from_hub(name: str, closest: str) -> Path:
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    lacks = None
+    lacks, label = None, name if revision is None else f"{name} (revision {revision})"
+    download = functools.partial(huggingface_hub.snapshot_download, name, revision=revision)
     try:
-        folder = Path(huggingface_hub.snapshot_download(name, local_files_only=True))
+        folder = Path(download(local_files_only=True))
         if not (lacks := _lacks(folder)):
             return folder
     except LocalEntryNotFoundError:
@@ -43,19 +46,18 @@ def from_hub(name: str, closest: str) -> Path:
     if offline or not _reachable(huggingface_hub.constants.ENDPOINT):
         reason = "HF_HUB_OFFLINE is set" if offline else "the hub cannot be reached"
         if lacks:
-            raise CheckpointError(f"{name}: the local hub cache holds only a part of it ({lacks}), and {reason}; run again with a connection")  # fmt: skip  # noqa: E501
+            raise CheckpointError(f"{label}: the local hub cache holds only a part of it ({lacks}), and {reason}; run again with a connection")  # fmt: skip  # noqa: E501
         raise CheckpointError(
-            f"{name}: is neither a folder{closest} nor an installed package nor in the local hub cache, "
+            f"{label}: is neither a folder{closest} nor an installed package nor in the local hub cache, "
             f"and {reason}; check the spelling or the connection"
         )
     try:
-        download = huggingface_hub.snapshot_download
-        folder = Path(download(name, allow_patterns=list(_WANTED), ignore_patterns=list(_UNWANTED)))
+        folder = Path(download(allow_patterns=list(_WANTED), ignore_patterns=list(_UNWANTED)))
         if _lacks(folder):
-            download(name, allow_patterns=list(_OTHER_FORMS))
+            download(allow_patterns=list(_OTHER_FORMS))
     except (HfHubHTTPError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"{name}: could not be fetched from the hub ({reason})") from error
+        raise CheckpointError(f"{label}: could not be fetched from the hub ({reason})") from error
     return folder
 
 

@@ -49,7 +49,8 @@ class LogMel(nn.Module):
         size = waveforms.shape[1] // HOP
         power = (spectrum.real**2 + spectrum.imag**2)[..., :size]
         filters = self.filters if warps is None else self._warped(warps.to(power.device))
-        log_mel = (filters @ power).clamp_(min=1e-10).log10_()
+        with torch.autocast(power.device.type, enabled=_autocast_has_range(power.device.type)):
+            log_mel = (filters @ power).clamp_(min=1e-10).log10_()
         valid = valid_positions(num_samples // HOP, size)[:, None]
         loudest = log_mel.masked_fill(~valid, -10.0).amax(dim=(1, 2), keepdim=True)
         log_mel = torch.maximum(log_mel, loudest - _DYNAMIC_RANGE)
@@ -72,3 +73,8 @@ class LogMel(nn.Module):
         above_share = (moved - below)[:, None]
         table = self.filters[:, below].transpose(0, 1), self.filters[:, below + 1].transpose(0, 1)
         return torch.lerp(*table, above_share)
+
+
+def _autocast_has_range(device_type: str) -> bool:
+    """Whether autocast is on in a type that holds a power spectrum; float16 ends at 65,504, below loud sound."""
+    return torch.is_autocast_enabled(device_type) and torch.get_autocast_dtype(device_type) != torch.float16

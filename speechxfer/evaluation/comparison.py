@@ -150,9 +150,9 @@ def compare_systems(names: Sequence[str], first: Evaluation, second: Evaluation)
         DataError: one writes transcripts and the other classes, or they are of different utterances.
     """
     sides = [first.in_order, second.in_order]
-    of_classes = first.normalizer is None
-    if of_classes != (second.normalizer is None):
-        holds = ["classes" if one.normalizer is None else "transcripts" for one in (first, second)]
+    of_classes = first.task == "classification"
+    if first.task != second.task:
+        holds = ["classes" if one.task == "classification" else "transcripts" for one in (first, second)]
         raise DataError(f"{names[0]} holds {holds[0]}, {names[1]} holds {holds[1]}; wanted two of a kind")
     if [one.utterance.id for one in sides[0]] != [one.utterance.id for one in sides[1]]:
         counts = f"{names[0]} has {len(sides[0])} results, {names[1]} {len(sides[1])}"

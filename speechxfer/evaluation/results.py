@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from speechxfer.data.loading import texts
 from speechxfer.data.manifest import Manifest, Utterance
@@ -15,6 +15,7 @@ from speechxfer.errors import DataError
 from speechxfer.evaluation.classes import ClassScores, class_scores, wrong_labels
 from speechxfer.evaluation.intervals import Intervals, ratio_intervals, share_interval, units_of
 from speechxfer.evaluation.metrics import ErrorRates, Pair, align, error_rates, rates_of
+from speechxfer.evaluation.register import computed
 
 
 class Scores(Protocol):
@@ -85,6 +86,16 @@ class Evaluation:
         return self.scores
 
     @property
+    def task(self) -> Literal["transcription", "classification"]:
+        """Whether texts or classes were compared."""
+        return "transcription" if isinstance(self.scores, ErrorRates) else "classification"
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """Every registered metric of the task, by name."""
+        return computed(self)
+
+    @property
     def normalizer(self) -> str | None:
         """What was applied to texts before they were compared; None where classes were."""
         return self.scores.normalizer if isinstance(self.scores, ErrorRates) else None
@@ -112,7 +123,7 @@ class Evaluation:
             for result in self.results[:num_worst]
             if result.errors
         ]
-        return {**self.scores.to_dict(), "intervals": self.intervals.to_dict(), "worst": worst}
+        return {**self.metrics, **self.scores.to_dict(), "intervals": self.intervals.to_dict(), "worst": worst}
 
     def __str__(self) -> str:
         shown = self.intervals.show

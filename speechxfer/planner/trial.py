@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from speechxfer.config import FinetuneConfig
 from speechxfer.data import batching
@@ -23,22 +23,21 @@ from speechxfer.model import SpeechModel
 from speechxfer.planner.halving import Outcome
 from speechxfer.progress import Progress
 from speechxfer.runs import RunFolder
-from speechxfer.training.batch_budget import Budget
 from speechxfer.training.distributed import World
-from speechxfer.training.feeding import Batch, Examples, Feeder
-from speechxfer.training.fit import Task, fit
-from speechxfer.training.inputs import Copies, Inputs, LiveInputs
-from speechxfer.training.optimizer import adamw
+from speechxfer.training.feeding import Examples
+from speechxfer.training.inputs import Copies, Inputs, LiveInputs, Loaded
+from speechxfer.training.loop import Task, fit
 from speechxfer.training.preparation import Preparation
 from speechxfer.training.starting_point import StartingPoint, starting_point
+from speechxfer.training.step import TrainStep
 from speechxfer.training.suitability import check
 
 #: Steps that are timed, after one that warms up.
 _TIMED = 3
 #: Utterances of dev that trials are measured on; more of them are passed over evenly.
 _MOST_DEV = 200
-#: What decoding and scoring dev costs, as a share of training on as much audio; trials tell better.
-_DEV_SHARE = 0.5
+#: Cost of decoding and scoring dev relative to training on as much audio; trials measure it.
+_DEV_COST = 0.5
 #: Of each trained weight besides itself: its gradient and AdamW's two moments, in float32.
 _TRAINED_BYTES = 12
 
@@ -51,7 +50,7 @@ class Cost:
     once_s: float
     #: An epoch and its measuring on dev.
     epoch_s: float
-    #: Weights, gradients, the optimiser's moments, what the heaviest step keeps for its backward pass, and hidden
+    #: Weights, gradients, the optimizer's moments, what the heaviest step keeps for its backward pass, and hidden
     #: states kept in memory: bytes at the peak, without the libraries themselves.
     memory: int
     #: Parameters that move, and all.
@@ -107,30 +106,15 @@ class Bench:
         started = time.monotonic()
         start = self._start(config)
         opening_s = time.monotonic() - started
-        model, plan, training = start.model, start.plan, config.training
-        copies = Copies(start.train, model.encoder, 0, training.seed)
-        examples = _examples(model, LiveInputs(model.encoder, plan.seam, copies, config.augment), start.train)
+        model, plan = start.model, start.plan
+        copies = Copies(start.train, model.encoder, 0, config.training.seed)
+        inputs = LiveInputs(model.encoder, plan.seam, copies, config.augment)
         lengths = list(map(copies.duration_s, copies.keys))
-        steps = batching.steps(lengths, training.batch_seconds, seed=training.seed, epoch=0)
-        width = model.encoder.width_at(examples.inputs.cut)
-        feeder = Feeder(
-            examples, model, training, config.augment,
-            budget=Budget(self._device), world=World(),
-        )  # fmt: skip
-        optimizer = adamw(plan.parameter_groups(model, training.weight_decay))
-        heaviest = max(steps, key=lambda step: sum(batching.cost_s(lengths[index]) for index in step))
-        chosen = steps[:: math.ceil(len(steps) / _TIMED)]
-        first, *batches = (feeder.batch(step, 0) for step in [heaviest, *chosen])
-        kept = _kept_bytes(model, lambda: self._step(examples, first, model, optimizer)) if first else 0
-        timings = [self._step(examples, batch, model, optimizer) for batch in batches if batch]
-        if not timings:
-            raise DataError(f"{self.train.path}: its utterances cannot be read, so no candidate can be timed; `speechxfer check` says more")  # fmt: skip  # noqa: E501
-        share = sum(lengths[index] for step in chosen for index in step) / sum(lengths)
-        below_s, above_s = (sum(part) / share for part in zip(*timings, strict=True))
-        with_dev = 1.0 + self.dev.with_durations().duration_s / sum(lengths) * _DEV_SHARE
-        frozen = plan.seam is not None and examples.inputs.augment is None
+        kept, below_s, above_s = self._measured(config, start, inputs, lengths)
+        with_dev = 1.0 + self.dev.with_durations().duration_s / sum(lengths) * _DEV_COST
+        frozen = plan.seam is not None and inputs.augment is None
         trained, weights = plan.num_trained(model), sum(one.numel() for one in model.parameters())
-        stored = sum(lengths) * model.encoder.frame_rate * width * 2 * frozen
+        stored = sum(lengths) * model.encoder.frame_rate * model.encoder.width_at(inputs.cut) * 2 * frozen
         return Cost(
             once_s=opening_s + below_s * with_dev * frozen,
             epoch_s=(above_s + below_s * (not frozen)) * with_dev,
@@ -177,30 +161,63 @@ class Bench:
             start.model, start.plan, train, dev, config.training, config.augment, _scored(config), folder, digest
         )
 
-    def _step(
-        self, examples: Examples, batch: Batch, model: SpeechModel, optimizer: torch.optim.Optimizer
-    ) -> tuple[float, float]:
-        """One step of training; seconds below the seam and above it."""
-        encoder, frames = model.encoder, batch.loaded.num_frames
-        model.train()
-        begun = self._now()
-        states = examples.inputs.at_seam(batch.loaded)
-        reached = self._now()
-        low = choose_precision(self._base.training.precision, self._device)
-        with torch.autocast(self._device.type, low, enabled=low != torch.float32):
-            states = batch.mask(states) if batch.mask is not None else states
-            states = encoder.run(states, frames, examples.inputs.cut, encoder.depth)
-            loss = model.head.loss(states, encoder.output_frames(frames), batch.targets)
-        torch.autograd.backward(loss / max(batch.num_labels(model), 1))
-        nn.utils.clip_grad_norm_([one for one in model.parameters() if one.grad is not None], 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        return reached - begun, self._now() - reached
+    def _measured(
+        self, config: FinetuneConfig, start: StartingPoint, inputs: Inputs, lengths: Sequence[float]
+    ) -> tuple[int, float, float]:
+        """From a few steps: bytes that the heaviest keeps, and seconds of an epoch below the seam and above it."""
+        training, timed = config.training, _Timed(inputs, self._now)
+        take_step = TrainStep(
+            start.model, start.plan, _examples(start.model, timed, start.train), training, config.augment,
+            precision=choose_precision(training.precision, self._device),
+        )  # fmt: skip
+        steps = batching.steps(lengths, training.batch_seconds, seed=training.seed, epoch=0)
+        heaviest = max(steps, key=lambda step: sum(batching.cost_s(lengths[index]) for index in step))
+        chosen = steps[:: math.ceil(len(steps) / _TIMED)]
+        kept = _kept_bytes(start.model, lambda: self._timings(take_step, timed, heaviest))
+        timings = [timing for step in chosen if (timing := self._timings(take_step, timed, step))]
+        if not timings:
+            raise DataError(f"{self.train.path}: its utterances cannot be read, so no candidate can be timed; `speechxfer check` says more")  # fmt: skip  # noqa: E501
+        fraction = sum(lengths[index] for step in chosen for index in step) / sum(lengths)
+        below_s, above_s = (sum(part) / fraction for part in zip(*timings, strict=True))
+        return kept, below_s, above_s
+
+    def _timings(self, take_step: TrainStep, timed: _Timed, indices: Sequence[int]) -> tuple[float, float] | None:
+        """Take one step, computed at once; seconds below the seam and above it, None where nothing can be read."""
+        batch = take_step.feeder.batch(indices, 0)
+        if batch is None:
+            return None
+        take_step.model.train()
+        timed.seconds, begun = 0.0, self._now()
+        take_step(indices, [batch], epoch=0, number=0)
+        return timed.seconds, self._now() - begun - timed.seconds
 
     def _now(self) -> float:
         if self._device.type == "cuda":
             torch.cuda.synchronize()
         return time.monotonic()
+
+
+class _Timed:
+    """Inputs that add up the seconds spent below the seam.
+
+    Args:
+        inputs: whose `at_seam` is timed.
+        now: the time in seconds, once the device has done its work.
+    """
+
+    def __init__(self, inputs: Inputs, now: Callable[[], float]) -> None:
+        self._inputs, self._now = inputs, now
+        self.copies, self.cut, self.augment = inputs.copies, inputs.cut, inputs.augment
+        self.seconds = 0.0
+
+    def load(self, indices: Sequence[int], epoch: int) -> Loaded:
+        return self._inputs.load(indices, epoch)
+
+    def at_seam(self, loaded: Loaded) -> Tensor:
+        begun = self._now()
+        hidden_states = self._inputs.at_seam(loaded)
+        self.seconds += self._now() - begun
+        return hidden_states
 
 
 def _scored(config: FinetuneConfig) -> TextNormalizer:

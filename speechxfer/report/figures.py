@@ -6,31 +6,33 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from speechxfer.evaluation.register import Metric, reported
 from speechxfer.report.markup import Html, element, join, rated
 from speechxfer.report.run import FinishedRun
-
-_FIGURES = {"transcription": ("wer", "cer"), "classification": ("accuracy", "macro_f1")}
-NAMES = {"wer": "WER", "cer": "CER", "accuracy": "accuracy", "macro_f1": "macro-F1"}
 
 
 def headline(run: FinishedRun) -> Html:
     """The first thing to see."""
-    figure = figures(run)[0]
+    figure, metric = next(iter(metrics(run).items()))
     after, dev = run.metrics.get("after"), run.metrics.get("dev")
     if after:
-        return join([_big(figure, after), element("p", measured_on(run), class_="about")])
+        return join([_big(figure, metric, after), element("p", measured_on(run), class_="about")])
     if dev:
         text = "on dev, which also chose the epoch and so flatters the model; a run with --test says more"
-        return join([_big(figure, known(dev)), element("p", text, class_="about")])
+        return join([_big(figure, metric, known(dev)), element("p", text, class_="about")])
     done = f"{len(run.history)} of {run.config.training.epochs} epochs are done"
     text = f"This run has not ended: {done}, and nothing has been measured on the test split."
     return element("p", text, class_="about")
 
 
-def figures(run: FinishedRun) -> tuple[str, str]:
-    """The two figures that describe a run, the more informative one first."""
-    first, second = _FIGURES["classification" if run.is_classifier else "transcription"]
-    return first, second
+def metrics(run: FinishedRun) -> dict[str, Metric]:
+    """The metrics that are shown, by name, the one that the run is judged by first.
+
+    Those that the run has measured; all where it has measured nothing yet.
+    """
+    measured = run.metrics.get("after") or known(run.metrics.get("dev", {}))
+    found = reported("classification" if run.is_classifier else "transcription")
+    return {name: metric for name, metric in found.items() if name in measured} or found
 
 
 def known(scores: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -61,8 +63,8 @@ def bounds(scores: Mapping[str, Any], name: str) -> Sequence[float] | None:
     return found
 
 
-def _big(name: str, scores: Mapping[str, Any]) -> Html:
-    return element("p", element("span", NAMES[name]), " ", rated(scores[name], bounds(scores, name)), class_="big")
+def _big(name: str, metric: Metric, scores: Mapping[str, Any]) -> Html:
+    return element("p", element("span", metric.title), " ", rated(scores[name], bounds(scores, name)), class_="big")
 
 
 def clock(seconds: float | None) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from speechxfer.errors import ConfigError
-from speechxfer.report.figures import NAMES, bounds, clock, figures, measured_on
+from speechxfer.report.figures import bounds, clock, measured_on, metrics
 from speechxfer.report.run import FinishedRun, read_run
 from speechxfer.storage import write_text
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
 _TASKS = {True: "audio-classification", False: "automatic-speech-recognition"}
-#: What the hub calls our figures.
-_METRICS = {"wer": "wer", "cer": "cer", "accuracy": "accuracy", "macro_f1": "f1"}
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -54,7 +52,7 @@ def _front_matter(run: FinishedRun) -> str:
         pipeline_tag=_TASKS[run.is_classifier],
         tags=["speechxfer", "speech", run.config.head],
         base_model=base if _HUB_ID.fullmatch(base) and not Path(base).exists() else None,
-        metrics=[_METRICS[name] for name in figures(run)],
+        metrics=[metric.hub_name or name for name, metric in metrics(run).items()],
         model_name=_name(run),
         eval_results=_results(run) or None,
     )
@@ -72,11 +70,11 @@ def _results(run: FinishedRun) -> list[EvalResult]:
             dataset_type=re.sub(r"[^\w.-]+", "-", data.lower()),
             dataset_name=data,
             dataset_split="test",
-            metric_type=_METRICS[name],
-            metric_name=NAMES[name],
+            metric_type=metric.hub_name or name,
+            metric_name=metric.title,
             metric_value=round(after[name], 4),
         )
-        for name in figures(run)
+        for name, metric in metrics(run).items()
         if name in after
     ]
 
@@ -139,11 +137,13 @@ def _measured(run: FinishedRun) -> str:
         shown = ", ".join(f"{name} {value:.3f}" for name, value in dev.items())
         return f"No test split was measured. On dev, which also chose the epoch: {shown}." if dev else "Not measured."
     rows = []
-    for name in figures(run):
+    for name, metric in metrics(run).items():
+        if name not in after:
+            continue
         ends = bounds(after, name)
         shown = f"[{ends[0]:.3f}, {ends[1]:.3f}]" if ends else "-"
         untouched = f"{before[name]:.3f}" if name in before else "-"
-        rows.append(f"| {NAMES[name]} | {untouched} | {after[name]:.3f} | {shown} |")
+        rows.append(f"| {metric.title} | {untouched} | {after[name]:.3f} | {shown} |")
     head = ["| | before | adapted | interval |", "|---|--:|--:|---|"]
     comparison = run.comparison
     verdict = [f"\nOf the same utterances: {comparison['verdict']}"] if comparison else []

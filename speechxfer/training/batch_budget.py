@@ -1,4 +1,4 @@
-"""How much audio a device computes at once: measured by trial, lowered where that was too much.
+"""How much audio a device computes at once: found by trial, lowered where memory runs out.
 
 All seconds here are costs (`speechxfer.data.batching.cost_s`): seconds of short audio, padding included.
 """
@@ -17,7 +17,7 @@ from speechxfer.data.batching import Lengths, batches, cost_s
 _UNMEASURED_S = {"cpu": 120.0, "cuda": 60.0}
 #: No GPU is faster with more than this.
 _MOST_S = 1024.0
-#: Share of the free memory that may be planned with: batches of one budget differ, and memory is fragmented.
+#: Fraction of the free memory that may be planned with: batches of one budget differ, and memory is fragmented.
 _PLANNED = 0.8
 #: Trials beside the first; each costs as much as a step.
 _TRIALS = 4
@@ -28,7 +28,7 @@ _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "_a
 
 
 class Found(NamedTuple):
-    """What a search for a budget came to."""
+    """The result of a search for a budget."""
 
     seconds: float
     #: Whether the longest utterance can be computed at all.
@@ -36,15 +36,15 @@ class Found(NamedTuple):
 
 
 def find(peak_bytes: Callable[[float], float], free_bytes: float, longest_s: float) -> Found:
-    """The budget that keeps its peak within the planned share of what is free, from five trials at most.
+    """The budget whose peak stays within the planned fraction of the free memory, from five trials at most.
 
     It is a power of two, so that small differences in what is free do not lead to other batches, unless the longest
     utterance needs more; that one may have all there is.
 
     Args:
-        peak_bytes: computes that many seconds and answers what it took; may run out of memory.
-        free_bytes: what there is to take.
-        longest_s: the longest utterance.
+        peak_bytes: computes that many seconds and returns the bytes it took; may run out of memory.
+        free_bytes: the free memory.
+        longest_s: cost of the longest utterance.
     """
     planned = _PLANNED * free_bytes
     seconds, peak = longest_s, _tried(peak_bytes, longest_s)
@@ -67,7 +67,7 @@ def find(peak_bytes: Callable[[float], float], free_bytes: float, longest_s: flo
 
 
 def _tried(peak_bytes: Callable[[float], float], seconds: float) -> float:
-    """What a trial took; infinitely much where memory ran out."""
+    """Bytes that a trial took; infinity where memory ran out."""
     try:
         return peak_bytes(seconds)
     except (RuntimeError, MemoryError) as error:
@@ -87,7 +87,7 @@ class Budget:
 
     Args:
         device: where.
-        wanted_s: what the user asked for; 0 finds it.
+        wanted_s: the budget that the user asked for; 0 finds it.
     """
 
     def __init__(self, device: torch.device, wanted_s: float = 0.0) -> None:
@@ -96,16 +96,15 @@ class Budget:
         self._lengths_s: dict[int, float] = {}
         self.seconds = wanted_s or _UNMEASURED_S.get(device.type, _UNMEASURED_S["cpu"])
         #: Utterances that do not fit even alone.
-        self.aside: set[int] = set()
+        self.skipped: set[int] = set()
 
     def measure(self, compute: Callable[[float], None], longest_s: float, *, spared_bytes: float = 0.0) -> bool:
-        """On a GPU, unless the user named a budget: find out by trial. Whether the longest utterance fits.
+        """On a GPU, unless the user named a budget, find it by trial; whether the longest utterance fits.
 
         Args:
-            compute: forward and backward through a batch that costs so many seconds, whatever is in it; it leaves
-                nothing behind in memory.
-            longest_s: what the longest utterance costs.
-            spared_bytes: what will be needed besides, for instance the optimiser's moments.
+            compute: forward and backward through any batch of that cost; frees its memory afterwards.
+            longest_s: cost of the longest utterance.
+            spared_bytes: memory needed for other things, for instance the optimizer's moments.
         """
         if self._wanted_s or self._device.type != "cuda":
             return True
@@ -123,19 +122,19 @@ class Budget:
         self.seconds = found.seconds
         return found.fits
 
-    def cut(self, indices: Sequence[int], lengths_s: Lengths) -> list[list[int]]:
+    def split(self, indices: Sequence[int], lengths_s: Lengths) -> list[list[int]]:
         """Utterances in batches that fit."""
-        kept = [index for index in indices if index not in self.aside]
+        kept = [index for index in indices if index not in self.skipped]
         self._lengths_s |= {index: lengths_s[index] for index in kept}
         return batches(kept, lengths_s, self.seconds)
 
     def back_off(self, batch: Sequence[int]) -> bool:
-        """After memory ran out over a batch: plan with half of it, or put aside what was alone; whether it was.
+        """After memory ran out over a batch, plan with half of it; an utterance alone is skipped, and True returned.
 
         Halves what the batch cost, not the budget: batches made ahead of time may be of an earlier, larger one.
         """
         if len(batch) == 1:
-            self.aside |= set(batch)
+            self.skipped |= set(batch)
             return True
         cost = len(batch) * cost_s(max(self._lengths_s[index] for index in batch))
         self.seconds = min(self.seconds, cost / 2)
@@ -143,7 +142,7 @@ class Budget:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there was no memory, on a GPU or a CPU."""
+    """Whether an error means that memory ran out, on a GPU or a CPU."""
     text = str(error).lower()
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and any(sign in text for sign in _NO_MEMORY)

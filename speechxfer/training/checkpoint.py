@@ -1,6 +1,6 @@
-"""Everything a run needs to go on as if it had never stopped, as safetensors and JSON; no pickle.
+"""Everything a run needs to be resumed exactly, as safetensors and JSON; no pickle.
 
-A run keeps its two newest checkpoints: whichever is torn, the one before it leads to the same losses.
+A run keeps its two newest checkpoints: if one is damaged, the one before it leads to the same losses.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from speechxfer.storage import replacing_folder, write_json, write_tensors
 _WEIGHT, _MOMENT = "weight/", "moment/"
 _STATE, _POSITION = "state.safetensors", "position.json"
 _KEPT = 2
+#: Of what `position.json` holds.
+_VERSION = 2
 
 
 @dataclass
@@ -35,7 +37,7 @@ class Position:
     #: Steps done in this epoch, and in all.
     batch: int = 0
     step: int = 0
-    #: Sums over the epoch so far: losses and what was learned, and norms of the gradient.
+    #: Sums over the epoch so far: losses, labels that were used, and norms of the gradient.
     loss: float = 0.0
     labels: int = 0
     norm: float = 0.0
@@ -46,8 +48,9 @@ class Position:
     #: What the learning rates are multiplied by after a return to an earlier state, and how many there were.
     rate_scale: float = 1.0
     rollbacks: int = 0
-    guard: dict[str, Any] = field(default_factory=dict)
-    #: What the run is trained on, so that resuming on other data is noticed.
+    #: What each callback needs to go on, by its name.
+    callbacks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    #: A digest of what the run is trained on, so that resuming on other data is noticed.
     data: str = ""
     #: Spent in steps and in decoding dev, in seconds.
     training_s: float = 0.0
@@ -55,14 +58,18 @@ class Position:
 
     @property
     def mean_loss(self) -> float:
-        """The epoch's loss a label so far."""
+        """The epoch's loss per label so far."""
         return self.loss / max(self.labels, 1)
+
+    def next_epoch(self) -> None:
+        """Go on to the beginning of the next epoch."""
+        self.epoch, self.batch, self.loss, self.labels, self.norm = self.epoch + 1, 0, 0.0, 0, 0.0
 
 
 def save(
     folder: Path, parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer, position: Position
 ) -> None:
-    """Write trained weights, the optimiser's moments and the position as a new checkpoint, all of them or none.
+    """Write trained weights, the optimizer's moments and the position as a new checkpoint, all of them or none.
 
     Raises:
         StorageError: it could not be written; the checkpoints before it are untouched.
@@ -74,7 +81,8 @@ def save(
             tensors[f"{_MOMENT}{key}/{name}"] = value.detach().cpu().contiguous()
     with replacing_folder(folder / f"step-{position.step:08d}") as temporary:
         write_tensors(temporary / _STATE, tensors)
-        write_json(temporary / _POSITION, {"checksum": _checksum(temporary / _STATE), **asdict(position)})
+        checksum = _checksum(temporary / _STATE)
+        write_json(temporary / _POSITION, {"version": _VERSION, "checksum": checksum, **asdict(position)})
     for old in _newest_first(folder)[_KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
 
@@ -82,10 +90,10 @@ def save(
 def load(
     folder: Path, parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer, progress: Progress
 ) -> Position | None:
-    """Put the newest sound checkpoint's weights and moments in place; its position, or None where there is none.
+    """Load the weights and moments of the newest undamaged checkpoint; its position, or None where there is none.
 
     Raises:
-        CheckpointError: all are damaged, or other parts were trained.
+        CheckpointError: all are damaged, or of another version, or other parts were trained.
     """
     damaged = []
     for path in _newest_first(folder):
@@ -109,6 +117,11 @@ def _newest_first(folder: Path) -> list[Path]:
 
 def _read(path: Path) -> tuple[dict[str, Tensor], Position]:
     values = json.loads((path / _POSITION).read_text())
+    if (version := values.pop("version", 1)) != _VERSION:
+        raise CheckpointError(
+            f"{path}: is of version {version}, but this version of speechxfer reads {_VERSION}; resume the run with "
+            "the version that began it, or start again with --overwrite"
+        )
     if values.pop("checksum") != _checksum(path / _STATE):
         raise ValueError(f"{_STATE} is not what was written")
     values["best"] = tuple(values["best"]) if values["best"] else None

@@ -1,4 +1,4 @@
-"""A run's figures epoch by epoch, and where it began to learn its training data by heart."""
+"""A run's figures by epoch, and where it began to overfit."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def line(
     Args:
         at: where its last step left the run.
         rates: of "encoder" and "head", as far as they are trained.
-        padding: share of what was computed that is no audio.
-        waited: share of the time in which there was nothing to compute on.
+        padding: fraction of what was computed that is padding.
+        waited: fraction of the time spent waiting for data.
     """
     values = {"epoch": at.epoch + 1, "step": at.step, "loss": at.mean_loss, "gradient_norm": at.norm / max(at.batch, 1)}
     values |= {f"{part}_rate": rate for part, rate in rates.items()}

@@ -1,4 +1,4 @@
-"""Several processes training one model; everything else is blind to them.
+"""Several processes training one model; no other module knows how they communicate.
 
 Started by `torchrun` or `accelerate launch`, which set the environment read here. Each process computes its share of
 every step, and gradients are summed before the step is taken.
@@ -40,7 +40,7 @@ class World:
 
     @classmethod
     def join(cls, device: str = "auto") -> World:
-        """Meet the other processes, if the environment names any.
+        """Join the other processes, if the environment names any.
 
         Raises:
             ConfigError: the environment is incomplete, or the others do not come.
@@ -62,13 +62,13 @@ class World:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes the run's files and speaks."""
+        """Whether this process writes the run's files and prints."""
         return self.rank == 0
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter], figures: Tensor) -> Tensor:
         """Add up the gradients and the figures of a step of all processes, in one message; returns the figures.
 
-        A parameter that met no utterance in this process counts as zero.
+        A parameter without a gradient in this process counts as zero.
 
         Args:
             parameters: the same in all processes.
@@ -97,19 +97,28 @@ class World:
         torch.distributed.all_gather_object(parts, items)
         return {key: value for part in parts for key, value in part.items()}
 
+    def any(self, flag: bool) -> bool:
+        """Whether the flag is set in any process."""
+        if self.size == 1:
+            return flag
+        on_gpu = torch.distributed.get_backend() == "nccl"
+        found = torch.tensor(float(flag), device=torch.cuda.current_device() if on_gpu else "cpu")
+        torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
+        return bool(found.item())
+
     def barrier(self) -> None:
         """Wait until every process is here."""
         if self.size > 1:
             torch.distributed.barrier()
 
     def leave(self) -> None:
-        """Take leave of the others."""
+        """Leave the group of processes."""
         if self.size > 1 and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
 
 
 def _meet(rank: int, size: int, device: str) -> None:
-    """Found the group that all operations are of, on this process's GPU or share of the cores."""
+    """Start the process group, on this process's GPU or its share of the cores."""
     on_gpu = device != "cpu" and torch.cuda.is_available()
     if on_gpu:
         _take_gpu(device)

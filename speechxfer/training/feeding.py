@@ -1,4 +1,4 @@
-"""From the steps of an epoch to batches on the device, prepared while the device is busy with those before."""
+"""From the steps of an epoch to batches on the device, made while the device computes the ones before."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -29,7 +29,7 @@ _AHEAD = 3
 
 @dataclass(frozen=True)
 class Examples:
-    """What is trained or measured on: inputs at the seam, the lines they came from, and their labels."""
+    """Data that is trained or measured on: inputs at the seam, the lines of the manifest, and their labels."""
 
     inputs: Inputs
     manifest: Manifest
@@ -38,7 +38,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class Batch:
-    """Utterances computed together, on their way to the seam."""
+    """Utterances that are computed together, on their way to the seam."""
 
     indices: Sequence[int]
     loaded: Loaded
@@ -46,12 +46,12 @@ class Batch:
     targets: list[list[int]]
 
     def learnable(self, model: SpeechModel) -> list[bool]:
-        """Which of the utterances have enough frames for their labels; the others teach nothing."""
+        """Whether each utterance has enough frames for its labels; the others are not trained on."""
         frames = model.encoder.output_frames(self.loaded.num_frames).tolist()
         return [model.head.learnable(row, count) for row, count in zip(self.targets, frames, strict=True)]
 
     def num_labels(self, model: SpeechModel) -> int:
-        """How many labels are learned from it."""
+        """How many labels of it are trained on."""
         learnable = zip(self.targets, self.learnable(model), strict=True)
         return sum(model.head.num_labels(row) for row, is_learnable in learnable if is_learnable)
 
@@ -59,9 +59,12 @@ class Batch:
 def load(
     examples: Examples, indices: Sequence[int], epoch: int, width: int, augment: AugmentConfig | None, seed: int
 ) -> Batch:
-    """Read a batch and decide what SpecAugment hides of it (of `width` channels, which may be none); on the CPU.
+    """Read a batch and draw its SpecAugment masks, on the CPU.
 
-    Where something is hidden of its spectrograms, nothing is at the seam.
+    Where spectrograms are augmented, hidden states at the seam are not.
+
+    Args:
+        width: how many channels may be masked; 0 for none.
     """
     loaded = examples.inputs.load(indices, epoch)
     seeds = [(seed, epoch, index) for index in indices]
@@ -76,13 +79,13 @@ def moved(batch: Batch, device: torch.device) -> Batch:
 
 
 class Feeder:
-    """Divides the utterances of a run among steps, processes and batches that fit the device, and reads them.
+    """Divides the training data into steps, shares of processes, and batches that fit the device, and reads them.
 
     Args:
-        examples: the training data; replaced where it is recomputed at a higher cut.
-        model: that is trained.
-        training, augment: of the run.
-        budget: what the device computes at once.
+        examples: the training data; replaced when the seam moves.
+        model: the one that is trained.
+        training, augment: settings of the run.
+        budget: how much the device computes at once.
         world: the processes.
     """
 
@@ -94,7 +97,7 @@ class Feeder:
         self._budget, self._world = budget, world
 
     def keys(self, epoch: int) -> list[Key]:
-        """The copy of each utterance that is learned from in an epoch."""
+        """The copy of each utterance that is used in an epoch."""
         copies = self.examples.inputs.copies
         return [copies.heard(index, epoch) for index in range(len(self.examples.manifest))]
 
@@ -104,11 +107,13 @@ class Feeder:
         return batching.steps(lengths, self._training.batch_seconds, seed=self._training.seed, epoch=epoch)
 
     def padding(self, steps: Sequence[Sequence[int]], epoch: int) -> float:
-        """The share of what this process computes in these steps that is padding."""
+        """The fraction of what this process computes in these steps that is padding."""
         lengths = list(map(self.examples.inputs.copies.duration_s, self.keys(epoch)))
-        return batching.padding_share(lengths, [cut for indices in steps for cut in self._cut(indices, epoch)])
+        return batching.padding_share(lengths, [batch for indices in steps for batch in self._pieces(indices, epoch)])
 
-    def feed(self, steps: Sequence[Sequence[int]], epoch: int) -> Iterator[tuple[Sequence[int], list[Batch]]]:
+    def feed(
+        self, steps: Sequence[Sequence[int]], epoch: int
+    ) -> Generator[tuple[Sequence[int], list[Batch]], None, None]:
         """Each step with the batches that this process computes of it, on the device."""
         made = ((indices, self.batches(indices, epoch)) for indices in steps)
         # A CPU has no core to spare for it.
@@ -116,11 +121,11 @@ class Feeder:
 
     def batches(self, indices: Sequence[int], epoch: int) -> list[Batch]:
         """This process's share of a step, on the device."""
-        found = (self.batch(cut, epoch) for cut in self._cut(indices, epoch))
+        found = (self.batch(piece, epoch) for piece in self._pieces(indices, epoch))
         return [batch for batch in found if batch is not None]
 
     def batch(self, indices: Sequence[int], epoch: int) -> Batch | None:
-        """Utterances as one batch, on the device; without those that cannot be read, None where there is no other."""
+        """Utterances as one batch, on the device, without those that cannot be read; None where no other is left."""
         copies, width = self.examples.inputs.copies, self._model.encoder.maskable_width(self.examples.inputs.cut)
         # Only now, so that what is computed together is the same whether or not this process knows them yet.
         indices = [index for index in indices if index not in copies.unreadable]
@@ -134,15 +139,15 @@ class Feeder:
             return self.batch(indices, epoch)
         return moved(batch, self._model.device)
 
-    def _cut(self, indices: Sequence[int], epoch: int) -> list[list[int]]:
+    def _pieces(self, indices: Sequence[int], epoch: int) -> list[list[int]]:
         copies = self.examples.inputs.copies
         lengths = {index: copies.computed_s(copies.heard(index, epoch)) for index in indices}
         mine = batching.share(indices, lengths, self._world.rank, self._world.size)
-        return self._budget.cut(mine, lengths)
+        return self._budget.split(mine, lengths)
 
 
 class Waited:
-    """Seconds spent waiting for something to compute on."""
+    """Seconds spent waiting for data."""
 
     seconds = 0.0
 
@@ -160,10 +165,10 @@ class Waited:
             yield item
 
 
-def ahead(items: Iterator[_T]) -> Iterator[_T]:
-    """The same items, made in a thread of their own some steps before they are asked for.
+def ahead(items: Iterator[_T]) -> Generator[_T, None, None]:
+    """The same items, made some steps ahead in a thread.
 
-    An error in the making is raised where the item is asked for; leaving off early ends the thread.
+    An error there is raised where the item is asked for. Closing the generator ends the thread.
     """
     ready: queue.Queue[tuple[_T | None, BaseException | None]] = queue.Queue(_AHEAD)
     given_up = threading.Event()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -29,12 +29,14 @@ from speechxfer.report.environment import environment
 from speechxfer.runs import Environment, Metrics, PlanTable, RunFolder, Sources
 from speechxfer.runs.folder import Measured
 from speechxfer.runs.ownership import check_free, check_idle, owned
-from speechxfer.training import before_after, curves, scratch, sources, tracking
+from speechxfer.training import before_after, curves, scratch, sources
+from speechxfer.training.callbacks.base import Callback, check_callbacks
+from speechxfer.training.callbacks.trackers import Trackers, check_trackers
 from speechxfer.training.checkpoint import Position
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
-from speechxfer.training.fit import Task, fit
 from speechxfer.training.job import Job, check_places, retain_options
+from speechxfer.training.loop import Task, fit
 from speechxfer.training.preparation import Preparation
 from speechxfer.training.retention import Retained, retained
 from speechxfer.training.starting_point import StartingPoint, starting_point
@@ -68,6 +70,7 @@ def finetune(
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Run:
     """Adapt a pre-trained encoder to the training manifest and measure it on the test manifest.
 
@@ -77,21 +80,26 @@ def finetune(
     none. `data` holds splits that are in memory, by setting: the paths of these are where the folder notes what they
     were. Started by `torchrun` or `accelerate launch`, several processes share the work of one run.
 
+    Args:
+        callbacks: called around the steps of the run, not of the one that `compare_scratch` adds. In a run of several
+            processes each calls its own; those of the main one write and print (`state.is_main`).
+
     Raises:
-        ConfigError: settings that do not fit, or an output folder that holds another run.
+        ConfigError: settings or callbacks that do not fit, or an output folder that holds another run.
         DataError: unusable manifests, texts or audio.
         CheckpointError: the pre-trained model cannot be found or read.
         StorageError: the disk is full, or another run is writing there; what was written before stays good.
         TrainingError: the loss is not a number any more, or nothing was learned.
     """
-    tracking.check(config.training.trackers)
+    check_trackers(config.training.trackers)
+    check_callbacks(callbacks)
     check_places(config, again=resume and RunFolder(config.output).is_run)
     world = World.join(config.device)
     # Only one process speaks and writes.
     job = Job(config, world, progress if progress and world.is_main else Progress(), data or {})
     ready = _ready(job, resume=resume, overwrite=overwrite)
     with _taken(job, resume=resume, overwrite=overwrite):
-        run, metrics = _adapt(job, ready, resume=resume, overwrite=overwrite)
+        run, metrics = _adapt(job, ready, resume=resume, overwrite=overwrite, callbacks=callbacks)
         if config.compare_scratch:
             run, metrics = _against_scratch(job, run, metrics, resume=resume)
         if world.is_main:
@@ -161,7 +169,9 @@ def _taken(job: Job, *, resume: bool, overwrite: bool) -> Iterator[None]:
         yield
 
 
-def _adapt(job: Job, ready: _Ready, *, resume: bool, overwrite: bool = False) -> tuple[Run, Metrics]:
+def _adapt(
+    job: Job, ready: _Ready, *, resume: bool, overwrite: bool = False, callbacks: Sequence[Callback] = ()
+) -> tuple[Run, Metrics]:
     """One training from its settings to figures, which are on disk when it returns."""
     config, world, folder = job.config, job.world, job.folder
     start, manifests = ready.start, dict(ready.manifests)
@@ -177,7 +187,9 @@ def _adapt(job: Job, ready: _Ready, *, resume: bool, overwrite: bool = False) ->
     manifests["train"] = _training_manifest(job, start, manifests)
     before = _pretrained(job, start, manifests) if world.is_main else {}
     preparation = Preparation(start.model.to(job.device).encoder, config.training, job.precision, world, job.progress)
-    position = fit(_task(job, start, manifests, preparation), preparation, resume=resume)
+    trackers = Trackers(config.training.trackers, flat(to_dict(config)))
+    task = _task(job, start, manifests, preparation)
+    position = fit(task, preparation, resume=resume, callbacks=[trackers, *callbacks])
     world.barrier()
     run = Run(folder.path, SpeechModel.load(str(folder.model), device=config.device), is_main=world.is_main)
     metrics = _metrics(position, preparation)
@@ -226,14 +238,11 @@ def _task(job: Job, start: StartingPoint, manifests: dict[str, Manifest], prepar
         inputs = preparation.inputs(manifest, start.plan.lowest_seam, name, speed_copies=copies, augment=augment)
         return Examples(inputs, manifest, [head.targets(utterance) for utterance in manifest] if learned else [])
 
-    tracked = tracking.Tracked(
-        job.folder, config.training.trackers, flat(to_dict(config)), job.progress
-    ) if job.world.is_main else tracking.Tracking()  # fmt: skip
     return Task(
         start.model, start.plan, examples("train", config.training.speed_copies), examples("dev"), config.training,
         config.augment, job.normalizer, job.folder, data_digest([manifests["train"], manifests["dev"]]),
         retain=examples("retain", learned=False) if "retain" in manifests else None,
-        retain_options=retain_options(config, head), tracking=tracked,
+        retain_options=retain_options(config, head),
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from types import FrameType
 
 @contextlib.contextmanager
 def between_steps() -> Iterator[Callable[[], None]]:
-    """Hold Ctrl-C back until the yielded function is called, so that no step is cut in two; a second is not held."""
+    """Delay Ctrl-C until the yielded function is called, so that no step is interrupted; a second is not delayed."""
     held = False
 
     def hold(number: int, frame: FrameType | None) -> None:

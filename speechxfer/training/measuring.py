@@ -1,4 +1,4 @@
-"""What a model in training gets right, by real decoding from the hidden states at the seam."""
+"""Scores of a model in training, by real decoding from the hidden states at the seam."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ _DECODE_S = 30.0
 
 @dataclass(frozen=True)
 class Measured:
-    """How a model fares on a manifest."""
+    """Scores of a model on a manifest."""
 
     scores: Scores
-    #: Mean loss a label without dropout or masks, of what has enough frames for its labels; None where nothing has.
+    #: Mean loss per label without dropout or masks, of utterances with enough frames for their labels; None where
+    #: there are none.
     loss: float | None
-    #: The share of utterances that are as if unheard: without a word, or all of the same class.
+    #: Fraction of utterances with an empty transcript, or of the one most predicted class.
     idle: float
 
 
@@ -47,7 +48,7 @@ def measure(
     precision: torch.dtype,
     options: DecodingOptions | None = None,
 ) -> Measured:
-    """Decode all examples, each process its share, and compare with the manifest; every process has the answer.
+    """Decode all examples, each process its share, and compare with the manifest; every process gets the result.
 
     Raises:
         DataError: an utterance without text or label, or with a label the head does not know.

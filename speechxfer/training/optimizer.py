@@ -1,4 +1,4 @@
-"""The optimiser, and the learning rate as a function of how far a run is."""
+"""The optimizer, and the learning rate as a function of the fraction of the run that is done."""
 
 from __future__ import annotations
 
@@ -14,22 +14,27 @@ def adamw(groups: Iterable[dict[str, Any]]) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
 
 
-def rate_factor(share_done: float, warmup: float, begun: float = 0.0) -> float:
-    """What a peak rate is multiplied by: a straight rise, then a straight fall to nothing.
+def rate_factor(done: float, warmup: float, begun: float = 0.0) -> float:
+    """The factor of a peak rate: a linear rise, then a linear fall to 0.
 
-    Weights that are frozen at first rise from where they wake, at `begun`, and fall with the others: at once at the
-    full rate, Adam's first steps, which know no gradient but the last, would undo what they know.
+    The rate of weights that are first trained later, from `begun` on, rises from there and falls with the others: at
+    the full rate, Adam's first steps, whose moments hold one gradient, would undo what the weights have learned.
+
+    Args:
+        done: fraction of the run that is done.
+        warmup: fraction of the run in which the rate rises.
+        begun: fraction of the run that was done when the weights were first trained.
     """
-    fall = (1.0 - share_done) / (1.0 - warmup)
-    return max(0.0, min((share_done - begun) / warmup, fall)) if warmup else fall
+    fall = (1.0 - done) / (1.0 - warmup)
+    return max(0.0, min((done - begun) / warmup, fall)) if warmup else fall
 
 
 class Rates:
-    """The learning rates of an optimiser's groups in the course of a run.
+    """The learning rates of an optimizer's groups in the course of a run.
 
     Args:
         optimizer: its groups have their peak rates, and in `wakes` the epoch (from 0) from which they are trained.
-        warmup: share of the run in which rates rise.
+        warmup: fraction of the run in which rates rise.
         epochs: of the run.
     """
 
@@ -37,21 +42,17 @@ class Rates:
         self._groups, self._warmup = optimizer.param_groups, warmup
         self._peaks = [(group["lr"], group["wakes"] / epochs) for group in self._groups]
 
-    def set(self, share_done: float, scale: float) -> None:
-        """Give every group its rate at this share of the run, `scale` times what it usually is there."""
-        for group, rate in zip(self._groups, self._at(share_done, scale), strict=True):
-            group["lr"] = rate
+    def set(self, done: float, scale: float) -> None:
+        """Set every group's rate at this fraction of the run, times `scale`."""
+        for group, (peak, begun) in zip(self._groups, self._peaks, strict=True):
+            group["lr"] = peak * rate_factor(done, self._warmup, begun) * scale
 
-    def highest(self, parts: Mapping[str, nn.Module], share_done: float, scale: float) -> dict[str, float]:
-        """The highest rate of each part's parameters then; without the parts of which nothing is trained."""
-        rates = self._at(share_done, scale)
+    def highest(self, parts: Mapping[str, nn.Module]) -> dict[str, float]:
+        """The highest present rate of each part's parameters; without parts that are not trained."""
         found = {}
         for name, part in parts.items():
             own = set(part.parameters())
-            of_part = [rate for group, rate in zip(self._groups, rates, strict=True) if own & set(group["params"])]
+            of_part = [group["lr"] for group in self._groups if own & set(group["params"])]
             if of_part:
                 found[name] = max(of_part)
         return found
-
-    def _at(self, share_done: float, scale: float) -> list[float]:
-        return [peak * rate_factor(share_done, self._warmup, begun) * scale for peak, begun in self._peaks]

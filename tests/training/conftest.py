@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ import soundfile
 
 import speechxfer as sx
 from speechxfer.config import build, merge
-from speechxfer.training.fit import _Loop
 from tests.conftest import tone
 
 TIMINGS = ("training_s", "dev_s", "waited")
@@ -46,9 +45,11 @@ class Runs:
     def config(self, name: str, *layers: dict[str, Any]) -> sx.FinetuneConfig:
         return build(sx.FinetuneConfig, merge([self.base, *layers, {"output": str(self.folder / name)}]))
 
-    def run(self, name: str, *layers: dict[str, Any], resume: bool = False) -> Heard:
+    def run(
+        self, name: str, *layers: dict[str, Any], resume: bool = False, callbacks: Sequence[sx.Callback] = ()
+    ) -> Heard:
         heard = Heard()
-        sx.finetune(self.config(name, *layers), resume=resume, progress=heard)
+        sx.finetune(self.config(name, *layers), resume=resume, progress=heard, callbacks=callbacks)
         return heard
 
     def metrics(self, name: str) -> list[dict[str, Any]]:
@@ -59,19 +60,21 @@ class Runs:
         return [line["loss"] for line in self.metrics(name)]
 
 
-def interrupted(runs: Runs, monkeypatch: pytest.MonkeyPatch, name: str, at_step: int, *layers: dict[str, Any]) -> None:
-    """Stop a run at a step as Ctrl-C does."""
-    real = _Loop._step
+class RaiseAt(sx.Callback):
+    """Raises after a step; `KeyboardInterrupt` stands for Ctrl-C."""
 
-    def stopping(loop: Any, at: Any, *arguments: Any) -> None:
-        if at.step == at_step:
-            raise KeyboardInterrupt
-        real(loop, at, *arguments)
+    def __init__(self, step: int, error: BaseException | type[BaseException] = KeyboardInterrupt) -> None:
+        self.step, self.error = step, error
 
-    with monkeypatch.context() as patch:
-        patch.setattr(_Loop, "_step", stopping)
-        with pytest.raises(KeyboardInterrupt):
-            runs.run(name, *layers)
+    def on_step_end(self, state: sx.TrainingState) -> None:
+        if state.step == self.step:
+            raise self.error
+
+
+def interrupted(runs: Runs, name: str, at_step: int, *layers: dict[str, Any]) -> None:
+    """Stop a run after a step as Ctrl-C does."""
+    with pytest.raises(KeyboardInterrupt):
+        runs.run(name, *layers, callbacks=[RaiseAt(at_step)])
 
 
 @pytest.fixture

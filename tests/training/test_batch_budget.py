@@ -108,7 +108,7 @@ def test_backing_off_computes_what_fits_and_puts_aside_what_does_not(
     budget = Budget(CPU)
     budget.seconds = budget_s
     steps = [list(range(start, min(start + 10, len(lengths)))) for start in range(0, len(lengths), 10)]
-    made_ahead = [budget.cut(step, lengths) for step in steps]
+    made_ahead = [budget.split(step, lengths) for step in steps]
     tries = 0
 
     def fits(piece: list[int]) -> bool:
@@ -121,11 +121,11 @@ def test_backing_off_computes_what_fits_and_puts_aside_what_does_not(
             before = budget.seconds
             budget.back_off(too_large)
             assert budget.seconds >= min(before, room_s / 2)  # no smaller than needed, however often it is told
-            pieces = budget.cut(step, lengths)
+            pieces = budget.split(step, lengths)
         done = sorted(index for piece in pieces for index in piece)
         assert done == [index for index in step if cost_s(lengths[index]) <= room_s]
-    assert budget.aside == {index for index, length in enumerate(lengths) if cost_s(length) > room_s}
-    assert tries <= len(budget.aside) + len(steps) + 12
+    assert budget.skipped == {index for index, length in enumerate(lengths) if cost_s(length) > room_s}
+    assert tries <= len(budget.skipped) + len(steps) + 12
 
 
 def test_a_gpu_is_measured_beside_what_it_holds_already(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,9 @@ import speechxfer as sx
 from speechxfer.config import build, merge, read_toml, to_dict
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import CheckpointError, ConfigError, DataError, TrainingError
-from speechxfer.training import fit as fit_module
+from speechxfer.training.step import TrainStep
 from tests.conftest import tone
+from tests.training.conftest import RaiseAt
 
 TIMINGS = ("training_s", "dev_s", "waited")
 SETTINGS: dict[str, Any] = {
@@ -85,7 +86,7 @@ def test_the_run_can_be_replayed_from_its_folder(settings: dict[str, Any], tmp_p
 
 @pytest.mark.parametrize("stop_at", [1, 3, 11])
 def test_interrupted_and_resumed_it_ends_where_it_would_have(
-    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: int
+    settings: dict[str, Any], tmp_path: Path, stop_at: int
 ) -> None:
     noisy = {
         **FROZEN,
@@ -93,16 +94,8 @@ def test_interrupted_and_resumed_it_ends_where_it_would_have(
         "augment": {"mask_time_prob": 0.1},
     }
     sx.finetune(config(settings, noisy, {"output": str(tmp_path / "whole")}))
-    real, calls = fit_module._Loop._loss, iter(range(1000))
-
-    def interrupting(*arguments: Any) -> Any:
-        if next(calls) == stop_at:
-            raise KeyboardInterrupt
-        return real(*arguments)
-
-    monkeypatch.setattr(fit_module._Loop, "_loss", interrupting)
     with pytest.raises(KeyboardInterrupt):
-        sx.finetune(config(settings, noisy))
+        sx.finetune(config(settings, noisy), callbacks=[RaiseAt(stop_at)])
     assert sx.load(str(Path(settings["output"]) / "model")).transcribe(tone("a"), sample_rate=16_000) is not None
     sx.finetune(config(settings, noisy), resume=True)
     assert metrics(settings) == metrics({"output": str(tmp_path / "whole")})
@@ -143,14 +136,14 @@ def _ctrl_c() -> Iterator[None]:
 
 @pytest.mark.usefixtures("_ctrl_c")
 def test_ctrl_c_waits_for_the_step_to_end(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    real = fit_module._Loop._gradients
+    real = TrainStep.__call__
 
-    def interrupted(loop: Any, at: Any, *arguments: Any) -> Any:
-        if at.step == 4:
+    def interrupted(*arguments: Any, number: int, **options: Any) -> Any:
+        if number == 4:
             signal.raise_signal(signal.SIGINT)  # in the middle of a step
-        return real(loop, at, *arguments)
+        return real(*arguments, number=number, **options)
 
-    monkeypatch.setattr(fit_module._Loop, "_gradients", interrupted)
+    monkeypatch.setattr(TrainStep, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
         sx.finetune(config(settings, SHORT))
     newest = max((Path(settings["output"]) / "checkpoints").glob("step-*"))
@@ -251,8 +244,8 @@ def test_new_characters_are_added_only_on_request(
 
 
 def test_a_loss_that_is_no_number_stops_with_advice(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    real = fit_module._Loop._loss
-    monkeypatch.setattr(fit_module._Loop, "_loss", lambda *arguments: real(*arguments) * np.nan)
+    real = TrainStep.loss
+    monkeypatch.setattr(TrainStep, "loss", lambda *arguments: real(*arguments) * np.nan)
     with pytest.raises(
         TrainingError, match=r"the loss is nan .*damaged audio or text \(.*train\.jsonl:.*half the learning"
     ):

@@ -88,16 +88,14 @@ def test_a_run_with_times_and_chance_can_be_repeated(runs: Runs) -> None:
     assert runs.metrics("once") == runs.metrics("again")
 
 
-def test_spectrograms_that_change_in_every_epoch_are_the_same_in_every_run(
-    runs: Runs, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_spectrograms_that_change_in_every_epoch_are_the_same_in_every_run(runs: Runs) -> None:
     warped = {
         "plan": {"train_top": 1, "freeze_frontend": True}, "training": {"epochs": 2, "cache": "memory"},
         "augment": {"where": "spectrogram", "mask_time_prob": 0.1, "mask_feature_prob": 0.1, "frequency_warp": 0.1},
     }  # fmt: skip
     heard = runs.run("once", SEQ2SEQ, warped)
     assert "frozen layers, train: computed in every epoch, for the spectrograms change" in heard
-    interrupted(runs, monkeypatch, "again", 5, SEQ2SEQ, warped)
+    interrupted(runs, "again", 5, SEQ2SEQ, warped)
     runs.run("again", SEQ2SEQ, warped, resume=True)
     assert runs.metrics("once") == runs.metrics("again")
     plain = {"where": "seam", "mask_time_prob": 0.0, "mask_feature_prob": 0.0, "frequency_warp": 0.0}

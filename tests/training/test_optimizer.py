@@ -42,5 +42,5 @@ def test_each_group_has_its_own_rate() -> None:
     assert [group["lr"] for group in optimizer.param_groups] == [0.0, pytest.approx(0.8 / 0.9)]
     rates.set(0.25, 0.5)
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.025, 0.5 * 0.75 / 0.9])
-    assert rates.highest(parts, 0.25, 0.5) == pytest.approx({"encoder": 0.025, "head": 0.5 * 0.75 / 0.9})
+    assert rates.highest(parts) == pytest.approx({"encoder": 0.025, "head": 0.5 * 0.75 / 0.9})
     assert torch.equal(optimizer.param_groups[0]["params"][0], encoder.weight)

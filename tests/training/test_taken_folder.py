@@ -111,20 +111,16 @@ def test_a_second_run_is_refused_while_the_first_lives_and_resuming_after_a_kill
     assert RunFolder(folder).lock.exists()
     assert not check_idle(RunFolder(folder))
     shutil.rmtree(folder / "model")
-    with pytest.MonkeyPatch.context() as patch:
-        interrupted_at(patch)
-        with pytest.raises(KeyboardInterrupt):
-            runs.run("run", long, resume=True)
+    with pytest.raises(KeyboardInterrupt):
+        runs.run("run", long, resume=True, callbacks=[Interrupting()])
     assert not RunFolder(folder).lock.exists()
 
 
-def interrupted_at(patch: pytest.MonkeyPatch) -> None:
-    """Stop before the next step."""
+class Interrupting(sx.Callback):
+    """Stops before the next step."""
 
-    def stopping(*_arguments: Any) -> None:
+    def on_epoch_begin(self, state: sx.TrainingState) -> None:
         raise KeyboardInterrupt
-
-    patch.setattr("speechxfer.training.fit._Loop._step", stopping)
 
 
 def test_what_another_run_wrote_meanwhile_is_not_written_over(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,8 +148,7 @@ def project(runs: Runs, tmp_path: Path) -> Path:
         runs.base[name] = str(folder / "data" / Path(runs.base[name]).name)
     runs.base["test"] = runs.base["dev"]
     runs.base["model"] = str(folder / "model")
-    with pytest.MonkeyPatch.context() as patch:
-        interrupted(runs, patch, "a", 5)
+    interrupted(runs, "a", 5)
     runs.run("whole")
     return folder
 

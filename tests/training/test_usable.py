@@ -19,7 +19,7 @@ from speechxfer.cli import main
 from speechxfer.config import to_dict
 from speechxfer.errors import AudioError, DataError, TrainingError
 from speechxfer.heads.ctc.head import CTCHead
-from speechxfer.training.fit import _Loop
+from speechxfer.training.step import TrainStep
 from tests.conftest import tone
 from tests.training.conftest import Runs
 
@@ -251,8 +251,8 @@ def test_utterances_without_a_label_are_left_out(runs: Runs, good: Lines, writte
 
 
 def test_a_loss_of_zero_is_no_success(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = _Loop._loss
-    monkeypatch.setattr(_Loop, "_loss", lambda *arguments: real(*arguments) * 0.0)
+    real = TrainStep.loss
+    monkeypatch.setattr(TrainStep, "loss", lambda *arguments: real(*arguments) * 0.0)
     with pytest.raises(TrainingError, match="epoch 1: the loss and its gradient were 0 in every step"):
         runs.run("run", PLAIN)
     assert not (runs.folder / "run").exists()

@@ -16,10 +16,9 @@ import speechxfer as sx
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError
 from speechxfer.opening import open_checkpoint
-from speechxfer.training import fit as fit_module
 from speechxfer.transfer.presets import PRESETS
 from tests.conftest import tone
-from tests.training.conftest import Runs
+from tests.training.conftest import Runs, interrupted
 
 ONE_EPOCH = {"training": {"epochs": 1, "batch_seconds": 8.0}}
 NOISY = {"training": {"epochs": 2, "batch_seconds": 8.0, "speed_copies": 1}, "augment": {"mask_time_prob": 0.1}}
@@ -101,21 +100,10 @@ PLANS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", PLANS)
-def test_a_run_that_is_interrupted_and_resumed_is_the_same(
-    runs: Runs, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_is_interrupted_and_resumed_is_the_same(runs: Runs, name: str) -> None:
     layers = (NOISY, {"plan": PLANS[name]})
     runs.run("whole", *layers)
-    real, calls = fit_module._Loop._loss, iter(range(1000))
-
-    def interrupting(*arguments: Any) -> Any:
-        if next(calls) == 3:
-            raise KeyboardInterrupt
-        return real(*arguments)
-
-    monkeypatch.setattr(fit_module._Loop, "_loss", interrupting)
-    with pytest.raises(KeyboardInterrupt):
-        runs.run("torn", *layers)
+    interrupted(runs, "torn", 3, *layers)
     runs.run("torn", *layers, resume=True)
     assert runs.metrics("torn") == runs.metrics("whole")
     weights = [load_file(runs.folder / run / "model" / "model.safetensors") for run in ("torn", "whole")]

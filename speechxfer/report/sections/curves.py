@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from speechxfer.evaluation.register import METRICS
 from speechxfer.report.chart import Line, chart
-from speechxfer.report.figures import NAMES, known
+from speechxfer.report.figures import known
 from speechxfer.report.markup import Html, element, section
 from speechxfer.report.run import FinishedRun
 from speechxfer.runs import Epoch
@@ -28,19 +29,23 @@ def _dev_figures(run: FinishedRun) -> Iterator[tuple[str, str]]:
     """Error rates by their name in the history, and their title."""
     for name in ("error",) if run.is_classifier else ("wer", "cer"):
         for split in ("dev", "retain"):
-            yield f"{split}_{name}", f"{NAMES.get(name, name)}, {split}"
+            yield f"{split}_{name}", f"{_title(name)}, {split}"
 
 
 def _interpolation(run: FinishedRun) -> Html:
     """Between the weights before (0) and after (1): how both sides fare."""
     name = "error" if run.is_classifier else "wer"
-    shown = NAMES.get(name, name)
+    shown = _title(name)
     points = run.interpolation.points if run.interpolation else ()
     lines = [
         Line(title, [(point.alpha, _error(scores, name)) for point in points if (scores := getattr(point, side))])
         for side, title in (("dev", f"{shown}, dev"), ("retain", f"{shown}, retain"))
     ]
     return chart("Between old and new weights", lines, "fraction of the new weights")
+
+
+def _title(name: str) -> str:
+    return METRICS[name].title if name in METRICS else name
 
 
 def _error(scores: Mapping[str, Any], name: str) -> float:

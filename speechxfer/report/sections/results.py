@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from speechxfer.report.figures import NAMES, bounds, figures, known
+from speechxfer.report.figures import bounds, known, metrics
 from speechxfer.report.markup import Content, Html, element, rated, section, table
 from speechxfer.report.run import FinishedRun
 
 
 def results(run: FinishedRun) -> Html:
     """A table of all that was measured, and the verdicts."""
-    names, scratch, retained = figures(run), run.metrics.get("scratch") or {}, run.metrics.get("retained") or {}
+    shown, scratch, retained = metrics(run), run.metrics.get("scratch") or {}, run.metrics.get("retained") or {}
     test, dev = ("test", "dev") if "after" in run.metrics else ("", "dev, best epoch")
     measured = [
         ("before adaptation", test, run.metrics.get("before")),
@@ -24,12 +24,15 @@ def results(run: FinishedRun) -> Html:
         ("adapted", "retain", retained.get("after")),
     ]
     rows = [
-        (what, where, *(_cell(known(scores), name) for name in names)) for what, where, scores in measured if scores
+        (what, where, *(_cell(known(scores), name) for name in shown)) for what, where, scores in measured if scores
     ]
     if not rows:
         return Html()
-    found = table(("", "on", *(NAMES[name] for name in names)), rows)
-    return section("Results", found, *(element("p", said) for said in _verdicts(run)))
+    found = table(("", "on", *(metric.title for metric in shown.values())), rows)
+    meanings = " ".join(metric.explanation for metric in shown.values())
+    return section(
+        "Results", found, element("p", meanings, class_="legend"), *(element("p", said) for said in _verdicts(run))
+    )
 
 
 def _cell(scores: Mapping[str, Any], name: str) -> Content:

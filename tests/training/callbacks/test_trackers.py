@@ -6,6 +6,7 @@ import importlib.util
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import accelerate.logging
@@ -13,9 +14,10 @@ import accelerate.tracking
 import pytest
 from tensorboardX.proto.event_pb2 import Event
 
+import speechxfer as sx
 from speechxfer.errors import ConfigError
 from speechxfer.runs import RunFolder
-from speechxfer.training.tracking import Tracked
+from speechxfer.training.callbacks.trackers import Trackers
 from tests.training.conftest import Heard, Runs
 
 SHORT: dict[str, Any] = {"training": {"epochs": 2}}
@@ -67,6 +69,11 @@ class Failing(Notebook):
         raise ConnectionError("nobody answers")
 
 
+def standing(folder: Path, step: int, progress: sx.Progress | None = None) -> Any:
+    """What a tracker looks at of a run's state."""
+    return SimpleNamespace(is_main=True, folder=RunFolder(folder), step=step, progress=progress or sx.Progress())
+
+
 @pytest.fixture
 def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
     accelerate.PartialState._reset_state()  # what another test left
@@ -101,11 +108,11 @@ def test_a_tracker_is_told_the_settings_and_every_epoch(runs: Runs, monkeypatch:
 def test_a_tracker_that_fails_on_the_way_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(accelerate.tracking.LOGGER_TYPE_TO_CLASS, "wandb", Failing)
     heard = Heard()
-    tracked = Tracked(RunFolder(tmp_path / "run"), ["wandb"], {}, heard)
-    tracked.begin(0)
+    state, trackers = standing(tmp_path / "run", 0, heard), Trackers(["wandb"], {})
+    trackers.on_begin(state)
     for step in (1, 2):
-        tracked.log({"loss": 1.0}, step)
-    tracked.close()
+        trackers.on_log(state, {"loss": 1.0}, step)
+    trackers.on_end(state)
     assert heard.messages == ["wandb: takes no more figures (nobody answers); the run goes on without it"]
     assert [step for step, _ in scalars(tmp_path / "run")["loss"]] == [1, 2]
     assert not Notebook.made[-1].finished
@@ -118,7 +125,7 @@ def test_a_tracker_that_cannot_start_is_told(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setitem(accelerate.tracking.LOGGER_TYPE_TO_CLASS, "wandb", refusing)
     with pytest.raises(ConfigError, match=r"wandb cannot be started \(no API key\); .*--track wandb"):
-        Tracked(RunFolder(tmp_path), ["wandb"], {}).begin(0)
+        Trackers(["wandb"], {}).on_begin(standing(tmp_path, 0))
 
 
 def test_a_missing_package_and_an_unknown_name_are_told_before_the_work(
@@ -135,9 +142,9 @@ def test_a_missing_package_and_an_unknown_name_are_told_before_the_work(
 
 
 def test_what_was_written_beyond_the_checkpoint_is_purged_on_resuming(tmp_path: Path) -> None:
-    tracked = Tracked(RunFolder(tmp_path), [], {})
-    tracked.begin(7)
-    tracked.log({"loss": 1.0}, 8)
-    tracked.close()
+    state, trackers = standing(tmp_path, 7), Trackers([], {})
+    trackers.on_begin(state)
+    trackers.on_log(state, {"loss": 1.0}, 8)
+    trackers.on_end(state)
     started = [event for event in events(tmp_path) if event.HasField("session_log")]
     assert [event.step for event in started] == [8]  # from there on, TensorBoard forgets what it had

@@ -8,12 +8,26 @@ from contextlib import contextmanager
 
 import torch
 
-#: Kept among the optimiser's moments, so that a checkpoint holds it as well.
+from speechxfer.training.callbacks.base import Callback
+from speechxfer.training.state import TrainingState
+
+#: Kept among the optimizer's moments, so that a checkpoint holds it as well.
 _KEY = "average"
 
 
+class MovingAverage(Callback):
+    """Keeps the average over about so many epochs, which is measured and saved in place of the weights."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, epochs: float) -> None:
+        self._optimizer, self._epochs = optimizer, epochs
+
+    def on_step_end(self, state: TrainingState) -> None:
+        """Move the average to the weights."""
+        update(self._optimizer, decay(state.step - 1, self._epochs * state.steps_in_epoch))
+
+
 def decay(step: int, horizon: float) -> float:
-    """Share of the old average that is kept in a step (counted from 0), for a horizon of so many steps.
+    """Fraction of the old average that is kept in a step (counted from 0), for a horizon of so many steps.
 
     It is less at first, when the old average is mostly where training began.
     """
@@ -34,7 +48,7 @@ def update(optimizer: torch.optim.Optimizer, kept: float) -> None:
 
 @contextmanager
 def averaged(optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    """The averages stand in the weights' place meanwhile; without averages nothing changes."""
+    """Put the averages in the place of the weights for as long as this lasts; without averages nothing changes."""
     _swap(optimizer)
     try:
         yield

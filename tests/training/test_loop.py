@@ -8,8 +8,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import tomli_w
@@ -18,85 +18,18 @@ import torch
 import speechxfer as sx
 from speechxfer.config import to_dict
 from speechxfer.errors import CheckpointError, ConfigError, TrainingError
-from speechxfer.training import fit as fit_module
-from speechxfer.training.batch_budget import Budget
-from speechxfer.training.fit import _Loop
 from tests.conftest import tone
 from tests.training.conftest import Runs, interrupted
 
 PLAIN = {"training": {"dropout": 0.0}}
 
 
-def test_pieces_that_fit_a_device_change_nothing(runs: Runs) -> None:
-    runs.run("whole", PLAIN)
-    runs.run("pieces", PLAIN, {"training": {"device_batch_seconds": 1.5}})
-    assert runs.losses("pieces") == pytest.approx(runs.losses("whole"), abs=1e-4)
-
-
-def test_out_of_memory_means_smaller_pieces_and_the_same_result(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs.run("whole", PLAIN)
-    real = _Loop._loss
-
-    def short_of_memory(loop: Any, batch: Any) -> torch.Tensor:
-        if batch.loaded.values.shape[0] > 3:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(loop, batch)
-
-    monkeypatch.setattr(_Loop, "_loss", short_of_memory)
-    heard = runs.run("pieces", PLAIN)
-    assert "out of memory; computing at most" in heard
-    assert runs.losses("pieces") == pytest.approx(runs.losses("whole"), abs=1e-4)
-
-
-def test_what_does_not_fit_alone_is_left_out_and_reported_once(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = _Loop._loss
-
-    def refusing(loop: Any, batch: Any) -> torch.Tensor:
-        if 7 in batch.indices:
-            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
-        return real(loop, batch)
-
-    monkeypatch.setattr(_Loop, "_loss", refusing)
-    heard = runs.run("run", PLAIN)
-    assert (
-        sum("train.jsonl:8: does not fit the device's memory even alone; not used" in line for line in heard.messages)
-        == 1
-    )
-    assert all(math.isfinite(loss) for loss in runs.losses("run"))
-
-
-def test_an_utterance_longer_than_the_whole_budget_is_left_out_and_reported(runs: Runs) -> None:
-    heard = runs.run("run", {"training": {"device_batch_seconds": 0.6}})
-    assert "training utterances exceed training.device_batch_seconds=0.6 on their own and are not used" in heard
-
-
-def test_finding_the_budget_by_trial_changes_nothing(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs.run("plain")
-    trials = []
-
-    def trying(_budget: Budget, compute: Any, longest_s: float, *, spared_bytes: float) -> bool:
-        compute(4 * longest_s)
-        trials.append(spared_bytes)
-        return False
-
-    monkeypatch.setattr(Budget, "measure", trying)
-    heard = runs.run("tried")
-    assert trials == [8 * sum(parameter.numel() for parameter in trained(runs))]
-    assert "may not fit the device's memory even alone" in heard
-    assert runs.metrics("tried") == runs.metrics("plain")
-
-
-def trained(runs: Runs) -> list[torch.nn.Parameter]:
-    model = sx.load(str(runs.folder / "plain" / "model"))
-    return [*model.encoder.layer_groups()[-1].parameters(), *model.head.parameters()]
-
-
 OFTEN = {"training": {"checkpoint_minutes": 1e-9, "epochs": 3}}
 
 
-def test_a_torn_checkpoint_falls_back_to_the_one_before(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_torn_checkpoint_falls_back_to_the_one_before(runs: Runs) -> None:
     runs.run("whole", OFTEN)
-    interrupted(runs, monkeypatch, "torn", 11, OFTEN)
+    interrupted(runs, "torn", 11, OFTEN)
     checkpoints = sorted((runs.folder / "torn" / "checkpoints").iterdir())
     assert len(checkpoints) == 2
     state = checkpoints[-1] / "state.safetensors"
@@ -106,8 +39,8 @@ def test_a_torn_checkpoint_falls_back_to_the_one_before(runs: Runs, monkeypatch:
     assert runs.metrics("torn") == runs.metrics("whole")
 
 
-def test_without_a_sound_checkpoint_it_says_so(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    interrupted(runs, monkeypatch, "torn", 11, OFTEN)
+def test_without_a_sound_checkpoint_it_says_so(runs: Runs) -> None:
+    interrupted(runs, "torn", 11, OFTEN)
     for path in (runs.folder / "torn" / "checkpoints").iterdir():
         (path / "position.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"damaged .* and there is no other; start again with --overwrite"):
@@ -121,43 +54,45 @@ def test_resuming_begins_a_run_where_there_is_none(runs: Runs) -> None:
     assert runs.metrics("first") == runs.metrics("second")
 
 
-def test_resuming_on_other_data_is_refused(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    interrupted(runs, monkeypatch, "run", 5)
+def test_resuming_on_other_data_is_refused(runs: Runs) -> None:
+    interrupted(runs, "run", 5)
     train = Path(runs.base["train"])
     train.write_text("\n".join(train.read_text().splitlines()[:-1]) + "\n")
     with pytest.raises(CheckpointError, match="manifest has changed since the run began"):
         runs.run("run", resume=True)
 
 
-def poison(monkeypatch: pytest.MonkeyPatch, steps: set[int]) -> None:
-    """Make the loss of these steps no number; of each once."""
-    real = _Loop._gradients
+class Poison(sx.Callback):
+    """Makes weights NaN after some steps, of each once, so that the next loss is not a number."""
 
-    def poisoned(loop: Any, at: Any, *arguments: Any) -> tuple[torch.Tensor, int]:
-        total, labels = real(loop, at, *arguments)
-        if at.step in steps:
-            steps.remove(at.step)
-            return total * math.nan, labels
-        return total, labels
+    def __init__(self, steps: Iterable[int]) -> None:
+        self.steps = set(steps)
 
-    monkeypatch.setattr(_Loop, "_gradients", poisoned)
+    def on_step_end(self, state: sx.TrainingState) -> None:
+        if state.step in self.steps:
+            self.steps.remove(state.step)
+            with torch.no_grad():
+                next(state.model.head.parameters()).fill_(math.nan)
 
 
-def test_rollback_returns_to_the_last_good_state_with_half_the_rate(
-    runs: Runs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    steps = len(runs.run("count", {"training": {"epochs": 1}}).messages) and runs.metrics("count")[0]["step"]
-    poison(monkeypatch, {steps + 2})
-    heard = runs.run("run", {"training": {"guard": "rollback"}})
+def test_rollback_returns_to_the_last_good_state_with_half_the_rate(runs: Runs) -> None:
+    runs.run("count", {"training": {"epochs": 1}})
+    poison = Poison([runs.metrics("count")[0]["step"] + 2])
+    heard = runs.run("run", {"training": {"guard": "rollback"}}, callbacks=[poison])
     assert "Back to epoch 2 with 0.5 of the learning rates" in heard
     assert len(runs.losses("run")) == 3
     assert all(math.isfinite(loss) for loss in runs.losses("run"))
 
 
-def test_rollback_works_in_the_first_epoch_and_gives_up_in_the_end(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_Loop, "_gradients", lambda *_arguments: (torch.tensor(math.inf), 1))
+class AlwaysPoison(sx.Callback):
+    def on_step_end(self, state: sx.TrainingState) -> None:
+        with torch.no_grad():
+            next(state.model.head.parameters()).fill_(math.nan)
+
+
+def test_rollback_works_in_the_first_epoch_and_gives_up_in_the_end(runs: Runs) -> None:
     with pytest.raises(TrainingError, match="After 3 returns with lower learning rates this run is given up"):
-        runs.run("run", {"training": {"guard": "rollback"}})
+        runs.run("run", {"training": {"guard": "rollback"}}, callbacks=[AlwaysPoison()])
 
 
 def test_a_collapse_to_blanks_is_told(runs: Runs) -> None:
@@ -218,8 +153,7 @@ def test_a_run_without_room_for_two_checkpoints_keeps_the_newest(runs: Runs) -> 
     assert len(kept) == 2
     assert kept[-1] == f"step-{runs.metrics('run')[-1]['step']:08d}"
     shutil.rmtree(runs.folder / "run" / "checkpoints" / kept[0])
-    assert fit_module.checkpoint.load  # the newest alone is enough to go on from
-    runs.run("run", OFTEN, resume=True)
+    runs.run("run", OFTEN, resume=True)  # the newest alone is enough to go on from
 
 
 def test_a_spectrogram_that_is_none_is_told(runs: Runs) -> None:

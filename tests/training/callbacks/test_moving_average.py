@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import speechxfer as sx
 from speechxfer.errors import ConfigError
-from speechxfer.training import averaging
-from speechxfer.training.fit import _Loop
+from speechxfer.training.callbacks import moving_average
 from speechxfer.training.optimizer import adamw
 from tests.training.conftest import Runs, interrupted
 
@@ -25,12 +25,12 @@ def test_an_average_follows_the_weights_and_begins_with_the_first() -> None:
         early.grad = torch.full((3,), 1.0 + step)
         late.grad = torch.ones(3) if step >= 2 else None
         optimizer.step()
-        averaging.update(optimizer, 0.5)
+        moving_average.update(optimizer, 0.5)
         wanted = early.detach().clone() if wanted is None else 0.5 * wanted + 0.5 * early.detach()
         if step == 2:
             woken = late.detach().clone()
     weights = early.detach().clone()
-    with averaging.averaged(optimizer):
+    with moving_average.averaged(optimizer):
         torch.testing.assert_close(early.detach(), wanted)
     torch.testing.assert_close(early.detach(), weights)
     torch.testing.assert_close(optimizer.state[late]["average"], 0.5 * woken + 0.5 * late.detach())
@@ -42,12 +42,12 @@ def test_weights_return_when_measuring_fails() -> None:
     weight.grad = torch.ones(2)
     for kept in (0.9, 0.9):
         optimizer.step()
-        averaging.update(optimizer, kept)
+        moving_average.update(optimizer, kept)
     before = weight.detach().clone()
     measured = []
 
     def measure() -> None:
-        with averaging.averaged(optimizer):
+        with moving_average.averaged(optimizer):
             measured.append(weight.detach().clone())
             raise RuntimeError
 
@@ -58,23 +58,30 @@ def test_weights_return_when_measuring_fails() -> None:
 
 
 def test_the_average_is_short_at_first() -> None:
-    assert averaging.decay(0, 1000.0) == pytest.approx(0.1)
-    assert averaging.decay(10**6, 1000.0) == pytest.approx(0.999, abs=1e-5)
+    assert moving_average.decay(0, 1000.0) == pytest.approx(0.1)
+    assert moving_average.decay(10**6, 1000.0) == pytest.approx(0.999, abs=1e-5)
 
 
-def test_training_is_the_same_and_what_is_measured_and_saved_is_the_average(
-    runs: Runs, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Watching(sx.Callback):
+    """Keeps the head's weights after every validation."""
+
+    def __init__(self) -> None:
+        self.weights: list[torch.Tensor] = []
+        self.trained: list[torch.Tensor] = []
+
+    def on_validation(self, state: sx.TrainingState) -> None:
+        self.weights.append(state.model.head.projection.weight.detach().clone())
+
+    def on_epoch_end(self, state: sx.TrainingState) -> None:
+        self.trained.append(state.model.head.projection.weight.detach().clone())
+
+
+def test_training_is_the_same_and_what_is_measured_and_saved_is_the_average(runs: Runs) -> None:
     runs.run("plain")
-    averages: list[torch.Tensor] = []
-    real = _Loop._judge
-
-    def judging(loop: Any, *arguments: Any) -> None:
-        real(loop, *arguments)
-        averages.append(loop.model.head.projection.weight.detach().clone())
-
-    monkeypatch.setattr(_Loop, "_judge", judging)
-    runs.run("averaged", AVERAGED)
+    watching = Watching()
+    runs.run("averaged", AVERAGED, callbacks=[watching])
+    averages = watching.weights
+    assert not torch.equal(averages[0], watching.trained[0])
     assert runs.losses("averaged") == runs.losses("plain")
     lines = runs.metrics("averaged")
     assert [line["dev_loss"] for line in lines] != [line["dev_loss"] for line in runs.metrics("plain")]
@@ -83,9 +90,9 @@ def test_training_is_the_same_and_what_is_measured_and_saved_is_the_average(
     assert any(torch.equal(tensor, averages[best]) for tensor in saved.values() if tensor.shape == averages[best].shape)
 
 
-def test_an_averaged_run_goes_on_as_if_it_had_never_stopped(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_averaged_run_goes_on_as_if_it_had_never_stopped(runs: Runs) -> None:
     runs.run("whole", AVERAGED)
-    interrupted(runs, monkeypatch, "stopped", 8, AVERAGED)
+    interrupted(runs, "stopped", 8, AVERAGED)
     runs.run("stopped", AVERAGED, resume=True)
     assert runs.metrics("stopped") == runs.metrics("whole")
     first, second = (load_file(runs.folder / name / "model" / "model.safetensors") for name in ("whole", "stopped"))

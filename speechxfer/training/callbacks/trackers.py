@@ -1,4 +1,4 @@
-"""Where a run's figures are watched: TensorBoard always, others through accelerate's trackers by name."""
+"""Where a run's figures are logged: TensorBoard always, others through accelerate's trackers by name."""
 
 from __future__ import annotations
 
@@ -7,61 +7,49 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from speechxfer.errors import ConfigError
-from speechxfer.progress import Progress
-from speechxfer.runs import RunFolder
+from speechxfer.training.callbacks.base import Callback
+from speechxfer.training.state import TrainingState
 
-#: Under which all runs are filed elsewhere.
+#: The project of all runs in the other trackers.
 _PROJECT = "speechxfer"
 #: What each calls a run within a project.
 _RUN_NAME = {"mlflow": "run_name", "trackio": "name", "wandb": "name"}
 
 
-class Tracking:
-    """Nobody watches."""
+class Trackers(Callback):
+    """Logs to TensorBoard's event files in the run's folder, and to the trackers that were asked for.
 
-    def begin(self, step: int) -> None:
-        """Before the first figures; on resuming, `step` is where the run goes on."""
-
-    def log(self, values: Mapping[str, float], step: int) -> None:
-        """Figures by name after so many steps."""
-
-    def close(self) -> None:
-        """No more figures will come."""
-
-
-class Tracked(Tracking):
-    """TensorBoard's event files in the run's folder, and the trackers that were asked for.
+    Only the main process does.
 
     Args:
-        folder: the run's.
         names: of accelerate's trackers: mlflow, trackio, wandb.
         settings: the run's, flat: shown beside its figures.
     """
 
-    def __init__(
-        self, folder: RunFolder, names: Sequence[str], settings: Mapping[str, Any], progress: Progress | None = None
-    ) -> None:
-        self._folder, self._names, self._settings = folder, names, settings
-        self._progress = progress or Progress()
+    def __init__(self, names: Sequence[str], settings: Mapping[str, Any]) -> None:
+        self._names, self._settings = names, settings
         self._writer: Any = None
         self._others: dict[str, Any] = {}
 
-    def begin(self, step: int) -> None:
+    def on_begin(self, state: TrainingState) -> None:
         """Open the event file, and a run in every other tracker.
 
         Raises:
             ConfigError: a tracker cannot be started, for instance because nobody is logged in.
         """
+        if not state.is_main:
+            return
         from tensorboardX import SummaryWriter  # late, as all of them
 
+        folder, step = state.folder, state.step
         # What an interrupted run had written beyond its checkpoint is written again: TensorBoard leaves it out.
         purge = step + 1 if step else None
-        self._writer = SummaryWriter(str(self._folder.tensorboard), purge_step=purge, filename_suffix=f".from-{step}")
+        self._writer = SummaryWriter(str(folder.tensorboard), purge_step=purge, filename_suffix=f".from-{step}")
         for name in self._names:
-            self._others[name] = _started(name, self._folder.name, self._settings)
+            self._others[name] = _started(name, folder.name, self._settings)
 
-    def log(self, values: Mapping[str, float], step: int) -> None:
-        """Figures by name; a tracker that fails is left out from then on, and the run goes on."""
+    def on_log(self, state: TrainingState, values: Mapping[str, float], step: int) -> None:
+        """Log figures by name; a tracker that fails is left out from then on, and the run goes on."""
         if self._writer is None:
             return
         for name, value in values.items():
@@ -70,10 +58,10 @@ class Tracked(Tracking):
             try:
                 self._others[name].log(dict(values), step=step)
             except Exception as error:  # whatever a service has: hours of training are not lost over it
-                self._progress.log(f"{name}: takes no more figures ({error}); the run goes on without it")
+                state.progress.log(f"{name}: takes no more figures ({error}); the run goes on without it")
                 del self._others[name]
 
-    def close(self) -> None:
+    def on_end(self, state: TrainingState) -> None:
         """Write what is left."""
         if self._writer is not None:
             self._writer.close()
@@ -81,12 +69,12 @@ class Tracked(Tracking):
             try:
                 tracker.finish()
             except Exception as error:
-                self._progress.log(f"{name}: could not be finished ({error})")
+                state.progress.log(f"{name}: could not be finished ({error})")
         self._writer, self._others = None, {}
 
 
-def check(names: Sequence[str]) -> None:
-    """Whether the packages of these trackers are there.
+def check_trackers(names: Sequence[str]) -> None:
+    """Look whether the packages of these trackers are installed.
 
     Raises:
         ConfigError: one is not.
@@ -104,7 +92,7 @@ def _started(name: str, run: str, settings: Mapping[str, Any]) -> Any:
     from accelerate.tracking import LOGGER_TYPE_TO_CLASS
 
     try:
-        PartialState()  # without it accelerate's trackers refuse to speak
+        PartialState()  # without it accelerate's trackers refuse to work
         tracker = LOGGER_TYPE_TO_CLASS[name](_PROJECT, **{_RUN_NAME[name]: run})
         tracker.start()
         tracker.store_init_configuration(dict(settings))
