@@ -165,9 +165,9 @@ class Head(Freezable, ABC):
     def loss(self, hidden_states: Tensor, num_frames: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
         """[batch, frames, width], [batch] and a label sequence each -> the summed loss, a scalar.
 
-        Lengths that are on the CPU spare a GPU a synchronisation.
+        Lengths that are on the CPU spare a GPU a synchronization.
 
-        Summed, not averaged: the caller divides by the number of labels of the whole optimiser step, so that
+        Summed, not averaged: the caller divides by the number of labels of the whole optimizer step, so that
         accumulation and several processes weigh every label alike.
         """
 

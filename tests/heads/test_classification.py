@@ -24,7 +24,7 @@ def head(**options: Any) -> ClassificationHead:
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_neighbours_and_padding_change_nothing(pooling: str) -> None:
+def test_neighbors_and_padding_change_nothing(pooling: str) -> None:
     classifier, lengths = head(pooling=pooling), torch.tensor([12, 7, 1])
     hidden = torch.randn(3, 20, 8)
     hidden[1, 7:] = torch.nan  # what stands in padded positions is undefined
@@ -152,7 +152,7 @@ def test_class_weights_are_no_weights_of_the_model() -> None:
     assert {name.partition(".")[0] for name in classifier.state_dict()} == {"projector", "classifier"}
 
 
-def test_targets_are_numbers_and_unknown_ones_are_told() -> None:
+def test_targets_are_numbers_and_unknown_ones_are_reported() -> None:
     utterance = Utterance(audio="a.wav", label="c", origin="train.jsonl:1")
     assert head().targets(utterance) == [2]
     with pytest.raises(DataError, match=r"train\.jsonl:2: label 'd' is none"):

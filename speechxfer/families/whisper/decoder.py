@@ -15,11 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import WhisperConfig
-from transformers.cache_utils import DynamicCache, EncoderDecoderCache
+from transformers.cache_utils import EncoderDecoderCache
 from transformers.models.whisper.modeling_whisper import WhisperDecoder
 
 from speechxfer.config import FinetuneConfig
-from speechxfer.data.loading import texts
 from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.data.non_speech import with_non_speech
 from speechxfer.data.text import TextNormalizer
@@ -30,7 +29,9 @@ from speechxfer.decoding.search import Written, greedy, search
 from speechxfer.encoders.base import Encoder, LayerGroup, valid_positions
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.errors import ConfigError
+from speechxfer.families.whisper.checks import report_long_texts, report_spelling
 from speechxfer.families.whisper.files import generation_config, tokenizer_files
+from speechxfer.families.whisper.scorer import Scorer, log_probabilities
 from speechxfer.families.whisper.settings import Seq2SeqSettings
 from speechxfer.families.whisper.tokens import WhisperTokens
 from speechxfer.heads.base import Interchange
@@ -42,8 +43,6 @@ from speechxfer.progress import Progress
 #: bytes stays below; a loop is cut soon.
 _TOKENS, _TOKENS_A_SECOND = 16, 25
 _NOT_LEARNED = -100
-#: Most tokens whose probabilities over the vocabulary are computed at once.
-_SCORED_TOKENS = 2048
 
 
 class WhisperSeq2SeqHead(TextScorer):
@@ -61,7 +60,7 @@ class WhisperSeq2SeqHead(TextScorer):
         attend_everything: attend to all hidden states, as with audio padded to 30 s, not only an utterance's own.
         timestamp_share: share of the utterances that are learned with their times.
         label_smoothing: share of a target that is spread over all tokens.
-        untouched: never write nothing, as the original does; what is trained may.
+        is_pretrained: it was not trained here, so it never writes an empty text, as the original.
         beams: hypotheses that are followed at once in decoding, where a call does not say; 1 is greedy.
     """
 
@@ -74,7 +73,7 @@ class WhisperSeq2SeqHead(TextScorer):
     def __init__(
         self, config: WhisperConfig, tokens: WhisperTokens, normalizer: TextNormalizer | None = None, *,
         language: str | None = None, task: str = "transcribe", attend_everything: bool = False,
-        timestamp_share: float = 0.0, label_smoothing: float = 0.0, untouched: bool = False,
+        timestamp_share: float = 0.0, label_smoothing: float = 0.0, is_pretrained: bool = False,
         beams: int = 1,
     ) -> None:  # fmt: skip
         super().__init__()
@@ -84,7 +83,7 @@ class WhisperSeq2SeqHead(TextScorer):
         self.language, self.task_token = tokens.language(language), task
         self.attend_everything = attend_everything
         self.timestamp_share, self.label_smoothing = timestamp_share, label_smoothing
-        self.untouched = untouched
+        self.is_pretrained = is_pretrained
         self.beams = beams
         self.decoder = WhisperDecoder(config)
         #: Of a sequence, prompt and end included.
@@ -137,21 +136,10 @@ class WhisperSeq2SeqHead(TextScorer):
 
     def check_splits(self, splits: Mapping[str, Manifest], config: FinetuneConfig, progress: Progress) -> None:
         """Report a script that is spelled in bytes, and texts that are too long to be written."""
-        num_tokens = sum(self.num_labels(self.targets(utterance)) - 1 for utterance in splits["train"])
-        num_characters = sum(map(len, texts(splits["train"])))
-        if num_tokens > num_characters:
-            progress.log(
-                f"the tokenizer needs {num_tokens} tokens for the {num_characters} characters of the training text: it "
-                "spells this script in bytes, so that decoding is slow and learning needs more data; a CTC head may "
-                "suit it better"
-            )
-        for manifest in (manifest for name, manifest in splits.items() if name != "train"):
-            long = [utterance for utterance in manifest if not self.learnable(self.targets(utterance), 0)]
-            if long:
-                progress.log(
-                    f"{long[0].origin}: its text has more tokens than the decoder's {self.max_positions} positions "
-                    f"({len(long)} of {len(manifest)} utterances have such texts); what is not written counts as wrong"
-                )
+        report_spelling(self, splits["train"], progress)
+        for name, manifest in splits.items():
+            if name != "train":
+                report_long_texts(self, manifest, progress)
 
     def unused_settings(self, config: FinetuneConfig, train: Manifest) -> Iterator[tuple[str, str]]:
         """Timestamps without durations, and non-speech that is less than an utterance."""
@@ -176,7 +164,7 @@ class WhisperSeq2SeqHead(TextScorer):
             ConfigError: the model lacks the language.
         """
         self.normalizer, self.language, self.task_token = normalizer, self.tokens.language(language), task
-        self.timestamp_share, self.label_smoothing, self.untouched = timestamp_share, label_smoothing, False
+        self.timestamp_share, self.label_smoothing, self.is_pretrained = timestamp_share, label_smoothing, False
         self.beams = beams
 
     def targets(self, utterance: Utterance) -> list[int]:
@@ -209,7 +197,7 @@ class WhisperSeq2SeqHead(TextScorer):
         learned = [torch.tensor([token if token >= 0 else _NOT_LEARNED for token in row[1:]]) for row in targets]
         inputs = pad_sequence([row[:-1] for row in rows], batch_first=True, padding_value=self.tokens.end).to(device)
         labels = pad_sequence(learned, batch_first=True, padding_value=_NOT_LEARNED).to(device)
-        output = self._run(inputs, hidden_states, self._attended(hidden_states, num_frames), None)
+        output = self.run(inputs, hidden_states, self._attended(hidden_states, num_frames), None)
         wanted = labels != _NOT_LEARNED  # only there the vocabulary is worth multiplying by
         logits = F.linear(output[wanted], self.decoder.embed_tokens.weight).float()
         return F.cross_entropy(logits, labels[wanted], label_smoothing=self.label_smoothing, reduction="sum")
@@ -279,40 +267,15 @@ class WhisperSeq2SeqHead(TextScorer):
     def log_probabilities(
         self, hidden_states: Tensor, num_frames: Tensor, texts: Sequence[Sequence[str]], *, language: str | None = None
     ) -> list[list[float]]:
-        """[batch, frames, width], [batch], some texts for each -> natural logarithms of their chances to be written.
+        """[batch, frames, width], [batch], some texts for each -> natural logarithms of their probabilities.
 
         Raises:
             ConfigError: a language was named that the model lacks.
         """
-        options = DecodingOptions(language=language).over(self.decoding_defaults)
         mask = self._attended(hidden_states, num_frames)
+        options = DecodingOptions(language=language).over(self.decoding_defaults)
         prompts = self._prompts(hidden_states, mask, options).tolist()
-        rows = [row for row, some in enumerate(texts) for _ in some]
-        written = [[*self.tokens.spell(text), self.tokens.end] for some in texts for text in some]
-        found: list[float] = []
-        most = max(map(len, written), default=0) + len(prompts[0])
-        for begin in range(0, len(rows), step := max(1, _SCORED_TOKENS // most)):
-            chosen = torch.tensor(rows[begin : begin + step], device=hidden_states.device)
-            targets = [
-                torch.tensor([*prompts[row], *tokens])
-                for row, tokens in zip(rows[begin : begin + step], written[begin : begin + step], strict=True)
-            ]
-            heard = hidden_states[chosen], None if mask is None else mask[chosen]
-            found += self._log_probabilities(pad_sequence(targets, True, _NOT_LEARNED), len(prompts[0]), *heard)
-        scores = iter(found)
-        return [[next(scores) for _ in some] for some in texts]
-
-    def _log_probabilities(
-        self, targets: Tensor, prompt_size: int, hidden_states: Tensor, mask: Tensor | None
-    ) -> list[float]:
-        """Of what follows the prompt in each row of tokens."""
-        targets = targets.to(hidden_states.device)
-        output = self._run(targets[:, :-1].clamp(min=0), hidden_states, mask, None)[:, prompt_size - 1 :]
-        wanted = targets[:, prompt_size:]
-        scored = wanted != _NOT_LEARNED
-        losses = torch.zeros(scored.shape, device=scored.device)
-        losses[scored] = F.cross_entropy(self._logits(output[scored]), wanted[scored], reduction="none")
-        return (-losses.sum(dim=1)).tolist()
+        return log_probabilities(self, hidden_states, mask, prompts, texts)
 
     def limits(self, num_frames: Tensor, prompt_size: int) -> list[int]:
         """Most tokens that are written for each utterance [batch]."""
@@ -341,10 +304,10 @@ class WhisperSeq2SeqHead(TextScorer):
             text = ""
         return Hypothesis(text, (), float(torch.tensor(written.mean_log_probability).exp()) if text else None)
 
-    def _scorer(self, prompt: Tensor, hidden_states: Tensor, mask: Tensor | None) -> _Scorer:
+    def _scorer(self, prompt: Tensor, hidden_states: Tensor, mask: Tensor | None) -> Scorer:
         unwanted = set(self.unwanted())
-        first = set(self.config.begin_suppress_tokens or []) - (set() if self.untouched else {self.tokens.end})
-        return _Scorer(self, hidden_states, mask, sorted(unwanted), sorted(unwanted | first))
+        first = set(self.config.begin_suppress_tokens or []) - (set() if self.is_pretrained else {self.tokens.end})
+        return Scorer(self, hidden_states, mask, sorted(unwanted), sorted(unwanted | first))
 
     # Prompts
 
@@ -365,7 +328,7 @@ class WhisperSeq2SeqHead(TextScorer):
     def _spoken(self, hidden_states: Tensor, mask: Tensor | None) -> Tensor:
         """The token of the most likely language of each row [batch]."""
         tokens = torch.full((len(hidden_states), 1), self.tokens.start, device=hidden_states.device)
-        logits = self._logits(self._run(tokens, hidden_states, mask, None)[:, -1])
+        logits = self.logits(self.run(tokens, hidden_states, mask, None)[:, -1])
         languages = torch.tensor(sorted(self.tokens.languages.values()), device=hidden_states.device)
         return languages[logits[:, languages].argmax(dim=-1)]
 
@@ -378,7 +341,7 @@ class WhisperSeq2SeqHead(TextScorer):
         lengths = num_frames.to(hidden_states.device).clamp(min=1)
         return valid_positions(lengths, hidden_states.shape[1])[:, None, None]
 
-    def _run(
+    def run(
         self, tokens: Tensor, hidden_states: Tensor, mask: Tensor | None, cache: EncoderDecoderCache | None
     ) -> Tensor:
         """Tokens [batch, count] after those in the cache -> what stands before the vocabulary [batch, count, width]."""
@@ -390,14 +353,15 @@ class WhisperSeq2SeqHead(TextScorer):
             output = layer(output, None, hidden_states, mask, cache, cache is not None)
         return cast(Tensor, decoder.layer_norm(output))
 
-    def _no_speech(self, tokens: Tensor, output: Tensor) -> list[float]:
+    def no_speech(self, tokens: Tensor, output: Tensor) -> list[float]:
         """Probability that nothing is said, read where the transcript starts, of each row of a prompt."""
         if self.tokens.no_speech is None:
             return [0.0] * len(tokens)
         start = tokens[0].tolist().index(self.tokens.start)
-        return self._logits(output[:, start]).softmax(-1)[:, self.tokens.no_speech].tolist()
+        return self.logits(output[:, start]).softmax(-1)[:, self.tokens.no_speech].tolist()
 
-    def _logits(self, output: Tensor) -> Tensor:
+    def logits(self, output: Tensor) -> Tensor:
+        """What stands before the vocabulary [..., width] -> [..., vocabulary], in float32."""
         return F.linear(output, self.decoder.embed_tokens.weight).float()
 
     # Folders
@@ -405,7 +369,11 @@ class WhisperSeq2SeqHead(TextScorer):
     def interchange(self) -> Interchange:
         """The decoder, the tokenizer's files, and what `generate` has to know."""
         generation = generation_config(
-            self.config, self.tokens, language=self.language, task=self.task_token, writes_nothing=not self.untouched
+            self.config,
+            self.tokens,
+            language=self.language,
+            task=self.task_token,
+            writes_nothing=not self.is_pretrained,
         )
         files = {"generation_config.json": generation, **tokenizer_files(self.tokens)}
         config = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), self.tokens.end)
@@ -419,7 +387,7 @@ class WhisperSeq2SeqHead(TextScorer):
             "normalizer": self.normalizer.to_dict(),
             "language": self.language, "task": self.task_token, "attend_everything": self.attend_everything,
             "timestamp_share": self.timestamp_share, "label_smoothing": self.label_smoothing,
-            "untouched": self.untouched, "beams": self.beams,
+            "untouched": self.is_pretrained, "beams": self.beams,
         }  # fmt: skip
 
     @classmethod
@@ -430,6 +398,7 @@ class WhisperSeq2SeqHead(TextScorer):
             CheckpointError: there is no tokenizer, or a normalizer that is not known here.
         """
         options = {name: value for name, value in description.items() if name not in ("kind", "normalizer")}
+        options["is_pretrained"] = options.pop("untouched")
         normalizer = TextNormalizer.restore(description["normalizer"])
         whole = WhisperConfig(**encoder.describe()["config"])
         return cls(whole, WhisperTokens.read(checkpoint, whole.vocab_size), normalizer, **options)
@@ -438,37 +407,6 @@ class WhisperSeq2SeqHead(TextScorer):
 #: Above this probability of the token that says so, and with less than this a token for what was written, nothing was
 #: said (Radford et al., 2022).
 _NO_SPEECH, _DOUBT = 0.6, -1.0
-
-
-class _Scorer:
-    """The decoder with what it remembers of a batch."""
-
-    def __init__(
-        self, head: WhisperSeq2SeqHead, hidden_states: Tensor, mask: Tensor | None,
-        unwanted: list[int], unwanted_first: list[int],
-    ) -> None:  # fmt: skip
-        self._head, self._hidden_states, self._mask = head, hidden_states, mask
-        self._unwanted, self._unwanted_first = unwanted, unwanted_first
-        config = head.config
-        self._cache = EncoderDecoderCache(DynamicCache(config=config), DynamicCache(config=config))
-        #: Probability of each row that nothing is said, known after the first call.
-        self.no_speech: list[float] = []
-
-    def __call__(self, tokens: Tensor) -> Tensor:
-        head, is_first = self._head, self._cache.get_seq_length() == 0
-        output = head._run(tokens, self._hidden_states, self._mask, self._cache)
-        if is_first:
-            self.no_speech = head._no_speech(tokens, output)
-        logits = head._logits(output[:, -1])
-        logits[:, self._unwanted_first if is_first else self._unwanted] = -torch.inf
-        return F.log_softmax(logits, dim=-1)
-
-    def keep(self, rows: Tensor) -> None:
-        """Reorder what is remembered."""
-        if len(rows):
-            self._cache.reorder_cache(rows)
-            self._hidden_states = self._hidden_states[rows]
-            self._mask = None if self._mask is None else self._mask[rows]
 
 
 def _chance(name: str) -> float:

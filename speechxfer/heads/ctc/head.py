@@ -147,7 +147,7 @@ class CTCHead(Head):
         )
 
     def targets(self, utterance: Utterance) -> list[int]:
-        """Numbers of the normalised transcript's characters; unknown ones are left out."""
+        """Numbers of the normalized transcript's characters; unknown ones are left out."""
         return self.vocabulary.encode(self.normalizer(utterance.text or ""))
 
     def learnable(self, targets: Sequence[int], num_frames: int) -> bool:

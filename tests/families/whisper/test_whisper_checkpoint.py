@@ -180,7 +180,7 @@ def test_tokens_forced_by_an_old_configuration_are_given(tmp_path: Path) -> None
     assert (head.language, head.task_token) == ("it", "translate")
 
 
-def test_a_language_that_the_generation_config_names_and_nobody_knows_is_told(tmp_path: Path) -> None:
+def test_a_language_that_the_generation_config_names_and_nobody_knows_is_reported(tmp_path: Path) -> None:
     folder = save(whisper(), tmp_path / "model", generation(language="klingon"))
     opened = open_checkpoint(find(str(folder)), head=OWN)
     assert opened.head is None
@@ -195,7 +195,7 @@ def test_what_the_generation_config_lets_be_written_is_written_whatever_config_s
     assert ours(free) != ours(bound)
 
 
-def favour(model: Any, token: int) -> None:
+def favor(model: Any, token: int) -> None:
     """Have a token written always."""
     torch.manual_seed(0)
     way = torch.nn.functional.normalize(torch.randn(32), dim=0)
@@ -211,7 +211,7 @@ def test_a_word_that_was_added_is_written(stamps: bool, tmp_path: Path) -> None:
     added = tokens.token_to_id(" speechxfer")
     assert added == (SIZE if stamps else NUMBERS["<|0.00|>"])
     model = whisper(size=SIZE + 1)
-    favour(model, added)
+    favor(model, added)
     folder = save(model, tmp_path / "model", generation(language="en", suppress_tokens=[]), tokens)
     assert sx.load(str(folder), device="cpu").recognize([noise(16_000)])[0].text == "speechxfer"
     assert set(ours(folder)) == {added}
@@ -224,7 +224,7 @@ def test_a_word_that_was_added_is_written(stamps: bool, tmp_path: Path) -> None:
 
 def test_outputs_without_a_token_are_never_written(tmp_path: Path) -> None:
     model = whisper(size=SIZE + 24)  # as an embedding is padded to a multiple of 64
-    favour(model, SIZE + 3)
+    favor(model, SIZE + 3)
     folder = save(model, tmp_path / "model", generation(language="en"))
     assert all(token < SIZE for token in ours(folder))
 
@@ -350,7 +350,7 @@ def test_a_whisper_with_a_tokenizer_of_parts_is_saved_with_a_whole_one(
         ("vocab.json", "[]", r"vocab\.json: holds a list"),
     ],
 )
-def test_a_tokenizer_that_is_missing_or_damaged_is_told_and_the_encoder_opens(
+def test_a_tokenizer_that_is_missing_or_damaged_is_reported_and_the_encoder_opens(
     name: str, content: str | None, message: str, in_parts: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = save(whisper(), tmp_path / "model")
@@ -365,7 +365,7 @@ def test_a_tokenizer_that_is_missing_or_damaged_is_told_and_the_encoder_opens(
     assert open_checkpoint(find(str(folder))).encoder.depth == 2
 
 
-def test_a_tokenizer_of_another_model_is_told(tmp_path: Path) -> None:
+def test_a_tokenizer_of_another_model_is_reported(tmp_path: Path) -> None:
     folder = save(whisper(), tmp_path / "model")
     Tokenizer(models.BPE(VOCABULARY, [])).save(str(folder / "tokenizer.json"))
     with pytest.raises(CheckpointError, match=r"lacks <\|endoftext\|>, so it is not that of a Whisper"):
