@@ -113,7 +113,7 @@ class Encoder(Freezable, ABC):
     fixed_length: bool = False
     #: Options of `build` that a user may set.
     options: tuple[str, ...] = ()
-    #: Bands of the log-mel spectrogram that it hears; 0 where it hears the waveform itself.
+    #: Bands of the log-mel spectrogram that is its input; 0 where that is the waveform itself.
     mel_bands: int = 0
     #: Share of the epochs in which a new head usually learns alone before all layers do (docs/transfer.md).
     head_only_ratio: float = 0.0

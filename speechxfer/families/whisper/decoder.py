@@ -29,7 +29,7 @@ from speechxfer.decoding.search import Written, greedy, search
 from speechxfer.encoders.base import Encoder, LayerGroup, valid_positions
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.errors import ConfigError
-from speechxfer.families.whisper.checks import report_long_texts, report_spelling
+from speechxfer.families.whisper.checks import check_wanted, report_long_texts, report_spelling
 from speechxfer.families.whisper.files import generation_config, tokenizer_files
 from speechxfer.families.whisper.scorer import Scorer, log_probabilities
 from speechxfer.families.whisper.settings import Seq2SeqSettings
@@ -103,12 +103,7 @@ class WhisperSeq2SeqHead(TextScorer):
         if not isinstance(own, cls):
             reason = setup.problem or f"{model} has no decoder"
             raise ConfigError(f"head is 'seq2seq', but {reason}; wanted a Whisper with its decoder, or --head ctc")
-        if setup.encoder.stacked:
-            raise ConfigError("plan.weighted_layer_sum is true, but Whisper's decoder reads the last layer only; leave it out, or take --head ctc or classification")  # fmt: skip  # noqa: E501
-        if own.tokens.is_multilingual and not wanted.language:
-            raise ConfigError(f"{model} knows several languages; say which is spoken, for instance --language it")
-        if not own.tokens.is_multilingual and wanted.task == "translate":
-            raise ConfigError(f"seq2seq.task is 'translate', but {model} knows English only; leave it out")
+        check_wanted(own, setup)
         if setup.from_scratch:
             own.decoder = WhisperDecoder(own.config)
         own.learn(
@@ -387,7 +382,7 @@ class WhisperSeq2SeqHead(TextScorer):
             "normalizer": self.normalizer.to_dict(),
             "language": self.language, "task": self.task_token, "attend_everything": self.attend_everything,
             "timestamp_share": self.timestamp_share, "label_smoothing": self.label_smoothing,
-            "untouched": self.is_pretrained, "beams": self.beams,
+            "untouched": self.is_pretrained, "beams": self.beams,  # codespell:ignore untouched
         }  # fmt: skip
 
     @classmethod
@@ -398,7 +393,7 @@ class WhisperSeq2SeqHead(TextScorer):
             CheckpointError: there is no tokenizer, or a normalizer that is not known here.
         """
         options = {name: value for name, value in description.items() if name not in ("kind", "normalizer")}
-        options["is_pretrained"] = options.pop("untouched")
+        options["is_pretrained"] = options.pop("untouched")  # codespell:ignore untouched
         normalizer = TextNormalizer.restore(description["normalizer"])
         whole = WhisperConfig(**encoder.describe()["config"])
         return cls(whole, WhisperTokens.read(checkpoint, whole.vocab_size), normalizer, **options)

@@ -62,7 +62,7 @@ PROMPT = ("startoftranscript", "it", "transcribe", "notimestamps")
 
 
 def reference(whisper: WhisperForConditionalGeneration, hidden: torch.Tensor, prompt: list[int], steps: int) -> str:
-    """Greedy decoding the slow way: everything anew for every token, one utterance at a time."""
+    """Greedy decoding the slow way: everything again for every token, one utterance at a time."""
     tokens = list(prompt)
     for step in range(steps):
         output = whisper.model.decoder(input_ids=torch.tensor([tokens]), encoder_hidden_states=hidden[None])
