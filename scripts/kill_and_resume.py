@@ -29,6 +29,7 @@ from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 import speechxfer as sx
 from speechxfer.config import build
+from speechxfer.runs import RunFolder
 from speechxfer.storage import write_json
 
 _TIMINGS = ("training_s", "dev_s", "waited")
@@ -91,9 +92,9 @@ def start(base: dict[str, Any], folder: Path) -> int:
 
 def result(folder: Path) -> tuple[list[dict[str, Any]], dict[str, torch.Tensor]]:
     """Every epoch's figures but the timings, and the weights."""
-    lines = [json.loads(line) for line in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
-    weights = load_file(folder / "run" / "model" / "model.safetensors")
-    return [{key: value for key, value in line.items() if key not in _TIMINGS} for line in lines], weights
+    run = RunFolder(folder / "run")
+    lines = [{key: value for key, value in line.items() if key not in _TIMINGS} for line in run.history]
+    return lines, load_file(run.model / "model.safetensors")
 
 
 def differences(folder: Path, reference: Path) -> list[str]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
+
+from speechxfer.runs import RunFolder
 
 NAMES = {"en": "English", "es": "Spanish", "fr": "French", "it": "Italian", "ru": "Russian"}
 
 
-def table_row(language: str, run: Path) -> str:
-    metrics = json.loads((run / "metrics.json").read_text())
+def table_row(language: str, metrics: Mapping[str, Any]) -> str:
     minutes = sum(metrics["seconds"].values()) / 60
     before, after = metrics["before"], metrics["after"]
     rates = " | ".join(f"{side[rate]:.3f}" for rate in ("wer", "cer") for side in (before, after))
@@ -27,8 +29,8 @@ def table(row: str, runs: Path) -> None:
     click.echo("|---|---|---|---|---|---|---|---|")
     for language in NAMES:
         run = runs / (f"ivr-{language}" if row == "ctc" else f"ivr-{language}-{row}")
-        if (run / "metrics.json").is_file():
-            click.echo(table_row(language, run))
+        if metrics := RunFolder(run).metrics:
+            click.echo(table_row(language, metrics))
 
 
 if __name__ == "__main__":

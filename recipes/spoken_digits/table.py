@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import click
 
 import speechxfer as sx
-from speechxfer.config import read_toml
+from speechxfer.runs import RunFolder
 
 
 def row(run: Path) -> tuple[str, float]:
     """A line of the table, and the share of the test's utterances that are right."""
-    metrics: dict[str, Any] = json.loads((run / "metrics.json").read_text())
-    config, after = read_toml(run / "config.toml"), metrics["after"]
+    folder = RunFolder(run)
+    config, metrics = folder.config, folder.metrics
+    after, test = metrics["after"], config.test or ""
     right = after["accuracy"] if "accuracy" in after else 1.0 - after["wer"]
     seconds = sum(metrics["seconds"].values())
     cells = (
-        Path(config["model"]).name,
-        config["head"],
-        Path(config["test"]).parent.name.partition("without-")[2] or "none",
+        Path(config.model).name,
+        config.head,
+        Path(test).parent.name.partition("without-")[2] or "none",
         f"{right:.3f}",
-        str(len(sx.Manifest.read(config["test"]))),
+        str(len(sx.Manifest.read(test))),
         f"{seconds:.0f}",
     )
     return f"| {' | '.join(cells)} |", right

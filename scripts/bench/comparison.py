@@ -16,7 +16,7 @@ from speechxfer.data.manifest import Manifest
 
 #: What the figures hold and what they leave out.
 COUNTED = {
-    "ours": "decoding, frozen layers of train, and all optimizer steps (metrics.json: prefix + training); "
+    "ours": "decoding, frozen layers of train, and all optimizer steps (prefix + training); "
     "not building the model, dev decoding or writing checkpoints",
     "peer": "Trainer.train(), extrapolated to all epochs where fewer were run; not decoding, feature extraction "
     "(prepare_s) or building the model",

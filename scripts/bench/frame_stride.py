@@ -18,6 +18,7 @@ import click
 import speechxfer as sx
 from scripts.bench.machine import command, describe
 from speechxfer.config import build, merge, parse_assignment, read_toml
+from speechxfer.runs import RunFolder
 from speechxfer.storage import write_json
 
 RESULTS = Path(__file__).parent / "results"
@@ -33,7 +34,7 @@ def train(settings: dict[str, Any], test: str) -> dict[str, Any]:
     """One run: its seconds, and the error rates of its best model."""
     config = build(sx.FinetuneConfig, settings)
     run = sx.finetune(config)
-    metrics = json.loads((Path(config.output) / "metrics.json").read_text(encoding="utf-8"))
+    metrics = RunFolder(run.folder).metrics
     # Not given to finetune, which would first measure the unadapted model on it.
     rates = sx.evaluate(run.model, sx.Manifest.read(test), sx.TextNormalizer(config.text.new_head_normalizer)).rates
     return {

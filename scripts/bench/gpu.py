@@ -19,6 +19,7 @@ import torch
 from scripts.bench import comparison, corpora, recognition
 from scripts.bench.jobs import ROWS
 from scripts.bench.train_against_trainer import RESULTS, prepare
+from speechxfer.runs import RunFolder
 from speechxfer.storage import write_json
 
 TRAININGS = ("w2v2-top2", "w2v2-head", "w2v2-all")
@@ -58,7 +59,7 @@ def main(
             record = comparison.measure(job, rounds=rounds, only=None, full_peer=False, say=click.echo)
             click.echo(f"{name}: {record['ratio']} times faster; memory {record['ours']['peak_memory_gb']} against "
                        f"{record['peer']['peak_memory_gb']}")  # fmt: skip
-            trained = Path(job.output) / "round1-ours" / "run" / "model"
+            trained = RunFolder(Path(job.output) / "round1-ours" / "run").model
             if not rehearse:
                 write_json(results / f"gpu_{name}.json", record)
         if "recognition" in names:

@@ -18,6 +18,7 @@ import click
 
 import speechxfer as sx
 from scripts.bench.jobs import SCORED_BY, Job
+from speechxfer.runs import RunFolder
 
 Side = Literal["ours", "peer"]
 
@@ -65,8 +66,7 @@ def ours(job: Job) -> dict[str, Any]:
     started = time.perf_counter()
     sx.finetune(_build(config), overwrite=folder.exists())
     whole = time.perf_counter() - started
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    epochs = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    metrics, epochs = RunFolder(folder).metrics, RunFolder(folder).history
     seconds = metrics["seconds"]
     return {
         "seconds": round(seconds["prefix"] + seconds["training"], 2),

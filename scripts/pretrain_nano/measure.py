@@ -30,6 +30,7 @@ from speechxfer.cli import Command
 from speechxfer.cli.terminal import TerminalProgress
 from speechxfer.config import build, merge, parse_assignment
 from speechxfer.encoders.checkpoints import find
+from speechxfer.runs import RunFolder
 from speechxfer.storage import write_json
 
 RESULTS = Path(__file__).parent / "results"
@@ -88,8 +89,7 @@ def measured(settings: dict[str, Any], assignments: tuple[str, ...]) -> dict[str
     config = build(sx.FinetuneConfig, merge([settings, *map(parse_assignment, assignments)]))
     clock, processor = time.monotonic(), time.process_time()
     run = sx.finetune(config, progress=TerminalProgress())
-    curve = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    metrics = json.loads((run.folder / "metrics.json").read_text(encoding="utf-8"))
+    curve, metrics = RunFolder(run.folder).history, RunFolder(run.folder).metrics
     return {
         "curve": curve,
         "test": {name: value for name, value in metrics["after"].items() if isinstance(value, int | float)},

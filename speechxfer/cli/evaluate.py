@@ -28,7 +28,7 @@ _PATH = click.Path(path_type=Path)
 #: How the options are listed in the help.
 _GROUPS = {
     "Most used": ("output", "normalizer", "language", "worst", "device"),
-    "Figures in more detail": ("columns", "keywords", "train", "confusion", "hypotheses"),
+    "Figures in more detail": ("metrics", "columns", "keywords", "train", "confusion", "predictions"),
     "Decoding": ("task", "beams", "prompt"),
 }
 

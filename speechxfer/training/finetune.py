@@ -74,10 +74,10 @@ def finetune(
 ) -> Run:
     """Adapt a pre-trained encoder to the training manifest and measure it on the test manifest.
 
-    Writes a run folder to `config.output`: `config.toml`, `plan.json`, `environment.json`, `metrics.jsonl` (a line an
-    epoch), `tensorboard/`, `checkpoints/`, `model/`, `before.json` and `after.json` (what was said of the test split),
-    `metrics.json` and `report.html`. With `resume` it goes on with the run that is there, or begins it where there is
-    none. `data` holds splits that are in memory, by setting: the paths of these are where the folder notes what they
+    Writes a run folder to `config.output` (`RunFolder` has its files): settings, plan, environment, a line of figures
+    an epoch, checkpoints, the best model, the predictions of the pre-trained and the adapted model for the test split,
+    metrics and a report. With `resume` it goes on with the run that is there, or begins it where there is none. `data`
+    holds splits that are in memory, by setting: the paths of these are where the folder notes what they
     were. Started by `torchrun` or `accelerate launch`, several processes share the work of one run.
 
     Args:
