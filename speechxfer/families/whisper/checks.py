@@ -23,12 +23,12 @@ def check_wanted(own: WhisperSeq2SeqHead, setup: Setup) -> None:
         ConfigError: it reads another layer, or it lacks the language or the task.
     """
     model, wanted = setup.config.model, setup.config.group_of(Seq2SeqSettings)
-        if setup.encoder.stacked:
-            raise ConfigError("plan.weighted_layer_sum is true, but Whisper's decoder reads the last layer only; leave it out, or take --head ctc or classification")  # fmt: skip  # noqa: E501
-        if own.tokens.is_multilingual and not wanted.language:
-            raise ConfigError(f"{model} knows several languages; say which is spoken, for instance --language it")
-        if not own.tokens.is_multilingual and wanted.task == "translate":
-            raise ConfigError(f"seq2seq.task is 'translate', but {model} knows English only; leave it out")
+    if setup.encoder.stacked:
+        raise ConfigError("plan.weighted_layer_sum is true, but Whisper's decoder reads the last layer only; leave it out, or take --head ctc or classification")  # fmt: skip  # noqa: E501
+    if own.tokens.is_multilingual and not wanted.language:
+        raise ConfigError(f"{model} knows several languages; say which is spoken, for instance --language it")
+    if not own.tokens.is_multilingual and wanted.task == "translate":
+        raise ConfigError(f"seq2seq.task is 'translate', but {model} knows English only; leave it out")
 
 
 def report_spelling(head: Head, train: Manifest, progress: Progress) -> None:

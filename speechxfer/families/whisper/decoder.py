@@ -5,7 +5,6 @@ The modules are those of `transformers`; they are called layer by layer, so that
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, cast
@@ -33,7 +32,7 @@ from speechxfer.families.whisper.checks import check_wanted, report_long_texts, 
 from speechxfer.families.whisper.files import generation_config, tokenizer_files
 from speechxfer.families.whisper.scorer import Scorer, log_probabilities
 from speechxfer.families.whisper.settings import Seq2SeqSettings
-from speechxfer.families.whisper.tokens import WhisperTokens
+from speechxfer.families.whisper.tokens import WhisperTokens, fraction_of
 from speechxfer.heads.base import Interchange
 from speechxfer.heads.setup import Setup, Unusable
 from speechxfer.heads.text_scorer import TextScorer
@@ -43,6 +42,9 @@ from speechxfer.progress import Progress
 #: bytes stays below; a loop is cut soon.
 _TOKENS, _TOKENS_A_SECOND = 16, 25
 _NOT_LEARNED = -100
+#: Above this probability of the token that says so, and with less than this a token for what was written, nothing was
+#: said (Radford et al., 2022).
+_NO_SPEECH, _DOUBT = 0.6, -1.0
 
 
 class WhisperSeq2SeqHead(TextScorer):
@@ -169,7 +171,7 @@ class WhisperSeq2SeqHead(TextScorer):
         """
         text = self.normalizer(utterance.text or "")
         words = self.tokens.spell(text)
-        stamped = utterance.duration is not None and _chance(utterance.id) < self.timestamp_share
+        stamped = utterance.duration is not None and fraction_of(utterance.id) < self.timestamp_share
         if stamped and words:
             words = [self.tokens.stamp(0.0), *words, self.tokens.stamp(utterance.duration or 0.0)]
         context = str(utterance.extra.get("context") or "")
@@ -397,13 +399,3 @@ class WhisperSeq2SeqHead(TextScorer):
         normalizer = TextNormalizer.restore(description["normalizer"])
         whole = WhisperConfig(**encoder.describe()["config"])
         return cls(whole, WhisperTokens.read(checkpoint, whole.vocab_size), normalizer, **options)
-
-
-#: Above this probability of the token that says so, and with less than this a token for what was written, nothing was
-#: said (Radford et al., 2022).
-_NO_SPEECH, _DOUBT = 0.6, -1.0
-
-
-def _chance(name: str) -> float:
-    """A number in [0, 1) that belongs to a name."""
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=6).digest(), "big") / 2**48
