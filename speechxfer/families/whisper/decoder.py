@@ -92,8 +92,6 @@ class WhisperSeq2SeqHead(TextScorer):
         self.max_positions: int = config.max_target_positions
         self.frame_rate = 50.0
 
-    # Before training
-
     @classmethod
     def kept(cls, setup: Setup) -> Self:
         """The checkpoint's own decoder, set to what the run asks for; with random weights where it begins from scratch.
