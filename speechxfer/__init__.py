@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from speechxfer.evaluation.evaluate import evaluate as evaluate
     from speechxfer.evaluation.metrics import error_rates as error_rates
     from speechxfer.evaluation.results import Evaluation as Evaluation
+    from speechxfer.inference import Transcript as Transcript
     from speechxfer.model import SpeechModel as SpeechModel
     from speechxfer.progress import Progress as Progress
     from speechxfer.sources import AudioSource as AudioSource
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from speechxfer.training.callbacks.base import Callback as Callback
     from speechxfer.training.finetune import finetune as finetune
     from speechxfer.training.state import TrainingState as TrainingState
-    from speechxfer.transcription import Transcript as Transcript
 
 __version__ = "0.1.0"
 
@@ -69,7 +69,7 @@ _HOMES = {
     "SpeechxferError": "errors",
     "TextNormalizer": "data.text",
     "TrainingState": "training.state",
-    "Transcript": "transcription",
+    "Transcript": "inference",
     "Utterance": "data.manifest",
     "error_rates": "evaluation.metrics",
     "evaluate": "evaluation.evaluate",

@@ -22,11 +22,11 @@ from speechxfer.encoders.checkpoints import MODEL_FILE, find
 from speechxfer.errors import CheckpointError, ConfigError
 from speechxfer.heads.base import Head
 from speechxfer.hf_format import folder_of
+from speechxfer.inference import Transcript, transcribe
+from speechxfer.inference.classifying import classify
+from speechxfer.inference.silence import is_silent
 from speechxfer.opening import FORMAT, OWN, open_checkpoint
 from speechxfer.storage import replacing_folder, write_json, write_tensors
-from speechxfer.transcription import Transcript, transcribe
-from speechxfer.transcription.classifying import classify
-from speechxfer.transcription.silence import is_silent
 
 _SEGMENT_S = 28.0
 
@@ -126,8 +126,7 @@ class SpeechModel(nn.Module):
         Raises:
             ConfigError: an option that the head does not have.
         """
-        options = options or DecodingOptions()
-        self.head.check_options(options)
+        options = self._checked(options)
         transcribing = self.head.task == "transcription"
         asked = [index for index, one in enumerate(waveforms) if not (transcribing and is_silent(one))]
         found: list[Prediction] = [Hypothesis("")] * len(waveforms)
@@ -147,7 +146,7 @@ class SpeechModel(nn.Module):
             ConfigError: an option that the head does not have, or the model is a classifier.
         """
         if self.head.task != "transcription":
-            raise ConfigError("this model tells classes apart and writes no text; use speechxfer classify")
+            raise ConfigError("this model is a classifier and writes no text; use speechxfer classify")
         return cast(list[Hypothesis], list(self.predict(waveforms, options)))
 
     def transcribe(
@@ -176,8 +175,7 @@ class SpeechModel(nn.Module):
             ConfigError: an option that the head does not have, a language given twice, an array without its rate, a
                 file with one, or a stream of an array.
         """
-        chosen = _with_language(options or DecodingOptions(), language)
-        self.head.check_options(chosen)
+        chosen = self._checked(options, language)
         return transcribe(
             _stream(audio, sample_rate, reading),
             lambda waveforms: self.recognize(waveforms, chosen),
@@ -196,7 +194,7 @@ class SpeechModel(nn.Module):
         progress: Callable[[float], None] | None = None,
         **reading: Unpack[Options],
     ) -> Classification:
-        """Tell which class a file, its bytes, or an array with its `sample_rate` in Hz is of.
+        """Classify a file, its bytes, or an array with its `sample_rate` in Hz; of any length.
 
         Audio longer than a segment (28 s) is cut at pauses; its probabilities are the mean over the segments, each
         weighted by its length. The arguments are those of `transcribe`.
@@ -206,10 +204,8 @@ class SpeechModel(nn.Module):
             ConfigError: an option that the head does not have, an array without its rate, or a model that writes text.
         """
         if self.head.task != "classification":
-            raise ConfigError("this model writes text and tells no classes; use speechxfer transcribe")
-
-        chosen = options or DecodingOptions()
-        self.head.check_options(chosen)
+            raise ConfigError("this model writes text and has no classes; use speechxfer transcribe")
+        chosen = self._checked(options)
         return classify(
             _stream(audio, sample_rate, reading),
             lambda waveforms: cast(list[Classification], list(self.predict(waveforms, chosen))),
@@ -219,17 +215,21 @@ class SpeechModel(nn.Module):
             progress=progress,
         )
 
+    def _checked(self, options: DecodingOptions | None, language: str | None = None) -> DecodingOptions:
+        """The options of a call, which the head has."""
+        if not isinstance(options, DecodingOptions | None):
+            raise ConfigError(f"options is {options!r:.80}; wanted DecodingOptions(...)")
+        chosen = options or DecodingOptions()
+        if language is not None:
+            if chosen.language is not None:
+                raise ConfigError(f"language is {language!r}, and in options {chosen.language!r}; leave one of them out")  # fmt: skip  # noqa: E501
+            chosen = replace(chosen, language=language)
+        self.head.check_options(chosen)
+        return chosen
+
     @property
     def _segment_s(self) -> float:
         return min(_SEGMENT_S, self.encoder.max_duration_s or _SEGMENT_S)
-
-
-def _with_language(options: DecodingOptions, language: str | None) -> DecodingOptions:
-    if language is None:
-        return options
-    if options.language is not None:
-        raise ConfigError(f"language is {language!r}, and in options {options.language!r}; leave one of them out")
-    return replace(options, language=language)
 
 
 def _stream(audio: Source | ArrayLike, sample_rate: int | None, options: Options) -> Iterable[np.ndarray]:

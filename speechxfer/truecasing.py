@@ -12,6 +12,7 @@ from speechxfer.audio import SAMPLE_RATE
 from speechxfer.data.batching import batches
 from speechxfer.data.loading import durations_s, read
 from speechxfer.data.manifest import Manifest
+from speechxfer.decoding.options import DecodingOptions
 from speechxfer.device import choose_device
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError, DataError
@@ -92,7 +93,7 @@ def _truecase(
     hidden_states, num_frames = model.encoder(values.to(model.device), num_samples.to(model.device))
 
     def scores_of(candidates: Sequence[Sequence[str]]) -> list[list[float]]:
-        return head.log_probabilities(hidden_states, num_frames, candidates, language=language)
+        return head.log_probabilities(hidden_states, num_frames, candidates, DecodingOptions(language=language))
 
     lower = [text.lower().split() for text in texts]
     first_cased = [" ".join([_capital(words[0]), *words[1:]]) for words in lower]

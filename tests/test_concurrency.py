@@ -23,9 +23,9 @@ from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
 from speechxfer.families.whisper.encoder import WhisperEncoder
 from speechxfer.families.whisper.tokens import WhisperTokens
 from speechxfer.heads.ctc import CTCHead
+from speechxfer.inference import Transcript
 from speechxfer.model import SpeechModel
 from speechxfer.opening import open_checkpoint
-from speechxfer.transcription import Transcript
 
 RATE = 16_000
 OPTIONS = (

@@ -21,7 +21,7 @@ from tests.training.conftest import texts
 def likes(*words: str) -> Callable[..., list[list[float]]]:
     """A decoder that finds texts the likelier, the more of these words they hold."""
 
-    def scores(_head: Any, _states: Any, _frames: Any, candidates: Sequence[Sequence[str]], **_options: Any) -> Any:
+    def scores(_head: Any, _states: Any, _frames: Any, candidates: Sequence[Sequence[str]], *_options: object) -> Any:
         return [[float(sum(text.split().count(word) for word in words)) for text in some] for some in candidates]
 
     return scores

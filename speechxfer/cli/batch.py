@@ -12,8 +12,8 @@ from typing import TypeVar
 import click
 
 from speechxfer.errors import ConfigError, DiskFullError, SpeechxferError, StorageError, printable
+from speechxfer.inference.inputs import Input, expand
 from speechxfer.recordings import listed
-from speechxfer.transcription.inputs import Input, expand
 
 _Result = TypeVar("_Result")
 _WIDEST_NAME = 40

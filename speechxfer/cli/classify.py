@@ -13,7 +13,7 @@ from speechxfer.cli import streams
 from speechxfer.cli.audio_options import audio_options
 from speechxfer.cli.batch import for_each, recording_progress, recordings
 from speechxfer.errors import printable
-from speechxfer.transcription.inputs import Input
+from speechxfer.inference.inputs import Input
 
 if TYPE_CHECKING:
     from speechxfer.audio import Options

@@ -113,6 +113,8 @@ def finetune(
         if value not in (None, ())
     ]
     given += map(parse_setting, assignments)
+    if resume and config_file:
+        _check_layout(config_file)
     file = read_settings(config_file) if config_file else {}
     named = plan_layer(None if plan == AUTOMATIC else plan)
     if (named or plan == AUTOMATIC) and (replaced := file.pop("plan", None)):
@@ -124,6 +126,18 @@ def finetune(
     if resume and config_file and not any("output" in layer for layer in given):
         config = _where_it_lies(config, config_file.absolute())
     run(config, resume=resume, overwrite=overwrite)
+
+
+def _check_layout(file: Path) -> None:
+    """Report that a run is of an earlier version before its settings are, which have other names there.
+
+    Raises:
+        ConfigError: it is.
+    """
+    from speechxfer.runs import RunFolder
+
+    if file == RunFolder(file.parent).config_file:
+        RunFolder(file.parent).check_layout()
 
 
 def _where_it_lies(config: FinetuneConfig, file: Path) -> FinetuneConfig:

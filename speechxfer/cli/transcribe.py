@@ -14,14 +14,14 @@ from speechxfer.cli.audio_options import audio_options
 from speechxfer.cli.batch import for_each, recording_progress, recordings
 from speechxfer.cli.decoding_options import decoding_options
 from speechxfer.errors import StorageError, printable
+from speechxfer.inference.inputs import Input, identity, output_paths
+from speechxfer.inference.writers import FORMATS, write, write_line
 from speechxfer.storage import write_text
-from speechxfer.transcription.inputs import Input, identity, output_paths
-from speechxfer.transcription.writers import FORMATS, write, write_line
 
 if TYPE_CHECKING:
     from speechxfer.audio import Options
     from speechxfer.decoding.options import DecodingOptions
-    from speechxfer.transcription import Transcript
+    from speechxfer.inference import Transcript
 
 
 @click.command()

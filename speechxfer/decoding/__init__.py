@@ -1,1 +1,1 @@
-"""From frames to labels."""
+"""From hidden states to text: options of decoding, searches, hallucination checks, predictions."""

@@ -1,4 +1,4 @@
-"""The most likely label of each frame, read as CTC means it: collapse repeats first, then drop blanks."""
+"""Greedy CTC decoding: the most likely label of each frame; repeats are collapsed first, then blanks are dropped."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from speechxfer.decoding.hypothesis import Hypothesis, Word
 
-#: No word holds a longer pause between two of its symbols.
+#: A longer pause between two symbols ends a word.
 _PAUSE_S = 0.8
 
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """A written symbol: the frames [start, end) it was read from and its log-probability a frame."""
+    """A decoded symbol, its frames [start, end), and its mean log-probability per frame."""
 
     number: int
     start: int
@@ -23,7 +23,7 @@ class Symbol:
 
 
 def collapse(path: Sequence[int], log_probabilities: Sequence[float], blank: int) -> list[Symbol]:
-    """One label a frame, each with its log-probability -> the symbols they spell ("HELLO" keeps both Ls)."""
+    """One label per frame, each with its log-probability -> the symbols that they spell ("HELLO" keeps both Ls)."""
     symbols: list[Symbol] = []
     start = 0
     for end in range(1, len(path) + 1):
@@ -45,7 +45,8 @@ def hypothesis(
     geometric mean of the probabilities of the symbols' frames.
 
     Args:
-        separator: what stands between words in the text; empty for a vocabulary that has no space.
+        frame_s: seconds of one frame.
+        separator: the text between two words; empty for a vocabulary without a space.
     """
     words: list[Word] = []
     current: list[tuple[Symbol, str]] = []

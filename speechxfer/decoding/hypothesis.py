@@ -1,4 +1,4 @@
-"""What a head says of one waveform: a transcript or a class; times are seconds from that waveform's start."""
+"""Predictions for one waveform: a transcript or classes. Times are seconds from the start of that waveform."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Hypothesis:
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """How likely each class is for one waveform, in the order of the model's labels."""
+    """The probability of each class for one waveform, in the order of the model's labels."""
 
     labels: tuple[str, ...]
-    #: In [0, 1]; they add up to one unless several classes may hold at once.
+    #: In [0, 1]; they add up to one, unless several classes may hold at once.
     probabilities: tuple[float, ...]
     #: Whether several may.
     multi_label: bool = False

@@ -24,7 +24,7 @@ class Scorer(Protocol):
 
 
 @dataclass(frozen=True)
-class Written:
+class TokenSequence:
     """A finished sequence without its end token."""
 
     tokens: tuple[int, ...]
@@ -49,7 +49,7 @@ class _Hypothesis(NamedTuple):
 
 def search(
     scorer: Scorer, prompt: Tensor, *, end: int, limits: Sequence[int], beams: int, temperature: float
-) -> list[Written]:
+) -> list[TokenSequence]:
     """A beam search at temperature 0, or greedy decoding with one beam; above 0, tokens are sampled.
 
     Args:
@@ -68,7 +68,7 @@ def search(
 def greedy(
     scorer: Scorer, prompt: Tensor, *, end: int, limits: Sequence[int], temperature: float = 0.0,
     generator: torch.Generator | None = None,
-) -> list[Written]:  # fmt: skip
+) -> list[TokenSequence]:  # fmt: skip
     """The most likely token at every step, or with a temperature a sampled one.
 
     Args:
@@ -78,40 +78,43 @@ def greedy(
         temperature: what log-probabilities are divided by before a token is sampled; 0 takes the most likely.
         generator: the random generator of the samples.
     """
-    written: list[list[int]] = [[] for _ in prompt]
-    found: list[list[float]] = [[] for _ in prompt]
+    tokens: list[list[int]] = [[] for _ in prompt]
+    log_probabilities: list[list[float]] = [[] for _ in prompt]
     ended = [False] * len(prompt)
-    alive = list(range(len(prompt)))
-    tokens = prompt
+    alive, given = list(range(len(prompt))), prompt
     while alive:
-        scores = scorer(tokens)
-        if temperature > 0:
-            chosen = torch.multinomial(torch.softmax(scores / temperature, dim=-1), 1, generator=generator)
-        else:
-            chosen = scores.argmax(dim=-1, keepdim=True)
-        values = scores.gather(1, chosen)[:, 0].tolist()
-        going_on = []
-        for place, (row, token, value) in enumerate(zip(alive, chosen[:, 0].tolist(), values, strict=True)):
-            found[row].append(value)
+        scores = scorer(given)
+        given = _next_tokens(scores, temperature, generator)
+        values = scores.gather(1, given)[:, 0].tolist()
+        unfinished = []
+        for place, (row, token, value) in enumerate(zip(alive, given[:, 0].tolist(), values, strict=True)):
+            log_probabilities[row].append(value)
             if token == end:
                 ended[row] = True
                 continue
-            written[row].append(token)
-            if len(written[row]) < limits[row]:
-                going_on.append(place)
-        if len(going_on) < len(alive):  # finished rows are not computed any more
-            rows = torch.tensor(going_on, dtype=torch.int64, device=prompt.device)
+            tokens[row].append(token)
+            if len(tokens[row]) < limits[row]:
+                unfinished.append(place)
+        if len(unfinished) < len(alive):  # finished rows are not computed any more
+            rows = torch.tensor(unfinished, dtype=torch.int64, device=prompt.device)
             scorer.keep(rows)
-            chosen = chosen[rows]
-        alive = [alive[place] for place in going_on]
-        tokens = chosen
-    return [Written(tuple(row), tuple(some), over) for row, some, over in zip(written, found, ended, strict=True)]
+            given = given[rows]
+        alive = [alive[place] for place in unfinished]
+    finished = zip(tokens, log_probabilities, ended, strict=True)
+    return [TokenSequence(tuple(row), tuple(values), over) for row, values, over in finished]
+
+
+def _next_tokens(scores: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
+    """Log-probabilities [rows, vocabulary] -> the next token of each row [rows, 1]."""
+    if temperature > 0:
+        return torch.multinomial(torch.softmax(scores / temperature, dim=-1), 1, generator=generator)
+    return scores.argmax(dim=-1, keepdim=True)
 
 
 def beam_search(
     scorer: Scorer, prompt: Tensor, *, end: int, limits: Sequence[int], beams: int, keep: int | None = None
-) -> list[Written]:
-    """The sequence with the highest mean log-probability a token among those that `beams` hypotheses lead to.
+) -> list[TokenSequence]:
+    """The sequence with the highest mean log-probability per token among those that `beams` hypotheses lead to.
 
     A row is finished when `keep` (by default `beams`) of its hypotheses have ended, or at its limit.
 
@@ -121,43 +124,61 @@ def beam_search(
         limits: most tokens of each row, at least one.
         beams: hypotheses followed at once.
     """
-    wanted = keep or beams
-    finished: list[list[Written]] = [[] for _ in prompt]
-    #: The unfinished hypotheses of each row that is not finished, the most likely first.
-    alive: dict[int, list[_Hypothesis]] = {row: [_Hypothesis((), (), 0.0)] for row in range(len(prompt))}
-    tokens = prompt
+    rows = [_Row(end, limit, beams, keep or beams) for limit in limits]
+    alive, given = rows, prompt
     while alive:
-        scores = scorer(tokens)
-        values, numbers = (item.tolist() for item in scores.topk(min(beams + 1, scores.shape[1]), dim=-1))
-        following: dict[int, list[_Hypothesis]] = {}
-        origins: list[int] = []
-        begin = 0
-        for row, hypotheses in alive.items():
-            candidates = [
-                (hypothesis.total + value, place, token, value)
-                for place, hypothesis in enumerate(hypotheses)
-                for value, token in zip(values[begin + place], numbers[begin + place], strict=True)
-            ]
-            longer, places = [], []
-            for total, place, token, value in sorted(candidates, reverse=True):
-                before = hypotheses[place]
-                log_probabilities = (*before.log_probabilities, value)
-                if token == end:
-                    finished[row].append(Written(before.tokens, log_probabilities, ended=True))
-                else:
-                    longer.append(_Hypothesis((*before.tokens, token), log_probabilities, total))
-                    places.append(begin + place)
-                if len(longer) == beams:
-                    break
-            if len(finished[row]) < wanted and len(longer[0].tokens) < limits[row]:
-                following[row] = longer
-                origins += places
-            elif not finished[row]:
-                finished[row] = [Written(one.tokens, one.log_probabilities, ended=False) for one in longer]
-            begin += len(hypotheses)
-        alive = following
+        best = scorer(given)
+        values, tokens = (item.tolist() for item in best.topk(min(beams + 1, best.shape[1]), dim=-1))
+        origins, begin = [], 0
+        for row in alive:
+            size = len(row.unfinished)
+            places = row.advance(values[begin : begin + size], tokens[begin : begin + size])
+            origins += [begin + place for place in places]
+            begin += size
+        alive = [row for row in alive if row.unfinished]
         if alive:
             scorer.keep(torch.tensor(origins, dtype=torch.int64, device=prompt.device))
-            last = [one.tokens[-1] for hypotheses in alive.values() for one in hypotheses]
-            tokens = torch.tensor(last, dtype=torch.int64, device=prompt.device)[:, None]
-    return [max(found, key=lambda item: item.mean_log_probability) for found in finished]
+            last = [one.tokens[-1] for row in alive for one in row.unfinished]
+            given = torch.tensor(last, dtype=torch.int64, device=prompt.device)[:, None]
+    return [max(row.finished, key=lambda item: item.mean_log_probability) for row in rows]
+
+
+class _Row:
+    """The beam search of one row of a batch."""
+
+    def __init__(self, end: int, limit: int, beams: int, wanted: int) -> None:
+        self.end, self.limit, self.beams, self.wanted = end, limit, beams, wanted
+        self.finished: list[TokenSequence] = []
+        #: Most likely first; empty when the row is finished.
+        self.unfinished = [_Hypothesis((), (), 0.0)]
+
+    def advance(self, values: Sequence[Sequence[float]], tokens: Sequence[Sequence[int]]) -> list[int]:
+        """Extend each hypothesis by its most likely tokens, whose log-probabilities are `values`.
+
+        Returns:
+            For each new unfinished hypothesis, the place of the one that it extends.
+        """
+        candidates = [
+            (hypothesis.total + value, place, token, value)
+            for place, hypothesis in enumerate(self.unfinished)
+            for value, token in zip(values[place], tokens[place], strict=True)
+        ]
+        extended: list[_Hypothesis] = []
+        places: list[int] = []
+        for total, place, token, value in sorted(candidates, reverse=True):
+            before = self.unfinished[place]
+            log_probabilities = (*before.log_probabilities, value)
+            if token == self.end:
+                self.finished.append(TokenSequence(before.tokens, log_probabilities, ended=True))
+            else:
+                extended.append(_Hypothesis((*before.tokens, token), log_probabilities, total))
+                places.append(place)
+            if len(extended) == self.beams:
+                break
+        if len(self.finished) < self.wanted and len(extended[0].tokens) < self.limit:
+            self.unfinished = extended
+            return places
+        if not self.finished:
+            self.finished = [TokenSequence(one.tokens, one.log_probabilities, ended=False) for one in extended]
+        self.unfinished = []
+        return []

@@ -18,7 +18,7 @@ from typing import Any
 import jiwer
 
 from speechxfer.data import rows
-from speechxfer.data.manifest import Utterance, utterance_of
+from speechxfer.data.manifest import Utterance, length_s, utterance_of
 from speechxfer.decoding.hypothesis import Classification, Hypothesis, Word
 from speechxfer.errors import DataError
 from speechxfer.evaluation.metrics import Counts, Pair
@@ -60,10 +60,11 @@ def read_predictions(path: Path, folder: Path) -> Evaluation:
 def row_of(result: Result, normalizer: str | None) -> dict[str, Any]:
     """An utterance with its prediction as plain values for JSON."""
     utterance = result.utterance
-    known = {name: getattr(utterance, name) for name in _COLUMNS} | {"start": utterance.start or None}
+    known = {name: getattr(utterance, name) for name in _COLUMNS}
+    known |= {"start": utterance.start or None, "duration": _duration(utterance)}
     about = {"version": VERSION, "id": utterance.id, "audio": utterance.audio, **known}
     about |= {"line": utterance.origin, "extra": dict(utterance.extra) or None, "reference": result.reference}
-    values = {**about, **_said(result), "errors": result.errors, "normalizer": normalizer}
+    values = {**about, **_predicted(result), "errors": result.errors, "normalizer": normalizer}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -90,7 +91,15 @@ def aligned_words(pair: Pair) -> list[tuple[str | None, str | None]]:
     return found
 
 
-def _said(result: Result) -> dict[str, Any]:
+def _duration(utterance: Utterance) -> float | None:
+    """Seconds, so that they are known where the recording is gone; None where it is gone already."""
+    try:
+        return length_s(utterance)
+    except DataError:
+        return None
+
+
+def _predicted(result: Result) -> dict[str, Any]:
     prediction = result.prediction
     if isinstance(prediction, Classification):
         classes = dict(zip(prediction.labels, prediction.probabilities, strict=True))
@@ -117,10 +126,10 @@ def _result(row: Mapping[str, Any], place: int, folder: Path) -> Result:
         utterance = _utterance(row, {"label": reference, "text": row.get("transcript")}, folder)
         return Result(utterance, reference, chosen, errors, place)
     words = tuple(Word(**word) for word in row.get("words") or ())
-    said = Hypothesis(row["text"] or "", words, row.get("confidence"))
+    prediction = Hypothesis(row["text"] or "", words, row.get("confidence"))
     pair = _pair(row["alignment"], Counts(*row["characters"]))
     utterance = _utterance(row, {"text": reference, "label": row.get("label")}, folder)
-    return Result(utterance, reference, said, errors, place, pair)
+    return Result(utterance, reference, prediction, errors, place, pair)
 
 
 def _utterance(row: Mapping[str, Any], reference: Mapping[str, str | None], folder: Path) -> Utterance:

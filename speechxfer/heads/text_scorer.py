@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from speechxfer.decoding.options import DecodingOptions
 from speechxfer.heads.base import Head
 
 
@@ -19,10 +20,10 @@ class TextScorer(Head):
 
     @abstractmethod
     def log_probabilities(
-        self, hidden_states: Tensor, num_frames: Tensor, texts: Sequence[Sequence[str]], *, language: str | None = None
+        self, hidden_states: Tensor, num_frames: Tensor, texts: Sequence[Sequence[str]], options: DecodingOptions
     ) -> list[list[float]]:
         """[batch, frames, width], [batch], some texts for each -> natural logarithms of their probabilities.
 
         Raises:
-            ConfigError: a language was named that the model lacks.
+            ConfigError: an option of decoding that the head does not have, or a language that the model lacks.
         """

@@ -18,7 +18,7 @@ def headline(run: FinishedRun) -> Html:
     if after:
         return join([_big(figure, metric, after), element("p", measured_on(run), class_="about")])
     if dev:
-        text = "on dev, which also chose the epoch and so flatters the model; a run with --test says more"
+        text = "on dev, which also chose the epoch and so flatters the model; a run with --test gives a fair figure"
         return join([_big(figure, metric, known(dev)), element("p", text, class_="about")])
     done = f"{len(run.history)} of {run.config.training.epochs} epochs are done"
     text = f"This run has not ended: {done}, and nothing has been measured on the test split."
@@ -41,12 +41,12 @@ def known(scores: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def measured_on(run: FinishedRun) -> str:
-    """The test split, the interval's method and the normaliser, in a sentence."""
+    """The test split, the interval's method and the normalizer, in a sentence."""
     after = run.metrics["after"]
     words = f"{after['words']} words in " if "words" in after else ""
     name = Path(run.config.test or "").name
     text = f"{words}{after['utterances']} utterances of {name}"
-    normalizer = f"; normaliser {after['normalizer']}" if "normalizer" in after else ""
+    normalizer = f"; normalizer {after['normalizer']}" if "normalizer" in after else ""
     intervals = after.get("intervals")
     if not intervals:
         return f"{text}{normalizer}"

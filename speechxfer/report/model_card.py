@@ -93,7 +93,7 @@ def _text(run: FinishedRun) -> str:
         _measured(run),
         "## Limits",
         "\n".join(f"- {limit}" for limit in _limits(run)),
-        "## Licence",
+        "## License",
         "Not stated here. It follows from those of the pre-trained model and of the training data: put the right one "
         "into the first lines of this file before you share the model.",
     ]
@@ -142,8 +142,8 @@ def _measured(run: FinishedRun) -> str:
             continue
         ends = bounds(after, name)
         shown = f"[{ends[0]:.3f}, {ends[1]:.3f}]" if ends else "-"
-        untouched = f"{before[name]:.3f}" if name in before else "-"
-        rows.append(f"| {metric.title} | {untouched} | {after[name]:.3f} | {shown} |")
+        unadapted = f"{before[name]:.3f}" if name in before else "-"
+        rows.append(f"| {metric.title} | {unadapted} | {after[name]:.3f} | {shown} |")
     head = ["| | before | adapted | interval |", "|---|--:|--:|---|"]
     comparison = run.comparison
     verdict = [f"\nOf the same utterances: {comparison['verdict']}"] if comparison else []

@@ -99,7 +99,7 @@ class Feeder:
     def keys(self, epoch: int) -> list[Key]:
         """The copy of each utterance that is used in an epoch."""
         copies = self.examples.inputs.copies
-        return [copies.heard(index, epoch) for index in range(len(self.examples.manifest))]
+        return [copies.used_in(epoch, index) for index in range(len(self.examples.manifest))]
 
     def steps(self, epoch: int) -> list[list[int]]:
         """The steps of an epoch, as indices."""
@@ -141,7 +141,7 @@ class Feeder:
 
     def _pieces(self, indices: Sequence[int], epoch: int) -> list[list[int]]:
         copies = self.examples.inputs.copies
-        lengths = {index: copies.computed_s(copies.heard(index, epoch)) for index in indices}
+        lengths = {index: copies.computed_s(copies.used_in(epoch, index)) for index in indices}
         mine = batching.share(indices, lengths, self._world.rank, self._world.size)
         return self._budget.split(mine, lengths)
 

@@ -76,11 +76,11 @@ def finetune(
 
     Writes a run folder to `config.output` (`RunFolder` has its files): settings, plan, environment, a line of figures
     an epoch, checkpoints, the best model, the predictions of the pre-trained and the adapted model for the test split,
-    metrics and a report. With `resume` it goes on with the run that is there, or begins it where there is none. `data`
-    holds splits that are in memory, by setting: the paths of these are where the folder notes what they
-    were. Started by `torchrun` or `accelerate launch`, several processes share the work of one run.
+    metrics and a report. Started by `torchrun` or `accelerate launch`, several processes share the work of one run.
 
     Args:
+        data: splits that are in memory, by setting; the paths of these are where the folder notes what they were.
+        resume: go on with the run that is in the folder, or begin it where there is none.
         callbacks: called around the steps of the run, not of the one that `compare_scratch` adds. In a run of several
             processes each calls its own; those of the main one write and print (`state.is_main`).
 
@@ -103,13 +103,18 @@ def finetune(
         if config.compare_scratch:
             run, metrics = _against_scratch(job, run, metrics, resume=resume)
         if world.is_main:
-            from speechxfer.report import write_model_card, write_report  # late: drawing takes matplotlib
-
-            job.folder.write_metrics(metrics)
-            write_model_card(job.folder.path)
-            write_report(job.folder.path)
+            _write_pages(job.folder, metrics)
     world.leave()
     return run
+
+
+def _write_pages(folder: RunFolder, metrics: Metrics) -> None:
+    """Write the figures of the whole run, the model card and the report."""
+    from speechxfer.report import write_model_card, write_report  # late: drawing takes matplotlib
+
+    folder.write_metrics(metrics)
+    write_model_card(folder.path)
+    write_report(folder.path)
 
 
 @dataclass(frozen=True)

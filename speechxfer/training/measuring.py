@@ -17,10 +17,10 @@ from speechxfer.decoding.options import DecodingOptions
 from speechxfer.evaluation.evaluate import idle_share
 from speechxfer.evaluation.results import Scores, score
 from speechxfer.heads.base import Head
+from speechxfer.inference.silence import is_silent
 from speechxfer.model import SpeechModel
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
-from speechxfer.transcription.silence import is_silent
 
 #: Seconds of audio decoded together.
 _DECODE_S = 30.0

@@ -14,7 +14,7 @@ import soundfile as sf
 
 from speechxfer.cli.batch import for_each, recording_progress
 from speechxfer.errors import AudioError, ConfigError, StorageError
-from speechxfer.transcription.inputs import Input
+from speechxfer.inference.inputs import Input
 
 INPUTS = [Input(Path(name), Path(name)) for name in ("a.wav", "b.wav", "c.wav")]
 

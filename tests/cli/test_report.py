@@ -74,3 +74,16 @@ def test_a_run_whose_settings_are_damaged_is_reported_in_a_line(tmp_path: Path) 
             assert result.exit_code == 2
             assert result.output.count("\n") == 1
             assert result.output.startswith("Error: ")
+
+
+def test_a_run_of_an_earlier_version_is_named_by_every_command_that_reads_it(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path / "run")
+    (folder / "model").mkdir()
+    for name in ("before.json", "metrics.json"):
+        (folder / name).write_text("{}")
+    config = str(folder / "config.toml")
+    for arguments in (["report", str(folder)], ["interpolate", str(folder)], ["finetune", "--config", config, "--resume"]):  # fmt: skip  # noqa: E501
+        result = CliRunner().invoke(main, arguments)
+        assert (result.exit_code, result.output.count("\n")) == (2, 1), result.output
+        assert f"{folder}: was written by an earlier version of speechxfer (before.json)" in result.output
+        assert f"{folder}/model can still be used, but the run has to start again" in result.output

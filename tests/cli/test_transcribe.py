@@ -14,9 +14,9 @@ from click.testing import CliRunner, Result
 from speechxfer.cli.transcribe import transcribe
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.errors import AudioError, ConfigError, DiskFullError
+from speechxfer.inference import Segment, Transcript
+from speechxfer.inference.inputs import identity
 from speechxfer.storage import write_text
-from speechxfer.transcription import Segment, Transcript
-from speechxfer.transcription.inputs import identity
 
 
 class FakeModel:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from speechxfer.decoding.search import Written, beam_search, greedy
+from speechxfer.decoding.search import TokenSequence, beam_search, greedy
 
 VOCABULARY, END, LIMIT = 5, 4, 4
 
@@ -94,7 +94,7 @@ def test_finished_rows_cost_nothing() -> None:
 
 
 def test_sampling_is_reproducible_from_its_generator() -> None:
-    def draw(seed: int) -> list[Written]:
+    def draw(seed: int) -> list[TokenSequence]:
         generator = torch.Generator().manual_seed(seed)
         return greedy(Toy(6, 2), prompt(6), end=END, limits=[LIMIT] * 6, temperature=2.0, generator=generator)
 

@@ -39,7 +39,7 @@ def test_text_has_figures_sizes_and_how_to_load(finished: Folder) -> None:
     text, after = card_of(finished).text, finished.read("metrics.json")["after"]
     low, high = after["intervals"]["bounds"]["wer"]
     assert f"| {after['wer']:.3f} | [{low:.3f}, {high:.3f}] |" in text
-    assert "normaliser basic/2" in text
+    assert "normalizer basic/2" in text
     assert "| train | 8 | 0:00:04 | 19 | 2 |" in text
     assert 'pipeline("automatic-speech-recognition", "path/to/this/folder")' in text
     assert "speechxfer transcribe path/to/this/folder recording.wav" in text

@@ -67,7 +67,7 @@ def test_headline_results_and_verdict(finished: Folder) -> None:
     low, high = after["intervals"]["bounds"]["wer"]
     text = page_of(finished).text
     assert f"WER {after['wer']:.3f} [{low:.3f}, {high:.3f}]" in text
-    assert f"{after['words']} words in 8 utterances of test.jsonl; normaliser basic/2; 95% interval" in text
+    assert f"{after['words']} words in 8 utterances of test.jsonl; normalizer basic/2; 95% interval" in text
     assert f"before adaptation test {before['wer']:.3f}" in text
     assert "After is better than before: WER" in text
     assert "Fewer errors in 8 utterances, more in 0, as many in 0. Paired bootstrap over 8 utterances." in text

@@ -14,7 +14,7 @@ import transformers
 
 import speechxfer as sx
 from speechxfer.decoding import search
-from speechxfer.decoding.search import Written
+from speechxfer.decoding.search import TokenSequence
 from speechxfer.errors import ConfigError, DataError
 from tests.conftest import tone
 from tests.training.conftest import Runs, interrupted, texts
@@ -107,7 +107,7 @@ def test_beams_are_what_is_measured_and_what_is_saved(runs: Runs, monkeypatch: p
     followed: list[int] = []
     real = search.beam_search
 
-    def counting(*arguments: Any, beams: int, **options: Any) -> list[Written]:
+    def counting(*arguments: Any, beams: int, **options: Any) -> list[TokenSequence]:
         followed.append(beams)
         return real(*arguments, beams=beams, **options)
 

@@ -32,7 +32,8 @@ def test_the_folder_says_what_was_done_with_what_and_what_came_of_it(forgetful: 
     for name, model in (("before", "pre-trained"), ("after", "adapted")):
         results = RunFolder(folder).predictions("test", model)
         assert results is not None
-        assert [one.utterance for one in results.in_order] == list(test)
+        assert [one.utterance.id for one in results.in_order] == [one.id for one in test]
+        assert all(one.utterance.duration for one in results.results)
         assert results.to_dict() == figures[name]
     intervals = figures["after"]["intervals"]  # without bounds where there is no error left
     assert intervals["count"] == len(test)

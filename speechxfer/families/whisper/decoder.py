@@ -21,10 +21,10 @@ from speechxfer.config import FinetuneConfig
 from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.data.non_speech import with_non_speech
 from speechxfer.data.text import TextNormalizer
+from speechxfer.decoding.fallback import with_fallback
 from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.decoding.options import TEMPERATURES, DecodingOptions
-from speechxfer.decoding.retrying import retried
-from speechxfer.decoding.search import Written, greedy, search
+from speechxfer.decoding.search import TokenSequence, greedy, search
 from speechxfer.encoders.base import Encoder, LayerGroup, valid_positions
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.errors import ConfigError
@@ -243,12 +243,12 @@ class WhisperSeq2SeqHead(TextScorer):
         how = {"end": self.tokens.end, "beams": options.beams or 1}
         written = search(scorer, prompt, limits=limits, temperature=first, **how)
 
-        def retry(chosen: list[int], temperature: float) -> list[Written]:
+        def retry(chosen: list[int], temperature: float) -> list[TokenSequence]:
             rows = torch.tensor(chosen, device=prompt.device)
             scorer = self._scorer(prompt[rows], hidden_states[rows], None if mask is None else mask[rows])
             return search(scorer, prompt[rows], limits=[limits[row] for row in chosen], temperature=temperature, **how)
 
-        written = retried(
+        written = with_fallback(
             written, retry, temperatures=others, text=lambda item: self.tokens.text(item.tokens),
             seconds=[frames / self.frame_rate for frames in num_frames.tolist()],
         )  # fmt: skip
@@ -260,16 +260,16 @@ class WhisperSeq2SeqHead(TextScorer):
 
     @torch.inference_mode()
     def log_probabilities(
-        self, hidden_states: Tensor, num_frames: Tensor, texts: Sequence[Sequence[str]], *, language: str | None = None
+        self, hidden_states: Tensor, num_frames: Tensor, texts: Sequence[Sequence[str]], options: DecodingOptions
     ) -> list[list[float]]:
         """[batch, frames, width], [batch], some texts for each -> natural logarithms of their probabilities.
 
         Raises:
             ConfigError: a language was named that the model lacks.
         """
+        self.check_options(options)
         mask = self._attended(hidden_states, num_frames)
-        options = DecodingOptions(language=language).over(self.decoding_defaults)
-        prompts = self._prompts(hidden_states, mask, options).tolist()
+        prompts = self._prompts(hidden_states, mask, options.over(self.decoding_defaults)).tolist()
         return log_probabilities(self, hidden_states, mask, prompts, texts)
 
     def limits(self, num_frames: Tensor, prompt_size: int) -> list[int]:
@@ -278,7 +278,7 @@ class WhisperSeq2SeqHead(TextScorer):
         return [min(int(_TOKENS + _TOKENS_A_SECOND * frames / self.frame_rate), most) for frames in num_frames.tolist()]
 
     @torch.inference_mode()
-    def first_try(self, hidden_states: Tensor, num_frames: Tensor) -> list[Written]:
+    def first_try(self, hidden_states: Tensor, num_frames: Tensor) -> list[TokenSequence]:
         """What greedy decoding writes for each, without hallucination checks; for comparing models."""
         mask = self._attended(hidden_states, num_frames)
         prompt = self._prompts(hidden_states, mask, self.decoding_defaults)
@@ -293,7 +293,7 @@ class WhisperSeq2SeqHead(TextScorer):
         """The tokens that are given before a transcript by default."""
         return self._prompt(self.language or "en", self.task_token, "", plain=True)
 
-    def _read(self, written: Written, no_speech: float) -> Hypothesis:
+    def _read(self, written: TokenSequence, no_speech: float) -> Hypothesis:
         text = self.tokens.text(written.tokens)
         if no_speech > _NO_SPEECH and written.mean_log_probability < _DOUBT:
             text = ""

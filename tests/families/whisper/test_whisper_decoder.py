@@ -78,7 +78,7 @@ def reference(whisper: WhisperForConditionalGeneration, hidden: torch.Tensor, pr
 def test_decoding_in_a_batch_with_a_cache_is_decoding_one_by_one(
     whisper: WhisperForConditionalGeneration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(seq2seq, "retried", lambda first, _retry, **_options: first)  # what it writes is all loops
+    monkeypatch.setattr(seq2seq, "with_fallback", lambda first, _retry, **_options: first)  # random output loops
     head = head_of(whisper, is_pretrained=True)
     lengths = [30, 8, 21, 30]
     hidden = torch.randn(4, 30, 32)
@@ -109,6 +109,14 @@ def test_beams_find_the_same_whatever_is_in_the_batch(whisper: WhisperForConditi
 def test_a_language_it_lacks_is_an_error(whisper: WhisperForConditionalGeneration) -> None:
     with pytest.raises(ConfigError, match="language 'xx' is not one this Whisper knows"):
         head_of(whisper).decode(torch.randn(1, 10, 32), torch.tensor([10]), DecodingOptions(language="xx"))
+
+
+def test_it_has_no_word_times(whisper: WhisperForConditionalGeneration) -> None:
+    head, hidden, lengths = head_of(whisper), torch.randn(1, 10, 32), torch.tensor([10])
+    with pytest.raises(ConfigError, match="word_times is True, but a seq2seq head has no such option"):
+        head.decode(hidden, lengths, DecodingOptions(word_times=True))
+    (found,) = head.decode(hidden, lengths, DecodingOptions(word_times=False))
+    assert found.words == ()
 
 
 def test_an_english_only_whisper_refuses_other_languages(whisper_config: dict[str, object]) -> None:
@@ -204,10 +212,10 @@ def test_chances_of_texts_are_what_the_loss_counts(
     head = head_of(whisper, language="it")
     hidden, lengths = torch.randn(3, 25, 32), torch.tensor([25, 9, 14])
     texts = [["w1 w2 w3 w4 w6", "", "w9"], [], ["w9 w8"]]
-    found = head.log_probabilities(hidden, lengths, texts)
+    found = head.log_probabilities(hidden, lengths, texts, DecodingOptions())
     for row, (some, scores) in enumerate(zip(texts, found, strict=True)):
         alone = hidden[row : row + 1, : lengths[row]], lengths[row : row + 1]
         for text, score in zip(some, scores, strict=True):
             assert score == pytest.approx(-head.loss(*alone, [head.targets(utterance(text))]).item(), abs=1e-3)
     with pytest.raises(ConfigError, match="language 'xx'"):
-        head.log_probabilities(hidden, lengths, texts, language="xx")
+        head.log_probabilities(hidden, lengths, texts, DecodingOptions(language="xx"))

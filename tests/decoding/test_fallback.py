@@ -2,25 +2,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from speechxfer.decoding.retrying import retried
-from speechxfer.decoding.search import Written
+from speechxfer.decoding.fallback import with_fallback
+from speechxfer.decoding.search import TokenSequence
 
-SURE = Written((1, 2, 3), (-0.1,) * 4, ended=True)
-GUESS = Written((4, 5, 6), (-2.0,) * 4, ended=True)
-LOOP = Written((1, *(7, 8) * 20, 7), (-0.1,) * 42, ended=False)
+SURE = TokenSequence((1, 2, 3), (-0.1,) * 4, ended=True)
+GUESS = TokenSequence((4, 5, 6), (-2.0,) * 4, ended=True)
+LOOP = TokenSequence((1, *(7, 8) * 20, 7), (-0.1,) * 42, ended=False)
 #: A speaker repeats herself; the model was not certain of the first time, but ended and is certain on the whole.
-REPEATED = Written((1, *(7,) * 9, 2), (-1.5, -1.5, *(-0.1,) * 8, -1.5, -0.1), ended=True)
+REPEATED = TokenSequence((1, *(7,) * 9, 2), (-1.5, -1.5, *(-0.1,) * 8, -1.5, -0.1), ended=True)
 
 
-def run(first: Sequence[Written], answers: Sequence[Sequence[Written]]) -> tuple[list[Written], list[tuple[object, float]]]:  # fmt: skip  # noqa: E501
+def run(first: Sequence[TokenSequence], answers: Sequence[Sequence[TokenSequence]]) -> tuple[list[TokenSequence], list[tuple[object, float]]]:  # fmt: skip  # noqa: E501
     asked: list[tuple[object, float]] = []
     waiting = iter(answers)
 
-    def retry(rows: list[int], temperature: float) -> Sequence[Written]:
+    def retry(rows: list[int], temperature: float) -> Sequence[TokenSequence]:
         asked.append((list(rows), temperature))
         return next(waiting)
 
-    found = retried(
+    found = with_fallback(
         first, retry, temperatures=(0.2, 0.4), text=lambda item: " ".join(map(str, item.tokens)),
         seconds=[10.0] * len(first),
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What was said in a recording, and when; times are seconds from its beginning."""
+"""The transcript of a recording; times are seconds from its beginning."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from speechxfer.decoding.hypothesis import Word
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of the recording that was recognised as one; `words` is empty where none have times."""
+    """A part of the recording that was transcribed at once; `words` is empty where the model gives no word times."""
 
     start: float
     end: float
@@ -21,7 +21,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """A recording's text, the segments it is made of, its duration in seconds and where it came from."""
+    """The text of a recording, its segments, its duration in seconds and its source: a path, if there is one."""
 
     text: str
     segments: tuple[Segment, ...]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from speechxfer.audio import SAMPLE_RATE, Waveform
 from speechxfer.errors import ConfigError
-from speechxfer.transcription.segmenting import segments
-from speechxfer.transcription.silence import HOP, audible
+from speechxfer.inference.segmenting import segments
+from speechxfer.inference.silence import HOP, audible
 
 MAX_S = 1.5
 INAUDIBLE = 5e-5  # amplitude of noise below hearing

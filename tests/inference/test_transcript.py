@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 from speechxfer.decoding.hypothesis import Word
-from speechxfer.transcription import Segment, Transcript
+from speechxfer.inference import Segment, Transcript
 
 
 def test_to_dict_is_rounded_json() -> None:

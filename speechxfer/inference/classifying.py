@@ -1,4 +1,4 @@
-"""Which class a stream of any length is of: classified segment by segment, in batches, and averaged."""
+"""Classifies a stream of any length: segment by segment, in batches; the probabilities are averaged."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 from speechxfer.audio import SAMPLE_RATE, Waveform
 from speechxfer.decoding.hypothesis import Classification
 from speechxfer.errors import AudioError
-from speechxfer.transcription.segmenting import segments
-from speechxfer.transcription.silence import INAUDIBLE_DB
-from speechxfer.transcription.stitching import batches
+from speechxfer.inference.segmenting import segments
+from speechxfer.inference.silence import INAUDIBLE_DB
+from speechxfer.inference.stitching import batches
 
-Tell = Callable[[Sequence[Waveform]], Sequence[Classification]]
-"""Answers a few float32 mono 16 kHz waveforms with one classification each."""
+Classify = Callable[[Sequence[Waveform]], Sequence[Classification]]
+"""Returns one classification for each of a few float32 mono 16 kHz waveforms."""
 
 
 def classify(
     blocks: Iterable[Waveform],
-    tell: Tell,
+    predict: Classify,
     *,
     max_segment_s: float = 28.0,
     batch_s: float = 60.0,
@@ -28,18 +28,18 @@ def classify(
     source: str | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Classification:
-    """Classify a stream: the mean probabilities of its segments, each weighed by its length.
+    """Classify a stream: the mean of its segments' probabilities, weighted by their lengths.
 
-    What fits into one segment is classified as it is, longer streams are cut at pauses, and silence of more than 2 s is
-    left out; no more than a batch and a segment is held.
+    A stream that fits into one segment is classified as it is, a longer one is split at pauses, and silence of more
+    than 2 s is left out; no more than a batch and a segment is in memory.
 
     Args:
         blocks: float32 mono 16 kHz, each [num_samples] of any length.
-        tell: called with one batch of segments at a time, in order.
+        predict: called with one batch of segments at a time, in order.
         max_segment_s: no segment is longer than this.
-        batch_s: no batch of several segments costs more, padding to its longest included.
-        cost_s: what a segment of so many seconds costs, in seconds; itself, unless `tell` pads it.
-        source: named in an error.
+        batch_s: most seconds computed for a batch of several segments, padding included.
+        cost_s: seconds that are computed for a segment of so many seconds; more where the model pads it.
+        source: what an error calls the stream.
         progress: called after each batch with the seconds of the stream done so far.
 
     Raises:
@@ -49,7 +49,7 @@ def classify(
     found: list[tuple[int, Classification]] = []
     for batch in batches(segments(blocks, max_segment_s=max_segment_s), batch_s, cost_s):
         waveforms = [waveform for _, waveform in batch]
-        found += zip(map(len, waveforms), tell(waveforms), strict=True)
+        found += zip(map(len, waveforms), predict(waveforms), strict=True)
         if progress:
             progress(batch[-1][0] + len(waveforms[-1]) / SAMPLE_RATE)
     if not found:

@@ -11,9 +11,9 @@ from itertools import pairwise
 
 from speechxfer.decoding.hypothesis import Word
 from speechxfer.errors import ConfigError, printable
-from speechxfer.transcription.transcript import Segment, Transcript
+from speechxfer.inference.transcript import Segment, Transcript
 
-# What subtitlers hold to be readable.
+# What subtitle guidelines call readable.
 _LINE_CHARACTERS = 42
 _CUE_LINES = 2
 _CUE_S = 7.0

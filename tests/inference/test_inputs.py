@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speechxfer.errors import AudioError, ConfigError, printable
-from speechxfer.transcription.inputs import Input, expand, output_paths
+from speechxfer.inference.inputs import Input, expand, output_paths
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from speechxfer.decoding.hypothesis import Word
 from speechxfer.errors import ConfigError
-from speechxfer.transcription import Segment, Transcript
-from speechxfer.transcription.writers import FORMATS, write, write_line
+from speechxfer.inference import Segment, Transcript
+from speechxfer.inference.writers import FORMATS, write, write_line
 
 TIMING = re.compile(r"^(\d{2,}):([0-5]\d):([0-5]\d)[,.](\d{3}) --> (\d{2,}):([0-5]\d):([0-5]\d)[,.](\d{3})$", re.M)
 

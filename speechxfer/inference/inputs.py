@@ -1,4 +1,4 @@
-"""Which recordings a command line means, and what their transcripts are called."""
+"""Finds the recordings that a command line names, and the paths of their transcripts."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Input:
 
     @property
     def name(self) -> str:
-        """What output calls it; bytes that are not UTF-8 are written as `\\xe9`."""
+        """Its name in output; bytes that are not UTF-8 are written as `\\xe9`."""
         return "-" if self.path is None else os.fsencode(self.path).decode("utf-8", "backslashreplace")
 
     def source(self) -> Path | bytes:
-        """Its path, or what the standard input or a pipe holds, which can be read only once.
+        """Its path, or the bytes of the standard input or of a pipe, which can be read only once.
 
         Raises:
             AudioError: the standard input is closed, or the pipe cannot be read.
@@ -51,7 +51,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """The recordings that were named or found, each once, and the files in folders that are none."""
+    """The recordings that were named or found, each once, and the files in folders that are no recordings."""
 
     recordings: list[Input] = field(default_factory=list)
     skipped: list[Path] = field(default_factory=list)
@@ -121,7 +121,7 @@ def _check_kept(owners: dict[Path, Input]) -> None:
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """What file a path leads to, by whatever name; None where there is none."""
+    """The identity of the file at a path, whatever its name; None where there is no file."""
     try:
         found = path.stat()
     except (OSError, ValueError):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from speechxfer.audio import SAMPLE_RATE, Waveform, from_array
-from speechxfer.transcription.silence import HOP, audible, is_silent, sounding_s
+from speechxfer.inference.silence import HOP, audible, is_silent, sounding_s
 
 
 def noise(seconds: float, level_db: float) -> Waveform:

@@ -1,4 +1,4 @@
-"""Which parts of a waveform are silence, which no model is asked about."""
+"""Finds silence in a waveform by its level; no model is run on silence."""
 
 from __future__ import annotations
 

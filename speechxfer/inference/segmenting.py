@@ -1,4 +1,4 @@
-"""Cuts a stream of samples at pauses into pieces that a model can take; it knows nothing of words."""
+"""Splits a stream of samples at pauses into segments that a model can take, by levels alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from speechxfer.audio import SAMPLE_RATE, Waveform
 from speechxfer.errors import ConfigError
-from speechxfer.transcription.silence import HOP, audible, energies_db, runs
+from speechxfer.inference.silence import HOP, audible, energies_db, runs
 
 _MARGIN = SAMPLE_RATE // 4  # silence kept at either end of a segment, so that no word starts at its edge
 _LONGEST_SILENCE = 2 * SAMPLE_RATE  # longer silence is in no segment: models lose and invent words around it
@@ -34,7 +34,7 @@ def segments(blocks: Iterable[Waveform], *, max_segment_s: float) -> Iterator[tu
 
     Args:
         blocks: float32 mono 16 kHz, each [num_samples] of any length.
-        max_segment_s: the length that the recogniser takes, at least 1 s.
+        max_segment_s: the longest segment in seconds, at least 1.
 
     Yields:
         The segment's start in seconds, and its samples: float32 [num_samples].
@@ -43,7 +43,7 @@ def segments(blocks: Iterable[Waveform], *, max_segment_s: float) -> Iterator[tu
         ConfigError: `max_segment_s` is below 1 s or not finite.
     """
     if not 1 <= max_segment_s < math.inf:
-        raise ConfigError(f"max_segment_s is {max_segment_s}; a finite number of seconds from 1 is wanted")
+        raise ConfigError(f"max_segment_s is {max_segment_s}; wanted a finite number of seconds, at least 1")
     return _segments(blocks, int(max_segment_s * SAMPLE_RATE))
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from speechxfer.audio import SAMPLE_RATE, Waveform
 from speechxfer.decoding.hypothesis import Hypothesis, Word
-from speechxfer.transcription import Segment, Transcript, transcribe
+from speechxfer.inference import Segment, Transcript, transcribe
 
 
 def noise(seconds: float, level: float = 0.3) -> Waveform:
@@ -18,7 +18,7 @@ def noise(seconds: float, level: float = 0.3) -> Waveform:
 
 
 def lengths(waveforms: Sequence[Waveform]) -> list[Hypothesis]:
-    """Says how many whole seconds it heard, from the half second on."""
+    """The number of whole seconds as text, said from the half second on."""
     return [
         Hypothesis(f" {len(w) // SAMPLE_RATE} ", (Word(f"{len(w) // SAMPLE_RATE}", 0.5, 1.0, 0.9),), 0.8)
         for w in waveforms
@@ -48,11 +48,11 @@ def test_silence_before_and_after_is_in_no_segment_s_times() -> None:
 
 
 def test_a_segment_holds_its_words_and_they_lie_in_the_recording() -> None:
-    def recognise(waveforms: Sequence[Waveform]) -> list[Hypothesis]:
+    def recognize(waveforms: Sequence[Waveform]) -> list[Hypothesis]:
         words = (Word("early", -0.1, 0.5), Word("late", 3.98, 4.04), Word("later", 4.04, 4.08))
         return [Hypothesis("early late later", words) for _ in waveforms]
 
-    (segment,) = transcribe([noise(1, 0.0), noise(2), noise(1, 0.0)], recognise).segments
+    (segment,) = transcribe([noise(1, 0.0), noise(2), noise(1, 0.0)], recognize).segments
     assert (segment.start, segment.end) == (0.0, 4.0)
     assert all(0 <= word.start < word.end <= 4.0 for word in segment.words)
     assert [word.start for word in segment.words] == sorted(word.start for word in segment.words)
@@ -94,11 +94,11 @@ def test_no_sound_is_an_empty_transcript() -> None:
 def test_batches_stay_below_their_padded_seconds_and_use_them() -> None:
     batches: list[list[int]] = []
 
-    def recognise(waveforms: Sequence[Waveform]) -> list[Hypothesis]:
+    def recognize(waveforms: Sequence[Waveform]) -> list[Hypothesis]:
         batches.append([len(waveform) for waveform in waveforms])
         return lengths(waveforms)
 
-    transcribe([noise(200)], recognise, max_segment_s=10, batch_s=30)
+    transcribe([noise(200)], recognize, max_segment_s=10, batch_s=30)
     padded = [max(batch) * len(batch) / SAMPLE_RATE for batch in batches]
     assert max(padded) <= 30
     assert min(len(batch) for batch in batches[:-1]) >= 3
@@ -110,15 +110,15 @@ def test_a_segment_longer_than_a_batch_goes_alone() -> None:
 
 
 def test_progress_rises_to_the_duration() -> None:
-    heard: list[float] = []
-    transcribe([noise(100), noise(20, 0.0)], lengths, max_segment_s=10, batch_s=20, progress=heard.append)
-    assert len(heard) > 5
-    assert heard == sorted(heard)
-    assert heard[-1] == 120.0
+    reported: list[float] = []
+    transcribe([noise(100), noise(20, 0.0)], lengths, max_segment_s=10, batch_s=20, progress=reported.append)
+    assert len(reported) > 5
+    assert reported == sorted(reported)
+    assert reported[-1] == 120.0
 
 
-def test_an_hour_is_recognised_while_it_is_read() -> None:
-    read = recognised_s = largest_lag_s = 0.0
+def test_an_hour_is_recognized_while_it_is_read() -> None:
+    read = recognized_s = largest_lag_s = 0.0
     second = noise(1)
 
     def hour() -> Iterator[Waveform]:
@@ -127,13 +127,13 @@ def test_an_hour_is_recognised_while_it_is_read() -> None:
             read += 1
             yield second
 
-    def recognise(waveforms: Sequence[Waveform]) -> list[Hypothesis]:
-        nonlocal recognised_s, largest_lag_s
-        largest_lag_s = max(largest_lag_s, read - recognised_s)
-        recognised_s += sum(map(len, waveforms)) / SAMPLE_RATE
+    def recognize(waveforms: Sequence[Waveform]) -> list[Hypothesis]:
+        nonlocal recognized_s, largest_lag_s
+        largest_lag_s = max(largest_lag_s, read - recognized_s)
+        recognized_s += sum(map(len, waveforms)) / SAMPLE_RATE
         return lengths(waveforms)
 
-    transcript = transcribe(hour(), recognise, max_segment_s=28, batch_s=60)
+    transcript = transcribe(hour(), recognize, max_segment_s=28, batch_s=60)
     assert transcript.duration == 3600
-    assert recognised_s == pytest.approx(3600)
+    assert recognized_s == pytest.approx(3600)
     assert largest_lag_s <= 60 + 2 * 28 + 1

@@ -8,7 +8,7 @@ import pytest
 from speechxfer.audio import SAMPLE_RATE, Waveform
 from speechxfer.decoding.hypothesis import Classification
 from speechxfer.errors import AudioError
-from speechxfer.transcription.classifying import classify
+from speechxfer.inference.classifying import classify
 
 
 def sound(seconds: float, level: float = 0.1) -> Waveform:

@@ -6,12 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechxfer.decoding.sanity import can_be_said, compression_ratio, is_doubtful, without_echo, without_loops
-from speechxfer.decoding.search import Written
+from speechxfer.decoding.hallucination import (
+    compression_ratio,
+    is_plausible,
+    is_suspicious,
+    without_loops,
+    without_repeated_ending,
+)
+from speechxfer.decoding.search import TokenSequence
 
 
-def sequence(tokens: Sequence[int], mean: float = -0.2, *, ended: bool = True) -> Written:
-    return Written(tuple(tokens), (mean,) * (len(tokens) + ended), ended)
+def sequence(tokens: Sequence[int], mean: float = -0.2, *, ended: bool = True) -> TokenSequence:
+    return TokenSequence(tuple(tokens), (mean,) * (len(tokens) + ended), ended)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +44,7 @@ def test_a_turn_that_broke_off_at_the_limit_belongs_to_the_loop() -> None:
 
 
 def test_the_log_probabilities_are_those_of_the_tokens_that_stay() -> None:
-    looping = Written((5, 7, 7, 7, 7, 6), (-1.0, -2.0, -0.1, -0.1, -0.1, -3.0, -4.0), ended=True)
+    looping = TokenSequence((5, 7, 7, 7, 7, 6), (-1.0, -2.0, -0.1, -0.1, -0.1, -3.0, -4.0), ended=True)
     once = without_loops(looping)
     assert (once.tokens, once.log_probabilities, once.ended) == ((5, 7, 6), (-1.0, -2.0, -3.0, -4.0), True)
     assert once.mean_log_probability == -2.5
@@ -63,21 +69,21 @@ def test_what_is_left_holds_every_token_and_no_loop(tokens: list[int], ended: bo
     ],
 )
 def test_a_phrase_at_the_end_is_said_once(tokens: tuple[int, ...], kept: tuple[int, ...]) -> None:
-    assert without_echo(sequence(tokens)).tokens == kept
+    assert without_repeated_ending(sequence(tokens)).tokens == kept
 
 
 @given(st.lists(st.integers(0, 2), max_size=60), st.booleans())
 def test_what_is_left_is_a_beginning_that_has_every_token(tokens: list[int], ended: bool) -> None:
-    kept = without_echo(sequence(tokens, ended=ended))
+    kept = without_repeated_ending(sequence(tokens, ended=ended))
     assert list(kept.tokens) == tokens[: len(kept.tokens)]
     assert set(kept.tokens) == set(tokens)
     assert len(kept.log_probabilities) == len(kept.tokens) + ended
 
 
 def test_speech_is_not_doubted_and_babble_is() -> None:
-    assert not is_doubtful(sequence(range(9)), "we went to the market to buy some bread", 3.0)
-    assert is_doubtful(sequence(range(9), -2.0), "we went to the market", 3.0)
-    assert is_doubtful(sequence(range(9)), "la la la " * 30, 3.0)
+    assert not is_suspicious(sequence(range(9)), "we went to the market to buy some bread", 3.0)
+    assert is_suspicious(sequence(range(9), -2.0), "we went to the market", 3.0)
+    assert is_suspicious(sequence(range(9)), "la la la " * 30, 3.0)
     assert compression_ratio("") == 1.0
 
 
@@ -94,8 +100,8 @@ def test_speech_is_not_doubted_and_babble_is() -> None:
 def test_a_finished_repetition_for_which_there_was_time_is_speech(
     text: str, tokens: tuple[int, ...], seconds: float
 ) -> None:
-    assert not is_doubtful(sequence(tokens), text, seconds)
-    assert can_be_said(sequence(tokens), text, seconds)
+    assert not is_suspicious(sequence(tokens), text, seconds)
+    assert is_plausible(sequence(tokens), text, seconds)
 
 
 @pytest.mark.parametrize(
@@ -107,12 +113,12 @@ def test_a_finished_repetition_for_which_there_was_time_is_speech(
         (sequence((1, 2, 3, 4, 5, 6) * 4), "请按一键收听留言然后挂断" * 4, 3.0),
     ],
 )
-def test_a_repetition_that_cannot_have_been_said_is_doubted(written: Written, text: str, seconds: float) -> None:
-    assert not can_be_said(written, text, seconds)
-    assert is_doubtful(written, text, seconds)
+def test_a_repetition_that_cannot_have_been_said_is_doubted(written: TokenSequence, text: str, seconds: float) -> None:
+    assert not is_plausible(written, text, seconds)
+    assert is_suspicious(written, text, seconds)
 
 
 def test_a_loop_does_not_make_itself_certain() -> None:
-    looping = Written((5, 6) * 30, (-2.0, -2.0, *(-0.01,) * 59), ended=True)
+    looping = TokenSequence((5, 6) * 30, (-2.0, -2.0, *(-0.01,) * 59), ended=True)
     assert looping.mean_log_probability > -0.2
-    assert is_doubtful(looping, "the sound " * 30, 60.0)
+    assert is_suspicious(looping, "the sound " * 30, 60.0)
