@@ -64,7 +64,7 @@ def ours(job: Job) -> dict[str, Any]:
         "ctc": {"ignore_unknown": True},
     }  # fmt: skip
     started = time.perf_counter()
-    sx.finetune(_build(config), overwrite=folder.exists())
+    sx.finetune(config=_build(config), overwrite=folder.exists())
     whole = time.perf_counter() - started
     metrics, epochs = RunFolder(folder).metrics, RunFolder(folder).history
     seconds = metrics["seconds"]

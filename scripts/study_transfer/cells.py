@@ -23,7 +23,7 @@ from speechxfer.config import (
     parse_assignment,
     to_dict,
 )
-from speechxfer.heads.ctc.settings import CTCSettings
+from speechxfer.heads.ctc.settings import CTCConfig
 from speechxfer.planner.states import sample
 from speechxfer.storage import write_text
 
@@ -103,7 +103,7 @@ def config(setting: Setting, train: str, output: str, epochs: int, seed: int, pr
     return sx.FinetuneConfig(
         model=setting.model, train=train, dev=str((DATA / setting.corpus).resolve() / "dev.jsonl"), output=output,
         head=CORPORA[setting.corpus][0], plan=PlanConfig(preset=preset),
-        groups={"ctc": CTCSettings(ignore_unknown=True)},
+        groups={"ctc": CTCConfig(ignore_unknown=True)},
         training=TrainingConfig(epochs=epochs, seed=seed, batch_seconds=BATCH_S),
     )  # fmt: skip
 
@@ -116,7 +116,7 @@ def run_cell(cell: Cell) -> dict[str, Any] | None:
             return None
         usual = config(cell.setting, train[0], f"{folder}/run", cell.epochs, cell.seed, cell.preset)
         settings = build(sx.FinetuneConfig, merge([to_dict(usual), *map(parse_assignment, cell.changes)]))
-        sx.finetune(settings)
+        sx.finetune(config=settings)
         metrics, plan = (json.loads((Path(folder) / "run" / f"{name}.json").read_text()) for name in ("metrics", "plan"))  # fmt: skip  # noqa: E501
         test = sx.Manifest.read(DATA / cell.setting.corpus / "test.jsonl")[:: CORPORA[cell.setting.corpus][1]]
         after = sx.evaluate(sx.load(f"{folder}/run/model"), test, sx.TextNormalizer(settings.text.new_head_normalizer))

@@ -193,6 +193,11 @@ class Table:
         own: Any = type(self)
         for name, kind in _kinds(own).items():
             value = getattr(self, name)
+            if kind.is_group and isinstance(value, Mapping):
+                from speechxfer.config.reading import build  # late: it reads tables
+
+                value = build(kind.type, value, f"{prefix}{name}.")
+                object.__setattr__(self, name, value)
             kind.check(f"{prefix}{name}", value)
             if isinstance(kind.limit, Place) and value:
                 path = os.fspath(value)

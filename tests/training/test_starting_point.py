@@ -15,7 +15,7 @@ from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
-from speechxfer.families.whisper.settings import Seq2SeqSettings
+from speechxfer.families.whisper.settings import Seq2SeqConfig
 from speechxfer.heads.classification.head import ClassificationHead
 from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.training.starting_point import StartingPoint, starting_point
@@ -118,7 +118,7 @@ def test_a_run_from_such_a_checkpoint_trains(corpus: Callable[..., Path], tmp_pa
     ctc(tmp_path / "model", tokens=["<pad>", "tʃ", "dʒ", "n"])
     train, dev = corpus("train", ["a b", "b a", "c"]), corpus("dev", ["a"])
     values = {"model": str(tmp_path / "model"), "train": str(train), "dev": str(dev), "test": str(dev)}
-    sx.finetune(build(sx.FinetuneConfig, {**values, "output": str(tmp_path / "run"), "device": "cpu", "training": {"epochs": 1}}))  # fmt: skip  # noqa: E501
+    sx.finetune(config=build(sx.FinetuneConfig, {**values, "output": str(tmp_path / "run"), "device": "cpu", "training": {"epochs": 1}}))  # fmt: skip  # noqa: E501
     assert sx.load(str(tmp_path / "run" / "model"), device="cpu").head.kind == "ctc"
 
 
@@ -149,9 +149,9 @@ def test_a_language_is_named_as_people_name_it(start: Start, tmp_path: Path) -> 
 
 
 def test_settings_hold_the_code_of_a_language() -> None:
-    assert Seq2SeqSettings(language="Italian").language == "it"
+    assert Seq2SeqConfig(language="Italian").language == "it"
     assert RetentionConfig(language="en-US").language == "en"
-    assert (Seq2SeqSettings().language, Seq2SeqSettings(language="Klingon").language) == ("", "Klingon")
+    assert (Seq2SeqConfig().language, Seq2SeqConfig(language="Klingon").language) == ("", "Klingon")
 
 
 def test_a_decoder_that_cannot_be_opened_says_why(start: Start, tmp_path: Path) -> None:

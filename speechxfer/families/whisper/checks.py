@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from speechxfer.data.loading import texts
 from speechxfer.data.manifest import Manifest
 from speechxfer.errors import ConfigError
-from speechxfer.families.whisper.settings import Seq2SeqSettings
+from speechxfer.families.whisper.settings import Seq2SeqConfig
 from speechxfer.heads.base import Head
 from speechxfer.heads.setup import Setup
 from speechxfer.progress import Progress
@@ -22,7 +22,7 @@ def check_wanted(own: WhisperSeq2SeqHead, setup: Setup) -> None:
     Raises:
         ConfigError: it reads another layer, or it lacks the language or the task.
     """
-    model, wanted = setup.config.model, setup.config.group_of(Seq2SeqSettings)
+    model, wanted = setup.config.model, setup.config.group_of(Seq2SeqConfig)
     if setup.encoder.stacked:
         raise ConfigError("plan.weighted_layer_sum is true, but Whisper's decoder reads the last layer only; leave it out, or take --head ctc or classification")  # fmt: skip  # noqa: E501
     if own.tokens.is_multilingual and not wanted.language:

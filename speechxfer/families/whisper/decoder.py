@@ -31,7 +31,7 @@ from speechxfer.errors import ConfigError
 from speechxfer.families.whisper.checks import check_wanted, report_long_texts, report_spelling
 from speechxfer.families.whisper.files import generation_config, tokenizer_files
 from speechxfer.families.whisper.scorer import Scorer, log_probabilities
-from speechxfer.families.whisper.settings import Seq2SeqSettings
+from speechxfer.families.whisper.settings import Seq2SeqConfig
 from speechxfer.families.whisper.tokens import WhisperTokens, fraction_of
 from speechxfer.heads.base import Interchange
 from speechxfer.heads.setup import Setup, Unusable
@@ -99,7 +99,7 @@ class WhisperSeq2SeqHead(TextScorer):
         Raises:
             ConfigError: there is none, or it lacks the language or the task.
         """
-        model, own, wanted = setup.config.model, setup.own, setup.config.group_of(Seq2SeqSettings)
+        model, own, wanted = setup.config.model, setup.own, setup.config.group_of(Seq2SeqConfig)
         if not isinstance(own, cls):
             reason = setup.problem or f"{model} has no decoder"
             raise ConfigError(f"head is 'seq2seq', but {reason}; wanted a Whisper with its decoder, or --head ctc")
@@ -140,12 +140,12 @@ class WhisperSeq2SeqHead(TextScorer):
         """Timestamps without durations, and non-speech that is less than an utterance."""
         if all(utterance.duration is None for utterance in train):
             yield "seq2seq.timestamp_ratio", "the training manifest has no durations"
-        if not round(config.group_of(Seq2SeqSettings).non_speech_ratio * len(train)):
+        if not round(config.group_of(Seq2SeqConfig).non_speech_ratio * len(train)):
             yield "seq2seq.non_speech_ratio", f"of {len(train)} utterances that is less than one"
 
     def training_manifest(self, train: Manifest, config: FinetuneConfig, folder: Path) -> Manifest:
         """With sounds without speech, for which a decoder would write something."""
-        return with_non_speech(train, config.group_of(Seq2SeqSettings).non_speech_ratio, folder, config.training.seed)
+        return with_non_speech(train, config.group_of(Seq2SeqConfig).non_speech_ratio, folder, config.training.seed)
 
     # Learning
 

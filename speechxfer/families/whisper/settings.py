@@ -9,7 +9,7 @@ from speechxfer.config.values import Fraction, Language, OneOf, Range, Table
 
 
 @dataclass(frozen=True)
-class Seq2SeqSettings(Table, group="seq2seq"):
+class Seq2SeqConfig(Table, group="seq2seq"):
     """Whisper's own decoder as the head."""
 
     #: Spoken language, by its code or English name, such as "it"; required for a multilingual model.

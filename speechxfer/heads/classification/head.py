@@ -19,7 +19,7 @@ from speechxfer.encoders.base import Encoder, valid_positions
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.errors import DataError
 from speechxfer.heads.base import Head, Interchange
-from speechxfer.heads.classification.settings import ClassificationSettings
+from speechxfer.heads.classification.settings import ClassificationConfig
 from speechxfer.heads.layer_sum import LayerSum
 from speechxfer.heads.setup import Setup, Unusable
 from speechxfer.progress import Progress
@@ -90,7 +90,7 @@ class ClassificationHead(Head):
     @classmethod
     def from_config(cls, setup: Setup, kept: Self | None, train: Manifest) -> Self:
         """A head for the classes of the training manifest, with the weights of one that has the same classes."""
-        wanted, encoder = setup.config.group_of(ClassificationSettings), setup.encoder
+        wanted, encoder = setup.config.group_of(ClassificationConfig), setup.encoder
         labels = ClassLabels.from_manifest(train, multi_label=wanted.multi_label)
         setup.progress.log(f"{len(labels)} classes in the training manifest: {', '.join(labels.names)}")
         if kept and (kept.labels.to_dict() != labels.to_dict() or kept.pooling != wanted.pooling):
@@ -114,7 +114,7 @@ class ClassificationHead(Head):
     @classmethod
     def unusable(cls, utterance: Utterance, num_frames: int, setup: Setup, kept: Self | None) -> Unusable | None:
         """No label."""
-        multi_label = setup.config.group_of(ClassificationSettings).multi_label
+        multi_label = setup.config.group_of(ClassificationConfig).multi_label
         has_label = bool(utterance.label) or (multi_label and utterance.label is not None)
         return None if has_label else Unusable("have no label", f"wanted the class of {utterance.audio}")
 
@@ -125,7 +125,7 @@ class ClassificationHead(Head):
         Raises:
             DataError: one is not.
         """
-        multi_label = setup.config.group_of(ClassificationSettings).multi_label
+        multi_label = setup.config.group_of(ClassificationConfig).multi_label
         before, after = (
             {name for one in manifest if one.label for name in named(one.label, multi_label=multi_label)}
             for manifest in (train, usable)

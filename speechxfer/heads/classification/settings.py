@@ -9,7 +9,7 @@ from speechxfer.config.values import Fraction, OneOf, Table
 
 
 @dataclass(frozen=True)
-class ClassificationSettings(Table, group="classification"):
+class ClassificationConfig(Table, group="classification"):
     """The classification head."""
 
     #: How the frames of an utterance become one vector: "mean", "mean-deviation" (mean and standard deviation) or

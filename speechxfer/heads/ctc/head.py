@@ -21,7 +21,7 @@ from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.heads.base import Head, Interchange
-from speechxfer.heads.ctc.settings import CTCSettings
+from speechxfer.heads.ctc.settings import CTCConfig
 from speechxfer.heads.layer_sum import LayerSum
 from speechxfer.heads.setup import Setup, Unusable
 from speechxfer.progress import Progress
@@ -55,7 +55,7 @@ class CTCHead(Head):
     @classmethod
     def kept(cls, setup: Setup) -> Self | None:
         """The checkpoint's own head, unless a new one is asked for."""
-        wanted = setup.config.group_of(CTCSettings).vocabulary
+        wanted = setup.config.group_of(CTCConfig).vocabulary
         if wanted == "new":
             return None
         if setup.problem is not None:
@@ -76,7 +76,7 @@ class CTCHead(Head):
         if not new:
             setup.progress.log(f"{writes}, which is kept")
             return kept
-        if setup.config.group_of(CTCSettings).vocabulary != "extend":
+        if setup.config.group_of(CTCConfig).vocabulary != "extend":
             raise DataError(
                 f"{train.path}: {''.join(new)!r} occur in the training text (as normalizer {kept.normalizer.name!r} "
                 f"writes it), but {writes} without them; write it otherwise with --normalizer, add them with "
@@ -127,7 +127,7 @@ class CTCHead(Head):
         for name, manifest in splits.items():
             if name == "retain" or not (message := self._unknown(name, manifest)):
                 continue
-            if not config.group_of(CTCSettings).ignore_unknown:
+            if not config.group_of(CTCConfig).ignore_unknown:
                 raise DataError(f"{message}; add training text with it, or pass --ignore-unknown to count it as wrong")
             progress.log(f"{message}; they count as wrong")
 

@@ -9,7 +9,7 @@ from speechxfer.config.values import OneOf, Table
 
 
 @dataclass(frozen=True)
-class CTCSettings(Table, group="ctc"):
+class CTCConfig(Table, group="ctc"):
     """The CTC head."""
 
     #: Vocabulary of a checkpoint that has a CTC head: "keep" it, "extend" it by the new characters of the training

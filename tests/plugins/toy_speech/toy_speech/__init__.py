@@ -15,7 +15,7 @@ ENERGY = Family(encoder="toy_speech.encoder:EnergyEncoder")
 
 
 @dataclass(frozen=True)
-class WholeTextSettings(Table, group="whole_text"):
+class WholeTextConfig(Table, group="whole_text"):
     """The head that knows whole texts."""
 
     #: Units of the hidden layer.
@@ -25,6 +25,6 @@ class WholeTextSettings(Table, group="whole_text"):
 WHOLE_TEXT = HeadType(
     implementation="toy_speech.head:WholeTextHead",
     summary="a head that knows whole texts",
-    settings=WholeTextSettings,
+    settings=WholeTextConfig,
     limits=("It writes only the texts that it was trained on, each as a whole.",),
 )

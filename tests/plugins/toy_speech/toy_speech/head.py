@@ -17,7 +17,7 @@ from speechxfer.encoders.base import Encoder, valid_positions
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.heads.base import Head
 from speechxfer.heads.setup import Setup
-from toy_speech import WholeTextSettings
+from toy_speech import WholeTextConfig
 
 
 class WholeTextHead(Head):
@@ -42,7 +42,7 @@ class WholeTextHead(Head):
         """A new one for the texts of the training manifest."""
         normalizer = cls.training_normalizer(setup, kept)
         texts = sorted({normalizer(utterance.text or "") for utterance in train})
-        return cls(setup.encoder.width, setup.config.group_of(WholeTextSettings).hidden_units, texts, normalizer)
+        return cls(setup.encoder.width, setup.config.group_of(WholeTextConfig).hidden_units, texts, normalizer)
 
     @classmethod
     def restore(cls, description: Mapping[str, Any], encoder: Encoder, checkpoint: Checkpoint) -> Self:
