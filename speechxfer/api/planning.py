@@ -192,7 +192,7 @@ def probe(
         from speechxfer.planner.examination import examine
 
         found, similar = examine(
-            checkpoint, data["train"], data["dev"], head=head, cuts=layers, seconds=sample_s,
+            checkpoint, data["train"], data["dev"], head=head, seams=layers, seconds=sample_s,
             reference=data.get("reference"), device=device, progress=progress,
         )  # fmt: skip
         if folder:

@@ -26,7 +26,7 @@ def models() -> None:
 @models.command(cls=GroupedCommand, groups={"Most used": ("kind", "plan", "epochs"), **PLAN_GROUP})
 @click.argument("model")
 @click.option("--head", "kind", metavar="NAME", help="What it would learn with (default: its own head, if it has one).")  # fmt: skip  # noqa: E501
-@click.option("--epochs", type=click.IntRange(1), default=TrainingConfig.epochs, show_default=True, help="Of the run, for what wakes after a share of them.")  # fmt: skip  # noqa: E501
+@click.option("--epochs", type=click.IntRange(1), default=TrainingConfig.epochs, show_default=True, help="Epochs of the run, for layers that are unfrozen later.")  # fmt: skip  # noqa: E501
 @plan_options
 def show(model: str, kind: str | None, epochs: int, plan: str | None, **options: Any) -> None:
     """Parts of MODEL with their sizes, and which of them a plan would freeze or train, how fast and from when on."""

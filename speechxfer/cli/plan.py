@@ -12,7 +12,7 @@ from speechxfer.cli.grouping import GroupedCommand
 from speechxfer.cli.paths import PATH
 from speechxfer.config import flat, merge, parse_setting
 from speechxfer.errors import ConfigError
-from speechxfer.planner.untried import UNTRIED
+from speechxfer.planner.excluded import NOT_IN_TRIALS
 
 #: Settings that are options of `plan`.
 _OWN_OPTIONS = ("model", "train", "dev", "head", "device", "output")
@@ -73,5 +73,5 @@ def _check_assignments(changes: Mapping[str, Any]) -> None:
             raise ConfigError(f"--set {name}={value}: how the model is transferred is what the plan is to find; finetune with it, or try ways by --preset")  # fmt: skip  # noqa: E501
         if name in _OWN_OPTIONS:
             raise ConfigError(f"--set {name}={value}: give it as --{name}")
-        if name in UNTRIED:
+        if name in NOT_IN_TRIALS:
             click.echo(f"--set {name}={value}: has no effect on a plan; give it to finetune", err=True)

@@ -121,8 +121,8 @@ class Manifest(Sequence[Utterance]):
     ) -> Manifest:
         """All audio files beneath `folder`, sorted by path, with the transcripts beside them (`folders.recordings`).
 
-        With `labels`, an utterance's label is the name of the first-level folder that it lies in. `skipped` is told of
-        files whose names no manifest can hold.
+        With `labels`, an utterance's label is the name of the first-level folder that it lies in. `skipped` is called
+        with files whose names no manifest can hold.
 
         Raises:
             DataError: no audio, a transcript that is not UTF-8, or a file outside the folders of labels.
@@ -206,14 +206,14 @@ class Manifest(Sequence[Utterance]):
             DataError: the first line that has nothing in it.
         """
 
-        def labelled(utterance: Utterance) -> Utterance:
+        def labeled(utterance: Utterance) -> Utterance:
             value = utterance.value(column)
             if value is None:
                 has = ["speaker"] * (utterance.speaker is not None) + list(utterance.extra)
                 raise DataError(f"{utterance.origin}: has no {column!r} to be its label; wanted one of its columns: {', '.join(has) or 'none'}")  # fmt: skip  # noqa: E501
             return dataclasses.replace(utterance, label=str(value))
 
-        return self.holding(map(labelled, self))
+        return self.holding(map(labeled, self))
 
     def strictly(self) -> Self:
         """The same utterances; reading one whose file is a little shorter than it should be is an error then."""

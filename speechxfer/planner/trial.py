@@ -145,7 +145,7 @@ class Bench:
     def _start(self, config: FinetuneConfig) -> StartingPoint:
         start = starting_point(config, find(config.model), self.train, Progress())
         start.model.to(self._device)
-        start.plan.apply(start.model, max((epoch for epoch in start.plan.wakes if epoch), default=0))
+        start.plan.apply(start.model, max((epoch for epoch in start.plan.first_epochs if epoch), default=0))
         return start
 
     def _task(self, config: FinetuneConfig, start: StartingPoint, preparation: Preparation, folder: RunFolder) -> Task:

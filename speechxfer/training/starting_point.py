@@ -63,8 +63,8 @@ def starting_point(
     head: Head = head_class.from_config(setup, kept, train)
     plan = TransferPlan.for_model(wish, encoder, head, epochs=config.training.epochs, new_head=kept is None)
     plan.attach(encoder, head)
-    if late := [row["part"] for row in plan.table(encoder, head) if (row["wakes"] or 0) > config.training.epochs]:
-        progress.log(f"warning: the run has {config.training.epochs} epochs, so these never wake up: {', '.join(late)}")  # fmt: skip  # noqa: E501
+    if late := [row["part"] for row in plan.table(encoder, head) if (row["first_epoch"] or 0) > config.training.epochs]:
+        progress.log(f"warning: the run has {config.training.epochs} epochs, so these are never trained: {', '.join(late)}")  # fmt: skip  # noqa: E501
     model = SpeechModel(encoder, head, opened.source)
     return StartingPoint(model, plan, opened.transcribes and head.task == "transcription", train)
 

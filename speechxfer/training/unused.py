@@ -43,7 +43,7 @@ def _augmentation(config: FinetuneConfig, start: StartingPoint) -> _Found:
     augment, plan, encoder = config.augment, start.plan, start.model.encoder
     if not augment.mask_time_prob:
         yield "augment.mask_time_length", "augment.mask_time_prob is 0"
-    cuts = {plan.seam_at(epoch) or 0 for epoch in {0, *(epoch for epoch in plan.wakes if epoch is not None)}}
+    cuts = {plan.seam_at(epoch) or 0 for epoch in {0, *(epoch for epoch in plan.first_epochs if epoch is not None)}}
     if augment.where == "seam" and not any(map(encoder.maskable_width, cuts)):
         reason = "channels are masked only where the lower half of the layers is frozen"
         yield from ((f"augment.{name}", reason) for name in ("mask_feature_prob", "mask_feature_length_percent"))
@@ -64,7 +64,7 @@ def _cache(config: FinetuneConfig, start: StartingPoint) -> _Found:
 def _encoder(config: FinetuneConfig, start: StartingPoint) -> _Found:
     if config.pooling.stride == 1:
         yield "pooling.kind", "pooling.stride is 1"
-    if any(epoch is not None for epoch in start.plan.wakes):
+    if any(epoch is not None for epoch in start.plan.first_epochs):
         return
     reason = "no layer of the encoder is trained"
     yield from ((f"plan.{name}", reason) for name in ("layer_decay", "unfreeze_every", "head_only_ratio"))
@@ -77,10 +77,10 @@ def _encoder(config: FinetuneConfig, start: StartingPoint) -> _Found:
 
 def _plan(config: FinetuneConfig, start: StartingPoint) -> _Found:
     plan, head = start.plan, start.model.head
-    trained = [place for place, epoch in enumerate(plan.wakes) if epoch is not None]
+    trained = [place for place, epoch in enumerate(plan.first_epochs) if epoch is not None]
     if trained == [plan.depth]:
         yield "plan.layer_decay", "only the top layer is trained"
-    if not any(plan.wakes):
+    if not any(plan.first_epochs):
         one = config.training.epochs == 1
         yield "plan.head_only_ratio", "the run has one epoch" if one else "the head has learned already"
     if all(group.seam <= plan.head_seam for group in head.layer_groups()):

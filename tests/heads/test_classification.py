@@ -155,7 +155,7 @@ def test_class_weights_are_no_weights_of_the_model() -> None:
 def test_targets_are_numbers_and_unknown_ones_are_reported() -> None:
     utterance = Utterance(audio="a.wav", label="c", origin="train.jsonl:1")
     assert head().targets(utterance) == [2]
-    with pytest.raises(DataError, match=r"train\.jsonl:2: label 'd' is none"):
+    with pytest.raises(DataError, match=r"train\.jsonl:2: label 'd' is not one"):
         head().targets(Utterance(audio="a.wav", label="d", origin="train.jsonl:2"))
 
 

@@ -92,7 +92,7 @@ def test_a_trial_that_goes_astray_comes_last(base: sx.FinetuneConfig, bench: Ben
 
 
 def test_variations_stand_behind_what_is_usual() -> None:
-    rows = tuple(Row(str(cut), cut, error, {"cer": error}) for cut, error in ((None, 0.8), (0, 0.6), (1, 0.2), (4, 0.3)))  # fmt: skip  # noqa: E501
+    rows = tuple(Row(str(seam), seam, error, {"cer": error}) for seam, error in ((None, 0.8), (0, 0.6), (1, 0.2), (4, 0.3)))  # fmt: skip  # noqa: E501
     probes = {"m": Probe("m", "ctc", 4, 1.0, 1.0, rows)}
     names = [one.name for one in candidates(["m"], ["fine-tune", "lower-layers", "lora"], probes, "ctc", vary=True)]
     assert names[:3] == ["fine-tune", "lower-layers", "lora"]
@@ -141,7 +141,7 @@ def test_a_plan_that_was_not_tried_says_so(base: sx.FinetuneConfig, monkeypatch:
     plan = make_plan(base, [base.model], 60.0, presets=["fine-tune", "feature-extraction"], vary=False)
     assert plan.choice.preset == "fine-tune"
     page = as_markdown(plan, "plan.toml", "plan.png")
-    assert "Not tried, for want of time, but expected to do best. A whole run of 2 epochs" in page
+    assert "Not tried for lack of time, but expected to be the best. A whole run of 2 epochs" in page
     assert page.index("| fine-tune |") < page.index("| feature-extraction |")
 
 

@@ -202,17 +202,17 @@ def test_an_adapted_model_is_adapted_further_with_its_own_head(
     waiting = {**alone, "training": {"epochs": 2}}
     second = sx.finetune(config=config(settings, SHORT, again, waiting), progress=heard)
     # The first head is new and learns alone; this one has learned already.
-    assert _awake_from(first.folder) == {1, 4}
-    assert _awake_from(second.folder) == {1}
+    assert _first_epochs(first.folder) == {1, 4}
+    assert _first_epochs(second.folder) == {1}
     third = {"output": str(tmp_path / "third"), "ctc": {"vocabulary": "new"}}
-    assert _awake_from(sx.finetune(config=config(settings, SHORT, again, waiting, third)).folder) == {1, 2}
+    assert _first_epochs(sx.finetune(config=config(settings, SHORT, again, waiting, third)).folder) == {1, 2}
     assert any("has a CTC head for 4 characters, which is kept" in line for line in heard.messages)
     assert second.before is not None
     assert second.before.rates.wer == json.loads((first.folder / "metrics.json").read_text())["dev"]["wer"]
     assert second.model.source == settings["model"]  # where the weights came from first
 
 
-def _awake_from(folder: Path) -> set[int]:
+def _first_epochs(folder: Path) -> set[int]:
     """The epochs in which parts begin to be trained."""
     table = json.loads((folder / "plan.json").read_text())
     return {int(row[3]) for row in table["rows"] if row[3]}

@@ -224,7 +224,7 @@ def labelled(lines: Lines, labels: str) -> Lines:
 @pytest.mark.parametrize(
     ("train", "message"),
     [
-        ("aaaa", "every utterance is labelled 'a'; wanted at least two classes"),
+        ("aaaa", "every utterance is labeled 'a'; wanted at least two classes"),
         ("abab?c", "no utterance of the class 'c' can be used, so that it would not be learned"),
         ("    ", "none of its 4 utterances can be used.*4 have no label"),
     ],
