@@ -237,6 +237,22 @@ def test_what_is_no_callback_is_named(runs: Runs) -> None:
     assert not (runs.folder / "run").exists()
 
 
+def test_one_callback_without_a_list_is_named(runs: Runs) -> None:
+    with pytest.raises(ConfigError, match=r"callbacks is <.*Recorder object.*>; wanted a list"):
+        runs.run("run", callbacks=Recorder())  # type: ignore[arg-type]
+
+
+class Keeping(sx.Callback):
+    def state_dict(self) -> dict[str, Any]:
+        return {"paths": {Path("a")}}
+
+
+def test_a_state_that_no_checkpoint_can_hold_is_named(runs: Runs) -> None:
+    with pytest.raises(ConfigError, match=r"Keeping\.state_dict\(\) is no JSON \(.*set.*\); wanted a dict of plain"):
+        runs.run("run", callbacks=[Keeping()])
+    assert (runs.folder / "run" / "model").is_dir()
+
+
 def test_the_example_of_the_docs_works(runs: Runs) -> None:
     names: dict[str, Any] = {}
     exec(blocks("docs/how-to/add-a-callback.md")[0].code, names)
