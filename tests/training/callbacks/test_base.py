@@ -135,6 +135,19 @@ def test_a_callback_stops_a_run_that_can_be_resumed(runs: Runs) -> None:
     assert len(runs.metrics("run")) == 3
 
 
+class StopAtOnce(sx.Callback):
+    def on_begin(self, state: sx.TrainingState) -> None:
+        state.stop("not wanted")
+
+
+def test_a_run_that_is_stopped_before_it_begins_takes_one_step(runs: Runs) -> None:
+    with pytest.raises(sx.SpeechxferError, match=r"stopped before any weight had changed \(not wanted\)"):
+        runs.run("run", callbacks=[StopAtOnce()])  # a warm-up begins at a rate of 0
+    runs.run("quick", {"training": {"warmup_ratio": 0.0}}, callbacks=[StopAtOnce()])
+    assert [line["step"] for line in runs.metrics("quick")] == [1]
+    assert (runs.folder / "quick" / "model").is_dir()
+
+
 class StopAfter(sx.Callback):
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
