@@ -14,9 +14,9 @@ from speechxfer.errors import ConfigError
 
 @click.command()
 @click.argument("run", type=PATH)
-@click.option("--points", metavar="LIST", help="Shares of the adapted weights to measure (default: 0,0.1,...,1).")
+@click.option("--points", metavar="LIST", help="Fractions of the adapted weights to measure (default: 0,0.1,...,1).")
 @click.option("--at", "alpha", type=float, metavar="ALPHA", help="Save the model at this point.")
-@click.option("--keep-gain", type=float, metavar="SHARE", help="Save the model that keeps this share of the gain (such as 0.9) and forgets least.")  # fmt: skip  # noqa: E501
+@click.option("--keep-gain", type=float, metavar="FRACTION", help="Save the model that keeps this fraction of the gain (such as 0.9) and forgets least.")  # fmt: skip  # noqa: E501
 @click.option("--output", type=PATH, help="Folder for the saved model (default: RUN/interpolated).")
 @moved_options
 @click.option("--model", help="Where the model that the run began with is now, if it has been moved.")
@@ -48,14 +48,14 @@ def interpolate(
         if line.encoder_only:
             progress.log("the head was new, so only the encoder is mixed; all points have the adapted head")
         elif line.unpadded:
-            progress.log("alpha 0 has the original's weights, but hears utterances without the silence up to 30 s that the original was trained on, and so does worse than it; a run with --pad-to-30s begins at the original itself")  # fmt: skip  # noqa: E501
+            progress.log("alpha 0 has the original's weights, but receives utterances without the silence up to 30 s that the original was trained on, and so does worse than it; a run with --pad-to-30s begins at the original itself")  # fmt: skip  # noqa: E501
         curve = line.curve(wanted)
         progress.table("", ("alpha", "dev", "gain kept", "retained", "loss"), curve.rows())
         if alpha is not None or keep_gain is not None:
             chosen = next(point for point in curve.points if point.alpha == alpha) if keep_gain is None else curve.best(keep_gain)  # fmt: skip  # noqa: E501
             folder = output or RunFolder(run).interpolated
             line.at(chosen.alpha).save(folder)
-            progress.log(f"{curve.say(chosen)}; model: {folder}")
+            progress.log(f"{curve.describe(chosen)}; model: {folder}")
         write_report(run, places(moved))
     click.echo(json.dumps(curve.to_list(), indent=2))
 
