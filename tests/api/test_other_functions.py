@@ -41,7 +41,7 @@ def test_probe_and_plan_take_data_in_memory(whisper_folder: Path, tmp_path: Path
     found, similar = sx.probe(
         str(whisper_folder), train=train, dev=dev, layers=[0, 2], device="cpu", output=tmp_path / "p"
     )
-    assert [row.cut for row in found.rows] == [None, 0, 2]
+    assert [row.seam for row in found.rows] == [None, 0, 2]
     assert similar.verdict
     assert (tmp_path / "p" / "probe.json").is_file()
     given: dict[str, Any] = {"device": "cpu", "training": {"epochs": 1, "batch_seconds": 4.0}}
