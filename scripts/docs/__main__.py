@@ -5,6 +5,7 @@ python -m scripts.docs
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from scripts.docs import api, commands, decisions, settings
@@ -24,6 +25,7 @@ def pages() -> dict[str, str]:
 
 def main() -> None:
     """Write them; what was generated before is replaced."""
+    shutil.rmtree(ROOT / "docs" / decisions.FOLDER, ignore_errors=True)  # a decision that is gone leaves no page
     for name, text in pages().items():
         path = ROOT / "docs" / name
         path.parent.mkdir(parents=True, exist_ok=True)

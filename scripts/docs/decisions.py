@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+#: Where the pages are, inside docs/.
+FOLDER = "explanation/decisions"
 _INDEX = """# Design decisions
 
 Why things are as they are, one page each, generated from
@@ -15,8 +17,8 @@ def pages(architecture: str) -> dict[str, str]:
     """Markdown by path inside docs/."""
     decisions = dict(map(_split, _items(architecture)))
     index = [_INDEX, *(f"- [{title}]({_slug(title)}.md)" for title in decisions)]
-    written = {f"explanation/decisions/{_slug(title)}.md": _page(title, text) for title, text in decisions.items()}
-    return {"explanation/decisions/index.md": "\n".join(index) + "\n", **written}
+    written = {f"{FOLDER}/{_slug(title)}.md": _page(title, text) for title, text in decisions.items()}
+    return {f"{FOLDER}/index.md": "\n".join(index) + "\n", **written}
 
 
 def _items(architecture: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Two systems on one test set: how they compare, what can be said of it, and which utterances made the difference."""
+"""Two systems on one test set: whether they differ, by how much, and in which utterances."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Comparison:
 
     first: System
     second: System
-    #: "wer" or "error", the share of utterances with a wrong class.
+    #: "wer" or "error", the fraction of utterances with a wrong class.
     figure: str
     #: Words of the references, or utterances.
     length: int
@@ -63,7 +63,7 @@ class Comparison:
 
     @property
     def second_is(self) -> Verdict:
-        """What the paired bootstrap says of the second system; "same" only means that no difference is shown."""
+        """The result of the paired bootstrap for the second system; "same" only means that no difference is shown."""
         if self.bootstrap is None:
             return "unknown"
         if not self.bootstrap.significant:
@@ -106,7 +106,7 @@ class Comparison:
         ]
 
     def summary(self) -> str:
-        """Both figures with their intervals, how the utterances fell, and what both tests say."""
+        """Both figures with their intervals, how the utterances fell, and the results of both tests."""
         sides = [f"{one.name}: {_name(self.figure)} {one.intervals.show(self.figure, one.rate)}, {one.errors} errors" for one in (self.first, self.second)]  # fmt: skip  # noqa: E501
         same = self.utterances - len(self.differing)
         lines = [*sides, f"B has fewer errors in {self.wins} utterances, more in {self.losses}, as many in {same}"]
@@ -125,19 +125,19 @@ class Comparison:
         return "\n".join(lines)
 
     def verdict(self) -> str:
-        """What can be said, in a sentence or two."""
+        """The conclusion, in a sentence or two."""
         found = self.bootstrap
         if found is None:
             return f"No verdict: {self.first.intervals.note}."
-        says = f"{_name(self.figure)} {self.first.rate:.3f} -> {self.second.rate:.3f}, difference {found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}], p {_p(found.p)}"  # fmt: skip  # noqa: E501
+        shown = f"{_name(self.figure)} {self.first.rate:.3f} -> {self.second.rate:.3f}, difference {found.difference:+.3f} [{found.low:+.3f}, {found.high:+.3f}], p {_p(found.p)}"  # fmt: skip  # noqa: E501
         if self.second_is != "same":
-            return f"{self.second.name} is {self.second_is} than {self.first.name}: {says}."
+            return f"{self.second.name} is {self.second_is} than {self.first.name}: {shown}."
         if not self.differing:
             return "No difference: both have as many errors in every single utterance."
         if len(self.differing) < LEAST_DIFFERING:
-            return f"No difference shown: {says}, but only {len(self.differing)} utterances differ; wanted at least {LEAST_DIFFERING}."  # fmt: skip  # noqa: E501
+            return f"No difference shown: {shown}, but only {len(self.differing)} utterances differ; wanted at least {LEAST_DIFFERING}."  # fmt: skip  # noqa: E501
         reach = (found.high - found.low) / 2
-        return f"No difference shown: {says}. This test set shows differences of about {reach:.3f} and more."
+        return f"No difference shown: {shown}. This test set shows differences of about {reach:.3f} and more."
 
 
 def compare_systems(names: Sequence[str], first: Evaluation, second: Evaluation) -> Comparison:

@@ -51,9 +51,9 @@ def evaluate(
 
 
 def idle_share(predictions: Sequence[Prediction]) -> float:
-    """The share of transcripts without a word, or of classifications that name the same class as most do."""
-    said = Counter(item.text if isinstance(item, Hypothesis) else item.label for item in predictions)
-    idle = said[""] if isinstance(predictions[0], Hypothesis) else max(said.values())
+    """The fraction of transcripts without a word, or of classifications that name the same class as most do."""
+    predicted = Counter(item.text if isinstance(item, Hypothesis) else item.label for item in predictions)
+    idle = predicted[""] if isinstance(predictions[0], Hypothesis) else max(predicted.values())
     return idle / len(predictions)
 
 

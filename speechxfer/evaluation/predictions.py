@@ -64,7 +64,7 @@ def row_of(result: Result, normalizer: str | None) -> dict[str, Any]:
     known |= {"start": utterance.start or None, "duration": _duration(utterance)}
     about = {"version": VERSION, "id": utterance.id, "audio": utterance.audio, **known}
     about |= {"line": utterance.origin, "extra": dict(utterance.extra) or None, "reference": result.reference}
-    values = {**about, **_said(result), "errors": result.errors, "normalizer": normalizer}
+    values = {**about, **_predicted(result), "errors": result.errors, "normalizer": normalizer}
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -99,7 +99,7 @@ def _duration(utterance: Utterance) -> float | None:
         return None
 
 
-def _said(result: Result) -> dict[str, Any]:
+def _predicted(result: Result) -> dict[str, Any]:
     prediction = result.prediction
     if isinstance(prediction, Classification):
         classes = dict(zip(prediction.labels, prediction.probabilities, strict=True))
@@ -126,10 +126,10 @@ def _result(row: Mapping[str, Any], place: int, folder: Path) -> Result:
         utterance = _utterance(row, {"label": reference, "text": row.get("transcript")}, folder)
         return Result(utterance, reference, chosen, errors, place)
     words = tuple(Word(**word) for word in row.get("words") or ())
-    said = Hypothesis(row["text"] or "", words, row.get("confidence"))
+    prediction = Hypothesis(row["text"] or "", words, row.get("confidence"))
     pair = _pair(row["alignment"], Counts(*row["characters"]))
     utterance = _utterance(row, {"text": reference, "label": row.get("label")}, folder)
-    return Result(utterance, reference, said, errors, place, pair)
+    return Result(utterance, reference, prediction, errors, place, pair)
 
 
 def _utterance(row: Mapping[str, Any], reference: Mapping[str, str | None], folder: Path) -> Utterance:

@@ -27,7 +27,7 @@ class Scores(Protocol):
 
     @property
     def relative_error(self) -> float:
-        """The error as a share of what is reached without listening; at 1 nothing has been learned."""
+        """The error relative to that of a model that does not listen; at 1 nothing has been learned."""
 
     @property
     def summary(self) -> dict[str, float]:

@@ -34,7 +34,7 @@ def chart(title: str, lines: Sequence[Line], x_title: str, *, marked: tuple[floa
     """A drawing with a title and a legend; nothing where there is no point. The vertical axis begins at 0.
 
     Args:
-        marked: where a vertical line stands, and what it says.
+        marked: where a vertical line stands, and its label.
     """
     shown = [line for line in lines if line.finite]
     if not shown:
@@ -66,8 +66,8 @@ class _Axes:
         self._top = top
 
     def x(self, value: float) -> float:
-        share = (value - self._low) / (self._high - self._low)
-        return round(_LEFT + share * (_WIDTH - _LEFT - _RIGHT), 1)
+        fraction = (value - self._low) / (self._high - self._low)
+        return round(_LEFT + fraction * (_WIDTH - _LEFT - _RIGHT), 1)
 
     def y(self, value: float) -> float:
         return round(_HEIGHT - _BOTTOM - value / self._top * (_HEIGHT - _TOP - _BOTTOM), 1)
@@ -80,11 +80,11 @@ class _Axes:
     def vertical(self, value: float) -> Html:
         return self.text(self.x(value), _HEIGHT - _BOTTOM + 15, f"{value:g}", "middle")
 
-    def mark(self, value: float, says: str) -> Html:
+    def mark(self, value: float, label: str) -> Html:
         x = self.x(value)
         rule = element("line", x1=x, x2=x, y1=_TOP, y2=_HEIGHT - _BOTTOM, class_="mark")
         anchor = "end" if x > _WIDTH / 2 else "start"
-        return join([rule, self.text(x, _TOP - 6, says, anchor)])
+        return join([rule, self.text(x, _TOP - 6, label, anchor)])
 
     def line(self, line: Line, number: int) -> Html:
         places = [(self.x(x), self.y(y), x, y) for x, y in line.finite]
@@ -96,8 +96,8 @@ class _Axes:
         )
         return join([path, *dots])
 
-    def text(self, x: float, y: float, says: str, anchor: str) -> Html:
-        return element("text", says, x=x, y=y, text_anchor=anchor)
+    def text(self, x: float, y: float, label: str, anchor: str) -> Html:
+        return element("text", label, x=x, y=y, text_anchor=anchor)
 
 
 def _legend(name: str, number: int) -> Html:

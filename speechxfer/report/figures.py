@@ -18,7 +18,7 @@ def headline(run: FinishedRun) -> Html:
     if after:
         return join([_big(figure, metric, after), element("p", measured_on(run), class_="about")])
     if dev:
-        text = "on dev, which also chose the epoch and so flatters the model; a run with --test says more"
+        text = "on dev, which also chose the epoch and so flatters the model; a run with --test gives a fair figure"
         return join([_big(figure, metric, known(dev)), element("p", text, class_="about")])
     done = f"{len(run.history)} of {run.config.training.epochs} epochs are done"
     text = f"This run has not ended: {done}, and nothing has been measured on the test split."

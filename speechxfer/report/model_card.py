@@ -142,8 +142,8 @@ def _measured(run: FinishedRun) -> str:
             continue
         ends = bounds(after, name)
         shown = f"[{ends[0]:.3f}, {ends[1]:.3f}]" if ends else "-"
-        untouched = f"{before[name]:.3f}" if name in before else "-"
-        rows.append(f"| {metric.title} | {untouched} | {after[name]:.3f} | {shown} |")
+        unadapted = f"{before[name]:.3f}" if name in before else "-"
+        rows.append(f"| {metric.title} | {unadapted} | {after[name]:.3f} | {shown} |")
     head = ["| | before | adapted | interval |", "|---|--:|--:|---|"]
     comparison = run.comparison
     verdict = [f"\nOf the same utterances: {comparison['verdict']}"] if comparison else []
@@ -163,7 +163,7 @@ def _limits(run: FinishedRun) -> Iterator[str]:
     if run.config.head == "ctc":
         yield "It writes only the characters of the training text, as its normalizer writes them."
     else:
-        yield "Its decoder may write words where nothing is said."
+        yield "Its decoder may write words where there is no speech."
     if (test := run.splits.get("test")) and test.speakers == 1:
         yield "The test split has a single speaker, so the figures say nothing of others."
 

@@ -117,5 +117,5 @@ class Metrics(TypedDict, total=False):
     retained: Mapping[str, Any]
     #: The same shape trained from scratch.
     scratch: Mapping[str, Any]
-    #: What can be said of the run, in sentences.
+    #: Conclusions about the run, in sentences.
     notes: Sequence[str]

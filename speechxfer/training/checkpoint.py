@@ -72,7 +72,7 @@ def save(
     """Write trained weights, the optimizer's moments and the position as a new checkpoint, all of them or none.
 
     Raises:
-        StorageError: it could not be written; the checkpoints before it are untouched.
+        StorageError: it could not be written; the checkpoints before it stay as they are.
     """
     tensors: dict[str, Tensor] = {}
     for name, parameter in parameters.items():

@@ -13,7 +13,7 @@ from speechxfer.training.measuring import Measured
 #: Epochs that have to follow the lowest dev loss, and how far the last has to stand above it, before it is called
 #: overfitting: less is the noise of a small dev set.
 _EPOCHS_AFTER, _RISE = 2, 0.05
-#: What a line says of other splits than training, by the beginning of the name.
+#: Prefixes of the figures of other splits than training.
 _SPLITS = ("dev", "retain")
 
 

@@ -99,7 +99,7 @@ class Feeder:
     def keys(self, epoch: int) -> list[Key]:
         """The copy of each utterance that is used in an epoch."""
         copies = self.examples.inputs.copies
-        return [copies.heard(index, epoch) for index in range(len(self.examples.manifest))]
+        return [copies.used_in(epoch, index) for index in range(len(self.examples.manifest))]
 
     def steps(self, epoch: int) -> list[list[int]]:
         """The steps of an epoch, as indices."""
@@ -110,6 +110,11 @@ class Feeder:
         """The fraction of what this process computes in these steps that is padding."""
         lengths = list(map(self.examples.inputs.copies.duration_s, self.keys(epoch)))
         return batching.padding_share(lengths, [batch for indices in steps for batch in self._pieces(indices, epoch)])
+
+    def lengths_s(self, indices: Sequence[int], epoch: int) -> dict[int, float]:
+        """Seconds that the encoder computes for utterances in an epoch."""
+        copies = self.examples.inputs.copies
+        return {index: copies.computed_s(copies.used_in(epoch, index)) for index in indices}
 
     def feed(
         self, steps: Sequence[Sequence[int]], epoch: int
@@ -140,8 +145,7 @@ class Feeder:
         return moved(batch, self._model.device)
 
     def _pieces(self, indices: Sequence[int], epoch: int) -> list[list[int]]:
-        copies = self.examples.inputs.copies
-        lengths = {index: copies.computed_s(copies.heard(index, epoch)) for index in indices}
+        lengths = self.lengths_s(indices, epoch)
         mine = batching.share(indices, lengths, self._world.rank, self._world.size)
         return self._budget.split(mine, lengths)
 

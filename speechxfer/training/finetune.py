@@ -77,11 +77,11 @@ def finetune(
 
     Writes a run folder to `config.output` (`RunFolder` has its files): settings, plan, environment, a line of figures
     an epoch, checkpoints, the best model, the predictions of the pre-trained and the adapted model for the test split,
-    metrics and a report. With `resume` it goes on with the run that is there, or begins it where there is none. `data`
-    holds splits that are in memory, by setting: the paths of these are where the folder notes what they
-    were. Started by `torchrun` or `accelerate launch`, several processes share the work of one run.
+    metrics and a report. Started by `torchrun` or `accelerate launch`, several processes share the work of one run.
 
     Args:
+        data: splits that are in memory, by setting; the paths of these are where the folder notes what they were.
+        resume: go on with the run that is in the folder, or begin it where there is none.
         callbacks: called around the steps of the run, not of the one that `compare_scratch` adds. In a run of several
             processes each calls its own; those of the main one write and print (`state.is_main`).
 
@@ -92,25 +92,34 @@ def finetune(
         StorageError: the disk is full, or another run is writing there; what was written before stays good.
         TrainingError: the loss is not a number any more, or nothing was learned.
     """
-    check_trackers(config.training.trackers)
-    check_callbacks(callbacks)
-    check_places(config, again=resume and RunFolder(config.output).is_run)
+    _check_arguments(config, callbacks, resume=resume)
     world = World.join(config.device)
-    # Only one process speaks and writes.
-    job = Job(config, world, progress if progress and world.is_main else Progress(), data or {})
+    job = Job(config, world, progress if progress and world.is_main else Progress(), data or {})  # one prints
     ready = _ready(job, resume=resume, overwrite=overwrite)
     with _taken(job, resume=resume, overwrite=overwrite):
         run, metrics = _adapt(job, ready, resume=resume, overwrite=overwrite, callbacks=callbacks)
         if config.compare_scratch:
             run, metrics = _against_scratch(job, run, metrics, resume=resume)
         if world.is_main:
-            from speechxfer.report import write_model_card, write_report  # late: drawing takes matplotlib
-
-            job.folder.write_metrics(metrics)
-            write_model_card(job.folder.path)
-            write_report(job.folder.path)
+            _write_pages(job.folder, metrics)
     world.leave()
     return run
+
+
+def _check_arguments(config: FinetuneConfig, callbacks: Sequence[Callback], *, resume: bool) -> None:
+    """Look at what can be known to be wrong before anything is read."""
+    check_trackers(config.training.trackers)
+    check_callbacks(callbacks)
+    check_places(config, again=resume and RunFolder(config.output).is_run)
+
+
+def _write_pages(folder: RunFolder, metrics: Metrics) -> None:
+    """Write the figures of the whole run, the model card and the report."""
+    from speechxfer.report import write_model_card, write_report  # late: drawing takes matplotlib
+
+    folder.write_metrics(metrics)
+    write_model_card(folder.path)
+    write_report(folder.path)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from speechxfer.audio import SAMPLE_RATE
 from speechxfer.config import AugmentConfig
-from speechxfer.data.augment import Distortion, distortion
+from speechxfer.data.augment import Distortion, FrameMask, distortion
 from speechxfer.data.loading import durations_s, read
 from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.base import Encoder
@@ -36,7 +36,7 @@ Key = tuple[int, float]
 
 
 class Copies:
-    """An utterance at several speeds, and which of them is heard in which epoch: a chance that can be repeated."""
+    """Utterances at several speeds; the copy used in an epoch is drawn by a seed, so that it can be drawn again."""
 
     def __init__(
         self, manifest: Manifest, encoder: Encoder, speed_copies: int, seed: int, progress: Progress | None = None
@@ -62,11 +62,11 @@ class Copies:
         readable = ((index, speeds) for index, speeds in enumerate(self._speeds) if index not in self.unreadable)
         return [(index, speed) for index, speeds in readable for speed in speeds]
 
-    def heard(self, index: int, epoch: int) -> Key:
-        """The copy of an utterance that is heard in an epoch."""
+    def used_in(self, epoch: int, index: int) -> Key:
+        """The copy of an utterance that is used in an epoch."""
         speeds = self._speeds[index]
-        chance = random.Random(f"{self.seed}/{epoch}/{index}") if len(speeds) > 1 else None
-        return index, chance.choice(speeds) if chance else speeds[0]
+        generator = random.Random(f"{self.seed}/{epoch}/{index}") if len(speeds) > 1 else None
+        return index, generator.choice(speeds) if generator else speeds[0]
 
     def duration_s(self, key: Key) -> float:
         """Seconds of a copy."""
@@ -113,7 +113,7 @@ class Loaded:
     values: Tensor
     #: Samples or frames of each [batch], on the device.
     lengths: Tensor
-    #: Frames of each at cut 0 [batch]; stays on the CPU, where reading it stops nobody.
+    #: Frames of each at cut 0 [batch]; stays on the CPU, where reading it makes no GPU wait.
     num_frames: Tensor
     #: What becomes of the spectrograms of waveforms on the way.
     distortion: Distortion | None = None
@@ -158,7 +158,7 @@ class LiveInputs:
 
     def load(self, indices: Sequence[int], epoch: int) -> Loaded:
         """Decoded waveforms."""
-        waveforms = [self.copies.waveform(self.copies.heard(index, epoch)) for index in indices]
+        waveforms = [self.copies.waveform(self.copies.used_in(epoch, index)) for index in indices]
         values, num_samples = self._encoder.collate(waveforms)
         loaded = Loaded(values, num_samples, self._encoder.num_frames(num_samples))
         if self.augment is None:
@@ -187,12 +187,25 @@ class CachedInputs:
         self.kept = kept
 
     def load(self, indices: Sequence[int], epoch: int) -> Loaded:
-        """The copies heard in this epoch."""
-        return collate([self.kept[self.copies.heard(index, epoch)] for index in indices])
+        """The copies used in this epoch."""
+        return collate([self.kept[self.copies.used_in(epoch, index)] for index in indices])
 
     def at_seam(self, loaded: Loaded) -> Tensor:
         """As they are, but in float32."""
         return loaded.values.float()
+
+
+def encoded(encoder: Encoder, inputs: Inputs, loaded: Loaded, mask: FrameMask | None = None) -> tuple[Tensor, Tensor]:
+    """Hidden states [batch, frames, width] at the top of the encoder, and the number of frames of each [batch].
+
+    Args:
+        mask: of hidden states at the seam.
+    """
+    hidden_states = inputs.at_seam(loaded)
+    if mask is not None:
+        hidden_states = mask(hidden_states)
+    hidden_states = encoder.run(hidden_states, loaded.num_frames, inputs.cut, encoder.depth)
+    return hidden_states, encoder.output_frames(loaded.num_frames)
 
 
 def collate(states: Sequence[States]) -> Loaded:

@@ -45,19 +45,19 @@ class Curve:
     encoder_only: bool
 
     def gain(self, point: Point) -> float | None:
-        """The share of what dev gained that a point keeps; None where nothing was gained."""
+        """The fraction of what dev gained that a point keeps; None where nothing was gained."""
         first, last = _error(self.points[0].dev), _error(self.points[-1].dev)
         return (first - _error(point.dev)) / (first - last) if last < first else None
 
     def loss(self, point: Point) -> float | None:
-        """The share of what was forgotten that a point still suffers; None where nothing was, or it is not known."""
+        """The fraction of what was forgotten that a point still suffers; None where nothing was, or it is not known."""
         if point.retain is None or self.points[0].retain is None or self.points[-1].retain is None:
             return None
         first, last = _error(self.points[0].retain), _error(self.points[-1].retain)
         return (_error(point.retain) - first) / (last - first) if last > first else None
 
     def best(self, keep_gain: float) -> Point:
-        """Of the points that keep this share of the gain, the one with the least error on what is to be retained.
+        """Of the points that keep this fraction of the gain, the one with the least error on what is to be retained.
 
         Where nothing is to be retained, the one nearest to the original.
 
@@ -71,7 +71,7 @@ class Curve:
             raise ConfigError(f"training gained nothing on dev ({first:.3f} before, {last:.3f} after), so there is no gain to keep; choose a point with --at")  # fmt: skip  # noqa: E501
         return min(enough, key=lambda point: _error(point.retain) if point.retain else point.alpha)
 
-    def say(self, point: Point) -> str:
+    def describe(self, point: Point) -> str:
         """A point in words."""
         gain, loss = self.gain(point), self.loss(point)
         kept = "nothing was gained on dev" if gain is None else f"keeps {gain:.0%} of the gain on dev"
@@ -79,7 +79,7 @@ class Curve:
         return f"alpha {point.alpha:g} {kept}{lost}"
 
     def rows(self) -> list[tuple[str, ...]]:
-        """For a table: alpha, error on dev, share of the gain, error on what is to be retained, share of the loss."""
+        """For a table: alpha, error on dev, fraction of the gain, error on retain, fraction of the loss."""
         return [
             (
                 f"{point.alpha:g}", f"{_error(point.dev):.3f}", _percent(self.gain(point)),
@@ -127,10 +127,10 @@ class Interpolation:
         self._measured: dict[str, Manifest] = {name: manifests[name] for name in ("dev", "retain") if name in manifests}
         self._seam = start.plan.lowest_seam
         self._model = SpeechModel.load(str(self._run.model), device=device)
-        untouched = open_checkpoint(find(config.model), with_decoder=config.head == "seq2seq")
-        self.encoder_only = not _is_head_of(untouched.head, start.model)
-        #: The untouched model hears silence up to 30 s after every utterance, and the run does not.
-        self.unpadded = untouched.encoder.fixed_length and not self._model.encoder.fixed_length
+        pretrained = open_checkpoint(find(config.model), with_decoder=config.head == "seq2seq")
+        self.encoder_only = not _is_head_of(pretrained.head, start.model)
+        #: The pre-trained model receives silence up to 30 s after every utterance, and the run does not.
+        self.unpadded = pretrained.encoder.fixed_length and not self._model.encoder.fixed_length
         # Both ends stay on the CPU and take no room on a device.
         self._last = {name: value.cpu().clone() for name, value in self._model.state_dict().items()}
         self._first = _comparable(merged_state(start.model), self._last, encoder_only=self.encoder_only)
@@ -162,7 +162,7 @@ class Interpolation:
         return curve
 
     def at(self, alpha: float) -> SpeechModel:
-        """The model with this share of the adapted weights; the same object for every alpha."""
+        """The model with this fraction of the adapted weights; the same object for every alpha."""
         self._model.load_state_dict(between(self._first, self._last, alpha))
         return self._model.eval()
 
@@ -217,8 +217,8 @@ def _error(scores: Mapping[str, float]) -> float:
     return next(iter(scores.values()))
 
 
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.0%}"
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{fraction:.0%}"
 
 
 def parse_points(text: str) -> Sequence[float]:

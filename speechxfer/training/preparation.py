@@ -91,7 +91,7 @@ class Preparation:
             return live
         return self._cached(copies, seam, name, on_disk=place == "disk", compute=from_sound)
 
-    def recut(self, inputs: Inputs, cut: int | None, name: str) -> Inputs:
+    def moved(self, inputs: Inputs, cut: int | None, name: str) -> Inputs:
         """The same utterances at a cut that is not lower, computed from where they stand now and kept likewise.
 
         No cut means that nothing is frozen any more.
@@ -112,9 +112,9 @@ class Preparation:
     def _best_place(self, copies: Copies, seam: int, compute: _Compute) -> tuple[str, str]:
         """Memory, disk or neither, and why: from the room there is and what computing was measured to cost."""
         size, most_memory, most_disk = self._size(copies, copies.keys, seam), _free_memory() / 2, self._free_disk() / 2
-        heard = self.training.epochs * len(copies.manifest)
-        if heard <= len(copies.keys):
-            return "off", "heard once each, so computed when they are needed"
+        uses = self.training.epochs * len(copies.manifest)
+        if uses <= len(copies.keys):
+            return "off", "used once each, so computed when they are needed"
         if self.world.size == 1 and size <= most_memory:
             return "memory", f"computed once, {_amount(size)} of hidden states kept in memory"
         if size > most_disk:

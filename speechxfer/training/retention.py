@@ -25,7 +25,7 @@ _SAYS = {
 class Retained:
     """The source domain before and after training."""
 
-    #: None where the untouched model cannot be measured, because its head is new.
+    #: None where the pre-trained model cannot be measured, because its head is new.
     before: Evaluation | None
     after: Evaluation
     verdict: str
@@ -54,7 +54,7 @@ def with_replay(
     Drawn once, without repetition, by the seed; where there are too few, all of them.
 
     Raises:
-        ConfigError: the share is 0.
+        ConfigError: the ratio is 0.
     """
     if source is None:
         return train

@@ -43,6 +43,6 @@ def scratch_config(config: FinetuneConfig, depth: int) -> FinetuneConfig:
 
 
 def scratch_verdict(scratch: Evaluation, transfer: Evaluation) -> dict[str, Any]:
-    """What can be said of transfer where both were measured on the same utterances, as plain values for JSON."""
+    """The verdict on transfer where both were measured on the same utterances, as plain values for JSON."""
     found = compare_systems(_NAMES, scratch, transfer)
     return {"verdict": f"{_SAYS[found.second_is]}: {found.verdict()}", "transfer_is": found.second_is}

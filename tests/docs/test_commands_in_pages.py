@@ -69,3 +69,13 @@ def test_links_to_files_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
         if not target.endswith(tuple(generated)):
             assert ((ROOT / page).parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "docs/explanation/architecture.md"])
+def test_folders_and_modules_exist(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for name in re.findall(r"`([a-z0-9_]+(?:/[a-z0-9_]+)*(?:/|\.py))`", text):
+        if name in ("model/", "checkpoints/"):  # of a run
+            continue
+        found = [*(ROOT / "speechxfer").rglob(name.rstrip("/")), *ROOT.glob(name)]
+        assert found, f"{page} names {name}, which does not exist"

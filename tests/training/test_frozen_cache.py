@@ -184,7 +184,7 @@ def test_the_disk_is_never_filled(runs: Runs, monkeypatch: pytest.MonkeyPatch) -
 
 def test_auto_takes_memory_then_disk_where_that_saves_time(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hidden states kept in memory" in runs.run("memory")
-    assert "heard once each" in runs.run("once", {"training": {"epochs": 1}})
+    assert "used once each" in runs.run("once", {"training": {"epochs": 1}})
     monkeypatch.setattr(preparation_module, "_free_memory", lambda: 1)
     assert "hidden states kept on disk" in runs.run("disk")
     monkeypatch.setattr(preparation_module, "_DISK_BYTES_PER_S", 1.0)

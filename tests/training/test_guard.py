@@ -101,7 +101,7 @@ def test_what_is_not_a_number_is_fatal_at_once_and_names_the_lines(loss: float, 
 
 
 @given(usual=st.floats(0.1, 100.0), factor=st.floats(60.0, 1e6), before=st.integers(20, 200))
-def test_exploding_gradients_are_found_within_five_steps_and_told_once(
+def test_exploding_gradients_are_found_within_five_steps_and_reported_once(
     usual: float, factor: float, before: int
 ) -> None:
     guard = Guard()
@@ -173,11 +173,11 @@ def test_restored_from_json_it_goes_on_as_if_never_stopped(seed: int, cut: int) 
     ]
 
     def run(guard: Guard, start: int, stop: int) -> list[str]:
-        heard = []
+        alarms = []
         for number, (is_epoch, value) in enumerate(events[start:stop], start):
             alarm = guard.epoch(number, value, 1.0, chance_of(number)) if is_epoch else guard.step(number, 1.0, value)
-            heard.append(str(alarm))
-        return heard
+            alarms.append(str(alarm))
+        return alarms
 
     def chance_of(number: int) -> float:
         return float(number // 50 % 2)

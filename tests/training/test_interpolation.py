@@ -30,7 +30,8 @@ def test_a_point_in_between_is_chosen_by_gain_and_loss() -> None:
     assert best.alpha == 0.6
     assert found.gain(best) == pytest.approx(0.925)
     assert found.loss(best) == pytest.approx(0.2)
-    assert found.say(best) == "alpha 0.6 keeps 92% of the gain on dev at 20% of the loss on what was to be retained"
+    described = found.describe(best)
+    assert described == "alpha 0.6 keeps 92% of the gain on dev at 20% of the loss on what was to be retained"
     assert found.best(1.0).alpha == 0.8  # as good on dev as the end, and less is forgotten
     assert found.best(0.5).alpha == 0.4
     assert found.rows()[2] == ("0.6", "0.160", "92%", "0.200", "20%")
@@ -47,7 +48,7 @@ def test_no_gain_cannot_be_kept() -> None:
     found = curve((0, 0.1, 0.1), (1, 0.2, 0.3))
     with pytest.raises(ConfigError, match=r"gained nothing on dev \(0\.100 before, 0\.200 after\)"):
         found.best(0.9)
-    assert found.say(found.points[1]).startswith("alpha 1 nothing was gained on dev")
+    assert found.describe(found.points[1]).startswith("alpha 1 nothing was gained on dev")
 
 
 def test_weights_are_mixed_and_what_one_side_lacks_is_the_other_s() -> None:

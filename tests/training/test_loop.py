@@ -34,8 +34,8 @@ def test_a_torn_checkpoint_falls_back_to_the_one_before(runs: Runs) -> None:
     assert len(checkpoints) == 2
     state = checkpoints[-1] / "state.safetensors"
     state.write_bytes(state.read_bytes()[:-8] + bytes(8))
-    heard = runs.run("torn", OFTEN, resume=True)
-    assert "the checkpoint is damaged (state.safetensors is not what was written); going on from step-" in heard
+    log = runs.run("torn", OFTEN, resume=True)
+    assert "the checkpoint is damaged (state.safetensors is not what was written); going on from step-" in log
     assert runs.metrics("torn") == runs.metrics("whole")
 
 
@@ -78,8 +78,8 @@ class Poison(sx.Callback):
 def test_rollback_returns_to_the_last_good_state_with_half_the_rate(runs: Runs) -> None:
     runs.run("count", {"training": {"epochs": 1}})
     poison = Poison([runs.metrics("count")[0]["step"] + 2])
-    heard = runs.run("run", {"training": {"guard": "rollback"}}, callbacks=[poison])
-    assert "Back to epoch 2 with 0.5 of the learning rates" in heard
+    log = runs.run("run", {"training": {"guard": "rollback"}}, callbacks=[poison])
+    assert "Back to epoch 2 with 0.5 of the learning rates" in log
     assert len(runs.losses("run")) == 3
     assert all(math.isfinite(loss) for loss in runs.losses("run"))
 
@@ -95,12 +95,12 @@ def test_rollback_works_in_the_first_epoch_and_gives_up_in_the_end(runs: Runs) -
         runs.run("run", {"training": {"guard": "rollback"}}, callbacks=[AlwaysPoison()])
 
 
-def test_a_collapse_to_blanks_is_told(runs: Runs) -> None:
+def test_a_collapse_to_blanks_is_reported(runs: Runs) -> None:
     hopeless = {"plan": {"train_top": 0, "head_lr": 1e-9}, "training": {"epochs": 6}}
-    heard = runs.run("run", hopeless)
-    # A head that hardly moves writes nothing or nonsense; either way its loss stands still, and that is told.
-    assert "for 4 epochs" in heard
-    assert "--head-lr" in heard or "learning rates" in heard
+    log = runs.run("run", hopeless)
+    # A head that hardly moves writes nothing or nonsense; either way its loss stands still, which is reported.
+    assert "for 4 epochs" in log
+    assert "--head-lr" in log or "learning rates" in log
     quiet = runs.run("quiet", hopeless, {"training": {"guard": "off"}})
     assert not any(message.startswith("warning") for message in quiet.messages)
 
@@ -156,12 +156,12 @@ def test_a_run_without_room_for_two_checkpoints_keeps_the_newest(runs: Runs) -> 
     runs.run("run", OFTEN, resume=True)  # the newest alone is enough to go on from
 
 
-def test_a_spectrogram_that_is_none_is_told(runs: Runs) -> None:
+def test_a_spectrogram_that_is_none_is_reported(runs: Runs) -> None:
     with pytest.raises(ConfigError, match=r'augment\.where is "spectrogram", but wav2vec2 hears the waveform itself'):
         runs.run("run", {"model": "wav2vec2-nano", "augment": {"where": "spectrogram"}})
 
 
-def test_warping_what_is_no_spectrogram_is_told(runs: Runs) -> None:
+def test_warping_what_is_no_spectrogram_is_reported(runs: Runs) -> None:
     with pytest.raises(
         ConfigError, match=r'augment\.frequency_warp is 0\.1; wanted 0, or augment\.where "spectrogram"'
     ):

@@ -33,8 +33,8 @@ def test_out_of_memory_means_smaller_pieces_and_the_same_result(runs: Runs, monk
         return real(step, batch)
 
     monkeypatch.setattr(TrainStep, "loss", short_of_memory)
-    heard = runs.run("pieces", PLAIN)
-    assert "out of memory; computing at most" in heard
+    log = runs.run("pieces", PLAIN)
+    assert "out of memory; computing at most" in log
     assert runs.losses("pieces") == pytest.approx(runs.losses("whole"), abs=1e-4)
 
 
@@ -47,17 +47,17 @@ def test_what_does_not_fit_alone_is_left_out_and_reported_once(runs: Runs, monke
         return real(step, batch)
 
     monkeypatch.setattr(TrainStep, "loss", refusing)
-    heard = runs.run("run", PLAIN)
+    log = runs.run("run", PLAIN)
     assert (
-        sum("train.jsonl:8: does not fit the device's memory even alone; not used" in line for line in heard.messages)
+        sum("train.jsonl:8: does not fit the device's memory even alone; not used" in line for line in log.messages)
         == 1
     )
     assert all(math.isfinite(loss) for loss in runs.losses("run"))
 
 
 def test_an_utterance_longer_than_the_whole_budget_is_left_out_and_reported(runs: Runs) -> None:
-    heard = runs.run("run", {"training": {"device_batch_seconds": 0.6}})
-    assert "training utterances exceed training.device_batch_seconds=0.6 on their own and are not used" in heard
+    log = runs.run("run", {"training": {"device_batch_seconds": 0.6}})
+    assert "training utterances exceed training.device_batch_seconds=0.6 on their own and are not used" in log
 
 
 def test_finding_the_budget_by_trial_changes_nothing(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,9 +70,9 @@ def test_finding_the_budget_by_trial_changes_nothing(runs: Runs, monkeypatch: py
         return False
 
     monkeypatch.setattr(Budget, "measure", trying)
-    heard = runs.run("tried")
+    log = runs.run("tried")
     assert trials == [8 * sum(parameter.numel() for parameter in trained(runs))]
-    assert "may not fit the device's memory even alone" in heard
+    assert "may not fit the device's memory even alone" in log
     assert runs.metrics("tried") == runs.metrics("plain")
 
 

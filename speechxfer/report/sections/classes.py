@@ -46,7 +46,7 @@ def _matrix(labels: Sequence[str], counts: Sequence[Sequence[int]]) -> Html:
 def _cells(row: Sequence[int], number: int) -> Iterator[Html]:
     for place, count in enumerate(row):
         # By the square root, or 1 % would look like none.
-        style = f"--share: {(count / sum(row)) ** 0.5:.2f}" if count else None
+        style = f"--fraction: {(count / sum(row)) ** 0.5:.2f}" if count else None
         kind = ("right" if place == number else "wrong") if count else None
         yield element("td", str(count) if count else None, class_=kind, style=style)
 

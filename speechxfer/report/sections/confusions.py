@@ -18,7 +18,7 @@ def confusions(run: FinishedRun) -> Html:
     """Tables of both, the most frequent first."""
     pairs = [result.pair for result in run.after.results if result.pair] if run.after else []
     substituted, deleted, inserted = counted_errors(pairs)
-    swaps = [(str(count), said, written) for (said, written), count in substituted.most_common(_PAIRS)]
+    swaps = [(str(count), reference, hypothesis) for (reference, hypothesis), count in substituted.most_common(_PAIRS)]
     parts = [table(("times", "said", "written"), swaps, numbers=[0])] if swaps else []
     for title, words in (("left out", deleted), ("put in", inserted)):
         rows = [(str(count), word) for word, count in words.most_common(_PAIRS)]
@@ -32,11 +32,11 @@ def counted_errors(pairs: Iterable[Pair]) -> tuple[Counter[tuple[str, str]], Cou
     deleted: Counter[str] = Counter()
     inserted: Counter[str] = Counter()
     for pair in pairs:
-        for said, written in aligned_words(pair):
-            if said is None:
-                inserted[written or ""] += 1
-            elif written is None:
-                deleted[said] += 1
-            elif said != written:
-                substituted[said, written] += 1
+        for reference, hypothesis in aligned_words(pair):
+            if reference is None:
+                inserted[hypothesis or ""] += 1
+            elif hypothesis is None:
+                deleted[reference] += 1
+            elif reference != hypothesis:
+                substituted[reference, hypothesis] += 1
     return substituted, deleted, inserted

@@ -31,7 +31,10 @@ def results(run: FinishedRun) -> Html:
     found = table(("", "on", *(metric.title for metric in shown.values())), rows)
     meanings = " ".join(metric.explanation for metric in shown.values())
     return section(
-        "Results", found, element("p", meanings, class_="legend"), *(element("p", said) for said in _verdicts(run))
+        "Results",
+        found,
+        element("p", meanings, class_="legend"),
+        *(element("p", verdict) for verdict in _verdicts(run)),
     )
 
 

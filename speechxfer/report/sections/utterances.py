@@ -59,10 +59,11 @@ def _difference(result: Result) -> list[Html]:
     return [_word(*pair) for pair in aligned_words(result.pair)]
 
 
-def _word(said: str | None, written: str | None) -> Html:
+def _word(reference: str | None, hypothesis: str | None) -> Html:
     """One above the other; a word that is missing is a dash that screen readers skip."""
     both = (
-        element("span", word) if word else element("span", "\u2013", aria_hidden="true") for word in (said, written)
+        element("span", word) if word else element("span", "\u2013", aria_hidden="true")
+        for word in (reference, hypothesis)
     )
-    kind = "" if said == written else "i" if said is None else "d" if written is None else "s"
+    kind = "" if reference == hypothesis else "i" if reference is None else "d" if hypothesis is None else "s"
     return join([element("span", *both, class_=f"w {kind}".strip()), " "])

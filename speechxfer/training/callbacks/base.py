@@ -20,8 +20,8 @@ class Callback:
     In a run of several processes each process has its own callbacks and calls every hook of them, with the same
     figures. Write files and print only where `state.is_main`.
 
-    Any hook may call `state.stop()`. A hook that raises ends the run: the state is saved as after Ctrl-C, so that the
-    run can be resumed, and the error goes to the caller of `finetune`.
+    Any hook may call `state.stop()`. A hook that raises ends the run: from the first epoch on the state is saved as
+    after Ctrl-C, so that the run can be resumed. The error goes to the caller of `finetune`.
     """
 
     def on_begin(self, state: TrainingState) -> None:

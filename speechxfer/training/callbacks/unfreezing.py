@@ -43,7 +43,7 @@ class Unfreezing(Callback):
         self._take_step.measure_memory(epoch)
 
     def _moved(self, name: str, examples: Examples) -> Examples:
-        return replace(examples, inputs=self._preparation.recut(examples.inputs, self._seam, name))
+        return replace(examples, inputs=self._preparation.moved(examples.inputs, self._seam, name))
 
 
 def _compile(state: TrainingState) -> None:

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 import speechxfer as sx
 from speechxfer.config import to_dict
 from speechxfer.errors import ConfigError
+from tests.docs.pages import blocks
 from tests.training.conftest import RaiseAt, Runs
 
 SHORT: dict[str, Any] = {"training": {"epochs": 2}}
@@ -122,8 +123,8 @@ class StopAt(sx.Callback):
 
 
 def test_a_callback_stops_a_run_that_can_be_resumed(runs: Runs) -> None:
-    heard = runs.run("run", callbacks=[StopAt(3)])
-    assert "stopped after epoch 1: it is enough" in heard
+    log = runs.run("run", callbacks=[StopAt(3)])
+    assert "stopped after epoch 1: it is enough" in log
     (line,) = runs.metrics("run")
     assert line["step"] == 3
     assert (runs.folder / "run" / "model").is_dir()
@@ -236,6 +237,15 @@ def test_what_is_no_callback_is_named(runs: Runs) -> None:
     assert not (runs.folder / "run").exists()
 
 
+def test_the_example_of_the_docs_works(runs: Runs) -> None:
+    names: dict[str, Any] = {}
+    exec(blocks("docs/how-to/add-a-callback.md")[0].code, names)
+    seen = Figures()
+    log = runs.run("run", callbacks=[names["GoodEnough"](10.0), seen])
+    assert "stopped after epoch 1: dev's word error rate is at most 1000%" in log
+    assert seen.logged["my/distance"] == [runs.metrics("run")[0]["step"]]
+
+
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -247,7 +257,7 @@ class StopOne(sx.Callback):
         if not state.is_main and state.step == 2:
             state.stop()
 
-sx.finetune(read_config(Path(sys.argv[1])), callbacks=[StopOne()])
+sx.finetune(config=read_config(Path(sys.argv[1])), callbacks=[StopOne()])
 """
 
 

@@ -42,7 +42,7 @@ def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 class Notebook:
-    """Stands for a service: remembers what it is told."""
+    """Stands for a service: keeps what is logged."""
 
     made: ClassVar[list[Notebook]] = []
 
@@ -93,7 +93,7 @@ def test_every_epoch_and_some_steps_are_in_tensorboard(runs: Runs) -> None:
 
 
 @pytest.mark.usefixtures("_installed")
-def test_a_tracker_is_told_the_settings_and_every_epoch(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tracker_gets_the_settings_and_every_epoch(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(accelerate.tracking.LOGGER_TYPE_TO_CLASS, "wandb", Notebook)
     runs.run("run", SHORT, {"training": {"trackers": ["wandb"]}})
     (book,) = Notebook.made
@@ -107,19 +107,19 @@ def test_a_tracker_is_told_the_settings_and_every_epoch(runs: Runs, monkeypatch:
 @pytest.mark.usefixtures("_installed")
 def test_a_tracker_that_fails_on_the_way_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(accelerate.tracking.LOGGER_TYPE_TO_CLASS, "wandb", Failing)
-    heard = Heard()
-    state, trackers = standing(tmp_path / "run", 0, heard), Trackers(["wandb"], {})
+    log = Heard()
+    state, trackers = standing(tmp_path / "run", 0, log), Trackers(["wandb"], {})
     trackers.on_begin(state)
     for step in (1, 2):
         trackers.on_log(state, {"loss": 1.0}, step)
     trackers.on_end(state)
-    assert heard.messages == ["wandb: takes no more figures (nobody answers); the run goes on without it"]
+    assert log.messages == ["wandb: takes no more figures (nobody answers); the run goes on without it"]
     assert [step for step, _ in scalars(tmp_path / "run")["loss"]] == [1, 2]
     assert not Notebook.made[-1].finished
 
 
 @pytest.mark.usefixtures("_installed")
-def test_a_tracker_that_cannot_start_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tracker_that_cannot_start_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refusing(project: str, name: str) -> None:
         raise PermissionError("no API key")
 
@@ -128,7 +128,7 @@ def test_a_tracker_that_cannot_start_is_told(tmp_path: Path, monkeypatch: pytest
         Trackers(["wandb"], {}).on_begin(standing(tmp_path, 0))
 
 
-def test_a_missing_package_and_an_unknown_name_are_told_before_the_work(
+def test_a_missing_package_and_an_unknown_name_are_reported_before_the_work(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "mlflow" else name)
