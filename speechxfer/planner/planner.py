@@ -156,8 +156,8 @@ def make_plan(
         budget_s: seconds for everything; a trial that has started is finished.
         presets: only these; all by default.
         vary: also try other learning rates and depths, if there is time.
-        data: "train" and "dev" in memory; else they are read from the paths in `base`.
-        progress: receives what goes on.
+        data: "train" and "dev" in memory; by default they are read from the paths in `base`.
+        progress: receives the messages.
 
     Raises:
         ConfigError: the budget is shorter than one epoch of the cheapest candidate.
