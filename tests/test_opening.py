@@ -22,7 +22,7 @@ import speechxfer as sx
 from speechxfer.cli import main
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import CheckpointError
-from speechxfer.heads.ctc import CTCHead
+from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.opening import Opened, open_checkpoint
 from tests.encoders.conftest import VARIANTS, noise, reference
 

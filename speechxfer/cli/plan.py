@@ -28,7 +28,13 @@ _GROUPS = {
 @click.option("--model", "models", multiple=True, required=True, help="Pre-trained model; several may be compared.")
 @click.option("--train", required=True, help="Manifest to learn from (.jsonl, .csv, .tsv).")
 @click.option("--dev", required=True, help="Manifest that trials are measured on.")
-@click.option("--head", type=click.Choice(["ctc", "classification", "seq2seq"]), default="ctc", show_default=True)
+@click.option(
+    "--head",
+    metavar="NAME",
+    default="ctc",
+    show_default=True,
+    help="ctc, classification, seq2seq, or one of another package.",
+)
 @click.option("--language", metavar="LL", help="What is spoken, for the decoder of a multilingual Whisper.")
 @click.option("--budget", default="15m", show_default=True, metavar="TIME", help="For all of it: 90s, 15m, 1h.")
 @click.option("--epochs", type=int, help="Of the run that is planned.")

@@ -12,10 +12,10 @@ from typing import Any
 
 from speechxfer.config.renamed import renamed_setting
 from speechxfer.config.tables import FinetuneConfig
-from speechxfer.config.values import kinds, shown
+from speechxfer.config.values import GROUPS, Table, kinds, shown
 from speechxfer.errors import ConfigError
 
-_T = typing.TypeVar("_T")
+_T = typing.TypeVar("_T", bound=Table)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def _built(kind: type[_T], values: Mapping[str, Any], where: str, everything: li
     required = [item.name for item in _fields(kind) if item.default is item.default_factory is dataclasses.MISSING]
     if missing := [f"{where}{name}" for name in required if name not in arguments]:
         raise ConfigError(f"{', '.join(missing)} must be given, on the command line or in the configuration file")
-    return kind(**arguments)
+    return kind.make(arguments)
 
 
 def _converted(kind: type, values: Mapping[str, Any], where: str, everything: list[str]) -> dict[str, Any]:
@@ -190,7 +190,8 @@ def to_dict(config: Any) -> dict[str, Any]:
             return {key: strip(item) for key, item in value.items() if item is not None}
         return value
 
-    return typing.cast(dict[str, Any], strip(dataclasses.asdict(config)))
+    values = dataclasses.asdict(config)
+    return typing.cast(dict[str, Any], strip(values | values.pop(GROUPS, {})))
 
 
 def nested(level: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,13 +9,16 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 from speechxfer.config.paths import located, located_model
 from speechxfer.errors import ConfigError
+from speechxfer.languages import language_code
 
 #: Larger numbers are typing errors.
 _LARGEST = 1_000_000_000
+#: The field that holds the groups of settings that are added to a table.
+GROUPS = "groups"
 _WORDS: dict[type, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
@@ -74,11 +77,27 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Language:
+    """A language by its code or English name, which becomes the code; a name that is not known stays as it is."""
+
+    def refuses(self, _value: Any) -> bool:
+        """Never: the model may know it."""
+        return False
+
+    def __str__(self) -> str:
+        return "a language's code or English name"
+
+
+#: A fraction below 1.
+Fraction = Annotated[float, Range(0, 1, with_most=False)]
+
+
+@dataclass(frozen=True)
 class Kind:
     """The type of a setting."""
 
     type: type
-    limit: Range | OneOf | Place | None = None
+    limit: Range | OneOf | Place | Language | None = None
     optional: bool = False
     #: Whether the setting is a list of such values.
     several: bool = False
@@ -140,33 +159,48 @@ def shown(value: Any) -> str:
 
 
 def kinds(table: type) -> Mapping[str, Kind]:
-    """The type of each setting of a table, in order."""
-    return _kinds(table)
+    """The type of each setting of a table, in order; also the groups that heads add to it."""
+    added = table.added_groups() if issubclass(table, Table) else {}
+    return {**_kinds(table), **{name: Kind(group) for name, group in added.items()}}
 
 
 @functools.cache
 def _kinds(table: Any) -> Mapping[str, Kind]:
     hints = typing.get_type_hints(table, include_extras=True)
-    return {item.name: Kind.of(hints[item.name]) for item in dataclasses.fields(table)}
+    return {item.name: Kind.of(hints[item.name]) for item in dataclasses.fields(table) if item.name != GROUPS}
 
 
 class Table:
     """A group of settings, which are checked on creation; `group` is its name in a file."""
 
-    _prefix: ClassVar[str] = ""
+    group: ClassVar[str] = ""
 
     def __init_subclass__(cls, group: str = "") -> None:
-        cls._prefix = f"{group}." if group else ""
+        cls.group = group
+
+    @classmethod
+    def added_groups(cls) -> Mapping[str, type[Table]]:
+        """Groups of settings that it holds besides its own fields, by name."""
+        return {}
+
+    @classmethod
+    def make(cls, values: Mapping[str, Any]) -> Self:
+        """From all of its settings that are given, by name."""
+        return cls(**values)
 
     def __post_init__(self) -> None:
-        for name, kind in kinds(type(self)).items():
+        prefix = f"{self.group}." if self.group else ""
+        own: Any = type(self)
+        for name, kind in _kinds(own).items():
             value = getattr(self, name)
             if kind.is_group and isinstance(value, Mapping):
                 from speechxfer.config.reading import build  # late: it reads tables
 
-                value = build(kind.type, value, f"{self._prefix}{name}.")
+                value = build(kind.type, value, f"{prefix}{name}.")
                 object.__setattr__(self, name, value)
-            kind.check(f"{self._prefix}{name}", value)
+            kind.check(f"{prefix}{name}", value)
             if isinstance(kind.limit, Place) and value:
                 path = os.fspath(value)
                 object.__setattr__(self, name, located_model(path) if kind.limit.is_model else located(path))
+            elif isinstance(kind.limit, Language) and value:
+                object.__setattr__(self, name, language_code(value) or value)

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from speechxfer.config import FinetuneConfig, PlanConfig
-from speechxfer.heads.base import Head
+from speechxfer.config import HEADS, FinetuneConfig, PlanConfig
 from speechxfer.planner.probe import Probe
 from speechxfer.transfer.presets import PRESETS
 
@@ -84,8 +83,5 @@ def _rate(preset: str, head: str) -> tuple[str, float]:
 
 def usual_rates(head: str) -> tuple[float, float]:
     """Default peak learning rates of encoder and head."""
-    if head != "seq2seq":
-        return Head.rates
-    from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead  # late: transformers takes seconds
-
-    return WhisperSeq2SeqHead.rates
+    rates: tuple[float, float] = HEADS.find(head).load().rates
+    return rates

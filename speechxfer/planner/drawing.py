@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from speechxfer.config import HEADS
 from speechxfer.planner.planner import Plan
 from speechxfer.planner.probe import Probe
 from speechxfer.storage import replacing
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"))
 _GRAY = "#555555"
 _DOTS_PER_INCH = 160
-_MEASURES = {"ctc": "character error rate on dev", "classification": "error on dev"}
+_MEASURES = {False: "character error rate on dev", True: "error on dev"}
 
 
 def draw_probes(probes: Sequence[Probe], path: Path) -> None:
@@ -52,7 +53,7 @@ def draw_layers(axes: Axes, probes: Sequence[Probe]) -> None:
     axes.annotate("log-mel", (0.01, probes[0].raw.error), xycoords=("axes fraction", "data"), color=_GRAY, va="bottom", fontsize=8)  # fmt: skip  # noqa: E501
     axes.set_xticks(sorted({row.seam for probe in probes for row in probe.rows if row.seam is not None}))
     axes.set_xlabel("layers below the probe (best ringed)")
-    axes.set_ylabel(_MEASURES[probes[0].head])
+    axes.set_ylabel(_MEASURES[HEADS[probes[0].head].is_classifier])
     axes.set_ylim(bottom=0.0)
     axes.legend(frameon=False)
     tidy(axes)

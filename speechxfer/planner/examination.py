@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from speechxfer.config import HEADS
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.device import choose_device
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.model import SpeechModel
-from speechxfer.opening import open_checkpoint
+from speechxfer.opening import OWN, open_checkpoint
 from speechxfer.planner.probe import Probe, probe
 from speechxfer.planner.similarity import Similarity, similarity
 from speechxfer.progress import Progress
@@ -42,7 +43,7 @@ def examine(
         encoder, checkpoint.name, train, dev, head=head, seams=seams, seconds=seconds, multi_label=multi_label,
         normalizer=normalizer, progress=progress,
     )  # fmt: skip
-    unadapted = _unadapted(checkpoint, progress or Progress()) if head == "ctc" else None
+    unadapted = _unadapted(checkpoint, progress or Progress()) if not HEADS.find(head).is_classifier else None
     unadapted = unadapted and unadapted.to(chosen)
     similar = similarity(
         found,
@@ -59,7 +60,7 @@ def examine(
 
 def _unadapted(checkpoint: Checkpoint, progress: Progress) -> SpeechModel | None:
     """The pre-trained model with its head, if it transcribes."""
-    opened = open_checkpoint(checkpoint, with_decoder=True)
+    opened = open_checkpoint(checkpoint, head=OWN)
     if opened.problem:
         progress.log(f"{opened.problem}; its zero-shot error is not measured")
     if opened.head is None or opened.head.task != "transcription":

@@ -178,7 +178,7 @@ def make_plan(
         bench = Bench(base, train, dev, Path(folder))
         # Errors that all candidates share are raised early.
         parts = {name: bench.check(replace(base, model=name, plan=PlanConfig()), progress) for name in models}
-        amount = Amount.of(train, classes=base.head == "classification")
+        amount = Amount.of(train, classes=base.head_type.is_classifier)
         progress.log(f"data: {amount}")
         probed_s = min(max(budget_s * _PROBED_RATIO / len(models), _LEAST_PROBED_S), _MOST_PROBED_S)
         examined = {name: _examine(name, base, part, dev, probed_s, progress) for name, part in parts.items()}
@@ -205,9 +205,9 @@ def _examine(
 ) -> tuple[Probe, Similarity]:
     """The probe of a model, and its distance from the domain."""
     found = examine(
-        find(model), train, dev, head="classification" if base.head == "classification" else "ctc", seconds=seconds,
+        find(model), train, dev, head=base.head, seconds=seconds,
         device=base.device, normalizer=TextNormalizer(base.text.new_head_normalizer),
-        multi_label=base.classification.multi_label, progress=progress,
+        multi_label=base.multi_label, progress=progress,
     )  # fmt: skip
     progress.log(f"{model}: {found[1].verdict}")
     return found

@@ -15,17 +15,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from speechxfer.config import HEADS
 from speechxfer.data.labels import ClassLabels
-from speechxfer.data.loading import texts
+from speechxfer.data.loading import check_words, texts
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import CTCVocabulary, TextNormalizer
 from speechxfer.decoding.hypothesis import Classification, Prediction
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.base import Encoder
 from speechxfer.errors import DataError
-from speechxfer.evaluation.evaluate import check_words
 from speechxfer.evaluation.results import Scores, score
-from speechxfer.heads.ctc import CTCHead
+from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.planner.states import SeamStates, check_seams, sample, states_at_seams
 from speechxfer.progress import Progress
 from speechxfer.training.usable import readable
@@ -112,7 +112,7 @@ def probe(
     """Train the same light head on every layer, and evaluate each on dev.
 
     Args:
-        head: "ctc", or "classification".
+        head: the head of the run, by its name; a probe of classes or of characters is trained, as its task is.
         seams: layers below the probes; all by default, and 0 is below all layers.
         seconds: of training audio, sampled from all classes; half as much of dev.
 
@@ -123,7 +123,7 @@ def probe(
     progress, normalizer = progress or Progress(), normalizer or TextNormalizer()
     chosen = check_seams(encoder, seams)
     train = readable(train, progress)
-    labels = _labels(train, dev, multi_label=multi_label) if head == "classification" else None
+    labels = _labels(train, dev, multi_label=multi_label) if HEADS.find(head).is_classifier else None
     parts = [readable(_enough(train, seconds), progress, decoded=True), _enough(dev, seconds / 2)]
     if labels is None:
         for part in parts:

@@ -23,7 +23,6 @@ from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.base import Encoder
 from speechxfer.evaluation.evaluate import predict_all
 from speechxfer.evaluation.results import compare
-from speechxfer.heads.ctc import CTCHead
 from speechxfer.model import SpeechModel
 from speechxfer.planner.probe import Probe
 from speechxfer.planner.states import sample, states_at_seams
@@ -136,7 +135,7 @@ def transcription_measures(
     measures = [
         Measure("zero-shot WER", error, error < FAR_ERROR, f"of the unadapted model on dev; far from {FAR_ERROR:g}")
     ]
-    if isinstance(model.head, CTCHead):
+    if model.head.is_frame_synchronous:
         entropy = _mean_entropy(model, dev, progress)
         meaning = f"of the model's CTC head on frames that are not blank, at most 1; far from {FAR_ENTROPY:g}"
         return [*measures, Measure("entropy", entropy, entropy < FAR_ENTROPY, meaning)]
@@ -150,9 +149,8 @@ def transcription_measures(
 def _mean_entropy(model: SpeechModel, dev: Manifest, progress: Progress) -> float:
     """Mean entropy of frames whose most likely symbol is not the blank, relative to the maximum."""
     head, encoder = model.head, model.encoder
-    assert isinstance(head, CTCHead)
     (_, top) = states_at_seams(encoder, dev, [encoder.depth], progress)
-    entropies = [frame_entropy(head(states.float().to(model.device))[None][0]) for states in top.states]
+    entropies = [frame_entropy(head.frame_log_probabilities(states.float().to(model.device))) for states in top.states]
     spoken = torch.cat(entropies)
     return float(spoken.mean()) if len(spoken) else 1.0
 

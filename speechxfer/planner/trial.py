@@ -92,7 +92,7 @@ class Bench:
         """
         start = starting_point(config, find(config.model), self.train, progress)
         splits = {"train": start.train, "dev": self.dev}
-        check(start.model, splits, _scored(config), ignore_unknown=config.text.ignore_unknown, progress=progress)
+        check(start.model, splits, _scored(config), config, progress)
         return start.train
 
     def cost(self, config: FinetuneConfig) -> Cost:

@@ -120,7 +120,7 @@ class TrainingLoop:
     def _epochs(self) -> None:
         state = self._state
         try:
-            while state.position.epoch < state.config.epochs and not self._is_stopping():
+            while not self._is_over():
                 try:
                     self._epoch()
                 except RollbackError as alarm:
@@ -132,6 +132,11 @@ class TrainingLoop:
             raise
         if state.position.epoch < state.config.epochs:
             state.progress.log(f"stopped after epoch {state.position.epoch}: {state.stop_reason}")
+
+    def _is_over(self) -> bool:
+        position = self._state.position
+        # A run ends with a model, so it is not stopped before the first validation.
+        return position.epoch >= self._state.config.epochs or (position.best is not None and self._is_stopping())
 
     def _epoch(self) -> None:
         """An epoch from wherever it stands, its validation and its end."""
@@ -164,7 +169,7 @@ class TrainingLoop:
                         break
                 self._advance(1 / len(steps))
                 self._pause()
-        state.waited = waited.seconds / (time.monotonic() - started)
+        state.waited = waited.seconds / max(time.monotonic() - started, 1e-9)
         state.padding = self._feeder.padding(steps[: position.batch], position.epoch)
 
     def _set_rates(self, batch: int) -> None:

@@ -70,7 +70,7 @@ class TrainingState:
         return self.rates.highest({"encoder": self.model.encoder, "head": self.model.head})
 
     def stop(self, reason: str = "a callback asked for it") -> None:
-        """End the run after this step: dev is still decoded and a checkpoint written, as at the end of an epoch.
+        """End the run after this step, or the first one: dev is decoded and a checkpoint written, as after an epoch.
 
         One process is enough where there are several; they stop together, on GPUs up to 20 steps later.
         """

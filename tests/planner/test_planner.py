@@ -16,8 +16,9 @@ from click.testing import CliRunner
 import speechxfer as sx
 from speechxfer.api.planning import seconds
 from speechxfer.cli import main
-from speechxfer.config import AugmentConfig, PlanConfig, TextConfig, TrainingConfig
+from speechxfer.config import AugmentConfig, PlanConfig, TrainingConfig
 from speechxfer.errors import ConfigError, TrainingError
+from speechxfer.heads.ctc.settings import CTCConfig
 from speechxfer.planner import planner
 from speechxfer.planner.candidates import Candidate, candidates
 from speechxfer.planner.halving import Outcome
@@ -277,10 +278,10 @@ def test_a_plan_in_which_nothing_is_learned_chooses_nothing(
 
 
 def test_a_plan_keeps_what_its_trials_were_given(base: sx.FinetuneConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = replace(base, text=TextConfig(ignore_unknown=True), test=base.dev)
+    given = replace(base, groups={"ctc": CTCConfig(ignore_unknown=True)}, test=base.dev)
     made = make_plan(given, [base.model], 60.0, presets=["feature-extraction"], vary=False)
     settings = made.settings()
-    assert settings["text"] == {"ignore_unknown": True}
+    assert settings["ctc"] == {"ignore_unknown": True}
     assert settings["training"] == {"epochs": 2, "batch_seconds": 4.0}
     assert not {"train", "dev", "test", "output", "device"} & settings.keys()
 

@@ -48,7 +48,7 @@ def test_a_model_with_a_ctc_head_is_heard_and_asked_how_sure_it_is(
     whisper_folder: Path, spoken: dict[str, Path], tmp_path: Path
 ) -> None:
     from speechxfer.data.text import CTCVocabulary, TextNormalizer
-    from speechxfer.heads.ctc import CTCHead
+    from speechxfer.heads.ctc.head import CTCHead
 
     encoder = open_checkpoint(find(str(whisper_folder))).encoder
     head: Head = CTCHead(encoder.width, 50.0, CTCVocabulary(list(" abc")), TextNormalizer())

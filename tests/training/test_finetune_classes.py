@@ -17,7 +17,7 @@ import speechxfer as sx
 from speechxfer.cli import main
 from speechxfer.config import build, merge
 from speechxfer.errors import DataError
-from speechxfer.heads.classification import ClassificationHead
+from speechxfer.heads.classification.head import ClassificationHead
 from tests.conftest import tone
 from tests.training.conftest import Heard
 

@@ -67,11 +67,13 @@ class Callback:
 
 
 def check_callbacks(callbacks: Sequence[object]) -> None:
-    """Look whether all of these are callbacks.
+    """Look whether these are callbacks.
 
     Raises:
         ConfigError: one is not.
     """
+    if not isinstance(callbacks, Sequence):
+        raise ConfigError(f"callbacks is {callbacks!r}; wanted a list of instances of speechxfer.Callback")
     for place, callback in enumerate(callbacks):
         if not isinstance(callback, Callback):
             raise ConfigError(f"callbacks[{place}] is {callback!r}; wanted an instance of speechxfer.Callback")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
-from speechxfer.errors import CheckpointError, TrainingError
+from speechxfer.errors import CheckpointError, ConfigError, TrainingError
 from speechxfer.training import checkpoint
 from speechxfer.training.callbacks.base import Callback
 from speechxfer.training.checkpoint import Position
@@ -96,7 +98,7 @@ class Checkpoints(Callback):
 
     def _save(self, state: TrainingState) -> None:
         with state.untimed():
-            states = {name: callback.state_dict() for name, callback in self._callbacks.items()}
+            states = {name: _json_state(name, callback) for name, callback in self._callbacks.items()}
             state.position.callbacks = states
             if state.is_main:
                 checkpoint.save(self._folder, self._parameters, self._optimizer, state.position)
@@ -107,6 +109,15 @@ class Checkpoints(Callback):
         for name, callback in self._callbacks.items():
             if name in found.callbacks:
                 callback.load_state_dict(found.callbacks[name])
+
+
+def _json_state(name: str, callback: Callback) -> dict[str, Any]:
+    state = callback.state_dict()
+    try:
+        json.dumps(state)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{name}.state_dict() is no JSON ({error}); wanted a dict of plain values") from error
+    return state
 
 
 def _named(callbacks: Sequence[Callback]) -> dict[str, Callback]:

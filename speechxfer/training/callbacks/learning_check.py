@@ -43,11 +43,14 @@ class LearningCheck(Callback):
 
     def on_end(self, state: TrainingState) -> None:
         """Look whether any weight has changed in the whole run."""
-        if state.error is None and all(map(_is_same, self._before, self._sums())):
-            raise TrainingError(
-                "no weight has changed in the whole run, so nothing was learned; raise the learning rates "
-                "(--encoder-lr, --head-lr) or training.max_grad_norm"
-            )
+        if state.error is not None or not all(map(_is_same, self._before, self._sums())):
+            return
+        if state.stop_reason is not None and state.epoch == 1:
+            raise TrainingError(f"the run was stopped before any weight had changed ({state.stop_reason})")
+        raise TrainingError(
+            "no weight has changed in the whole run, so nothing was learned; raise the learning rates (--encoder-lr, "
+            "--head-lr) or training.max_grad_norm"
+        )
 
     def _sums(self) -> list[float]:
         """A sum of each parameter, which changes with any of its weights."""

@@ -135,6 +135,19 @@ def test_a_callback_stops_a_run_that_can_be_resumed(runs: Runs) -> None:
     assert len(runs.metrics("run")) == 3
 
 
+class StopAtOnce(sx.Callback):
+    def on_begin(self, state: sx.TrainingState) -> None:
+        state.stop("not wanted")
+
+
+def test_a_run_that_is_stopped_before_it_begins_takes_one_step(runs: Runs) -> None:
+    with pytest.raises(sx.SpeechxferError, match=r"stopped before any weight had changed \(not wanted\)"):
+        runs.run("run", callbacks=[StopAtOnce()])  # a warm-up begins at a rate of 0
+    runs.run("quick", {"training": {"warmup_ratio": 0.0}}, callbacks=[StopAtOnce()])
+    assert [line["step"] for line in runs.metrics("quick")] == [1]
+    assert (runs.folder / "quick" / "model").is_dir()
+
+
 class StopAfter(sx.Callback):
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
@@ -235,6 +248,22 @@ def test_what_is_no_callback_is_named(runs: Runs) -> None:
     with pytest.raises(ConfigError, match=r"callbacks\[1\] is <class .*Recorder'>; wanted an instance of speechxfer"):
         runs.run("run", callbacks=[Recorder(), Recorder])  # type: ignore[list-item]
     assert not (runs.folder / "run").exists()
+
+
+def test_one_callback_without_a_list_is_named(runs: Runs) -> None:
+    with pytest.raises(ConfigError, match=r"callbacks is <.*Recorder object.*>; wanted a list"):
+        runs.run("run", callbacks=Recorder())  # type: ignore[arg-type]
+
+
+class Keeping(sx.Callback):
+    def state_dict(self) -> dict[str, Any]:
+        return {"paths": {Path("a")}}
+
+
+def test_a_state_that_no_checkpoint_can_hold_is_named(runs: Runs) -> None:
+    with pytest.raises(ConfigError, match=r"Keeping\.state_dict\(\) is no JSON \(.*set.*\); wanted a dict of plain"):
+        runs.run("run", callbacks=[Keeping()])
+    assert (runs.folder / "run" / "model").is_dir()
 
 
 def test_the_example_of_the_docs_works(runs: Runs) -> None:
