@@ -93,7 +93,6 @@ class Budget:
     def __init__(self, device: torch.device, wanted_s: float = 0.0) -> None:
         self._device = device
         self._wanted_s = wanted_s
-        self._lengths_s: dict[int, float] = {}
         self.seconds = wanted_s or _UNMEASURED_S.get(device.type, _UNMEASURED_S["cpu"])
         #: Utterances that do not fit even alone.
         self.skipped: set[int] = set()
@@ -125,10 +124,9 @@ class Budget:
     def split(self, indices: Sequence[int], lengths_s: Lengths) -> list[list[int]]:
         """Utterances in batches that fit."""
         kept = [index for index in indices if index not in self.skipped]
-        self._lengths_s |= {index: lengths_s[index] for index in kept}
         return batches(kept, lengths_s, self.seconds)
 
-    def back_off(self, batch: Sequence[int]) -> bool:
+    def back_off(self, batch: Sequence[int], lengths_s: Lengths) -> bool:
         """After memory ran out over a batch, plan with half of it; an utterance alone is skipped, and True returned.
 
         Halves what the batch cost, not the budget: batches made ahead of time may be of an earlier, larger one.
@@ -136,7 +134,7 @@ class Budget:
         if len(batch) == 1:
             self.skipped |= set(batch)
             return True
-        cost = len(batch) * cost_s(max(self._lengths_s[index] for index in batch))
+        cost = len(batch) * cost_s(max(lengths_s[index] for index in batch))
         self.seconds = min(self.seconds, cost / 2)
         return False
 

@@ -111,6 +111,11 @@ class Feeder:
         lengths = list(map(self.examples.inputs.copies.duration_s, self.keys(epoch)))
         return batching.padding_share(lengths, [batch for indices in steps for batch in self._pieces(indices, epoch)])
 
+    def lengths_s(self, indices: Sequence[int], epoch: int) -> dict[int, float]:
+        """Seconds that the encoder computes for utterances in an epoch."""
+        copies = self.examples.inputs.copies
+        return {index: copies.computed_s(copies.used_in(epoch, index)) for index in indices}
+
     def feed(
         self, steps: Sequence[Sequence[int]], epoch: int
     ) -> Generator[tuple[Sequence[int], list[Batch]], None, None]:
@@ -140,8 +145,7 @@ class Feeder:
         return moved(batch, self._model.device)
 
     def _pieces(self, indices: Sequence[int], epoch: int) -> list[list[int]]:
-        copies = self.examples.inputs.copies
-        lengths = {index: copies.computed_s(copies.used_in(epoch, index)) for index in indices}
+        lengths = self.lengths_s(indices, epoch)
         mine = batching.share(indices, lengths, self._world.rank, self._world.size)
         return self._budget.split(mine, lengths)
 

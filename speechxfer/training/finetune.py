@@ -92,12 +92,9 @@ def finetune(
         StorageError: the disk is full, or another run is writing there; what was written before stays good.
         TrainingError: the loss is not a number any more, or nothing was learned.
     """
-    check_trackers(config.training.trackers)
-    check_callbacks(callbacks)
-    check_places(config, again=resume and RunFolder(config.output).is_run)
+    _check_arguments(config, callbacks, resume=resume)
     world = World.join(config.device)
-    # Only one process speaks and writes.
-    job = Job(config, world, progress if progress and world.is_main else Progress(), data or {})
+    job = Job(config, world, progress if progress and world.is_main else Progress(), data or {})  # one prints
     ready = _ready(job, resume=resume, overwrite=overwrite)
     with _taken(job, resume=resume, overwrite=overwrite):
         run, metrics = _adapt(job, ready, resume=resume, overwrite=overwrite, callbacks=callbacks)
@@ -107,6 +104,13 @@ def finetune(
             _write_pages(job.folder, metrics)
     world.leave()
     return run
+
+
+def _check_arguments(config: FinetuneConfig, callbacks: Sequence[Callback], *, resume: bool) -> None:
+    """Look at what can be known to be wrong before anything is read."""
+    check_trackers(config.training.trackers)
+    check_callbacks(callbacks)
+    check_places(config, again=resume and RunFolder(config.output).is_run)
 
 
 def _write_pages(folder: RunFolder, metrics: Metrics) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from speechxfer.audio import SAMPLE_RATE
 from speechxfer.config import AugmentConfig
-from speechxfer.data.augment import Distortion, distortion
+from speechxfer.data.augment import Distortion, FrameMask, distortion
 from speechxfer.data.loading import durations_s, read
 from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.base import Encoder
@@ -193,6 +193,19 @@ class CachedInputs:
     def at_seam(self, loaded: Loaded) -> Tensor:
         """As they are, but in float32."""
         return loaded.values.float()
+
+
+def encoded(encoder: Encoder, inputs: Inputs, loaded: Loaded, mask: FrameMask | None = None) -> tuple[Tensor, Tensor]:
+    """Hidden states [batch, frames, width] at the top of the encoder, and the number of frames of each [batch].
+
+    Args:
+        mask: of hidden states at the seam.
+    """
+    hidden_states = inputs.at_seam(loaded)
+    if mask is not None:
+        hidden_states = mask(hidden_states)
+    hidden_states = encoder.run(hidden_states, loaded.num_frames, inputs.cut, encoder.depth)
+    return hidden_states, encoder.output_frames(loaded.num_frames)
 
 
 def collate(states: Sequence[States]) -> Loaded:

@@ -21,6 +21,7 @@ from speechxfer.inference.silence import is_silent
 from speechxfer.model import SpeechModel
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
+from speechxfer.training.inputs import encoded
 
 #: Seconds of audio decoded together.
 _DECODE_S = 30.0
@@ -54,7 +55,7 @@ def measure(
         DataError: an utterance without text or label, or with a label the head does not know.
     """
     model.eval()
-    inputs, encoder, manifest = examples.inputs, model.encoder, examples.manifest
+    inputs, manifest = examples.inputs, examples.manifest
     lengths = [inputs.copies.computed_s((index, 1.0)) for index in range(len(manifest))]
     mine = batching.share(range(len(manifest)), lengths, world.rank, world.size)
     found: dict[int, Prediction] = {}
@@ -62,9 +63,7 @@ def measure(
     for indices in batching.batches(mine, lengths, _DECODE_S):
         loaded = inputs.load(indices, 0).to(model.device)
         with torch.autocast(model.device.type, precision, enabled=precision != torch.float32):
-            hidden_states = inputs.at_seam(loaded)
-            hidden_states = encoder.run(hidden_states, loaded.num_frames, inputs.cut, encoder.depth)
-            frames = encoder.output_frames(loaded.num_frames)
+            hidden_states, frames = encoded(model.encoder, inputs, loaded)
             decoded = model.head.decode(hidden_states, frames, options or DecodingOptions())
             if examples.targets:
                 targets = [examples.targets[index] for index in indices]

@@ -15,6 +15,7 @@ from speechxfer.progress import Progress
 from speechxfer.training.batch_budget import Budget, is_out_of_memory
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Batch, Examples, Feeder
+from speechxfer.training.inputs import encoded
 from speechxfer.training.optimizer import adamw
 from speechxfer.transfer.plan import TransferPlan
 
@@ -89,13 +90,9 @@ class TrainStep:
 
     def loss(self, batch: Batch) -> Tensor:
         """The summed loss of a batch, a scalar with a gradient."""
-        inputs, encoder, frames = self.feeder.examples.inputs, self.model.encoder, batch.loaded.num_frames
         with torch.autocast(self.device.type, self._precision, enabled=self._precision != torch.float32):
-            hidden_states = inputs.at_seam(batch.loaded)
-            if batch.mask is not None:
-                hidden_states = batch.mask(hidden_states)
-            hidden_states = encoder.run(hidden_states, frames, inputs.cut, encoder.depth)
-            return self.model.head.loss(hidden_states, encoder.output_frames(frames), batch.targets)
+            states, frames = encoded(self.model.encoder, self.feeder.examples.inputs, batch.loaded, batch.mask)
+            return self.model.head.loss(states, frames, batch.targets)
 
     def measure_memory(self, epoch: int) -> None:
         """On a GPU, find out how much fits beside what the optimizer keeps; no weight changes."""
@@ -139,15 +136,15 @@ class TrainStep:
                     raise
             else:
                 return total, sum(batch.num_labels(self.model) for batch in batches)
-            self._back_off(batch)
+            self._back_off(batch, epoch)
             batches = self.feeder.batches(indices, epoch)
 
-    def _back_off(self, batch: Batch) -> None:
+    def _back_off(self, batch: Batch, epoch: int) -> None:
         """Make room after memory ran out over a batch, and compute less at once from now on."""
         self.optimizer.zero_grad(set_to_none=True)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        if self.budget.back_off(batch.indices):
+        if self.budget.back_off(batch.indices, self.feeder.lengths_s(batch.indices, epoch)):
             origin = self.feeder.examples.manifest[batch.indices[0]].origin
             self._progress.log(f"{origin}: does not fit the device's memory even alone; not used in training")
         else:

@@ -119,8 +119,8 @@ def test_backing_off_computes_what_fits_and_puts_aside_what_does_not(
         while too_large := next((piece for piece in pieces if not fits(piece)), None):
             tries += 1
             before = budget.seconds
-            budget.back_off(too_large)
-            assert budget.seconds >= min(before, room_s / 2)  # no smaller than needed, however often it is told
+            budget.back_off(too_large, lengths)
+            assert budget.seconds >= min(before, room_s / 2)  # no smaller than needed, however often memory runs out
             pieces = budget.split(step, lengths)
         done = sorted(index for piece in pieces for index in piece)
         assert done == [index for index in step if cost_s(lengths[index]) <= room_s]
