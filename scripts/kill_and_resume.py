@@ -83,7 +83,7 @@ def start(base: dict[str, Any], folder: Path) -> int:
     training = {**base["training"], "cache_dir": str(folder / "cache"), "checkpoint_minutes": 0.002}
     config = build(sx.FinetuneConfig, {**base, "training": training, "output": str(folder / "run")})
     try:
-        sx.finetune(config, resume=True)
+        sx.finetune(config=config, resume=True)
     except BaseException as error:
         print(f"{type(error).__name__}: {error}", flush=True)
         os._exit(1)

@@ -6,75 +6,186 @@ Names are resolved when they are first used, so that importing the package costs
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from speechxfer.api.data import check as check
+    from speechxfer.api.data import split as split
+    from speechxfer.api.evaluation import compare as compare
+    from speechxfer.api.evaluation import evaluate as evaluate
+    from speechxfer.api.output import export as export
+    from speechxfer.api.output import report as report
+    from speechxfer.api.planning import plan as plan
+    from speechxfer.api.planning import probe as probe
+    from speechxfer.api.training import finetune as finetune
+    from speechxfer.api.training import interpolate as interpolate
+    from speechxfer.cli import Command as Command
+    from speechxfer.cli.terminal import TerminalProgress as TerminalProgress
+    from speechxfer.config import AugmentConfig as AugmentConfig
+    from speechxfer.config import ClassificationConfig as ClassificationConfig
+    from speechxfer.config import EncoderConfig as EncoderConfig
     from speechxfer.config import FinetuneConfig as FinetuneConfig
+    from speechxfer.config import PlanConfig as Plan
+    from speechxfer.config import PoolingConfig as PoolingConfig
+    from speechxfer.config import RetentionConfig as RetentionConfig
+    from speechxfer.config import Seq2SeqConfig as Seq2SeqConfig
+    from speechxfer.config import TextConfig as TextConfig
+    from speechxfer.config import TrainingConfig as TrainingConfig
     from speechxfer.data.dataset import Dataset as Dataset
     from speechxfer.data.manifest import Manifest as Manifest
     from speechxfer.data.manifest import Utterance as Utterance
     from speechxfer.data.text import TextNormalizer as TextNormalizer
     from speechxfer.decoding.hypothesis import Classification as Classification
+    from speechxfer.decoding.hypothesis import Word as Word
     from speechxfer.decoding.options import DecodingOptions as DecodingOptions
+    from speechxfer.errors import AudioError as AudioError
+    from speechxfer.errors import CheckpointError as CheckpointError
+    from speechxfer.errors import ConfigError as ConfigError
+    from speechxfer.errors import DataError as DataError
+    from speechxfer.errors import DiskFullError as DiskFullError
+    from speechxfer.errors import ExportError as ExportError
     from speechxfer.errors import SpeechxferError as SpeechxferError
-    from speechxfer.evaluation.evaluate import evaluate as evaluate
+    from speechxfer.errors import StorageError as StorageError
+    from speechxfer.errors import TrainingError as TrainingError
+    from speechxfer.errors import TruncatedAudioError as TruncatedAudioError
+    from speechxfer.evaluation.comparison import Comparison as Comparison
+    from speechxfer.evaluation.confusion import draw_confusion as draw_confusion
+    from speechxfer.evaluation.keywords import keyword_scores as keyword_scores
+    from speechxfer.evaluation.keywords import word_scores as word_scores
     from speechxfer.evaluation.metrics import error_rates as error_rates
+    from speechxfer.evaluation.predictions import write_predictions as write_predictions
     from speechxfer.evaluation.results import Evaluation as Evaluation
-    from speechxfer.inference import Transcript as Transcript
+    from speechxfer.evaluation.slices import slices as slices
+    from speechxfer.inference.transcript import Segment as Segment
+    from speechxfer.inference.transcript import Transcript as Transcript
     from speechxfer.model import SpeechModel as SpeechModel
     from speechxfer.progress import Progress as Progress
     from speechxfer.sources import AudioSource as AudioSource
     from speechxfer.sources import FileSource as FileSource
     from speechxfer.training.callbacks.base import Callback as Callback
-    from speechxfer.training.finetune import finetune as finetune
+    from speechxfer.training.finetune import Run as Run
     from speechxfer.training.state import TrainingState as TrainingState
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AudioError",
     "AudioSource",
+    "AugmentConfig",
     "Callback",
+    "CheckpointError",
     "Classification",
+    "ClassificationConfig",
+    "Command",
+    "Comparison",
+    "ConfigError",
+    "DataError",
     "Dataset",
     "DecodingOptions",
+    "DiskFullError",
+    "EncoderConfig",
     "Evaluation",
+    "ExportError",
     "FileSource",
     "FinetuneConfig",
     "Manifest",
+    "Plan",
+    "PoolingConfig",
     "Progress",
+    "RetentionConfig",
+    "Run",
+    "Segment",
+    "Seq2SeqConfig",
     "SpeechModel",
     "SpeechxferError",
+    "StorageError",
+    "TerminalProgress",
+    "TextConfig",
     "TextNormalizer",
+    "TrainingConfig",
+    "TrainingError",
     "TrainingState",
     "Transcript",
+    "TruncatedAudioError",
     "Utterance",
+    "Word",
+    "check",
+    "compare",
+    "draw_confusion",
     "error_rates",
     "evaluate",
+    "export",
     "finetune",
+    "interpolate",
+    "keyword_scores",
     "load",
+    "plan",
+    "probe",
+    "report",
+    "slices",
+    "split",
+    "word_scores",
+    "write_predictions",
 ]
 
-_HOMES = {
-    "AudioSource": "sources",
-    "Callback": "training.callbacks.base",
-    "Classification": "decoding.hypothesis",
-    "Dataset": "data.dataset",
-    "DecodingOptions": "decoding.options",
-    "Evaluation": "evaluation.results",
-    "FileSource": "sources",
-    "FinetuneConfig": "config",
-    "Manifest": "data.manifest",
-    "Progress": "progress",
-    "SpeechModel": "model",
-    "SpeechxferError": "errors",
-    "TextNormalizer": "data.text",
-    "TrainingState": "training.state",
-    "Transcript": "inference",
-    "Utterance": "data.manifest",
-    "error_rates": "evaluation.metrics",
-    "evaluate": "evaluation.evaluate",
-    "finetune": "training.finetune",
+#: Module -> the public names that it holds.
+_MODULES = {
+    "api.data": ("check", "split"),
+    "api.evaluation": ("compare", "evaluate"),
+    "api.output": ("export", "report"),
+    "api.planning": ("plan", "probe"),
+    "api.training": ("finetune", "interpolate"),
+    "cli": ("Command",),
+    "cli.terminal": ("TerminalProgress",),
+    "config": (
+        "AugmentConfig",
+        "ClassificationConfig",
+        "EncoderConfig",
+        "FinetuneConfig",
+        "Plan",
+        "PoolingConfig",
+        "RetentionConfig",
+        "Seq2SeqConfig",
+        "TextConfig",
+        "TrainingConfig",
+    ),
+    "data.dataset": ("Dataset",),
+    "data.manifest": ("Manifest", "Utterance"),
+    "data.text": ("TextNormalizer",),
+    "decoding.hypothesis": ("Classification", "Word"),
+    "decoding.options": ("DecodingOptions",),
+    "errors": (
+        "AudioError",
+        "CheckpointError",
+        "ConfigError",
+        "DataError",
+        "DiskFullError",
+        "ExportError",
+        "SpeechxferError",
+        "StorageError",
+        "TrainingError",
+        "TruncatedAudioError",
+    ),
+    "evaluation.comparison": ("Comparison",),
+    "evaluation.confusion": ("draw_confusion",),
+    "evaluation.keywords": ("keyword_scores", "word_scores"),
+    "evaluation.metrics": ("error_rates",),
+    "evaluation.predictions": ("write_predictions",),
+    "evaluation.results": ("Evaluation",),
+    "evaluation.slices": ("slices",),
+    "inference.transcript": ("Segment", "Transcript"),
+    "model": ("SpeechModel",),
+    "progress": ("Progress",),
+    "sources": ("AudioSource", "FileSource"),
+    "training.callbacks.base": ("Callback",),
+    "training.finetune": ("Run",),
+    "training.state": ("TrainingState",),
 }
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+#: Names that are others where they stand.
+_OTHER_NAMES = {"Plan": "PlanConfig"}
 
 
 def load(
@@ -97,10 +208,21 @@ def load(
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'speechxfer' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"speechxfer.{_HOMES[name]}"), name)
+    value = getattr(importlib.import_module(f"speechxfer.{_HOMES[name]}"), _OTHER_NAMES.get(name, name))
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
     return __all__
+
+
+class _Package(ModuleType):
+    """`speechxfer.report` stays the function when the module of that name is imported, which Python would put here."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in __all__ and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

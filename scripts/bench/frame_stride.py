@@ -33,7 +33,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def train(settings: dict[str, Any], test: str) -> dict[str, Any]:
     """One run: its seconds, and the error rates of its best model."""
     config = build(sx.FinetuneConfig, settings)
-    run = sx.finetune(config)
+    run = sx.finetune(config=config)
     metrics = RunFolder(run.folder).metrics
     # Not given to finetune, which would first measure the unadapted model on it.
     rates = sx.evaluate(run.model, sx.Manifest.read(test), sx.TextNormalizer(config.text.new_head_normalizer)).rates

@@ -63,7 +63,7 @@ def ours(job: Job) -> dict[str, Any]:
         "text": {"ignore_unknown": True, "scoring_normalizer": SCORED_BY[row.head]},
     }  # fmt: skip
     started = time.perf_counter()
-    sx.finetune(_build(config), overwrite=folder.exists())
+    sx.finetune(config=_build(config), overwrite=folder.exists())
     whole = time.perf_counter() - started
     metrics, epochs = RunFolder(folder).metrics, RunFolder(folder).history
     seconds = metrics["seconds"]

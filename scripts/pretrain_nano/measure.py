@@ -88,7 +88,7 @@ def measured(settings: dict[str, Any], assignments: tuple[str, ...]) -> dict[str
     """Fine-tune and tell: the curve on dev, the figures on test, seconds by the clock and of the processor."""
     config = build(sx.FinetuneConfig, merge([settings, *map(parse_assignment, assignments)]))
     clock, processor = time.monotonic(), time.process_time()
-    run = sx.finetune(config, progress=TerminalProgress())
+    run = sx.finetune(config=config, progress=TerminalProgress())
     curve, metrics = RunFolder(run.folder).history, RunFolder(run.folder).metrics
     return {
         "curve": curve,

@@ -115,7 +115,7 @@ def run_cell(cell: Cell) -> dict[str, Any] | None:
             return None
         usual = config(cell.setting, train[0], f"{folder}/run", cell.epochs, cell.seed, cell.preset)
         settings = build(sx.FinetuneConfig, merge([to_dict(usual), *map(parse_assignment, cell.changes)]))
-        sx.finetune(settings)
+        sx.finetune(config=settings)
         metrics, plan = (json.loads((Path(folder) / "run" / f"{name}.json").read_text()) for name in ("metrics", "plan"))  # fmt: skip  # noqa: E501
         test = sx.Manifest.read(DATA / cell.setting.corpus / "test.jsonl")[:: CORPORA[cell.setting.corpus][1]]
         after = sx.evaluate(sx.load(f"{folder}/run/model"), test, sx.TextNormalizer(settings.text.new_head_normalizer))

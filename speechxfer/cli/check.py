@@ -46,16 +46,16 @@ def check(
     exit status is 1 if there are errors. --fix leaves out lines that are useless or in two splits (of those, the
     line in the manifest named first), repairs characters, and never touches audio.
     """
-    from speechxfer.cli.terminal import TerminalProgress
-    from speechxfer.data.checks import Limits, Split, cleaning, shortened
-    from speechxfer.data.checks import check as look
+    import speechxfer as sx
+    from speechxfer.data.checks import cleaning, shortened
     from speechxfer.storage import write_json
 
-    splits = [Split.from_file(path) for path in manifests]
     if fix:
         cleaning.check_outputs(manifests, overwrite=overwrite)
-    limits = Limits(shortest_s=shortest, longest_s=longest, normalizer=normalizer)
-    report = look(splits, limits, quick=quick, strict=strict, workers=workers, progress=TerminalProgress())
+    report = sx.check(
+        *manifests, quick=quick, strict=strict, shortest_s=shortest, longest_s=longest, normalizer=normalizer,
+        workers=workers, progress=sx.TerminalProgress(),
+    )  # fmt: skip
     most = len(report.findings) if everything else _MOST_SHOWN
     for line in shortened(report.findings, most):
         click.echo(line)

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
-
-if TYPE_CHECKING:
-    from speechxfer.data.manifest import Manifest
-    from speechxfer.data.text import TextNormalizer
-    from speechxfer.evaluation.results import Evaluation
-    from speechxfer.progress import Progress
 
 
 @click.command()
@@ -41,19 +34,12 @@ def compare(
     same utterances, so their errors are compared pair by pair: by a bootstrap over utterances, or over speakers where
     the manifest names at least five, and by the matched-pairs test of NIST.
     """
-    from speechxfer.cli.terminal import TerminalProgress
-    from speechxfer.data.manifest import Manifest
-    from speechxfer.data.text import TextNormalizer
-    from speechxfer.evaluation.comparison import compare_systems
-    from speechxfer.evaluation.metrics import damage
+    import speechxfer as sx
     from speechxfer.storage import write_json
 
-    normalize, data, progress = TextNormalizer(normalizer), Manifest.read(manifest), TerminalProgress()
-    _check((first, second), data)
-    if warning := damage(data.texts, normalize):
-        progress.log(warning)
-    sides = [_results(name, data, normalize, language, device, progress) for name in (first, second)]
-    found = compare_systems((first, second), *sides)
+    progress = sx.TerminalProgress()
+    options = sx.DecodingOptions(language=language)
+    found = sx.compare(first, second, manifest, normalizer, options=options, device=device, progress=progress)
     columns = ("A", "B", "reference", f"A: {first}", f"B: {second}")
     progress.table("utterances that made the difference", columns, found.rows(differing))
     progress.log(found.summary())
@@ -63,42 +49,3 @@ def compare(
         write_json(output, values)
     else:
         click.echo(json.dumps(values, ensure_ascii=False, indent=2))
-
-
-def _is_file(name: str) -> bool:
-    from speechxfer.data.rows import SUFFIXES
-
-    return Path(name).suffix.lower() in SUFFIXES
-
-
-def _check(names: tuple[str, str], manifest: Manifest) -> None:
-    """Report what is missing before anything is computed."""
-    from speechxfer.encoders.checkpoints import find
-    from speechxfer.evaluation.matching import check_matching
-
-    for name in names:
-        if _is_file(name):
-            check_matching(Path(name), manifest)
-        else:
-            find(name)
-    if not all(map(_is_file, names)):
-        manifest.check_files()
-
-
-def _results(
-    name: str, manifest: Manifest, normalizer: TextNormalizer, language: str | None, device: str, progress: Progress
-) -> Evaluation:
-    if _is_file(name):
-        from speechxfer.evaluation.matching import read_matching
-
-        return read_matching(Path(name), manifest, normalizer)
-
-    from speechxfer.decoding.options import DecodingOptions
-    from speechxfer.evaluation.evaluate import check_measurable, predict_all
-    from speechxfer.evaluation.results import compare as compared
-    from speechxfer.model import SpeechModel
-
-    model = SpeechModel.load(name, device=device)
-    check_measurable(model, manifest, normalizer)
-    predictions = predict_all(model, manifest, options=DecodingOptions(language=language), progress=progress)
-    return compared(manifest, predictions, normalizer)

@@ -92,9 +92,9 @@ def evaluate(
     progress = TerminalProgress()
     loaded = _load(model, device, confusion, keywords or train)
 
-    from speechxfer.evaluation.evaluate import evaluate as measure
+    import speechxfer as sx
 
-    result = measure(loaded, data, normalize, options=decoding, progress=progress)
+    result = sx.evaluate(loaded, data, normalize, options=decoding, progress=progress)
     if predictions:
         write_predictions(predictions, result)
     if confusion:
@@ -109,13 +109,9 @@ def evaluate(
 
 def _load(name: str, device: str, confusion: Path | None, words: Path | None) -> SpeechModel:
     """The model, if it can do what is asked for; a misspelt name is told before torch is imported."""
-    from speechxfer.encoders.checkpoints import find
+    from speechxfer.api.evaluation import opened_model
 
-    find(name)
-
-    from speechxfer.model import SpeechModel
-
-    model = SpeechModel.load(name, device=device)
+    model = opened_model(name, device)
     if confusion and model.head.task != "classification":
         raise ConfigError(f"--confusion: {name} writes text and knows no classes; leave it out")
     if words and model.head.task == "classification":

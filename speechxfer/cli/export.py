@@ -18,10 +18,6 @@ def export(model: str, output: Path, to: str, quantization: str) -> None:
     Both are run on the same sounds first, and nothing is written unless they agree. ctranslate2 wants a model adapted
     with --head seq2seq, and is what faster-whisper opens.
     """
-    from speechxfer.encoders.checkpoints import find
+    import speechxfer as sx
 
-    find(model)  # before torch, so that a misspelt name is told at once
-
-    from speechxfer.export import export as write
-
-    click.echo(f"{output}: {write(model, output, to=to, quantization=quantization)}")
+    click.echo(f"{output}: {sx.export(model, output, to=to, quantization=quantization)}")

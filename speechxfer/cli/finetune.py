@@ -4,30 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from speechxfer.cli.grouping import GroupedCommand
 from speechxfer.cli.paths import PATH
-from speechxfer.cli.plan import AUTOMATIC, automatic
-from speechxfer.cli.plan_options import PLAN_GROUP, PLAN_SETTINGS, plan_layer, plan_options
-from speechxfer.config import (
-    TRACKERS,
-    FinetuneConfig,
-    build,
-    checked,
-    merge,
-    moved,
-    parse_assignment,
-    parse_setting,
-    read_settings,
-)
-from speechxfer.errors import ConfigError
-
-if TYPE_CHECKING:
-    from speechxfer.progress import Progress
-    from speechxfer.training.finetune import Run
+from speechxfer.cli.plan_options import PLAN_GROUP, PLAN_SETTINGS, plan_options
+from speechxfer.config import TRACKERS, checked, flat, merge, parse_assignment, parse_setting
 
 #: Option -> the setting it stands for.
 _SETTINGS = {
@@ -113,87 +97,15 @@ def finetune(
         if value not in (None, ())
     ]
     given += map(parse_setting, assignments)
-    if resume and config_file:
-        _check_layout(config_file)
-    file = read_settings(config_file) if config_file else {}
-    named = plan_layer(None if plan == AUTOMATIC else plan)
-    if (named or plan == AUTOMATIC) and (replaced := file.pop("plan", None)):
-        click.echo(f"--plan {plan}: replaces the table [plan] of {config_file} ({', '.join(replaced)})", err=True)
-    values = merge([file, named, *given])
-    if plan == AUTOMATIC:
-        values = merge([file, automatic(values, resume=resume, overwrite=overwrite), *given])
-    config = build(FinetuneConfig, values)
-    if resume and config_file and not any("output" in layer for layer in given):
-        config = _where_it_lies(config, config_file.absolute())
-    run(config, resume=resume, overwrite=overwrite)
+    import speechxfer as sx
 
-
-def _check_layout(file: Path) -> None:
-    """Report that a run is of an earlier version before its settings are, which have other names there.
-
-    Raises:
-        ConfigError: it is.
-    """
-    from speechxfer.runs import RunFolder
-
-    if file == RunFolder(file.parent).config_file:
-        RunFolder(file.parent).check_layout()
-
-
-def _where_it_lies(config: FinetuneConfig, file: Path) -> FinetuneConfig:
-    """A run that is resumed by its own settings goes on in the folder that they lie in, which may have been moved.
-
-    Raises:
-        ConfigError: there is a run where the settings say it is, too.
-    """
-    from speechxfer.runs import RunFolder
-
-    folder, run = file.parent, RunFolder(file.parent)
-    if file != run.config_file or not run.is_run or folder.resolve() == Path(config.output).resolve():
-        return config
-    if RunFolder(config.output).is_run:
-        raise ConfigError(f"{file}: names {config.output} as its run, but lies in {folder}, and there is a run in both; say which by --output")  # fmt: skip  # noqa: E501
-    click.echo(f"resuming the run in {folder}, which was in {config.output} when it began", err=True)
-    return moved(config, folder)
-
-
-def run(config: FinetuneConfig, *, resume: bool, overwrite: bool) -> Run:
-    """Do the job in a terminal: progress, what came out, and how to go on after Ctrl-C."""
-    # Only now torch: a wrong option is told at once.
-    from speechxfer.cli.terminal import TerminalProgress
-    from speechxfer.runs import RunFolder
-    from speechxfer.training.finetune import finetune as run_finetune
-
-    progress = TerminalProgress()
     try:
-        done = run_finetune(config, resume=resume, overwrite=overwrite, progress=progress)
+        sx.finetune(
+            config=config_file, plan=plan, resume=resume, overwrite=overwrite, progress=sx.TerminalProgress(),
+            **flat(merge(given)),
+        )  # fmt: skip
     except KeyboardInterrupt:
-        model = RunFolder(config.output).model
-        usable = f"{model} is usable as it is, and " if model.is_dir() else ""
-        progress.log(f"interrupted; {usable}--resume goes on from here")
         sys.exit(130)
-    if done.is_main:
-        _show(done, progress)
-    return done
-
-
-def _show(run: Run, progress: Progress, *, num_rows: int = 6) -> None:
-    """Before and after, with a few transcripts side by side."""
-    from speechxfer.runs import RunFolder
-
-    if run.after is not None:
-        before = {result.utterance.id: result.hypothesis for result in run.before.results} if run.before else {}
-        rows = [
-            (result.reference, before.get(result.utterance.id, "-"), result.hypothesis)
-            for result in run.after.results[:: max(1, len(run.after.results) // num_rows)]
-        ]
-        progress.table("some of the test utterances", ("said", "before", "after"), rows)
-        if run.before:
-            progress.log(f"before  {run.before}")
-        progress.log(f"after   {run.after}")
-    for note in run.notes:
-        progress.log(note)
-    progress.log(f"model: {RunFolder(run.folder).model}")
 
 
 def _toml(value: object) -> str:

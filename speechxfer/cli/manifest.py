@@ -99,13 +99,12 @@ def split_command(
     overwrite: bool,
 ) -> None:
     """Split INPUT by speaker, with no sentence in two splits and labels in equal shares."""
-    from speechxfer.data.manifest import Manifest
-    from speechxfer.data.splitting import split
+    import speechxfer as sx
 
     paths = {name: output / f"{name}{source.suffix}" for name in ("train", "dev", "test")}
     for path in paths.values():
         _check_output(path, overwrite)
-    made = split(Manifest.read(source), dev=dev, test=test, by=by, allow_shared_text=allow_shared_text, seed=seed)
+    made = sx.split(source, dev=dev, test=test, by=by, allow_shared_text=allow_shared_text, seed=seed)
     for name, part in made.items():
         part.write(paths[name])
         speakers = {utterance.speaker for utterance in part} - {None}

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from speechxfer.api.settings import plan_settings
 from speechxfer.cli.grouping import GroupedCommand
-from speechxfer.cli.plan_options import PLAN_GROUP, PLAN_SETTINGS, plan_layer, plan_options
+from speechxfer.cli.plan_options import PLAN_GROUP, PLAN_SETTINGS, plan_options
 from speechxfer.config import PlanConfig, TrainingConfig, build, merge
 from speechxfer.errors import ConfigError
 
@@ -30,7 +31,7 @@ def models() -> None:
 def show(model: str, kind: str | None, epochs: int, plan: str | None, **options: Any) -> None:
     """Parts of MODEL with their sizes, and which of them a plan would freeze or train, how fast and from when on."""
     given = {PLAN_SETTINGS[name].removeprefix("plan."): value for name, value in options.items() if value is not None}
-    wish = build(PlanConfig, merge([plan_layer(plan).get("plan", {}), given]), "plan.")
+    wish = build(PlanConfig, merge([plan_settings(plan).get("plan", {}), given]), "plan.")
     from speechxfer.encoders.checkpoints import find
 
     checkpoint = find(model)

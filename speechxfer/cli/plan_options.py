@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
-from speechxfer.config import located, read_settings
-from speechxfer.errors import ConfigError
 from speechxfer.transfer.presets import PRESETS
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
-#: Option -> the setting it stands for; `plan` is looked up by `plan_layers`.
+#: Option -> the setting it stands for; `plan` is looked up by `api.settings`.
 PLAN_SETTINGS = {
     name: f"plan.{name}"
     for name in (
@@ -47,21 +44,3 @@ def plan_options(command: _Command) -> _Command:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
-
-
-def plan_layer(plan: str | None) -> Mapping[str, Any]:
-    """The settings that `--plan` stands for; they replace those of a configuration file.
-
-    Raises:
-        ConfigError: it is neither a preset nor a file with a plan.
-    """
-    if plan is None:
-        return {}
-    if plan in PRESETS:
-        return {"plan": {"preset": plan}}
-    if not plan.endswith(".toml"):
-        raise ConfigError(f"--plan {plan!r}: wanted one of {', '.join(PRESETS)}, or a .toml file with a table [plan]")
-    values = read_settings(Path(located(plan)))
-    if not isinstance(values.get("plan"), dict):
-        raise ConfigError(f"{plan}: has no table [plan]")
-    return values

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,8 +9,6 @@ import click
 
 from speechxfer.cli.paths import PATH
 from speechxfer.errors import ConfigError
-from speechxfer.runs import RunFolder
-from speechxfer.storage import only_writer, write_json
 
 if TYPE_CHECKING:
     from speechxfer.planner.probe import Probe
@@ -35,35 +32,14 @@ def probe(
     strict: bool, device: str, output: Path,
 ) -> None:  # fmt: skip
     """Train the same light head on every layer of a frozen model: which layer tells your task best?"""
-    cuts = _numbers(layers) if layers is not None else None
-    if not 1 <= sample < math.inf:
-        raise ConfigError(f"--sample is {sample:g}; wanted seconds, at least 1")
+    import speechxfer as sx
 
-    from speechxfer.data.manifest import Manifest
-    from speechxfer.encoders.checkpoints import find
-
-    checkpoint = find(model)
-    manifests = {name: Manifest.read(path) for name, path in (("train", train), ("dev", dev))}
-    known = Manifest.read(reference) if reference else None
-    if strict:
-        manifests = {name: manifest.strictly() for name, manifest in manifests.items()}
-        known = known and known.strictly()
-    for manifest in (*manifests.values(), *([known] if known else [])):
-        manifest.check_files()
-    with only_writer(RunFolder(output).lock, str(output)):
-        # Only now torch: a wrong option is reported at once.
-        from speechxfer.cli.terminal import TerminalProgress
-        from speechxfer.planner.drawing import draw_probes
-        from speechxfer.planner.examination import examine
-
-        progress = TerminalProgress()
-        found, similar = examine(
-            checkpoint, manifests["train"], manifests["dev"], head=head, cuts=cuts, seconds=sample, reference=known,
-            device=device, progress=progress,
-        )  # fmt: skip
-        _show(model, found, similar, progress)
-        write_json(output / "probe.json", {**found.to_dict(), "similarity": similar.to_dict()})
-        draw_probes([found], output / "probe.png")
+    progress = sx.TerminalProgress()
+    found, similar = sx.probe(
+        model, train=train, dev=dev, head=head, layers=None if layers is None else _numbers(layers), sample_s=sample,
+        reference=reference, strict=strict, device=device, output=output, progress=progress,
+    )  # fmt: skip
+    _show(model, found, similar, progress)
     progress.log(f"written: {output / 'probe.json'}, {output / 'probe.png'}")
 
 

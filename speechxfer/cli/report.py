@@ -20,8 +20,9 @@ def report(folder: Path, model_card: bool, **moved: Path | None) -> None:
     RUN is a folder that `speechxfer finetune` wrote. The page is one file with everything in it: figures, curves, the
     worst utterances with their sound, and how to reproduce the run.
     """
-    from speechxfer.report import write_model_card, write_report
+    import speechxfer as sx
+    from speechxfer.runs import RunFolder
 
-    click.echo(write_report(folder, places(moved)))
+    click.echo(sx.report(folder, model_card=model_card, places=places(moved)))
     if model_card:
-        click.echo(write_model_card(folder, places(moved)))
+        click.echo(RunFolder(folder).model_card)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from speechxfer.audio import Options
     from speechxfer.decoding.options import DecodingOptions
     from speechxfer.inference import Transcript
+    from speechxfer.model import SpeechModel
 
 
 @click.command()
@@ -48,7 +49,7 @@ def transcribe(
     decoding: DecodingOptions,
     reading: Options,
 ) -> None:
-    """Write down what is said in INPUTS.
+    """Transcribe INPUTS.
 
     MODEL is a model's folder or the name of a checkpoint. INPUTS are files, folders, quoted patterns such
     as 'calls/**/*.wav', and - for the standard input. A file that cannot be read is reported and the rest
@@ -57,23 +58,13 @@ def transcribe(
     if skip_existing and output_dir is None:
         raise click.UsageError("--skip-existing asks for files that are there already; add --output-dir.")
     inputs = recordings(names)
-    if output_dir is None and len(inputs) > 1 and format_ in ("srt", "vtt"):
-        raise click.UsageError(f"{len(inputs)} inputs as {format_} do not fit in one; add --output-dir.")
-    targets = dict(zip(inputs, output_paths(inputs, output_dir, format_), strict=True)) if output_dir else {}
+    targets = _targets(inputs, output_dir, format_)
     missing = [item for item in inputs if not (skip_existing and identity(targets[item]))]
     if len(missing) < len(inputs):
         click.echo(f"{len(inputs) - len(missing)} of {len(inputs)} transcripts exist already", err=True)
     if not missing:
         return
-
-    from speechxfer.encoders.checkpoints import find
-
-    find(model_name)  # before torch, so that a misspelt name is reported at once
-
-    from speechxfer.model import SpeechModel
-
-    model = SpeechModel.load(model_name, device=device)
-    model.head.check_options(decoding)
+    model = _load(model_name, device, decoding)
 
     def work(item: Input) -> Transcript:
         source = item.source()
@@ -83,6 +74,28 @@ def transcribe(
 
     write_ = _file_writer(targets, format_) if output_dir else _printer(inputs, format_)
     for_each(missing, work, write_)
+
+
+def _load(name: str, device: str, decoding: DecodingOptions) -> SpeechModel:
+    """The model, which has these options."""
+    from speechxfer.encoders.checkpoints import find
+
+    find(name)  # before torch, so that a misspelt name is reported at once
+
+    from speechxfer.model import SpeechModel
+
+    model = SpeechModel.load(name, device=device)
+    model.head.check_options(decoding)
+    return model
+
+
+def _targets(inputs: Sequence[Input], output_dir: Path | None, format_: str) -> dict[Input, Path]:
+    """The file of each transcript; none where transcripts are printed."""
+    if output_dir is not None:
+        return dict(zip(inputs, output_paths(inputs, output_dir, format_), strict=True))
+    if len(inputs) > 1 and format_ in ("srt", "vtt"):
+        raise click.UsageError(f"{len(inputs)} inputs as {format_} do not fit in one; add --output-dir.")
+    return {}
 
 
 def _printer(inputs: Sequence[Input], format_: str) -> Callable[[Input, Transcript], None]:

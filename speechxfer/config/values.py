@@ -161,6 +161,11 @@ class Table:
     def __post_init__(self) -> None:
         for name, kind in kinds(type(self)).items():
             value = getattr(self, name)
+            if kind.is_group and isinstance(value, Mapping):
+                from speechxfer.config.reading import build  # late: it reads tables
+
+                value = build(kind.type, value, f"{self._prefix}{name}.")
+                object.__setattr__(self, name, value)
             kind.check(f"{self._prefix}{name}", value)
             if isinstance(kind.limit, Place) and value:
                 path = os.fspath(value)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 from speechxfer.data import columns
 from speechxfer.data.manifest import Manifest, Utterance, data_digest, length_s
@@ -27,7 +27,7 @@ _RATES = ("sample_rate", "sampling_rate")
 class Dataset(Manifest):
     """The utterances of one split, made once and passed on; lengths and digest are computed once.
 
-    `path` is the manifest's file; of data in memory, the name of the argument that it was given as.
+    `path` is the manifest's file; of data in no file, the name of the argument that it was given as.
     """
 
     @classmethod
@@ -52,11 +52,15 @@ class Dataset(Manifest):
             read = Manifest.read(Path(data).expanduser())
             return cls(read, read.path)
         if isinstance(data, Manifest):
-            return cls(map(_absolute, data), Path(name))
+            return cls(map(_named, data), data.path or Path(name))
         made = cls(_utterances(data, name), Path(name))
         if not made:
             raise DataError(f"{name}: holds no utterances; wanted at least one")
         return made
+
+    def located(self) -> Self:
+        """The same with names of recordings that do not depend on where a manifest of them is."""
+        return self.holding(replace(utterance, audio=_name(utterance.source)) for utterance in self)
 
     @functools.cached_property
     def lengths_s(self) -> tuple[float, ...]:
@@ -107,7 +111,7 @@ def is_hub_data(data: object) -> bool:
 
 def _utterance(one: Any, origin: str) -> Utterance:
     if isinstance(one, Utterance):
-        return _absolute(_checked(one, one.origin or origin))
+        return _named(_checked(one, one.origin or origin))
     if isinstance(one, Mapping):
         return of_row(one, origin)
     raise ConfigError(f"{origin} is {one!r:.80}, a {type(one).__name__}; wanted an Utterance or a dictionary {_ROW}")
@@ -162,9 +166,10 @@ def _name(source: AudioSource) -> str:
     return source.name if is_memory_name(source.name) else memory_name(source.name)
 
 
-def _absolute(utterance: Utterance) -> Utterance:
-    """The same with a name of its recording that does not depend on where a manifest is."""
-    return replace(utterance, audio=_name(utterance.source))
+def _named(utterance: Utterance) -> Utterance:
+    """The same, of a recording in memory with a name that says so."""
+    is_file = isinstance(utterance.source, FileSource)
+    return utterance if is_file else replace(utterance, audio=_name(utterance.source))
 
 
 def _checked(utterance: Utterance, origin: str) -> Utterance:

@@ -83,7 +83,7 @@ def utterances(data: Any, name: str) -> Iterator[Utterance]:
             return str(Path(path).absolute()), FileSource.of(Path(path))
         if not encoded:
             raise DataError(f"{name}[{number}]: neither bytes nor a file of sound ({path}); load the data set again")
-        source = _Cell(stored, number, column, encoded) if hasattr(stored, "__getitem__") else BytesSource(encoded)
+        source = _Cell(stored, number, column, encoded) if hasattr(stored, "__len__") else BytesSource(encoded)
         return source.name, source
 
     (column, *_), stored = audio_columns(data), _stored(data)

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from speechxfer.config import FinetuneConfig, PlanConfig, flat, merge, nested, to_dict
+from speechxfer.data.dataset import Data, Dataset
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.device import choose_device
@@ -144,6 +145,7 @@ def make_plan(
     *,
     presets: Sequence[str] | None = None,
     vary: bool = True,
+    data: Mapping[str, Data] | None = None,
     progress: Progress | None = None,
 ) -> Plan:
     """Measure the data and the models, try what is likely to do well, and choose.
@@ -154,6 +156,8 @@ def make_plan(
         budget_s: seconds for all of it; what has begun is finished.
         presets: only these; all of them without.
         vary: try other learning rates and depths as well, where there is time.
+        data: "train" and "dev" in memory; else they are read from the paths in `base`.
+        progress: is told what goes on.
 
     Raises:
         ConfigError: the budget is shorter than one epoch of the cheapest candidate.
@@ -166,8 +170,10 @@ def make_plan(
     if unknown := [name for name in presets or () if name not in PRESETS]:
         raise ConfigError(f"preset {unknown[0]!r} is not known; wanted one of {', '.join(PRESETS)}")
     choose_device(base.device)
-    train = readable(_opened(base.train, strict=base.strict), progress)
-    dev = _opened(base.dev, strict=base.strict).with_durations(warn=progress.warn)
+    train, dev = (
+        _opened((data or {}).get(name, path), name, base) for name, path in (("train", base.train), ("dev", base.dev))
+    )
+    train, dev = readable(train, progress), dev.with_durations(warn=progress.warn)
     with TemporaryDirectory(prefix="speechxfer-plan-") as folder:
         bench = Bench(base, train, dev, Path(folder))
         # What no candidate could do is reported before the work.
@@ -204,10 +210,10 @@ def _met(
     return found
 
 
-def _opened(path: str, *, strict: bool) -> Manifest:
-    manifest = Manifest.read(path)
-    manifest.check_files()
-    return manifest.strictly() if strict else manifest
+def _opened(data: Data, name: str, base: FinetuneConfig) -> Manifest:
+    dataset = Dataset.of(data, name)
+    dataset.check_files()
+    return dataset.strictly() if base.strict else dataset
 
 
 class _Trials:

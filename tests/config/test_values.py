@@ -105,8 +105,10 @@ def test_a_word_that_is_no_choice_is_refused_with_the_choices(name: str) -> None
 def test_a_wrong_value_is_refused_where_it_is_given_in_python() -> None:
     with pytest.raises(ConfigError, match=r"training\.patience is -1; wanted at least 0"):
         TrainingConfig(patience=-1)
-    with pytest.raises(ConfigError, match=r"plan is a group of settings; wanted plan\.KEY, found \{'train_top': 1\}"):
-        FinetuneConfig(**LEAST, plan={"train_top": 1})  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"plan is a group of settings; wanted plan\.KEY, found 3"):
+        FinetuneConfig(**LEAST, plan=3)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"plan\.train_top is 'all', which is text; wanted a whole number"):
+        FinetuneConfig(**LEAST, plan={"train_top": "all"})  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"plan\.encoder_lr is 'fast', which is text; wanted a number"):
         PlanConfig(encoder_lr="fast")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"training\.seed is 1\.5, which is no whole number"):

@@ -48,6 +48,9 @@ class HubData:
     def cast_column(self, name: str, feature: Any) -> HubData:
         return HubData(self.rows, {**self.features, name: feature})
 
+    def __len__(self) -> int:
+        return len(self.rows)
+
     def __getitem__(self, number: int) -> dict[str, Any]:
         assert all(not getattr(feature, "decode", False) for feature in self.features.values()), "decoded for nothing"
         return self.rows[number]
@@ -143,3 +146,10 @@ def test_wrong_data_says_which_argument_what_was_seen_and_what_is_wanted(
 ) -> None:
     with pytest.raises(error, match=message):
         Dataset.of(data, "train")
+
+
+def test_names_stay_as_a_manifest_has_them_unless_it_moves(file: Path) -> None:
+    manifest = Manifest([Utterance(audio="a.wav", source=FileSource.of(file), text="ab")], file.with_name("a.jsonl"))
+    dataset = Dataset.of(manifest, "train")
+    assert (dataset[0].audio, dataset.path) == ("a.wav", manifest.path)
+    assert dataset.located()[0].audio == str(file)

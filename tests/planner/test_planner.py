@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 import speechxfer as sx
+from speechxfer.api.planning import seconds
 from speechxfer.cli import main
-from speechxfer.cli.plan import seconds
 from speechxfer.config import AugmentConfig, PlanConfig, TextConfig, TrainingConfig
 from speechxfer.errors import ConfigError, TrainingError
 from speechxfer.planner import planner
@@ -63,7 +63,7 @@ def test_a_trial_is_a_run_and_leaves_nothing_but_the_cache(
     config = as_preset(base, "fine-tune-top")
     first = bench.trial(config, 2)
     folder = tmp_path / "run"
-    sx.finetune(replace(config, output=str(folder)))
+    sx.finetune(config=replace(config, output=str(folder)))
     line = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
     assert (first.error, first.loss) == pytest.approx((line["dev_cer"], line["dev_loss"]), rel=1e-3)
     assert (tmp_path / "cache" / "frozen").is_dir()
@@ -77,7 +77,7 @@ def test_a_trial_changes_spectrograms_as_the_run_does(base: sx.FinetuneConfig, b
     plain = as_preset(base, "fine-tune-top")
     config = replace(plain, augment=AugmentConfig(where="spectrogram", frequency_warp=0.2))
     tried, folder = bench.trial(config, 2), tmp_path / "run"
-    sx.finetune(replace(config, output=str(folder)))
+    sx.finetune(config=replace(config, output=str(folder)))
     line = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
     assert (tried.error, tried.loss) == pytest.approx((line["dev_cer"], line["dev_loss"]), rel=1e-3)
     assert tried.loss != bench.trial(plain, 2).loss
@@ -177,16 +177,14 @@ def test_what_plan_writes_finetune_reads(planning: list[str], tmp_path: Path) ->
 def test_plan_auto_plans_first_and_resumes_with_the_same_plan(
     planning: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from speechxfer.cli import plan
-
     made: list[Any] = []
-    make = plan.planned
+    make = planner.make_plan
 
-    def planned(config: sx.FinetuneConfig, *arguments: Any) -> None:
+    def quick(*arguments: Any, **options: Any) -> Any:
         made.append(arguments)
-        make(config, *arguments, presets=("feature-extraction",), vary=False)
+        return make(*arguments, **{**options, "presets": ("feature-extraction",), "vary": False})
 
-    monkeypatch.setattr(plan, "planned", planned)
+    monkeypatch.setattr(planner, "make_plan", quick)
     arguments = ["finetune", "--plan", "auto", *planning, "--output", str(tmp_path / "run")]
     assert CliRunner().invoke(main, arguments).exit_code == 0
     assert tomllib.loads((tmp_path / "run" / "config.toml").read_text())["plan"]["preset"] == "feature-extraction"
@@ -288,9 +286,7 @@ def test_a_plan_keeps_what_its_trials_were_given(base: sx.FinetuneConfig, monkey
 
 
 def test_a_setting_that_no_trial_has_is_reported(planning: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    from speechxfer.cli import plan as module
-
-    monkeypatch.setattr(module, "planned", lambda *_arguments, **_options: None)
+    monkeypatch.setattr(sx, "plan", lambda *_arguments, **_options: None)
     status, said = plan(*planning, "--set", "training.patience=3")
     assert (status, said) == (0, "--set training.patience=3: has no effect on a plan; give it to finetune\n")
 
@@ -307,9 +303,7 @@ def test_two_plans_are_not_made_in_one_place_at_once(planning: list[str], tmp_pa
 def test_plan_auto_looks_at_the_folder_first(
     planning: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from speechxfer.cli import plan as module
-
-    monkeypatch.setattr(module, "planned", None)
+    monkeypatch.setattr(planner, "make_plan", None)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.tex").touch()
     done = CliRunner().invoke(main, ["finetune", "--plan", "auto", *planning, "--output", str(tmp_path / "run")])

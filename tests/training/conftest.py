@@ -49,7 +49,7 @@ class Runs:
         self, name: str, *layers: dict[str, Any], resume: bool = False, callbacks: Sequence[sx.Callback] = ()
     ) -> Heard:
         heard = Heard()
-        sx.finetune(self.config(name, *layers), resume=resume, progress=heard, callbacks=callbacks)
+        sx.finetune(config=self.config(name, *layers), resume=resume, progress=heard, callbacks=callbacks)
         return heard
 
     def metrics(self, name: str) -> list[dict[str, Any]]:

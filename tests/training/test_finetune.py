@@ -54,7 +54,7 @@ def metrics(settings: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_it_learns_and_the_saved_model_writes_what_was_said(settings: dict[str, Any]) -> None:
-    run = sx.finetune(config(settings))
+    run = sx.finetune(config=config(settings))
     assert json.loads((run.folder / "metrics.json").read_text())["dev"]["wer"] == 0
     model = sx.load(str(run.folder / "model"))
     for text in ("abc a", "cb a", "aab a"):  # no two equal neighbours may melt into one
@@ -63,7 +63,7 @@ def test_it_learns_and_the_saved_model_writes_what_was_said(settings: dict[str, 
 
 
 def test_what_is_frozen_does_not_move(settings: dict[str, Any], whisper_folder: Path) -> None:
-    run = sx.finetune(config(settings, SHORT, {"plan": {"train_top": 1}}))
+    run = sx.finetune(config=config(settings, SHORT, {"plan": {"train_top": 1}}))
     before = find(str(whisper_folder)).read()[1]
     after = run.model.encoder.state_dict()
     moved = {
@@ -76,11 +76,11 @@ def test_what_is_frozen_does_not_move(settings: dict[str, Any], whisper_folder: 
 
 
 def test_the_run_can_be_replayed_from_its_folder(settings: dict[str, Any], tmp_path: Path) -> None:
-    run = sx.finetune(config(settings, SHORT))
+    run = sx.finetune(config=config(settings, SHORT))
     again = build(
         sx.FinetuneConfig, merge([read_toml(run.folder / "config.toml"), {"output": str(tmp_path / "again")}])
     )
-    sx.finetune(again)
+    sx.finetune(config=again)
     assert metrics(settings) == metrics({"output": str(tmp_path / "again")})
 
 
@@ -93,11 +93,11 @@ def test_interrupted_and_resumed_it_ends_where_it_would_have(
         "training": {"epochs": 3, "batch_seconds": 8.0, "dropout": 0.1, "speed_copies": 1},
         "augment": {"mask_time_prob": 0.1},
     }
-    sx.finetune(config(settings, noisy, {"output": str(tmp_path / "whole")}))
+    sx.finetune(config=config(settings, noisy, {"output": str(tmp_path / "whole")}))
     with pytest.raises(KeyboardInterrupt):
-        sx.finetune(config(settings, noisy), callbacks=[RaiseAt(stop_at)])
+        sx.finetune(config=config(settings, noisy), callbacks=[RaiseAt(stop_at)])
     assert sx.load(str(Path(settings["output"]) / "model")).transcribe(tone("a"), sample_rate=16_000) is not None
-    sx.finetune(config(settings, noisy), resume=True)
+    sx.finetune(config=config(settings, noisy), resume=True)
     assert metrics(settings) == metrics({"output": str(tmp_path / "whole")})
     weights = [sx.load(str(folder / "model")).state_dict() for folder in (Path(settings["output"]), tmp_path / "whole")]
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
@@ -105,23 +105,23 @@ def test_interrupted_and_resumed_it_ends_where_it_would_have(
 
 def test_padded_to_30_s_works_as_well(settings: dict[str, Any]) -> None:
     small = {"training": {"epochs": 1, "batch_seconds": 300.0}, "encoder": {"pad_to_30s": True}}
-    run = sx.finetune(config(settings, small))
+    run = sx.finetune(config=config(settings, small))
     assert run.model.encoder.fixed_length
 
 
 def test_another_run_is_not_written_over(settings: dict[str, Any]) -> None:
-    sx.finetune(config(settings, SHORT))
+    sx.finetune(config=config(settings, SHORT))
     with pytest.raises(ConfigError, match="holds another run; go on with --resume, replace it with --overwrite"):
-        sx.finetune(config(settings, SHORT))
-    sx.finetune(config(settings, SHORT), overwrite=True)
+        sx.finetune(config=config(settings, SHORT))
+    sx.finetune(config=config(settings, SHORT), overwrite=True)
 
 
 def test_a_mistake_with_overwrite_loses_nothing(settings: dict[str, Any]) -> None:
-    run = sx.finetune(config(settings, SHORT))
+    run = sx.finetune(config=config(settings, SHORT))
     with pytest.raises(CheckpointError):
-        sx.finetune(config(settings, SHORT, {"model": "./misspelt"}), overwrite=True)
+        sx.finetune(config=config(settings, SHORT, {"model": "./misspelt"}), overwrite=True)
     with pytest.raises(DataError):
-        sx.finetune(config(settings, SHORT, {"dev": "./misspelt.jsonl"}), overwrite=True)
+        sx.finetune(config=config(settings, SHORT, {"dev": "./misspelt.jsonl"}), overwrite=True)
     assert (run.folder / "model" / "model.safetensors").is_file()
     assert (run.folder / "metrics.json").is_file()
 
@@ -145,7 +145,7 @@ def test_ctrl_c_waits_for_the_step_to_end(settings: dict[str, Any], monkeypatch:
 
     monkeypatch.setattr(TrainStep, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        sx.finetune(config(settings, SHORT))
+        sx.finetune(config=config(settings, SHORT))
     newest = max((Path(settings["output"]) / "checkpoints").glob("step-*"))
     assert json.loads((newest / "position.json").read_text())["step"] == 5
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -155,22 +155,22 @@ def test_a_folder_that_is_no_run_is_never_emptied(settings: dict[str, Any], tmp_
     precious = tmp_path / "thesis" / "model"
     precious.mkdir(parents=True)
     with pytest.raises(ConfigError, match="is not a run"):
-        sx.finetune(config(settings, {"output": str(tmp_path / "thesis")}), overwrite=True)
+        sx.finetune(config=config(settings, {"output": str(tmp_path / "thesis")}), overwrite=True)
     assert precious.is_dir()
 
 
 def test_resuming_with_other_settings_names_them(settings: dict[str, Any]) -> None:
-    sx.finetune(config(settings, SHORT))
+    sx.finetune(config=config(settings, SHORT))
     with pytest.raises(ConfigError, match=r"training\.epochs was 2, now 3"):
-        sx.finetune(config(settings, SHORT, {"training": {"epochs": 3}}), resume=True)
+        sx.finetune(config=config(settings, SHORT, {"training": {"epochs": 3}}), resume=True)
 
 
 def test_dev_text_that_cannot_be_written_is_told(settings: dict[str, Any], corpus: Callable[..., Path]) -> None:
     dev = corpus("odd", ["a", "b"])
     dev.write_text(dev.read_text().replace('"b"', '"bé"'))
     with pytest.raises(DataError, match=r"odd\.jsonl:2: 'é' does not occur in the training text, .*1 of 2"):
-        sx.finetune(config(settings, {"dev": str(dev)}))
-    run = sx.finetune(config(settings, SHORT, {"dev": str(dev), "text": {"ignore_unknown": True}}))
+        sx.finetune(config=config(settings, {"dev": str(dev)}))
+    run = sx.finetune(config=config(settings, SHORT, {"dev": str(dev), "text": {"ignore_unknown": True}}))
     assert (run.folder / "model").is_dir()
 
 
@@ -188,7 +188,7 @@ def test_too_few_frames_are_reported(settings: dict[str, Any], corpus: Callable[
     lines[2] = json.dumps({"audio": "crowded0.wav", "text": "abc " * 100})
     train.write_text("\n".join(lines))
     heard = Heard()
-    sx.finetune(config(settings, SHORT, {"train": str(train)}), progress=heard)
+    sx.finetune(config=config(settings, SHORT, {"train": str(train)}), progress=heard)
     assert any("1 of 4 training utterances are too short" in line and "jsonl:3" in line for line in heard.messages)
 
 
@@ -196,16 +196,16 @@ def test_an_adapted_model_is_adapted_further_with_its_own_head(
     settings: dict[str, Any], corpus: Callable[..., Path], tmp_path: Path
 ) -> None:
     alone = {"plan": {"head_only_ratio": 1 / 6}}
-    first = sx.finetune(config(settings, alone, {"training": {"epochs": 20}}))
+    first = sx.finetune(config=config(settings, alone, {"training": {"epochs": 20}}))
     again = {"model": str(first.folder / "model"), "output": str(tmp_path / "second"), "test": settings["dev"]}
     heard = Heard()
     waiting = {**alone, "training": {"epochs": 2}}
-    second = sx.finetune(config(settings, SHORT, again, waiting), progress=heard)
+    second = sx.finetune(config=config(settings, SHORT, again, waiting), progress=heard)
     # The first head is new and learns alone; this one has learned already.
     assert _awake_from(first.folder) == {1, 4}
     assert _awake_from(second.folder) == {1}
     third = {"output": str(tmp_path / "third"), "text": {"vocabulary": "new"}}
-    assert _awake_from(sx.finetune(config(settings, SHORT, again, waiting, third)).folder) == {1, 2}
+    assert _awake_from(sx.finetune(config=config(settings, SHORT, again, waiting, third)).folder) == {1, 2}
     assert any("has a CTC head for 4 characters, which is kept" in line for line in heard.messages)
     assert second.before is not None
     assert second.before.rates.wer == json.loads((first.folder / "metrics.json").read_text())["dev"]["wer"]
@@ -220,10 +220,10 @@ def _awake_from(folder: Path) -> set[int]:
 
 def test_a_part_of_dev_may_be_enough(settings: dict[str, Any], corpus: Callable[..., Path]) -> None:
     dev = str(corpus("odd", ["a a", "b a", "c a", "abc a"]))
-    sx.finetune(config(settings, SHORT, {"dev": dev, "training": {"dev_utterances": 2}}))
+    sx.finetune(config=config(settings, SHORT, {"dev": dev, "training": {"dev_utterances": 2}}))
     whole = metrics(settings)
     few = corpus("few", ["a a", "c a"])
-    sx.finetune(config(settings, SHORT, {"dev": str(few)}), overwrite=True)
+    sx.finetune(config=config(settings, SHORT, {"dev": str(few)}), overwrite=True)
     assert metrics(settings) == whole
 
 
@@ -231,15 +231,15 @@ def test_new_characters_are_added_only_on_request(
     settings: dict[str, Any], corpus: Callable[..., Path], tmp_path: Path
 ) -> None:
     few = {"train": str(corpus("few", [text.replace("c", "b") for text in texts(12, 3)]))}
-    first = sx.finetune(config(settings, SHORT, few, {"text": {"ignore_unknown": True}}))
+    first = sx.finetune(config=config(settings, SHORT, few, {"text": {"ignore_unknown": True}}))
     again = {"model": str(first.folder / "model"), "output": str(tmp_path / "second")}
     with pytest.raises(DataError, match=r"'c' occur in the training text.*3 characters without them.*--extend-vocab"):
-        sx.finetune(config(settings, SHORT, again))
-    extended = sx.finetune(config(settings, SHORT, again, {"text": {"vocabulary": "extend"}}))
+        sx.finetune(config=config(settings, SHORT, again))
+    extended = sx.finetune(config=config(settings, SHORT, again, {"text": {"vocabulary": "extend"}}))
     assert extended.model.head.describe()["vocabulary"]["symbols"] == [" ", "a", "b", "c"]
     new = {"output": str(tmp_path / "third"), "text": {"vocabulary": "new"}}
     heard = Heard()
-    sx.finetune(config(settings, SHORT, again, new), progress=heard)
+    sx.finetune(config=config(settings, SHORT, again, new), progress=heard)
     assert any("4 characters in the training text" in line for line in heard.messages)
 
 
@@ -249,10 +249,10 @@ def test_a_loss_that_is_no_number_stops_with_advice(settings: dict[str, Any], mo
     with pytest.raises(
         TrainingError, match=r"the loss is nan .*damaged audio or text \(.*train\.jsonl:.*half the learning"
     ):
-        sx.finetune(config(settings, SHORT))
+        sx.finetune(config=config(settings, SHORT))
 
 
 def test_the_resolved_configuration_is_written(settings: dict[str, Any]) -> None:
     wanted = config(settings, SHORT)
-    sx.finetune(wanted)
+    sx.finetune(config=wanted)
     assert (Path(settings["output"]) / "config.toml").read_text() == tomli_w.dumps(to_dict(wanted))

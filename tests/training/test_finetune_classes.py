@@ -70,7 +70,7 @@ def config(settings: dict[str, Any], *layers: dict[str, Any]) -> sx.FinetuneConf
 
 @pytest.mark.parametrize("pooling", ["mean", "mean-deviation", "attentive"])
 def test_it_learns_and_the_saved_model_tells(settings: dict[str, Any], pooling: str) -> None:
-    run = sx.finetune(config(settings, {"classification": {"pooling": pooling, "label_smoothing": 0.05}}))
+    run = sx.finetune(config=config(settings, {"classification": {"pooling": pooling, "label_smoothing": 0.05}}))
     assert run.before is None
     assert run.after is not None
     assert run.after.classes.accuracy == 1.0
@@ -87,16 +87,16 @@ def test_several_classes_at_once(settings: dict[str, Any], labelled: Labelled) -
     labels = ["low", "middle", "high", "low|high", "middle|high", "low|middle"]
     data = {"train": str(labelled("several", labels * 8)), "dev": str(labelled("some", labels)), "test": None}
     several = {"classification": {"multi_label": True}, "training": {"epochs": 15}}
-    run = sx.finetune(build(sx.FinetuneConfig, merge([settings, data, several])))
+    run = sx.finetune(config=build(sx.FinetuneConfig, merge([settings, data, several])))
     assert json.loads((run.folder / "metrics.json").read_text())["dev"]["macro_f1"] > 0.9
     (prediction,) = sx.load(str(run.folder / "model")).predict([tone("acac")])
     assert getattr(prediction, "chosen", None) == ("high", "low")
 
 
 def test_with_a_cache_and_without_the_losses_are_the_same(settings: dict[str, Any], tmp_path: Path) -> None:
-    whole = sx.finetune(config(settings, SHORT, {"training": {"epochs": 4}, "output": str(tmp_path / "whole")}))
+    whole = sx.finetune(config=config(settings, SHORT, {"training": {"epochs": 4}, "output": str(tmp_path / "whole")}))
     uncached = {"training": {"epochs": 4, "cache": "off"}, "output": str(tmp_path / "uncached")}
-    other = sx.finetune(config(settings, SHORT, uncached))
+    other = sx.finetune(config=config(settings, SHORT, uncached))
     losses = [
         [json.loads(line)["loss"] for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
         for run in (whole, other)
@@ -105,10 +105,10 @@ def test_with_a_cache_and_without_the_losses_are_the_same(settings: dict[str, An
 
 
 def test_a_head_for_the_same_classes_is_kept(settings: dict[str, Any], tmp_path: Path) -> None:
-    first = sx.finetune(config(settings))
+    first = sx.finetune(config=config(settings))
     heard = Heard()
     again = {"model": str(first.folder / "model"), "output": str(tmp_path / "second")}
-    second = sx.finetune(config(settings, SHORT, again), progress=heard)
+    second = sx.finetune(config=config(settings, SHORT, again), progress=heard)
     assert "has a head for these classes, which is kept" in heard
     assert second.after is not None
     assert second.after.classes.accuracy == 1.0
@@ -116,7 +116,7 @@ def test_a_head_for_the_same_classes_is_kept(settings: dict[str, Any], tmp_path:
 
 def test_classes_weigh_alike_on_request(settings: dict[str, Any], labelled: Labelled) -> None:
     train = labelled("unequal", ["low"] * 12 + ["middle"] * 4 + ["high"] * 4)
-    run = sx.finetune(config(settings, SHORT, {"train": str(train), "classification": {"class_weights": True}}))
+    run = sx.finetune(config=config(settings, SHORT, {"train": str(train), "classification": {"class_weights": True}}))
     assert isinstance(run.model.head, ClassificationHead)
     assert run.model.head.class_weights is not None
     assert run.model.head.class_weights.tolist() == pytest.approx([9 / 7, 3 / 7, 9 / 7])
@@ -125,14 +125,14 @@ def test_classes_weigh_alike_on_request(settings: dict[str, Any], labelled: Labe
 def test_a_class_that_training_lacks_is_told_before_the_work(settings: dict[str, Any], labelled: Labelled) -> None:
     dev = labelled("odd", ["low", "shrill"])
     with pytest.raises(DataError, match=r"odd\.jsonl:2: label 'shrill' is none of .*: high, low, middle \(1 of 2"):
-        sx.finetune(config(settings, SHORT, {"dev": str(dev)}))
+        sx.finetune(config=config(settings, SHORT, {"dev": str(dev)}))
     assert not Path(settings["output"]).exists()
 
 
 def test_a_class_with_one_example_is_told_with_its_line(settings: dict[str, Any], labelled: Labelled) -> None:
     train = labelled("single", [*["low", "middle"] * 4, "high"])
     heard = Heard()
-    sx.finetune(config(settings, SHORT, {"train": str(train)}), progress=heard)
+    sx.finetune(config=config(settings, SHORT, {"train": str(train)}), progress=heard)
     (message,) = [message for message in heard.messages if "single training utterance" in message]
     assert message.startswith("1 of 3 classes")
     assert "'high'" in message
@@ -153,7 +153,7 @@ def test_a_run_that_names_one_class_only_is_told(
     monkeypatch.setattr(ClassificationHead, "__init__", biased)
     heard = Heard()
     stuck = {"plan": {**SHORT["plan"], "head_lr": 1e-9}, "training": {"epochs": 5, "batch_seconds": 8.0}}
-    sx.finetune(config(settings, stuck), progress=heard)
+    sx.finetune(config=config(settings, stuck), progress=heard)
     assert "warning: epoch 4: 100% of dev are called the same class" in heard
 
 
@@ -161,7 +161,7 @@ def test_transcripts_without_labels_are_told(settings: dict[str, Any], corpus: C
     with pytest.raises(
         DataError, match=r"none of its 2 utterances can be used.*2 have no label.*wanted the class of texts0\.wav"
     ):
-        sx.finetune(config(settings, SHORT, {"train": str(corpus("texts", ["a", "b"]))}))
+        sx.finetune(config=config(settings, SHORT, {"train": str(corpus("texts", ["a", "b"]))}))
 
 
 def run_command(*arguments: str) -> tuple[int, str, str]:
@@ -171,7 +171,7 @@ def run_command(*arguments: str) -> tuple[int, str, str]:
 
 
 def test_the_whole_way_on_the_command_line(settings: dict[str, Any], tmp_path: Path) -> None:
-    run = sx.finetune(config(settings))
+    run = sx.finetune(config=config(settings))
     model, picture = str(run.folder / "model"), tmp_path / "confusion.png"
     status, out, error = run_command("evaluate", model, settings["test"], "--confusion", str(picture))
     assert status == 0, error

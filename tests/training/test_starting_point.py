@@ -117,7 +117,7 @@ def test_a_run_from_such_a_checkpoint_trains(corpus: Callable[..., Path], tmp_pa
     ctc(tmp_path / "model", tokens=["<pad>", "tʃ", "dʒ", "n"])
     train, dev = corpus("train", ["a b", "b a", "c"]), corpus("dev", ["a"])
     values = {"model": str(tmp_path / "model"), "train": str(train), "dev": str(dev), "test": str(dev)}
-    sx.finetune(build(sx.FinetuneConfig, {**values, "output": str(tmp_path / "run"), "device": "cpu", "training": {"epochs": 1}}))  # fmt: skip  # noqa: E501
+    sx.finetune(config=build(sx.FinetuneConfig, {**values, "output": str(tmp_path / "run"), "device": "cpu", "training": {"epochs": 1}}))  # fmt: skip  # noqa: E501
     assert sx.load(str(tmp_path / "run" / "model"), device="cpu").head.kind == "ctc"
 
 

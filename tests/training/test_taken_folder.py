@@ -68,7 +68,7 @@ def test_what_is_refused_with_overwrite_loses_nothing(settings: dict[str, Any], 
     runs.run("run", SHORT)
     before = files(runs.folder / "run")
     with pytest.raises(SpeechxferError, match=message):
-        sx.finetune(runs.config("run", SHORT, settings), overwrite=True)
+        sx.finetune(config=runs.config("run", SHORT, settings), overwrite=True)
     assert files(runs.folder / "run") == before
 
 
@@ -134,7 +134,7 @@ def test_what_another_run_wrote_meanwhile_is_not_written_over(runs: Runs, monkey
 
     monkeypatch.setattr("speechxfer.training.finetune.unused", meanwhile)
     with pytest.raises(ConfigError, match="holds another run"):
-        sx.finetune(config)
+        sx.finetune(config=config)
 
 
 @pytest.fixture
@@ -217,7 +217,7 @@ def test_other_data_is_refused_by_its_name_before_the_work(name: str, project: P
     other.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
     heard = Heard()
     with pytest.raises(CheckpointError, match=rf"other\.jsonl: the {name} manifest has changed since the run began"):
-        sx.finetune(runs.config("a", {name: str(other)}), resume=True, progress=heard)
+        sx.finetune(config=runs.config("a", {name: str(other)}), resume=True, progress=heard)
     assert heard.messages == []
 
 

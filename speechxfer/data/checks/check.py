@@ -21,6 +21,7 @@ from speechxfer.data.checks.examiner import Examiner, Limits
 from speechxfer.data.checks.finding import KINDS, Finding
 from speechxfer.data.checks.lines import Lines
 from speechxfer.data.checks.sound import Excerpt, Sound, measure
+from speechxfer.data.dataset import Data, Dataset
 from speechxfer.data.manifest import Manifest, Utterance, stream
 from speechxfer.errors import DataError
 from speechxfer.progress import Progress
@@ -54,6 +55,16 @@ class Split:
         with path.open("rb") as file:
             size = sum(block.count(b"\n") for block in iter(functools.partial(file.read, 1 << 20), b""))
         return cls(str(path), max(size, 1), functools.partial(stream, path))
+
+    @classmethod
+    def of(cls, data: Data, name: str) -> Split:
+        """Data in any form; that of a path is never held as a whole.
+
+        Raises:
+            ConfigError: it is of another type, or the suffix is no manifest's.
+            DataError: there is nothing in it.
+        """
+        return cls.from_file(data) if isinstance(data, str | os.PathLike) else cls.from_manifest(Dataset.of(data, name))
 
     @classmethod
     def from_manifest(cls, manifest: Manifest, name: str = "manifest") -> Split:

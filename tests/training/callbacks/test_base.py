@@ -286,7 +286,7 @@ class StopOne(sx.Callback):
         if not state.is_main and state.step == 2:
             state.stop()
 
-sx.finetune(read_config(Path(sys.argv[1])), callbacks=[StopOne()])
+sx.finetune(config=read_config(Path(sys.argv[1])), callbacks=[StopOne()])
 """
 
 

@@ -1,0 +1,183 @@
+"""How wrong a model is, and whether another one is better."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from speechxfer.data.dataset import Data, Dataset
+from speechxfer.data.text import TextNormalizer
+from speechxfer.decoding.options import DecodingOptions
+from speechxfer.errors import ConfigError
+from speechxfer.progress import Progress
+
+if TYPE_CHECKING:
+    from speechxfer.evaluation.comparison import Comparison
+    from speechxfer.evaluation.results import Evaluation
+    from speechxfer.model import SpeechModel
+    from speechxfer.training.finetune import Run
+
+#: A model that is open, a finished run, or a name to open it by.
+Model: TypeAlias = "str | os.PathLike[str] | SpeechModel | Run"
+#: A side of a comparison: a model, what `evaluate` found, or the file that `write_predictions` wrote.
+System: TypeAlias = "Model | Evaluation"
+
+
+def evaluate(
+    model: Model,
+    data: Data,
+    normalizer: str | TextNormalizer = "basic",
+    *,
+    options: DecodingOptions | None = None,
+    strict: bool = False,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Transcribe or classify data with a model and compare with its texts or labels.
+
+    `slices`, `keyword_scores` and `word_scores` look closer at what is returned.
+
+    Args:
+        model: a `SpeechModel`, a `Run`, or a folder, an installed package or a name on the hub.
+        data: the path of a manifest, a `Manifest`, utterances or dictionaries, or a data set of Hugging Face.
+        normalizer: applied to both sides before they are compared: "basic", "none", "whisper-english",
+            "whisper-basic".
+        options: how the model decodes.
+        strict: a file that is a little shorter than it should be is an error.
+        device: "auto", "cpu", "cuda" or "cuda:N", for a model that is opened here.
+        progress: receives what goes on.
+
+    Raises:
+        CheckpointError: the model cannot be found or read.
+        ConfigError: no such normalizer or device, or an option of decoding that the head does not have.
+        DataError: an utterance without text or label, a label the model does not know, no word in any text, or
+            unreadable audio.
+    """
+    normalize, dataset = _normalizer(normalizer), _dataset(data, strict=strict)
+    opened = opened_model(model, device)
+    from speechxfer.evaluation.evaluate import evaluate as measure
+
+    return measure(opened, dataset, normalize, options=options, progress=progress)
+
+
+def compare(
+    first: System,
+    second: System,
+    data: Data,
+    normalizer: str | TextNormalizer = "basic",
+    *,
+    options: DecodingOptions | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Comparison:
+    """Whether the second of two systems is better than the first by more than chance.
+
+    Both answer the same utterances, so their errors are compared pair by pair: by a bootstrap over utterances, or over
+    speakers where at least five are named, and by the matched-pairs test of NIST.
+
+    Args:
+        first: a model as for `evaluate`, what `evaluate` returned for the same data, or the path of a file that
+            `write_predictions` (`speechxfer evaluate --predictions`) wrote.
+        second: another one.
+        data: as for `evaluate`.
+        normalizer: as for `evaluate`.
+        options: how models decode.
+        device: for models that are opened here.
+        progress: receives what goes on.
+
+    Raises:
+        CheckpointError: a model cannot be found or read.
+        ConfigError: no such normalizer or device, or an option of decoding that a head does not have.
+        DataError: an utterance without text or label, predictions of other data, or unreadable audio.
+    """
+    normalize, dataset = _normalizer(normalizer), Dataset.of(data)
+    progress = progress or Progress()
+    known = [_known(system, dataset, normalize) for system in (first, second)]
+    if not all(known):
+        dataset.check_files()
+    from speechxfer.evaluation.comparison import compare_systems
+    from speechxfer.evaluation.metrics import damage
+
+    if warning := damage(dataset.texts, normalize):
+        progress.log(warning)
+    sides = [
+        side or _answers(system, dataset, normalize, options, device, progress)
+        for system, side in zip((first, second), known, strict=True)
+    ]
+    return compare_systems((_name(first, "first"), _name(second, "second")), *sides)
+
+
+def _answers(
+    system: Any, dataset: Dataset, normalizer: TextNormalizer, options: DecodingOptions | None, device: str,
+    progress: Progress,
+) -> Evaluation:  # fmt: skip
+    """What a model writes for data."""
+    from speechxfer.evaluation.evaluate import check_measurable, predict_all
+    from speechxfer.evaluation.results import compare as compared
+
+    model = opened_model(system, device)
+    check_measurable(model, dataset, normalizer)
+    return compared(dataset, predict_all(model, dataset, options=options, progress=progress), normalizer)
+
+
+def _known(system: Any, dataset: Dataset, normalizer: TextNormalizer) -> Evaluation | None:
+    """What is known of a system already; None for a model, whose name is looked up.
+
+    Raises:
+        CheckpointError: there is no such model.
+        DataError: it is of other data.
+    """
+    from speechxfer.data.rows import SUFFIXES
+    from speechxfer.evaluation.matching import read_matching
+    from speechxfer.evaluation.results import Evaluation
+
+    if isinstance(system, Evaluation):
+        return system
+    if not isinstance(system, str | os.PathLike):
+        return None
+    if Path(system).suffix.lower() in SUFFIXES:
+        return read_matching(Path(system), dataset, normalizer)
+    from speechxfer.encoders.checkpoints import find
+
+    find(os.fspath(system))
+    return None
+
+
+def _name(system: Any, otherwise: str) -> str:
+    """What a comparison calls a system: the path it was given as, the folder of a run, or its place."""
+    named = getattr(system, "folder", system)
+    return os.fspath(named) if isinstance(named, str | os.PathLike) else otherwise
+
+
+def opened_model(model: Any, device: str = "auto") -> SpeechModel:
+    """The model itself, that of a run, or the one of a name.
+
+    Raises:
+        CheckpointError: it cannot be found or read.
+        ConfigError: it is none of these, or there is no such device.
+    """
+    if isinstance(model, str | os.PathLike):
+        from speechxfer.encoders.checkpoints import find
+
+        find(os.fspath(model))  # before torch, so that a misspelt name is reported at once
+
+        from speechxfer.model import SpeechModel
+
+        return SpeechModel.load(os.fspath(model), device=device)
+    from speechxfer.model import SpeechModel
+
+    found = getattr(model, "model", model)
+    if not isinstance(found, SpeechModel):
+        raise ConfigError(f"model is {model!r:.80}; wanted a SpeechModel, a Run, or the name of a model")
+    return found
+
+
+def _dataset(data: Data, *, strict: bool) -> Dataset:
+    dataset = Dataset.of(data)
+    dataset.check_files()
+    return dataset.strictly() if strict else dataset
+
+
+def _normalizer(normalizer: str | TextNormalizer) -> TextNormalizer:
+    return TextNormalizer(normalizer) if isinstance(normalizer, str) else normalizer

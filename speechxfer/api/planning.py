@@ -1,0 +1,214 @@
+"""Which transfer fits: what each layer of a model knows of a domain, and trials within a given time."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from speechxfer.api.settings import Request, Settings
+from speechxfer.config import flat, read_settings, to_dict
+from speechxfer.data.dataset import Data, Dataset
+from speechxfer.errors import ConfigError
+from speechxfer.progress import Progress
+from speechxfer.storage import only_writer, write_json
+
+if TYPE_CHECKING:
+    from speechxfer.planner.planner import Plan
+    from speechxfer.planner.probe import Probe
+    from speechxfer.planner.similarity import Similarity
+
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+#: What `plan="auto"` may spend.
+_AUTOMATIC_S = 300.0
+
+
+def plan(
+    models: str | Sequence[str],
+    *,
+    train: Data | None = None,
+    dev: Data | None = None,
+    head: str | None = None,
+    budget: str | float = "15m",
+    presets: Sequence[str] = (),
+    vary: bool = True,
+    output: str | os.PathLike[str] | None = None,
+    config: Settings | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> Plan:
+    """Measure your data and models, try what is likely to do well, and choose a way to transfer.
+
+    `sx.finetune(**made.settings(), train=…, dev=…)` then runs what was chosen.
+
+    Args:
+        models: pre-trained models to choose among.
+        train: what trials learn from; data as for `finetune`.
+        dev: what they are measured on.
+        head: as for `finetune`.
+        budget: for all of it: seconds, or a text such as "90s", "15m" or "1h".
+        presets: only these ways to transfer; all of them if none is given.
+        vary: try other learning rates and depths as well, where there is time.
+        output: a TOML file for `finetune(plan=…)`, beside which a page, a picture and JSON are written.
+        config: settings that all others are laid over.
+        progress: receives what goes on.
+        settings: of the run that is planned, as for `finetune`, but those of the group `plan`.
+
+    Raises:
+        ConfigError: settings that do not fit, or a budget shorter than one epoch of the cheapest candidate.
+        DataError: unusable data, texts, labels or audio.
+        CheckpointError: a model cannot be found or read.
+        StorageError: another plan is being made there, or it cannot be written.
+    """
+    names = [models] if isinstance(models, str) else list(dict.fromkeys(models))
+    if not names:
+        raise ConfigError("models is empty; wanted the name of one pre-trained model at least")
+    if given := [name for name in flat(dict(settings)) if name.startswith("plan")]:
+        raise ConfigError(f"{given[0]}: how the model is transferred is what the plan is to find; give it to finetune, or try ways by presets")  # fmt: skip  # noqa: E501
+    place = {"output": str(Path(output).with_suffix("")) if output else None}
+    given_ = {"model": names[0], "train": train, "dev": dev, "head": head, **place, **settings}
+    asked = Request.of(config, None, given_)
+    return _planned(asked, names, seconds(budget), presets, vary, Path(output) if output else None, progress)
+
+
+def _planned(
+    asked: Request, models: Sequence[str], budget_s: float, presets: Sequence[str], vary: bool, output: Path | None,
+    progress: Progress | None,
+) -> Plan:  # fmt: skip
+    """Make a plan, show it, and write it down where there is an output."""
+    config, progress = asked.config, progress or Progress()
+    with _held(output):
+        # Only now torch: a wrong setting is reported at once.
+        from speechxfer.planner.page import COLUMNS, rows, write_plan
+        from speechxfer.planner.planner import make_plan
+
+        made = make_plan(
+            config, models, budget_s, presets=presets or None, vary=vary, data=asked.data, progress=progress
+        )
+        progress.table("candidates, the best first", COLUMNS, rows(made))
+        written = write_plan(made, output) if output else []
+    hint = "" if made.last(made.choice) else " (expected to do best; there was no time to try it, a longer --budget may)"  # fmt: skip  # noqa: E501
+    progress.log(f"chosen: {made.choice.title(several=made.several)}{hint}")
+    if written:
+        progress.log(f"written: {', '.join(map(str, written))}")
+    return made
+
+
+@contextlib.contextmanager
+def _held(output: Path | None) -> Iterator[None]:
+    """The file that a plan is written to, while it is made."""
+    if output is None:
+        yield
+        return
+    if output.suffix != ".toml":
+        raise ConfigError(f"--output {output}: the plan is TOML; wanted a name that ends in .toml")
+    if output.is_dir():
+        raise ConfigError(f"--output {output}: is a folder; wanted the name of a file")
+    with only_writer(output.with_name(f".{output.name}.lock"), str(output)):
+        yield
+
+
+def automatic(asked: Request, *, resume: bool, overwrite: bool, progress: Progress | None) -> Request:
+    """What is asked for with a plan made for it, beside the run's folder; a run that is resumed keeps its own.
+
+    Raises:
+        ConfigError: the run's folder is not free, or several processes would make a plan each.
+    """
+    from speechxfer.runs import RunFolder
+    from speechxfer.runs.ownership import check_free
+
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise ConfigError("--plan auto: several processes would plan at once; run speechxfer plan first, then --plan plan.toml")  # fmt: skip  # noqa: E501
+    free = replace(asked, given={name: value for name, value in asked.given.items() if name != "plan"})
+    config = free.config
+    folder = RunFolder(config.output)
+    path = folder.path.with_name(f"{folder.name}-plan.toml")
+    if resume and folder.is_run:
+        return replace(asked, plan={"plan": to_dict(folder.config.plan)})
+    if not (resume and path.is_file()):
+        check_free(folder, config, resume=resume, overwrite=overwrite)
+        _planned(free, [config.model], _AUTOMATIC_S, (), True, path, progress)
+    return replace(asked, plan=read_settings(path))
+
+
+def probe(
+    model: str,
+    *,
+    train: Data,
+    dev: Data,
+    head: str = "ctc",
+    layers: Sequence[int] | None = None,
+    sample_s: float = 600.0,
+    reference: Data | None = None,
+    strict: bool = False,
+    device: str = "auto",
+    output: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> tuple[Probe, Similarity]:
+    """Train the same light head on every layer of a frozen model: which layer knows most of your task?
+
+    Args:
+        model: pre-trained.
+        train: what probes learn from; data as for `finetune`.
+        dev: what they are measured on.
+        head: "ctc" (characters) or "classification".
+        layers: probe only these; so many layers stand below the probe.
+        sample_s: seconds of the training audio that are used; of dev half as many.
+        reference: what the model was trained on, for a distance.
+        strict: a file that is a little shorter than it should be is an error.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        output: folder for `probe.json` and `probe.png`.
+        progress: receives what goes on.
+
+    Returns:
+        The error of the head by layer, and how near the domain is to what the model knows.
+
+    Raises:
+        CheckpointError: the model cannot be found or read.
+        ConfigError: no such head, layer or device.
+        DataError: too few utterances, a class that is not in train, unreadable audio.
+        StorageError: another process writes there, or it cannot be written.
+    """
+    if not 1 <= sample_s < math.inf:
+        raise ConfigError(f"--sample is {sample_s:g}; wanted seconds, at least 1")
+    if head not in ("ctc", "classification"):
+        raise ConfigError(f"head is {head!r}; wanted ctc or classification")
+    from speechxfer.encoders.checkpoints import find
+
+    checkpoint = find(model)
+    given = {"train": train, "dev": dev, "reference": reference}
+    data = {name: Dataset.of(value, name) for name, value in given.items() if value is not None}
+    for dataset in data.values():
+        dataset.check_files()
+    data = {name: dataset.strictly() for name, dataset in data.items()} if strict else data
+    folder = Path(output) if output else None
+    with only_writer(folder / "run.lock", str(folder)) if folder else contextlib.nullcontext():
+        # Only now torch: a wrong option is reported at once.
+        from speechxfer.planner.drawing import draw_probes
+        from speechxfer.planner.examination import examine
+
+        found, similar = examine(
+            checkpoint, data["train"], data["dev"], head=head, cuts=layers, seconds=sample_s,
+            reference=data.get("reference"), device=device, progress=progress,
+        )  # fmt: skip
+        if folder:
+            write_json(folder / "probe.json", {**found.to_dict(), "similarity": similar.to_dict()})
+            draw_probes([found], folder / "probe.png")
+    return found, similar
+
+
+def seconds(text: str | float) -> float:
+    """Seconds of "90s", "15m" or "1h"; a number is seconds.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([smh]?)\s*", str(text))
+    if not found or not float(found[1]):
+        raise ConfigError(f"--budget {text!r}: wanted a time, for instance 90s, 15m or 1h")
+    return float(found[1]) * _UNITS[found[2]]
