@@ -24,13 +24,11 @@ if TYPE_CHECKING:
     from speechxfer.cli import Command as Command
     from speechxfer.cli.terminal import TerminalProgress as TerminalProgress
     from speechxfer.config import AugmentConfig as AugmentConfig
-    from speechxfer.config import ClassificationConfig as ClassificationConfig
     from speechxfer.config import EncoderConfig as EncoderConfig
     from speechxfer.config import FinetuneConfig as FinetuneConfig
     from speechxfer.config import PlanConfig as Plan
     from speechxfer.config import PoolingConfig as PoolingConfig
     from speechxfer.config import RetentionConfig as RetentionConfig
-    from speechxfer.config import Seq2SeqConfig as Seq2SeqConfig
     from speechxfer.config import TextConfig as TextConfig
     from speechxfer.config import TrainingConfig as TrainingConfig
     from speechxfer.data.dataset import Dataset as Dataset
@@ -58,6 +56,9 @@ if TYPE_CHECKING:
     from speechxfer.evaluation.predictions import write_predictions as write_predictions
     from speechxfer.evaluation.results import Evaluation as Evaluation
     from speechxfer.evaluation.slices import slices as slices
+    from speechxfer.families.whisper.settings import Seq2SeqConfig as Seq2SeqConfig
+    from speechxfer.heads.classification.settings import ClassificationConfig as ClassificationConfig
+    from speechxfer.heads.ctc.settings import CTCConfig as CTCConfig
     from speechxfer.inference.transcript import Segment as Segment
     from speechxfer.inference.transcript import Transcript as Transcript
     from speechxfer.model import SpeechModel as SpeechModel
@@ -74,6 +75,7 @@ __all__ = [
     "AudioError",
     "AudioSource",
     "AugmentConfig",
+    "CTCConfig",
     "Callback",
     "CheckpointError",
     "Classification",
@@ -141,13 +143,11 @@ _MODULES = {
     "cli.terminal": ("TerminalProgress",),
     "config": (
         "AugmentConfig",
-        "ClassificationConfig",
         "EncoderConfig",
         "FinetuneConfig",
         "Plan",
         "PoolingConfig",
         "RetentionConfig",
-        "Seq2SeqConfig",
         "TextConfig",
         "TrainingConfig",
     ),
@@ -175,6 +175,9 @@ _MODULES = {
     "evaluation.predictions": ("write_predictions",),
     "evaluation.results": ("Evaluation",),
     "evaluation.slices": ("slices",),
+    "families.whisper.settings": ("Seq2SeqConfig",),
+    "heads.classification.settings": ("ClassificationConfig",),
+    "heads.ctc.settings": ("CTCConfig",),
     "inference.transcript": ("Segment", "Transcript"),
     "model": ("SpeechModel",),
     "progress": ("Progress",),

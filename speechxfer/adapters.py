@@ -1,7 +1,7 @@
-"""Low-rank adapters (Hu et al., 2022, LoRA), by the library PEFT.
+"""LoRA adapters (Hu et al., 2022), by the library PEFT.
 
-An adapter stands beside a matrix and adds a product of two thin ones to what it gives. Where a model is saved they are
-added to the matrices, so that the folder holds an ordinary model; beside it they are kept as PEFT writes them.
+A saved model has its adapters merged into the weights, so that it is an ordinary model; the adapters are saved
+beside it in the format of PEFT.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from speechxfer.errors import CheckpointError, ConfigError
 from speechxfer.storage import write_json, write_tensors
 
 _NAME = "default"
-#: What PEFT puts before the names of an adapter's weights.
+#: PEFT's prefix of the names of adapter weights.
 PREFIX = "base_model.model."
-#: Kinds of adapters that are merged. Others change what a model reads, load further models, or compile code.
+#: Kinds of adapters that can be merged. Others change a model's input, load further models, or compile code.
 _MERGED = ("LORA", "ADALORA", "IA3", "LOHA", "LOKR", "OFT", "VERA", "LN_TUNING", "HRA", "FOURIERFT", "C3A")
 
 
 def attach(part: nn.Module, modules: Iterable[nn.Module], matrices: Iterable[str], *, rank: int, alpha: int) -> None:
-    """Set an adapter of `rank`, weighed by `alpha / rank`, beside the matrices of these names in modules of `part`.
+    """Add an adapter of `rank`, scaled by `alpha / rank`, to the matrices of these names in modules of `part`.
 
-    They begin by adding nothing. The matrices themselves are fixed.
+    A new adapter outputs zero. The matrices themselves are frozen.
 
     Raises:
         ConfigError: PEFT is not installed.
@@ -50,13 +50,13 @@ def attach(part: nn.Module, modules: Iterable[nn.Module], matrices: Iterable[str
 
 
 def parameters(module: nn.Module) -> list[nn.Parameter]:
-    """Those of the adapters in a module."""
+    """Parameters of the adapters in a module."""
     return [parameter for name, parameter in module.named_parameters() if _is_adapter(f".{name}")]
 
 
 @torch.no_grad()
 def merged_state(model: nn.Module) -> dict[str, Tensor]:
-    """The state dict of the same model without adapters, what they add being added to the matrices."""
+    """The state dict of the model with its adapters merged into the matrices."""
     adapted = {f"{name}.": module for name, module in _adapted(model).items()}
     state: dict[str, Tensor] = {}
     for name, value in model.state_dict().items():
@@ -76,14 +76,14 @@ def write(
     whole: Mapping[str, Tensor],
     renamed: Callable[[Mapping[str, Tensor]], dict[str, Tensor]],
 ) -> None:
-    """Write a model's adapters as PEFT does; nothing where there are none.
+    """Write a model's adapters in the format of PEFT; does nothing for a model without adapters.
 
     Args:
-        model: what they stand in.
-        folder: is made.
-        source: where the weights below them came from.
-        whole: weights of parts that were trained themselves, which belong to the adapters.
-        renamed: names of weights as they stand in the model -> as the folder of the whole model has them.
+        model: with adapters.
+        folder: created by this function.
+        source: the base model.
+        whole: weights of parts that were trained as a whole, which are saved with the adapters.
+        renamed: converts names of weights to those in the folder of the whole model.
 
     Raises:
         OSError: they could not be written.
@@ -113,25 +113,25 @@ def merged(
 
     Args:
         folder: of the adapter, for messages.
-        model: what the adapter belongs to; is changed.
-        described: the adapter's configuration, as PEFT writes it.
-        weights: the adapter's, named as PEFT writes them.
+        model: the base model; modified in place.
+        described: the adapter's configuration, in the format of PEFT.
+        weights: the adapter's weights, with the names of PEFT.
 
     Raises:
-        CheckpointError: PEFT is not installed, or the adapter does not fit or is of a kind that cannot be merged.
+        CheckpointError: PEFT is not installed, or the adapter does not fit or cannot be merged.
     """
     kind = described.get("peft_type")
-    if kind not in _MERGED or described.get("megatron_config"):  # the latter names a module to be imported
+    if kind not in _MERGED or described.get("megatron_config"):  # megatron_config names a module to import
         raise CheckpointError(f"{folder}: its adapter ({kind}) is of a kind that is not supported; wanted one of: {', '.join(_MERGED)}")  # fmt: skip  # noqa: E501
     try:
         import peft  # noqa: F401
     except ImportError:
-        raise CheckpointError(f"{folder}: holds an adapter of PEFT ({kind}), which takes the library peft; pip install 'speechxfer[lora]'") from None  # fmt: skip  # noqa: E501
+        raise CheckpointError(f"{folder}: holds an adapter of PEFT ({kind}), which needs the library peft; pip install 'speechxfer[lora]'") from None  # fmt: skip  # noqa: E501
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             return _merged_by_peft(folder, model, weights)
-        except Exception as error:  # whatever a kind of adapter raises that cannot do it
+        except Exception as error:  # kinds of adapters raise different errors
             reason = " ".join(str(error).split()) or type(error).__name__
             raise CheckpointError(f"{folder}: its adapter ({kind}) cannot be merged into the model ({reason:.200}); merge it with PEFT first") from error  # fmt: skip  # noqa: E501
 
@@ -141,14 +141,14 @@ def _merged_by_peft(folder: Path, model: nn.Module, weights: Mapping[str, Tensor
 
     adapted = PeftModel(model, PeftConfig.from_pretrained(str(folder)))
     found = set_peft_model_state_dict(adapted, dict(weights))
-    own = str(getattr(adapted.base_model, "prefix", _NAME))  # of the names of what an adapter learns
+    own = str(getattr(adapted.base_model, "prefix", _NAME))  # prefix of the names of adapter weights
     if wrong := [*(name for name in found.missing_keys if own in name), *found.unexpected_keys]:
         raise ValueError(f"its weights do not fit: {wrong[0]}")
     return dict(adapted.merge_and_unload(safe_merge=True).state_dict())
 
 
 def _adapted(model: nn.Module) -> dict[str, Any]:
-    """Matrices with an adapter, by the name they would have without."""
+    """Matrices with an adapter, by their name without it."""
     return {name: module for name, module in model.named_modules() if hasattr(module, "get_delta_weight")}
 
 
@@ -157,7 +157,7 @@ def _is_adapter(name: str) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Sets as sorted lists and enumerations as what they stand for, which JSON can hold."""
+    """Values for JSON: sets become sorted lists, enumerations their values."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, set | list | tuple):

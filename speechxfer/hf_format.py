@@ -15,9 +15,9 @@ from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.encoders.family import Family, family_of
 from speechxfer.errors import CheckpointError
 from speechxfer.heads.base import Head
-from speechxfer.heads.classification import ClassificationHead
-from speechxfer.heads.ctc import CTCHead
-from speechxfer.heads.ctc_files import read_spelling
+from speechxfer.heads.classification.head import ClassificationHead
+from speechxfer.heads.ctc.files import read_spelling
+from speechxfer.heads.ctc.head import CTCHead
 
 #: What is no head: what pre-training leaves above an encoder, and Whisper's tokens, which its decoder has as well.
 _NO_HEAD = ("quantizer.", "project_q.", "project_hid.", "proj_out.")

@@ -1,4 +1,4 @@
-"""Names of languages: from what people write ("Italian", "IT", "it-IT", "ita") to one code."""
+"""Language codes from names and codes in any form ("Italian", "IT", "it-IT", "ita")."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import difflib
 import functools
 import re
 
-#: A language a line: its code as Whisper has it, its ISO 639 codes of three letters, and its English names. The codes
-#: are those of ISO 639-1 but for `jw` (Javanese), `haw` and `yue`.
+#: One language per line: Whisper's code, other codes, and English names. Whisper's codes are those of ISO 639-1, except
+#: `jw` (Javanese), `haw` and `yue`.
 _TABLE = """
 en eng english
 zh zho chi cmn chinese, mandarin
@@ -113,7 +113,7 @@ yue yue cantonese
 
 
 def language_code(name: str) -> str | None:
-    """The code of a language named by a code or in English, in any case, with or without a region; None if unknown.
+    """The code of a language, given by a code or English name, in any case, with or without a region; None if unknown.
 
     "Italian", "IT", "it-IT", "it_it", "ita" and "<|it|>" are all "it".
     """
@@ -130,7 +130,7 @@ def similar_language(name: str) -> str | None:
 
 @functools.cache
 def _codes() -> dict[str, str]:
-    """Everything that names a language -> its code."""
+    """Any code or name of a language -> its code."""
     found: dict[str, str] = {}
     for line in _TABLE.strip().splitlines():
         code, rest = line.split(maxsplit=1)

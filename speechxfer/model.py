@@ -25,7 +25,7 @@ from speechxfer.hf_format import folder_of
 from speechxfer.inference import Transcript, transcribe
 from speechxfer.inference.classifying import classify
 from speechxfer.inference.silence import is_silent
-from speechxfer.opening import FORMAT, open_checkpoint
+from speechxfer.opening import FORMAT, OWN, open_checkpoint
 from speechxfer.storage import replacing_folder, write_json, write_tensors
 
 _SEGMENT_S = 28.0
@@ -80,7 +80,7 @@ class SpeechModel(nn.Module):
         chosen = choose_device(device)
         precision = choose_dtype(dtype, chosen)
         set_threads(threads)
-        opened = open_checkpoint(find(name, revision), with_decoder=True)
+        opened = open_checkpoint(find(name, revision), head=OWN)
         if opened.head is None:
             problem = opened.problem or f"{name}: is an encoder ({opened.encoder.family}) without a head"
             raise CheckpointError(f"{problem}; its encoder can be adapted with speechxfer finetune")

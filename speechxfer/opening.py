@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from torch import nn
 
-from speechxfer.data.text import CTCVocabulary, TextNormalizer
+from speechxfer.config import HEADS
 from speechxfer.encoders import load_encoder, restore_encoder
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import ADAPTER_FILE, MODEL_FILE, Checkpoint
@@ -17,11 +17,11 @@ from speechxfer.encoders.files import read_json
 from speechxfer.encoders.weights import read_weights
 from speechxfer.errors import CheckpointError
 from speechxfer.heads.base import Head
-from speechxfer.heads.classification import ClassificationHead
-from speechxfer.heads.ctc import CTCHead
 from speechxfer.hf_format import folder_of, options_of, read_head
 from speechxfer.registry import resolve
 
+#: Stands for the head that a checkpoint has, whichever that is.
+OWN = "own"
 #: 1 had names of weights that no other tool knows.
 FORMAT = 2
 
@@ -37,16 +37,22 @@ class Opened:
     source: str
     #: Why a head that is there cannot be opened.
     problem: str | None = None
-    #: Whether the checkpoint has a decoder of its own, opened or not.
-    has_decoder: bool = False
+    #: The head that the checkpoint's own decoder is, opened or not, by its name in the register.
+    own_decoder: str | None = None
+
+    @property
+    def transcribes(self) -> bool:
+        """Whether the checkpoint writes text as it is."""
+        return self.own_decoder is not None or (self.head is not None and self.head.task == "transcription")
 
 
-def open_checkpoint(checkpoint: Checkpoint, *, with_decoder: bool = False, **options: Any) -> Opened:
+def open_checkpoint(checkpoint: Checkpoint, *, head: str | None = None, **options: Any) -> Opened:
     """The encoder of a checkpoint and the head on it, if there is one that can be opened.
 
     Args:
-        with_decoder: open the decoder that the family has of its own; unless options say otherwise, with what that was
-            trained on.
+        head: the head that is wanted, by its name in the register. The decoder that a family has of its own is only
+            opened, which takes time, where it is that one, or with `OWN`; unless options say otherwise, the encoder
+            then has the options that the decoder was trained with.
         options: of the encoder; those that are false count as not set.
 
     Raises:
@@ -58,16 +64,16 @@ def open_checkpoint(checkpoint: Checkpoint, *, with_decoder: bool = False, **opt
     config, state = checkpoint.read()
     family = family_of(checkpoint.name, config)
     own = family.decoder if family.decoder and any(name.startswith(family.decoder.prefix) for name in state) else None
-    decodes = own is not None and with_decoder
-    usual = {**own.options, **options} if own and decodes else {**options, **options_of(family, state)}
+    decoder = own if own and head in (OWN, own.head) else None
+    usual = {**decoder.options, **options} if decoder else {**options, **options_of(family, state)}
     encoder = load_encoder(checkpoint.name, config, state, **usual)
-    opens = resolve(own.opens) if own and decodes else read_head
-    head, problem = None, None
+    opens = resolve(decoder.opens) if decoder else read_head
+    found, problem = None, None
     try:
-        head = opens(checkpoint, config, state, encoder)
+        found = opens(checkpoint, config, state, encoder)
     except CheckpointError as error:
         problem = str(error)
-    return Opened(encoder, head, checkpoint.name, problem, own is not None)
+    return Opened(encoder, found, checkpoint.name, problem, own.head if own else None)
 
 
 def _open_saved(checkpoint: Checkpoint, options: Mapping[str, Any]) -> Opened:
@@ -98,15 +104,6 @@ def restore_head(description: dict[str, Any], encoder: Encoder, checkpoint: Chec
     Raises:
         CheckpointError: of a kind or normalizer version that this version does not have.
     """
-    kind = description.get("kind")
-    if kind == "classification":
-        return ClassificationHead.restore(description, encoder.width, encoder.num_states)
-    if kind not in ("ctc", "seq2seq"):
-        raise CheckpointError(f"a head of kind {kind!r} is unknown to this version (known: classification, ctc, seq2seq)")  # fmt: skip  # noqa: E501
-    if kind == "seq2seq":
-        from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
-
-        return WhisperSeq2SeqHead.restore(description, encoder.describe()["config"], checkpoint)
-    normalizer = TextNormalizer.restore(description["normalizer"])
-    vocabulary = CTCVocabulary(cast(list[str], description["vocabulary"]["symbols"]))
-    return CTCHead(encoder.width, encoder.output_frame_rate, vocabulary, normalizer, states=encoder.num_states)
+    entry = HEADS.find(str(description.get("kind")), CheckpointError, setting="the kind of its head")
+    head: Head = entry.load().restore(description, encoder, checkpoint)
+    return head

@@ -1,4 +1,4 @@
-"""How long work reports what it is doing; the library itself prints nothing."""
+"""Progress of long work; the library itself prints nothing."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterator, Sequence
 
 
 class Progress:
-    """Receives what is going on and does nothing with it; the command line passes one that draws."""
+    """Receives messages and progress, and ignores them; the command line passes a subclass that prints them."""
 
     def log(self, message: str) -> None:
-        """A line worth reading."""
+        """Log a message of one line."""
 
     def warn(self, message: str, kind: str = "") -> None:
-        """A line about something that was put up with; of one `kind` there may be as many as there are files."""
+        """Log a warning; there may be one of a `kind` for every file."""
         self.log(message)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A small table worth reading; columns after the first hold numbers or short words."""
+        """Log a small table; columns after the first have numbers or short words."""
 
     @contextlib.contextmanager
     def task(self, description: str, total: float) -> Iterator[Callable[[float], None]]:
-        """Work of a known size; the yielded function is called with each piece done."""
+        """Work of a known size; call the yielded function with the size of each finished piece."""
         yield lambda _done: None

@@ -1,4 +1,4 @@
-"""Which files of a folder are recordings: by their names, and by their content where the name does not say."""
+"""Find the recordings in a folder, by name or by content."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from pathlib import Path
 from speechxfer.audio import AUDIO_SUFFIXES, as_stored
 from speechxfer.errors import printable
 
-_LOOKED_AT = 4096  # bytes of a file in which it shows whether it is text
+_HEAD = 4096  # bytes of a file that are checked for text
 _LAYOUT = frozenset(b"\t\n\v\f\r")
-_TEXT_SUFFIXES = (".txt", ".lab", ".json", ".jsonl", ".csv", ".tsv", ".srt", ".vtt")  # in whatever encoding
+_TEXT_SUFFIXES = (".txt", ".lab", ".json", ".jsonl", ".csv", ".tsv", ".srt", ".vtt")  # in any encoding
 _MOST_LISTED = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a folder holds, sorted by path."""
+    """Recordings and skipped files of a folder, sorted by path."""
 
     recordings: list[Path] = field(default_factory=list)
-    #: Files without sound other than text, and folders that cannot be opened.
+    #: Files without audio, except text, and folders that cannot be opened.
     skipped: list[Path] = field(default_factory=list)
 
 
 def search(folder: Path) -> Found:
-    """The recordings beneath a folder, to any depth; folders behind symbolic links belong to it, each once.
+    """Find recordings below a folder, at any depth; linked folders are followed, each once.
 
-    A file is a recording if it is called one (`AUDIO_SUFFIXES`), or if sound can be decoded from it. Hidden files and
-    text (transcripts, tables, subtitles) are passed over, other files without sound are listed as skipped.
+    A file is a recording if it has one of `AUDIO_SUFFIXES`, or if audio can be decoded from it. Hidden files and text
+    (transcripts, tables, subtitles) are ignored; other files without audio are listed as skipped.
     """
     found = Found()
     for file in _files(folder, found.skipped):
@@ -43,13 +43,13 @@ def search(folder: Path) -> Found:
 
 
 def listed(paths: Sequence[Path]) -> str:
-    """The first few of some paths, and how many there are besides."""
+    """The first paths, and the number of the others, as text."""
     more = f" and {len(paths) - _MOST_LISTED} more" if len(paths) > _MOST_LISTED else ""
     return ", ".join(printable(str(path)) for path in paths[:_MOST_LISTED]) + more
 
 
 def _files(folder: Path, unreadable: list[Path]) -> Iterator[Path]:
-    """Files beneath a folder that are not hidden, each by its own path rather than by a link to its folder."""
+    """Files below a folder that are not hidden, each once even if links lead to its folder."""
 
     def note(error: OSError) -> None:
         unreadable.append(Path(os.fsdecode(error.filename)))
@@ -67,7 +67,7 @@ def _files(folder: Path, unreadable: list[Path]) -> Iterator[Path]:
 
 
 def _is_new(folder: Path, linked: set[str]) -> bool:
-    """Whether a folder is reached for the first time; `linked` are those at which links have led so far."""
+    """Whether a folder is visited for the first time; `linked` are the targets of links so far."""
     if not folder.is_symlink():
         return True
     target = os.path.realpath(folder)
@@ -78,16 +78,16 @@ def _is_new(folder: Path, linked: set[str]) -> bool:
 
 
 def _is_text(file: Path) -> bool:
-    """Whether a file begins as UTF-8 text, or is empty."""
+    """Whether a file starts with UTF-8 text, or is empty."""
     try:
         with file.open("rb") as opened:
-            head = opened.read(_LOOKED_AT)
+            head = opened.read(_HEAD)
     except OSError:
         return False
     try:
         head.decode()
     except UnicodeDecodeError as error:
-        if len(head) - error.start > 3:  # else a character is cut in two
+        if len(head) - error.start > 3:  # otherwise a character is split at the end
             return False
     return all(byte >= 0x20 or byte in _LAYOUT for byte in head)
 
@@ -95,6 +95,6 @@ def _is_text(file: Path) -> bool:
 def _has_sound(file: Path) -> bool:
     try:
         next(as_stored(file))
-    except Exception:  # decoders raise all kinds of errors where a file is none of theirs
+    except Exception:  # decoders raise all kinds of errors for foreign files
         return False
     return True

@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever sees half of one: temporary name, fsync, rename."""
+"""Atomic writing: files and folders are written under a temporary name, flushed, and renamed. Also locks."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from speechxfer.errors import DiskFullError, StorageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: The names under which files and folders are written here: `.NAME.RANDOM.tmp`, and `.old` for what is replaced.
+#: Temporary names: `.NAME.RANDOM.tmp`, and `.NAME.RANDOM.old` for what is replaced.
 _LEFTOVER = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.(?:tmp|old)", re.DOTALL)
-#: How a lock is refused because another process has it, and because the file system has no locks.
+#: Errors of a lock that another process holds, and of a file system without locks.
 _HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-#: Bytes of a name that temporary names hold, so that they are no longer than file systems allow (usually 255).
+#: Most bytes of a name in temporary names, because file systems limit names (usually to 255 bytes).
 _LONGEST_STEM = 200
-#: Of Linux: paths are relative to the working folder; exchange two names.
-_HERE, _EXCHANGE = -100, 2
+#: Linux constants: AT_FDCWD and RENAME_EXCHANGE.
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 @contextlib.contextmanager
@@ -40,13 +40,13 @@ def _reporting(path: Path) -> Iterator[None]:
         reason = error.strerror or str(error)
         kind = DiskFullError if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageError
         raise kind(
-            f"{path}: could not be written ({reason}); what stood there before is unchanged. "
+            f"{path}: could not be written ({reason}); what was there before is unchanged. "
             "Free some space or choose another folder, then run again."
         ) from error
 
 
 def _flush(path: Path) -> None:
-    """Have a file's content, or a folder's list of names, on the disk."""
+    """Flush a file, or the entries of a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -55,19 +55,19 @@ def _flush(path: Path) -> None:
 
 
 def _prefix(path: Path) -> str:
-    """How temporary names for a path begin: with its name, of which very long ones lose their end."""
+    """The beginning of temporary names for a path: its name, shortened if it is very long."""
     name = os.fsencode(path.name)
     return f".{path.name if len(name) <= _LONGEST_STEM else name[:_LONGEST_STEM].decode(errors='ignore')}."
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it is flushed to disk and takes its place.
+    """Yield a temporary path beside `path`; on success it is flushed to disk and replaces `path`.
 
-    A device or a pipe (`/dev/stdout`, `>(...)`) is not replaced: what was written is copied into it.
+    A device or a pipe (`/dev/stdout`, `>(...)`) is not replaced; the content is copied into it.
 
     Raises:
-        StorageError: it could not be written; whatever stood at `path` is unchanged.
+        StorageError: it could not be written; what was at `path` is unchanged.
     """
     with _reporting(path):
         is_device = _is_device(path)
@@ -84,7 +84,7 @@ def replacing(path: Path) -> Iterator[Path]:
                     shutil.copyfileobj(source, target)
                 return
             _flush(temporary)
-            # mkstemp makes files private; a model or a manifest is as readable as any other file.
+            # mkstemp creates private files; give them the usual permissions.
             temporary.chmod(0o666 & ~_umask())
             temporary.replace(path)
             _flush(path.parent)
@@ -93,7 +93,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _is_device(path: Path) -> bool:
-    """Whether a path is written to rather than replaced; `/dev/stdout` may lead to a file."""
+    """Whether a path must be written to instead of replaced; `/dev/stdout` may be a link to a file."""
     if not path.exists():
         return False
     mode = path.stat().st_mode
@@ -103,10 +103,10 @@ def _is_device(path: Path) -> bool:
 
 @contextlib.contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; on success it takes its place as a whole.
+    """Yield a temporary folder beside `path`; on success it replaces `path` as a whole.
 
     Raises:
-        StorageError: it could not be written; whatever stood at `path` is unchanged.
+        StorageError: it could not be written; what was at `path` is unchanged.
     """
     with _reporting(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -119,14 +119,14 @@ def replacing_folder(path: Path) -> Iterator[Path]:
                 _flush(item)
             temporary.chmod(0o777 & ~_umask())
             _flush(temporary)
-            _take_place(temporary, path)
+            _move_into_place(temporary, path)
             _flush(path.parent)
         finally:
             _remove(temporary)
 
 
-def _take_place(temporary: Path, path: Path) -> None:
-    """Give a finished folder its name; what stood there is removed, or left under the temporary name."""
+def _move_into_place(temporary: Path, path: Path) -> None:
+    """Move a finished folder to `path`; the previous one is removed, or left under the temporary name."""
     if not os.path.lexists(path):
         temporary.replace(path)
     elif not _exchanged(temporary, path):
@@ -141,58 +141,59 @@ def _take_place(temporary: Path, path: Path) -> None:
 
 
 def _exchanged(one: Path, other: Path) -> bool:
-    """Swap two names in one stroke, so that neither is ever missing; False where the system cannot."""
+    """Swap two names atomically; returns false if the system cannot."""
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    return rename is not None and rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0
+    return (
+        rename is not None and rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0
+    )
 
 
 @contextlib.contextmanager
 def only_writer(lock: Path, what: str) -> Iterator[None]:
-    """Hold a lock on the file `lock`, and remove the file afterwards; folders made for it go again if they stay empty.
+    """Hold a lock on the file `lock`, and remove the file afterwards, with folders created for it if they are empty.
 
-    The system ends the lock with this process, however that ends, so a file that was left by a killed one keeps nobody
-    out. On a network file system it is seen from other machines where that system passes locks on; where there are no
-    locks at all, nobody is kept out.
+    The system releases the lock when this process ends in any way, so a file left by a killed process does not block
+    others. A network file system may support locks between machines; without any locks, nothing is protected.
 
     Args:
-        lock: belongs to no other purpose.
-        what: whose writing is protected, for the message: "runs/calls".
+        lock: a file for this purpose only.
+        what: name of the protected folder in messages, such as "runs/calls".
 
     Raises:
-        StorageError: another process holds it, or the file or its folder cannot be made.
+        StorageError: another process holds the lock, or the file or its folder cannot be created.
     """
     made = [path for path in lock.parents if not os.access(path, os.F_OK)]
     try:
         try:
             lock.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StorageError(f"{lock.parent}: cannot be made ({error.strerror}); choose another folder") from error
-        descriptor = _held(lock, what)
+            raise StorageError(f"{lock.parent}: cannot be created ({error.strerror}); choose another folder") from error
+        descriptor = _acquire(lock, what)
         try:
             yield
         finally:
             with contextlib.suppress(OSError):
-                lock.unlink()  # before the lock ends, or it could be somebody else's
+                lock.unlink()  # before the release, after which it could be another process's
             os.close(descriptor)
     finally:
-        with contextlib.suppress(OSError):  # up to the first that holds something
+        with contextlib.suppress(OSError):  # up to the first that is not empty
             for path in made:
                 path.rmdir()
 
 
 def check_writer(lock: Path, what: str) -> None:
-    """Look whether another process holds a lock; see `only_writer`.
+    """Check that no other process holds a lock; see `only_writer`.
 
     Raises:
-        StorageError: one does.
+        StorageError: another process does.
     """
     if lock.exists():
         with only_writer(lock, what):
             pass
 
 
-def _held(lock: Path, what: str) -> int:
-    """An open file on which this process has the lock, with a line in it that says who that is."""
+def _acquire(lock: Path, what: str) -> int:
+    """Acquire the lock and write this process's id into the file; returns its descriptor."""
     while True:
         try:
             descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
@@ -207,15 +208,15 @@ def _held(lock: Path, what: str) -> int:
             raise StorageError(f"{what}: another process is writing there{by}; wait for it, or choose another folder")
         if _is_at(lock, descriptor):
             break
-        os.close(descriptor)  # whoever had it has removed the file since
-    with contextlib.suppress(OSError):  # a full disk keeps nobody from holding a lock
+        os.close(descriptor)  # its former holder has removed the file
+    with contextlib.suppress(OSError):  # a full disk does not prevent locking
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
     return descriptor
 
 
 def _lock(descriptor: int) -> bool:
-    """Whether the lock is this process's now; also where the system has no locks."""
+    """Try to lock; returns true also if the system has no locks."""
     try:
         import fcntl  # not on Windows
     except ImportError:
@@ -238,16 +239,16 @@ def _is_at(path: Path, descriptor: int) -> bool:
 
 
 def recover_all(folder: Path) -> None:
-    """Bring back what killed writers left under temporary names in a folder, and remove the rest they left.
+    """Restore what killed processes left under temporary names in a folder, and remove their other leftovers.
 
-    Nobody may be writing there at this moment; subfolders are not looked at.
+    No process may be writing there; subfolders are not searched.
 
     Raises:
         StorageError: the folder cannot be written to.
     """
     for leftover in _leftovers(folder):
         with _reporting(leftover):
-            # What was replaced lies in it under its own name, of which the leftover's may hold only the beginning.
+            # It contains the replaced folder under its full name, which the leftover's own name may shorten.
             for replaced in leftover.glob("*") if leftover.suffix == ".old" else ():
                 path = folder / replaced.name
                 if leftover.name.startswith(_prefix(path)) and not os.path.lexists(path):
@@ -256,7 +257,7 @@ def recover_all(folder: Path) -> None:
 
 
 def _leftovers(folder: Path) -> list[Path]:
-    """Temporary files and folders, the newest first: of several old versions it is the one that stood last."""
+    """Temporary files and folders, newest first, because the newest of several old versions was the last in place."""
     found = [item for item in folder.iterdir() if _LEFTOVER.fullmatch(item.name)] if folder.is_dir() else []
     return sorted(found, key=lambda item: -item.lstat().st_mtime_ns)
 
@@ -269,20 +270,20 @@ def _remove(path: Path) -> None:
 
 
 def cache_folder() -> Path:
-    """Where what can be computed again is kept: `$SPEECHXFER_CACHE`, or `speechxfer` in the system's own place."""
+    """The cache folder: `$SPEECHXFER_CACHE`, or `speechxfer` in the user's cache folder."""
     if chosen := os.environ.get("SPEECHXFER_CACHE"):
         return Path(os.path.expanduser(chosen))  # noqa: PTH111  # Path's own raises for an unknown user
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "speechxfer"
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all."""
+    """Write `text` as UTF-8, atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, whole or not at all."""
+    """Write `value` as indented JSON, atomically."""
     write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
@@ -297,7 +298,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
 
     try:
         save_file(tensors, path, metadata={"format": "pt", **(metadata or {})})
-    except SafetensorError as error:  # which is how it reports a full disk
+    except SafetensorError as error:  # raised for a full disk
         raise OSError(errno.EIO, str(error).removeprefix("Error while serializing: ")) from error
 
 

@@ -16,9 +16,9 @@ from speechxfer.decoding.options import DecodingOptions
 from speechxfer.device import choose_device
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError, DataError
-from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
+from speechxfer.heads.text_scorer import TextScorer
 from speechxfer.model import SpeechModel
-from speechxfer.opening import open_checkpoint
+from speechxfer.opening import OWN, open_checkpoint
 from speechxfer.progress import Progress
 
 #: Candidates for the final punctuation of a transcript that ends in a letter or a digit.
@@ -47,17 +47,17 @@ def truecased(
         DataError: audio that cannot be read, or a text longer than the decoder.
     """
     # An unadapted Whisper transcribes only audio padded to 30 s, but scores given texts without padding.
-    opened = open_checkpoint(find(name), with_decoder=True, pad_to_30s=False)
+    opened = open_checkpoint(find(name), head=OWN, pad_to_30s=False)
     head = opened.head
-    if not isinstance(head, WhisperSeq2SeqHead):
+    if not isinstance(head, TextScorer):
         reason = f" ({opened.problem})" if opened.problem else ""
         raise ConfigError(f"{name}: has no decoder to score spellings with{reason}; wanted a Whisper")
     model = SpeechModel(opened.encoder, head, opened.source).to(choose_device(device)).eval()
     lengths = [seconds + _SILENCE_S for seconds in durations_s(manifest, model.encoder.max_duration_s)]
     texts = [utterance.text or "" for utterance in manifest]
     for utterance, text in zip(manifest, texts, strict=True):
-        count = len(head.tokens.spell(text.lower())) + len(head.prompt()) + _SPARE
-        if count > head.max_positions:
+        count = head.num_positions(text.lower()) + _SPARE
+        if head.max_positions is not None and count > head.max_positions:
             raise DataError(f"{utterance.origin}: its text takes about {count} tokens, but the decoder of {name} has {head.max_positions} positions; split the utterance")  # fmt: skip  # noqa: E501
     with (progress or Progress()).task("truecasing", len(manifest)) as advance:
         for batch in batches(range(len(manifest)), lengths, _BATCH_S):
@@ -81,7 +81,7 @@ def truecased(
 @torch.inference_mode()
 def _truecase(
     model: SpeechModel,
-    head: WhisperSeq2SeqHead,
+    head: TextScorer,
     waveforms: Sequence[np.ndarray],
     texts: Sequence[str],
     language: str | None,

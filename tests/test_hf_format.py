@@ -17,8 +17,8 @@ from speechxfer.encoders import load_encoder
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import CheckpointError
 from speechxfer.heads.base import Head
-from speechxfer.heads.classification import ClassificationHead
-from speechxfer.heads.ctc import CTCHead
+from speechxfer.heads.classification.head import ClassificationHead
+from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.model import SpeechModel
 from speechxfer.opening import open_checkpoint
 from tests.encoders.conftest import VARIANTS, noise, reference
@@ -222,16 +222,16 @@ def test_a_published_classifier_is_opened(encoder_folder: Callable[[str], Path],
         (["<pad>", "|", "AH", *"BCDEFG"], "'AH' is more than a character"),
     ],
 )
-def test_a_vocabulary_that_does_not_fit_the_head_is_told(
+def test_a_vocabulary_that_does_not_fit_the_head_is_reported(
     tokens: list[str], seen: str, published: Callable[..., Path]
 ) -> None:
-    with pytest.raises(CheckpointError) as told:
+    with pytest.raises(CheckpointError) as caught:
         sx.load(str(published(tokens)), device="cpu")
-    assert seen in str(told.value)
-    assert "\n" not in str(told.value)
+    assert seen in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
-def test_a_head_without_vocabulary_is_told(published: Callable[..., Path]) -> None:
+def test_a_head_without_vocabulary_is_reported(published: Callable[..., Path]) -> None:
     folder = published()
     (folder / "vocab.json").unlink()
     with pytest.raises(CheckpointError, match=r"lacks vocab\.json"):

@@ -22,7 +22,7 @@ import speechxfer as sx
 from speechxfer.cli import main
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import CheckpointError
-from speechxfer.heads.ctc import CTCHead
+from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.opening import Opened, open_checkpoint
 from tests.encoders.conftest import VARIANTS, noise, reference
 
@@ -183,7 +183,7 @@ def test_the_folder_around_checkpoints_names_the_last_of_them(tmp_path: Path) ->
     ("change", "message"),
     [
         ({"id2label": {"0": "a", "1": "b", "2": "c"}}, "names 3 classes .* but the head has 2 outputs"),
-        ({"id2label": {"0": "a", "1": "a"}}, "classes need different names"),
+        ({"id2label": {"0": "a", "1": "a"}}, "classes need distinct names"),
         ({"problem_type": "regression"}, "tells numbers and not classes"),
     ],
 )

@@ -286,7 +286,7 @@ def test_where_the_file_system_has_no_locks_nobody_is_kept_out(tmp_path: Path, m
 
 def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match="cannot be made"), storage.only_writer(tmp_path / "file" / "x" / "lock", "x"):  # fmt: skip  # noqa: E501
+    with pytest.raises(StorageError, match="cannot be created"), storage.only_writer(tmp_path / "file" / "x" / "lock", "x"):  # fmt: skip  # noqa: E501
         raise AssertionError
 
 

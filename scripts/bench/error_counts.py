@@ -4,7 +4,7 @@
     python -m scripts.bench.error_counts data/ivr-en/train.jsonl --sclite sctk/usr/lib/sctk/bin/sclite
 
 Texts of manifests are damaged at random (words exchanged, left out, put in, repeated) at several rates; files that
-`evaluate --hypotheses` wrote are taken as they are. Both are counted as words, and as characters, by
+`evaluate --predictions` wrote are taken as they are. Both are counted as words, and as characters, by
 the package, by jiwer over the whole corpus, by sclite, and by an alignment of our own with sclite's costs.
 
 sclite looks for the alignment of the lowest cost where a substitution costs 4 and an insertion or deletion 3, jiwer
@@ -119,13 +119,13 @@ def read_pairs(paths: Sequence[Path], most: int) -> dict[str, list[tuple[str, st
     found: dict[str, list[tuple[str, str]]] = {}
     for path in paths:
         for _, row in rows.read(path):
-            if row.get("text") is not None:
-                texts.append(normalizer(row["text"]))
+            if row.get("reference") is None:
+                texts.append(normalizer(row.get("text") or ""))
             else:
-                pair = (normalizer(row.get("reference") or ""), normalizer(row.get("hypothesis") or ""))
+                pair = (normalizer(row["reference"]), normalizer(row.get("text") or ""))
                 found.setdefault(f"hypotheses of {path.stem}", []).append(pair)
     if not texts and not found:
-        raise ConfigError("no texts and no hypotheses; wanted manifests, or what `evaluate --hypotheses` writes")
+        raise ConfigError("no texts and no hypotheses; wanted manifests, or what `evaluate --predictions` writes")
     vocabulary = sorted({word for text in texts for word in text.split()})
     dice = random.Random(1)
     for rate in _RATES if texts else ():

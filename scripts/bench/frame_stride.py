@@ -53,7 +53,7 @@ def main(data: Path, assignments: tuple[str, ...], rehearse: bool) -> None:
     with tempfile.TemporaryDirectory() as work:
         files = {split: str((data / f"{split}.jsonl").resolve()) for split in ("train", "dev", "test")}
         if rehearse:
-            assignments = (*assignments, "training.epochs=1", "training.speed_copies=0", "text.ignore_unknown=true")
+            assignments = (*assignments, "training.epochs=1", "training.speed_copies=0", "ctc.ignore_unknown=true")
             for split, path in files.items():
                 few = Path(work) / f"{split}.jsonl"
                 sx.Manifest.read(path)[:8].write(few)

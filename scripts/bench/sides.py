@@ -60,7 +60,8 @@ def ours(job: Job) -> dict[str, Any]:
         "augment": {"mask_time_prob": row.mask_share, "mask_feature_prob": 0.0},
         "head": row.head,
         "seq2seq": {"timestamp_ratio": 0.0, "label_smoothing": 0.0, "non_speech_ratio": 0.0},
-        "text": {"ignore_unknown": True, "scoring_normalizer": SCORED_BY[row.head]},
+        "text": {"scoring_normalizer": SCORED_BY[row.head]},
+        "ctc": {"ignore_unknown": True},
     }  # fmt: skip
     started = time.perf_counter()
     sx.finetune(config=_build(config), overwrite=folder.exists())

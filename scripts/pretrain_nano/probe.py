@@ -65,7 +65,7 @@ def table(
         head = "classification" if task == "digits" else "ctc"
         found = probe(encoder, task, *map(Manifest, parts), head=head, seconds=math.inf)
         for row in found.rows:
-            name = row.name if not row.cut else f"layer {row.cut}"
+            name = row.name if not row.seam else f"layer {row.seam}"
             rows.setdefault(name, {})[task] = 1.0 - row.error if task == "digits" else row.error
     return rows
 

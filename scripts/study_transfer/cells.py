@@ -17,13 +17,13 @@ import click
 import speechxfer as sx
 from speechxfer.config import (
     PlanConfig,
-    TextConfig,
     TrainingConfig,
     build,
     merge,
     parse_assignment,
     to_dict,
 )
+from speechxfer.heads.ctc.settings import CTCConfig
 from speechxfer.planner.states import sample
 from speechxfer.storage import write_text
 
@@ -102,7 +102,8 @@ def epochs_for(setting: Setting) -> int:
 def config(setting: Setting, train: str, output: str, epochs: int, seed: int, preset: str = "") -> sx.FinetuneConfig:
     return sx.FinetuneConfig(
         model=setting.model, train=train, dev=str((DATA / setting.corpus).resolve() / "dev.jsonl"), output=output,
-        head=CORPORA[setting.corpus][0], plan=PlanConfig(preset=preset), text=TextConfig(ignore_unknown=True),
+        head=CORPORA[setting.corpus][0], plan=PlanConfig(preset=preset),
+        groups={"ctc": CTCConfig(ignore_unknown=True)},
         training=TrainingConfig(epochs=epochs, seed=seed, batch_seconds=BATCH_S),
     )  # fmt: skip
 

@@ -113,11 +113,11 @@ def _answers(
     progress: Progress,
 ) -> Evaluation:  # fmt: skip
     """What a model writes for data."""
-    from speechxfer.evaluation.evaluate import check_measurable, predict_all
+    from speechxfer.evaluation.evaluate import predict_all
     from speechxfer.evaluation.results import compare as compared
 
     model = opened_model(system, device)
-    check_measurable(model, dataset, normalizer)
+    model.head.check_measurable(dataset, normalizer)
     return compared(dataset, predict_all(model, dataset, options=options, progress=progress), normalizer)
 
 

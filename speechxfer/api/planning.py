@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from speechxfer.api.settings import Request, Settings
-from speechxfer.config import flat, read_settings, to_dict
+from speechxfer.config import HEADS, flat, read_settings, to_dict
 from speechxfer.data.dataset import Data, Dataset
 from speechxfer.errors import ConfigError
 from speechxfer.progress import Progress
@@ -156,7 +156,7 @@ def probe(
         model: pre-trained.
         train: what probes learn from; data as for `finetune`.
         dev: what they are measured on.
-        head: "ctc" (characters) or "classification".
+        head: the head of the run that is prepared; a probe of characters or of classes is trained, as its task is.
         layers: probe only these; so many layers stand below the probe.
         sample_s: seconds of the training audio that are used; of dev half as many.
         reference: what the model was trained on, for a distance.
@@ -176,8 +176,7 @@ def probe(
     """
     if not 1 <= sample_s < math.inf:
         raise ConfigError(f"--sample is {sample_s:g}; wanted seconds, at least 1")
-    if head not in ("ctc", "classification"):
-        raise ConfigError(f"head is {head!r}; wanted ctc or classification")
+    HEADS.find(head)
     from speechxfer.encoders.checkpoints import find
 
     checkpoint = find(model)
@@ -193,7 +192,7 @@ def probe(
         from speechxfer.planner.examination import examine
 
         found, similar = examine(
-            checkpoint, data["train"], data["dev"], head=head, cuts=layers, seconds=sample_s,
+            checkpoint, data["train"], data["dev"], head=head, seams=layers, seconds=sample_s,
             reference=data.get("reference"), device=device, progress=progress,
         )  # fmt: skip
         if folder:

@@ -60,8 +60,8 @@ def finetune(
         overwrite: replace the run that is in `output`.
         progress: receives what goes on (`TerminalProgress` prints it).
         settings: all other settings of a run, each group as a dictionary or a table: `training`, `text`, `augment`,
-            `encoder`, `pooling`, `classification`, `seq2seq`, `retention`; and `device`, `retain`, `strict`,
-            `compare_scratch`.
+            `encoder`, `pooling`, `retention`, and those of heads (`ctc`, `classification`, `seq2seq`); and
+            `device`, `retain`, `strict`, `compare_scratch`.
 
     Returns:
         The folder, the adapted model, and the test split before and after.

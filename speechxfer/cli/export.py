@@ -10,7 +10,7 @@ import click
 @click.command()
 @click.argument("model")
 @click.argument("output", type=click.Path(path_type=Path))
-@click.option("--to", type=click.Choice(["ctranslate2"]), default="ctranslate2", show_default=True)
+@click.option("--to", metavar="TARGET", default="ctranslate2", show_default=True, help="ctranslate2, or a target of another package.")  # fmt: skip  # noqa: E501
 @click.option("--quantization", default="float32", show_default=True, help="float32, float16, int8, or another that CTranslate2 knows.")  # fmt: skip  # noqa: E501
 def export(model: str, output: Path, to: str, quantization: str) -> None:
     """Write the adapted MODEL to the folder OUTPUT for another runtime.

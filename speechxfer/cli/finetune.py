@@ -20,8 +20,8 @@ _SETTINGS = {
     "speed_copies": "training.speed_copies", "ema_epochs": "training.ema_epochs", "seed": "training.seed",
     "cache": "training.cache", "cache_dir": "training.cache_dir", "guard": "training.guard",
     "frame_stride": "pooling.stride",
-    "head": "head", "language": "seq2seq.language", "vocabulary": "text.vocabulary",
-    "pad_to_30s": "encoder.pad_to_30s", "normalizer": "text.normalizer", "ignore_unknown": "text.ignore_unknown",
+    "head": "head", "language": "seq2seq.language", "vocabulary": "ctc.vocabulary",
+    "pad_to_30s": "encoder.pad_to_30s", "normalizer": "text.normalizer", "ignore_unknown": "ctc.ignore_unknown",
     "retain": "retain", "retain_language": "retention.language", "replay": "retention.replay",
     "replay_ratio": "retention.replay_ratio", "compare_scratch": "compare_scratch", "track": "training.trackers",
     "strict": "strict",
@@ -54,7 +54,7 @@ _GROUPS = {
 @click.option("--replay", metavar="MANIFEST", help="Training data of the source domain, mixed into the training set so that it is not forgotten.")  # fmt: skip  # noqa: E501
 @click.option("--replay-ratio", type=float, metavar="RATIO", help="Fraction of the training set that comes from --replay (default: 0.2).")  # fmt: skip  # noqa: E501
 @click.option("--output", help="Folder for the run.")
-@click.option("--head", type=click.Choice(["ctc", "classification", "seq2seq"]), help="What it learns with: a CTC head (default), a classification head, or Whisper's own decoder.")  # fmt: skip  # noqa: E501
+@click.option("--head", metavar="NAME", help="What it learns with: ctc (a CTC head, the default), classification, seq2seq (Whisper's own decoder), or one of another package.")  # fmt: skip  # noqa: E501
 @click.option("--language", metavar="LL", help="What is spoken, for the decoder of a multilingual Whisper.")
 @click.option("--extend-vocabulary", "vocabulary", flag_value="extend", help="Add the training text's new characters to the model's own CTC head.")  # fmt: skip  # noqa: E501
 @click.option("--new-vocabulary", "vocabulary", flag_value="new", help="Begin with a new CTC head even if the model has one.")  # fmt: skip  # noqa: E501

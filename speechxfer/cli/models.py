@@ -9,7 +9,7 @@ import click
 from speechxfer.api.settings import plan_settings
 from speechxfer.cli.grouping import GroupedCommand
 from speechxfer.cli.plan_options import PLAN_GROUP, PLAN_SETTINGS, plan_options
-from speechxfer.config import PlanConfig, TrainingConfig, build, merge
+from speechxfer.config import HEADS, PlanConfig, TrainingConfig, build, merge
 from speechxfer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ def models() -> None:
 
 @models.command(cls=GroupedCommand, groups={"Most used": ("kind", "plan", "epochs"), **PLAN_GROUP})
 @click.argument("model")
-@click.option("--head", "kind", type=click.Choice(["ctc", "classification", "seq2seq"]), help="What it would learn with (default: its own head, if it has one).")  # fmt: skip  # noqa: E501
-@click.option("--epochs", type=click.IntRange(1), default=TrainingConfig.epochs, show_default=True, help="Of the run, for what wakes after a share of them.")  # fmt: skip  # noqa: E501
+@click.option("--head", "kind", metavar="NAME", help="What it would learn with (default: its own head, if it has one).")  # fmt: skip  # noqa: E501
+@click.option("--epochs", type=click.IntRange(1), default=TrainingConfig.epochs, show_default=True, help="Epochs of the run, for layers that are unfrozen later.")  # fmt: skip  # noqa: E501
 @plan_options
 def show(model: str, kind: str | None, epochs: int, plan: str | None, **options: Any) -> None:
     """Parts of MODEL with their sizes, and which of them a plan would freeze or train, how fast and from when on."""
@@ -41,7 +41,7 @@ def show(model: str, kind: str | None, epochs: int, plan: str | None, **options:
     from speechxfer.transfer.plan import COLUMNS, TransferPlan
     from speechxfer.transfer.reshape import needs_new_head, reshape
 
-    opened = open_checkpoint(checkpoint, with_decoder=kind == "seq2seq")
+    opened = open_checkpoint(checkpoint, head=kind)
     encoder, head = opened.encoder, _head(model, opened, kind)
     click.echo(f"{checkpoint.folder}{_origin(checkpoint, opened)}")
     click.echo(
@@ -50,7 +50,7 @@ def show(model: str, kind: str | None, epochs: int, plan: str | None, **options:
     )
     if opened.problem:
         click.echo(f"its own head cannot be opened: {opened.problem}")
-    if head and head.kind != "seq2seq" and needs_new_head(wish, encoder):
+    if head and not HEADS[head.kind].comes_with_checkpoint and needs_new_head(wish, encoder):
         head = None
     wish = reshape(wish, encoder)
     fitted = TransferPlan.for_model(wish, encoder, head, epochs=epochs, new_head=head is None)
@@ -71,8 +71,8 @@ def _origin(checkpoint: Checkpoint, opened: Opened) -> str:
 
 def _own_head(opened: Opened) -> str:
     """The head that the checkpoint has, whatever head was asked for."""
-    if opened.has_decoder:
-        return ", with its own decoder (--head seq2seq)"
+    if opened.own_decoder:
+        return f", with its own decoder (--head {opened.own_decoder})"
     return f", {opened.head.summary()}" if opened.head else ""
 
 
@@ -84,7 +84,9 @@ def _head(model: str, opened: Opened, kind: str | None) -> Head | None:
     """
     if opened.head is not None and kind in (None, opened.head.kind):
         return opened.head
-    if kind == "seq2seq":
-        reason = opened.problem or f"{model} has no decoder"
-        raise ConfigError(f"--head seq2seq, but {reason}; wanted a Whisper, or another head")
+    if kind is not None and HEADS.find(kind, setting="--head").comes_with_checkpoint:
+        reason = opened.problem or f"{model} has none"
+        raise ConfigError(
+            f"--head {kind} is {HEADS[kind].summary}, but {reason}; wanted a model with it, or another head"
+        )
     return None

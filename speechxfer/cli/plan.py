@@ -12,7 +12,7 @@ from speechxfer.cli.grouping import GroupedCommand
 from speechxfer.cli.paths import PATH
 from speechxfer.config import flat, merge, parse_setting
 from speechxfer.errors import ConfigError
-from speechxfer.planner.untried import UNTRIED
+from speechxfer.planner.excluded import NOT_IN_TRIALS
 
 #: Settings that are options of `plan`.
 _OWN_OPTIONS = ("model", "train", "dev", "head", "device", "output")
@@ -28,7 +28,13 @@ _GROUPS = {
 @click.option("--model", "models", multiple=True, required=True, help="Pre-trained model; several may be compared.")
 @click.option("--train", required=True, help="Manifest to learn from (.jsonl, .csv, .tsv).")
 @click.option("--dev", required=True, help="Manifest that trials are measured on.")
-@click.option("--head", type=click.Choice(["ctc", "classification", "seq2seq"]), default="ctc", show_default=True)
+@click.option(
+    "--head",
+    metavar="NAME",
+    default="ctc",
+    show_default=True,
+    help="ctc, classification, seq2seq, or one of another package.",
+)
 @click.option("--language", metavar="LL", help="What is spoken, for the decoder of a multilingual Whisper.")
 @click.option("--budget", default="15m", show_default=True, metavar="TIME", help="For all of it: 90s, 15m, 1h.")
 @click.option("--epochs", type=int, help="Of the run that is planned.")
@@ -67,5 +73,5 @@ def _check_assignments(changes: Mapping[str, Any]) -> None:
             raise ConfigError(f"--set {name}={value}: how the model is transferred is what the plan is to find; finetune with it, or try ways by --preset")  # fmt: skip  # noqa: E501
         if name in _OWN_OPTIONS:
             raise ConfigError(f"--set {name}={value}: give it as --{name}")
-        if name in UNTRIED:
+        if name in NOT_IN_TRIALS:
             click.echo(f"--set {name}={value}: has no effect on a plan; give it to finetune", err=True)

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--model", required=True, help="Pre-trained model: a folder, an installed package, or a hub id.")
-@click.option("--train", required=True, type=PATH, help="Manifest that the probes learn from.")
-@click.option("--dev", required=True, type=PATH, help="Manifest that they are measured on.")
+@click.option("--train", required=True, type=PATH, help="Manifest that the probes are trained on.")
+@click.option("--dev", required=True, type=PATH, help="Manifest that they are evaluated on.")
 @click.option("--head", type=click.Choice(["ctc", "classification"]), default="ctc", show_default=True, help="Characters, or classes.")  # fmt: skip  # noqa: E501
-@click.option("--layers", metavar="N,N,…", help="Probe only these; N layers stand below the probe (default: all, from 0).")  # fmt: skip  # noqa: E501
+@click.option("--layers", metavar="N,N,…", help="Probe only at these numbers of layers below the probe (default: all, from 0).")  # fmt: skip  # noqa: E501
 @click.option("--sample", type=float, default=600.0, show_default=True, metavar="SECONDS", help="Of the training audio; of dev half as much.")  # fmt: skip  # noqa: E501
 @click.option("--reference", type=PATH, help="Manifest of what the model was trained on, for a distance.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Stop at an audio file that is a little shorter than it should be, rather than warn and use it.")  # fmt: skip  # noqa: E501
@@ -31,7 +31,7 @@ def probe(
     model: str, train: Path, dev: Path, head: str, layers: str | None, sample: float, reference: Path | None,
     strict: bool, device: str, output: Path,
 ) -> None:  # fmt: skip
-    """Train the same light head on every layer of a frozen model: which layer tells your task best?"""
+    """Train the same light head on every layer of a frozen model: which layer is best for your task?"""
     import speechxfer as sx
 
     progress = sx.TerminalProgress()
@@ -46,7 +46,7 @@ def probe(
 def _show(model: str, found: Probe, similar: Similarity, progress: Progress) -> None:
     title = f"{model}: error of the same linear head on {found.dev_s:.0f} s of dev after {found.train_s:.0f} s of training audio"  # fmt: skip  # noqa: E501
     progress.table(title, ("part", "layers below", *found.rows[0].figures), found.table())
-    best = f"best with {found.best.cut} of {found.depth} layers below, where {found.gain:.0%} of the spectrogram's error is spared"  # fmt: skip  # noqa: E501
+    best = f"best with {found.best.seam} of {found.depth} layers below, which reduces the spectrogram's error by {found.gain:.0%}"  # fmt: skip  # noqa: E501
     progress.log(best)
     progress.table(f"the domain is {similar.verdict}", ("measure", "value", "", "meaning"), similar.table())
 

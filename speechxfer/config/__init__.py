@@ -1,5 +1,6 @@
 """The settings of a run: tables of settings, checked where they are given, from TOML and from `key=value`."""
 
+from speechxfer.config.heads import HEADS, HeadType
 from speechxfer.config.paths import exists, hint, located, moved
 from speechxfer.config.reading import (
     build,
@@ -18,27 +19,25 @@ from speechxfer.config.renamed import renamed_option
 from speechxfer.config.tables import (
     TRACKERS,
     AugmentConfig,
-    ClassificationConfig,
     EncoderConfig,
     FinetuneConfig,
     PlanConfig,
     PoolingConfig,
     RetentionConfig,
-    Seq2SeqConfig,
     TextConfig,
     TrainingConfig,
 )
 
 __all__ = [
+    "HEADS",
     "TRACKERS",
     "AugmentConfig",
-    "ClassificationConfig",
     "EncoderConfig",
     "FinetuneConfig",
+    "HeadType",
     "PlanConfig",
     "PoolingConfig",
     "RetentionConfig",
-    "Seq2SeqConfig",
     "TextConfig",
     "TrainingConfig",
     "build",

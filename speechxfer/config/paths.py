@@ -1,4 +1,4 @@
-"""Where paths lead that stand in settings: `~` is a home folder, and all others are seen from the working folder."""
+"""Resolve paths in settings: `~` is a home folder, and relative paths start at the working folder."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def located(path: str) -> str:
 
 
 def located_model(name: str) -> str:
-    """The absolute path of a model's folder; a name that is no folder here stays as it is."""
+    """The absolute path of a model's folder; a name that is not a folder is returned as it is."""
     return located(name) if name.startswith("~") or os.path.isdir(name) else name  # noqa: PTH112  # Path's own raises
 
 
 def exists(path: str | Path) -> bool:
-    """Whether something is there; what is hidden from this user is not."""
+    """Whether a path exists and is visible to this user."""
     return os.access(path, os.F_OK)
 
 
 def hint(path: str) -> str:
-    """What may be wrong with a path that leads nowhere, to be put behind a message about it."""
+    """The possible mistake in a path that does not exist, to append to a message."""
     if _VARIABLE.search(path):
         return "; variables such as $HOME are not replaced in settings: write the path out"
     if os.sep == "/" and "\\" in path:
@@ -41,20 +41,20 @@ def hint(path: str) -> str:
 
 
 def moved(config: FinetuneConfig, folder: Path) -> FinetuneConfig:
-    """The settings of a run whose folder is now `folder`, with the manifests and the model that moved along with it.
+    """The settings of a run that was moved to `folder`, with the manifests and the model that moved with it.
 
-    What is no longer at its path is looked for where it stood as seen from the run.
+    A missing path is replaced by the same path relative to the run, if that exists.
     """
 
     def now(path: str) -> str:
         near = os.path.normpath(folder.absolute() / os.path.relpath(path, config.output))
         return near if not exists(path) and exists(near) else path
 
-    def perhaps(path: str | None) -> str | None:
+    def optional(path: str | None) -> str | None:
         return None if path is None else now(path)
 
     return replace(
-        config, output=str(folder.absolute()), train=now(config.train), dev=now(config.dev), test=perhaps(config.test),
-        retain=perhaps(config.retain), retention=replace(config.retention, replay=perhaps(config.retention.replay)),
+        config, output=str(folder.absolute()), train=now(config.train), dev=now(config.dev), test=optional(config.test),
+        retain=optional(config.retain), retention=replace(config.retention, replay=optional(config.retention.replay)),
         model=now(config.model) if Path(config.model).is_absolute() else config.model,
     )  # fmt: skip

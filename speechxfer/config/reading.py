@@ -1,4 +1,4 @@
-"""Settings from TOML files and from `key=value`, laid over one another, and back to plain values."""
+"""Read settings from TOML files and `key=value`, merge them, and convert them back to plain values."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import Any
 
 from speechxfer.config.renamed import renamed_setting
 from speechxfer.config.tables import FinetuneConfig
-from speechxfer.config.values import kinds, shown
+from speechxfer.config.values import GROUPS, Table, kinds, shown
 from speechxfer.errors import ConfigError
 
-_T = typing.TypeVar("_T")
+_T = typing.TypeVar("_T", bound=Table)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The values of a TOML file as nested dictionaries.
 
     Raises:
-        ConfigError: missing or not TOML.
+        ConfigError: a missing file, or not TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -33,10 +33,10 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def read_settings(path: Path) -> dict[str, Any]:
-    """Settings of a run from a TOML file, which need not be complete, as nested dictionaries.
+    """Settings of a run from a TOML file, which may be incomplete, as nested dictionaries.
 
     Raises:
-        ConfigError: missing, not TOML, an unknown setting, or a value that a setting may not have.
+        ConfigError: a missing file, not TOML, an unknown setting, or a wrong value.
     """
     return checked(read_toml(path), str(path))
 
@@ -45,7 +45,7 @@ def read_config(path: Path) -> FinetuneConfig:
     """All settings of a run, from the file in its folder.
 
     Raises:
-        ConfigError: as `read_settings`, or a setting that has no default is missing.
+        ConfigError: as `read_settings`, or a required setting is missing.
     """
     try:
         return build(FinetuneConfig, read_toml(path))
@@ -57,7 +57,7 @@ def parse_assignment(text: str) -> dict[str, Any]:
     """`training.epochs=5` -> {"training": {"epochs": 5}}; values as in TOML, bare words are strings.
 
     Raises:
-        ConfigError: there is no `=` or no key.
+        ConfigError: no `=` or no key.
     """
     key, equals, raw = text.partition("=")
     parts = [part.strip() for part in key.split(".")]
@@ -67,9 +67,9 @@ def parse_assignment(text: str) -> dict[str, Any]:
 
 
 def _value(raw: str) -> Any:
-    """What a value reads as in TOML, all of it; otherwise the text itself."""
+    """The TOML value of a whole text; the text itself if it is not TOML."""
     try:
-        found = tomllib.loads(f"found = {{value = {raw}}}")  # in braces, which a comment would leave open
+        found = tomllib.loads(f"found = {{value = {raw}}}")  # in braces, so that a comment is an error
     except (ValueError, RecursionError):
         return raw
     inner = found["found"]
@@ -77,19 +77,19 @@ def _value(raw: str) -> Any:
 
 
 def parse_setting(text: str) -> dict[str, Any]:
-    """As `parse_assignment`, of a setting that exists and may have this value.
+    """As `parse_assignment`, and check the setting and its value.
 
     Raises:
-        ConfigError: it may not, or there is no such setting.
+        ConfigError: an unknown setting, or a wrong value.
     """
     return checked(parse_assignment(text), f"--set {text}")
 
 
 def merge(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Nested dictionaries laid over one another, the last on top.
+    """Merge nested dictionaries; later values override earlier ones.
 
     Raises:
-        ConfigError: the same name is a group of settings in one and a value in another.
+        ConfigError: a name is a group of settings in one dictionary and a value in another.
     """
     merged: dict[str, Any] = {}
     for layer in layers:
@@ -106,22 +106,21 @@ def build(kind: type[_T], values: Mapping[str, Any], where: str = "") -> _T:
     """A table of settings from nested values.
 
     Args:
-        kind: of table.
+        kind: the table.
         values: by name.
-        where: what its names begin with in messages, such as "plan.".
+        where: prefix of names in messages, such as "plan.".
 
     Raises:
-        ConfigError: an unknown setting (with the closest known one), a value that a setting may not have, or a setting
-            without a default that is missing.
+        ConfigError: an unknown setting (suggests the closest known one), a wrong value, or a missing required setting.
     """
     return _built(kind, values, where, list(_names(kind, where)))
 
 
 def checked(values: dict[str, Any], origin: str) -> dict[str, Any]:
-    """The same values, if all of them are settings of a run and may be what they are.
+    """Check values of settings of a run, and return them.
 
     Raises:
-        ConfigError: one is not; the message begins with `origin`.
+        ConfigError: an unknown setting or a wrong value; the message starts with `origin`.
     """
     try:
         _converted(FinetuneConfig, values, "", list(_names(FinetuneConfig)))
@@ -135,11 +134,11 @@ def _built(kind: type[_T], values: Mapping[str, Any], where: str, everything: li
     required = [item.name for item in _fields(kind) if item.default is item.default_factory is dataclasses.MISSING]
     if missing := [f"{where}{name}" for name in required if name not in arguments]:
         raise ConfigError(f"{', '.join(missing)} must be given, on the command line or in the configuration file")
-    return kind(**arguments)
+    return kind.make(arguments)
 
 
 def _converted(kind: type, values: Mapping[str, Any], where: str, everything: list[str]) -> dict[str, Any]:
-    """Values as the table's constructor takes them; `everything` are all settings there are."""
+    """Values as the table's constructor takes them; `everything` has the names of all settings."""
     known = kinds(kind)
     arguments: dict[str, Any] = {}
     for key, value in values.items():
@@ -161,7 +160,7 @@ def _converted(kind: type, values: Mapping[str, Any], where: str, everything: li
 
 
 def _suggestion(key: str, where: str, known: Iterable[str], elsewhere: list[str]) -> str:
-    """What may have been meant: a neighbor, or a setting of that name elsewhere."""
+    """A suggestion: a similar name in this table, or the same name in another one."""
     same = [name for name in elsewhere if name.rpartition(".")[2] == key]
     near = [f"{where}{name}" for name in difflib.get_close_matches(key, list(known), n=1)]
     parts = [name for name in elsewhere if key in name.rpartition(".")[2].split("_")]
@@ -171,7 +170,7 @@ def _suggestion(key: str, where: str, known: Iterable[str], elsewhere: list[str]
 
 
 def _names(table: type, where: str = "") -> Iterator[str]:
-    """All settings, those of groups as group.name."""
+    """Names of all settings; those in groups as group.name."""
     for name, kind in kinds(table).items():
         if kind.is_group:
             yield from _names(kind.type, f"{where}{name}.")
@@ -184,18 +183,19 @@ def _fields(table: Any) -> tuple[dataclasses.Field[Any], ...]:
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """Nested plain values; what is None is left out, since TOML has no such thing."""
+    """Nested plain values without None, which TOML does not have."""
 
     def strip(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: strip(item) for key, item in value.items() if item is not None}
         return value
 
-    return typing.cast(dict[str, Any], strip(dataclasses.asdict(config)))
+    values = dataclasses.asdict(config)
+    return typing.cast(dict[str, Any], strip(values | values.pop(GROUPS, {})))
 
 
 def nested(level: Mapping[str, Any]) -> dict[str, Any]:
-    """What `flat` has flattened."""
+    """The inverse of `flat`."""
     found: dict[str, Any] = {}
     for name, value in level.items():
         found = merge([found, _nested(name.split("."), value)])
@@ -208,7 +208,7 @@ def _nested(parts: Sequence[str], value: Any) -> dict[str, Any]:
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one level: `{"plan": {"train_top": 1}}` -> `{"plan.train_top": 1}`."""
+    """Flatten nested settings: `{"plan": {"train_top": 1}}` -> `{"plan.train_top": 1}`."""
     level: dict[str, Any] = {}
     for key, value in values.items():
         level |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}

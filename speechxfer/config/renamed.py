@@ -21,6 +21,8 @@ RENAMED = {
     "augment.channel_span_percent": "augment.mask_feature_length_percent",
     "augment.warp": "augment.frequency_warp",
     "text.scored_by": "text.scoring_normalizer",
+    "text.vocabulary": "ctc.vocabulary",
+    "text.ignore_unknown": "ctc.ignore_unknown",
     "classes.pooling": "classification.pooling",
     "classes.weighted": "classification.class_weights",
     "classes.label_smoothing": "classification.label_smoothing",

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any, Self, TypeVar, cast
 
-from speechxfer.config.values import OneOf, Place, Range, Table
+from speechxfer.config.heads import HEADS, HeadType, head_groups
+from speechxfer.config.values import Fraction, Language, OneOf, Place, Range, Table
 from speechxfer.errors import ConfigError
-from speechxfer.languages import language_code
 
 #: Where figures may go besides TensorBoard.
 TRACKERS = ("mlflow", "trackio", "wandb")
 
 _Count = Annotated[int, Range(0)]
 _AtLeastOne = Annotated[int, Range(1)]
-_Fraction = Annotated[float, Range(0, 1, with_most=False)]
 _Positive = Annotated[float, Range(0, with_least=False)]
 _Rate = Annotated[float, Range(0, 1, with_least=False, with_most=False)]
 _Path = Annotated[str, Place()]
+_Group = TypeVar("_Group", bound=Table)
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class PlanConfig(Table, group="plan"):
     #: Train only a new head for this fraction of the epochs first, at least for one epoch: gradients of an untrained
     #: head would distort the pre-trained layers (Kumar et al., 2022; Baevski et al., 2020). Has no effect in a run of
     #: one epoch. Usually 1/6 when all layers of a Whisper are trained without another schedule, otherwise 0.
-    head_only_ratio: _Fraction | None = None
+    head_only_ratio: Fraction | None = None
     #: Of a head with layers of its own (Whisper's decoder), train only this many, counted from the top; usually all.
     head_top: _Count | None = None
     #: Also train the token embedding of such a head, which is most of its weights.
@@ -89,13 +90,13 @@ class TrainingConfig(Table, group="training"):
     #: memory and speed only. 0 finds a value for the device.
     device_batch_seconds: Annotated[float, Range(0)] = 0.0
     #: Fraction of all steps in which the learning rate rises, counted from the epoch in which a layer is unfrozen.
-    warmup_ratio: _Fraction = 0.1
+    warmup_ratio: Fraction = 0.1
     #: Weight decay of AdamW.
     weight_decay: Annotated[float, Range(0, 10)] = 0.01
     #: Gradients are clipped to this norm.
     max_grad_norm: _Positive = 1.0
     #: Dropout inside the trained layers.
-    dropout: _Fraction = 0.1
+    dropout: Fraction = 0.1
     #: Evaluate and save an exponential moving average of the weights over about so many epochs; 0 for the weights
     #: themselves.
     ema_epochs: Annotated[float, Range(0)] = 0.0
@@ -139,16 +140,16 @@ class AugmentConfig(Table, group="augment"):
     #: are mel bands and whose frames last 10 ms. With "spectrogram", frozen layers are computed in every epoch.
     where: Annotated[str, OneOf(("seam", "spectrogram"))] = "seam"
     #: Fraction of the frames that are masked, about.
-    mask_time_prob: _Fraction = 0.05
+    mask_time_prob: Fraction = 0.05
     #: Frames in one masked span.
     mask_time_length: _AtLeastOne = 10
     #: Fraction of the features (hidden units or mel bands) that are masked, about.
-    mask_feature_prob: _Fraction = 0.05
+    mask_feature_prob: Fraction = 0.05
     #: Width of one masked span of features, in percent of all features.
     mask_feature_length_percent: Annotated[int, Range(1, 100)] = 5
     #: Vocal tract length perturbation: scale the frequencies of a spectrogram by a random factor between 1 - x and
     #: 1 + x; 0 for none.
-    frequency_warp: _Fraction = 0.0
+    frequency_warp: Fraction = 0.0
 
 
 @dataclass(frozen=True)
@@ -177,11 +178,6 @@ class TextConfig(Table, group="text"):
     normalizer: str = ""
     #: Normalizer of references and hypotheses before errors are counted; empty for `normalizer`, or "basic".
     scoring_normalizer: str = ""
-    #: Accept characters in dev and test that the training text lacks; they count as errors.
-    ignore_unknown: bool = False
-    #: Vocabulary of a checkpoint that has a CTC head: "keep" it, "extend" it by the new characters of the training
-    #: text, or train a "new" head. Other checkpoints get a new head anyway.
-    vocabulary: Annotated[str, OneOf(("keep", "extend", "new"))] = "keep"
 
     @property
     def new_head_normalizer(self) -> str:
@@ -195,44 +191,6 @@ class TextConfig(Table, group="text"):
 
 
 @dataclass(frozen=True)
-class ClassificationConfig(Table, group="classification"):
-    """The classification head."""
-
-    #: How the frames of an utterance become one vector: "mean", "mean-deviation" (mean and standard deviation) or
-    #: "attentive".
-    pooling: Annotated[str, OneOf(("mean", "mean-deviation", "attentive"))] = "mean"
-    #: Weight the loss of each class by the inverse of its frequency.
-    class_weights: bool = False
-    #: Fraction of the target probability that is spread over all classes.
-    label_smoothing: _Fraction = 0.0
-    #: An utterance may have several classes; its label names them as "a|b".
-    multi_label: bool = False
-
-
-@dataclass(frozen=True)
-class Seq2SeqConfig(Table, group="seq2seq"):
-    """Whisper's own decoder as the head."""
-
-    #: Spoken language, by its code or English name, such as "it"; required for a multilingual model.
-    language: str = ""
-    #: "transcribe", or "translate" where the texts are English translations.
-    task: Annotated[str, OneOf(("transcribe", "translate"))] = "transcribe"
-    #: Fraction of the training utterances whose targets contain timestamps, so that the model keeps writing them.
-    timestamp_ratio: _Fraction = 0.1
-    #: Fraction of the target probability that is spread over all tokens.
-    label_smoothing: _Fraction = 0.1
-    #: Silence, noise and chords added to the training set with an empty transcript, as a fraction of the training
-    #: utterances, so that the model writes nothing where there is no speech.
-    non_speech_ratio: _Fraction = 0.05
-    #: Beams of the search, in dev and test evaluation too; 1 for greedy search.
-    beams: Annotated[int, Range(1, 100)] = 1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _name_language(self)
-
-
-@dataclass(frozen=True)
 class RetentionConfig(Table, group="retention"):
     """What the model should not forget during training."""
 
@@ -240,13 +198,9 @@ class RetentionConfig(Table, group="retention"):
     #: `retain`, which is only evaluated.
     replay: _Path | None = None
     #: Fraction of the training set that comes from `replay`, sampled once.
-    replay_ratio: _Fraction = 0.2
+    replay_ratio: Fraction = 0.2
     #: Spoken language of the source domain, for the decoder of a multilingual Whisper; empty to detect it.
-    language: str = ""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _name_language(self)
+    language: Annotated[str, Language()] = ""
 
 
 @dataclass(frozen=True)
@@ -269,8 +223,9 @@ class FinetuneConfig(Table):
     compare_scratch: bool = False
     #: Stop at an audio file that is a little shorter than its header says, instead of using it with a warning.
     strict: bool = False
-    #: "ctc", "classification", or "seq2seq" (Whisper's own decoder).
-    head: Annotated[str, OneOf(("ctc", "classification", "seq2seq"))] = "ctc"
+    #: The head, by its name in the register: "ctc", "classification", "seq2seq" (Whisper's own decoder), or one that
+    #: another package brings.
+    head: str = "ctc"
     #: "auto", "cpu", "cuda" or "cuda:N".
     device: str = "auto"
     plan: PlanConfig = field(default_factory=PlanConfig)
@@ -279,18 +234,48 @@ class FinetuneConfig(Table):
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     pooling: PoolingConfig = field(default_factory=PoolingConfig)
     text: TextConfig = field(default_factory=TextConfig)
-    classification: ClassificationConfig = field(default_factory=ClassificationConfig)
-    seq2seq: Seq2SeqConfig = field(default_factory=Seq2SeqConfig)
     retention: RetentionConfig = field(default_factory=RetentionConfig)
+    #: The groups of settings that heads bring, by name; `group` finds one.
+    groups: Mapping[str, Table] = field(default_factory=dict)
+
+    @classmethod
+    def added_groups(cls) -> Mapping[str, type[Table]]:
+        """Those of the heads there are."""
+        return head_groups()
+
+    @classmethod
+    def make(cls, values: Mapping[str, Any]) -> Self:
+        """From all settings that are given, those of heads by the names of their groups."""
+        added = cls.added_groups()
+        groups = {name: value for name, value in values.items() if name in added}
+        return cls(**{name: value for name, value in values.items() if name not in added}, groups=groups)
+
+    @property
+    def head_type(self) -> HeadType:
+        """What is known of the head."""
+        return HEADS[self.head]
+
+    @property
+    def language(self) -> str:
+        """The spoken language, where a head's settings name one; else empty."""
+        return next((found for group in self.groups.values() if (found := getattr(group, "language", ""))), "")
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether an utterance may have several classes, where the head's settings allow that."""
+        own = self.head_type.settings
+        return own is not None and bool(getattr(self.group_of(own), "multi_label", False))
+
+    def group_of(self, table: type[_Group]) -> _Group:
+        """The settings of a head, by the class of its table."""
+        return cast(_Group, self.groups[table.group])
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        HEADS.find(self.head, setting="head")
+        groups = {name: self.groups.get(name, table()) for name, table in self.added_groups().items()}
+        object.__setattr__(self, "groups", groups)
         if self.augment.frequency_warp and self.augment.where != "spectrogram":
             raise ConfigError(
                 f'augment.frequency_warp is {self.augment.frequency_warp}; wanted 0, or augment.where "spectrogram"'
             )
-
-
-def _name_language(config: Seq2SeqConfig | RetentionConfig) -> None:
-    """Replace a language's name by its code; an unknown name stays, because the model may know it."""
-    object.__setattr__(config, "language", language_code(config.language) or config.language)

@@ -1,4 +1,4 @@
-"""What a setting may hold: its type with a range, a choice or a path; checked where the value is given."""
+"""Types of settings with ranges, choices and paths, which are checked where a value is given."""
 
 from __future__ import annotations
 
@@ -9,28 +9,31 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 from speechxfer.config.paths import located, located_model
 from speechxfer.errors import ConfigError
+from speechxfer.languages import language_code
 
-#: No setting needs a larger number; what exceeds it is a slip of the keyboard.
+#: Larger numbers are typing errors.
 _LARGEST = 1_000_000_000
+#: The field that holds the groups of settings that are added to a table.
+GROUPS = "groups"
 _WORDS: dict[type, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
 @dataclass(frozen=True)
 class Range:
-    """The numbers that a setting may be; NaN and infinity are in no range."""
+    """A range of numbers; NaN and infinity are in no range."""
 
     least: float
     most: float = _LARGEST
-    #: Whether the bounds belong to it.
+    #: Whether the bounds are included.
     with_least: bool = True
     with_most: bool = True
 
     def refuses(self, value: Any) -> bool:
-        """Whether a number is outside."""
+        """Whether a number is outside the range."""
         above = value >= self.least if self.with_least else value > self.least
         below = value <= self.most if self.with_most else value < self.most
         return not (above and below)
@@ -42,12 +45,12 @@ class Range:
 
 @dataclass(frozen=True)
 class OneOf:
-    """The words that a setting may be."""
+    """A choice of words."""
 
     words: tuple[str, ...]
 
     def refuses(self, value: Any) -> bool:
-        """Whether a word is not among them."""
+        """Whether a word is not one of them."""
         return value not in self.words
 
     def __str__(self) -> str:
@@ -56,13 +59,13 @@ class OneOf:
 
 @dataclass(frozen=True)
 class Place:
-    """A path, which becomes absolute; or the name of a model, which does so where it is a folder."""
+    """A path, which is made absolute; or a model, which is made absolute if it is a folder."""
 
     is_model: bool = False
     may_be_empty: bool = False
 
     def refuses(self, value: Any) -> bool:
-        """Whether it cannot be the name of a file."""
+        """Whether it cannot be a path."""
         return (
             (not value and not self.may_be_empty)
             or "\0" in value
@@ -74,18 +77,34 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Language:
+    """A language by its code or English name, which becomes the code; a name that is not known stays as it is."""
+
+    def refuses(self, _value: Any) -> bool:
+        """Never: the model may know it."""
+        return False
+
+    def __str__(self) -> str:
+        return "a language's code or English name"
+
+
+#: A fraction below 1.
+Fraction = Annotated[float, Range(0, 1, with_most=False)]
+
+
+@dataclass(frozen=True)
 class Kind:
-    """What a setting holds."""
+    """The type of a setting."""
 
     type: type
-    limit: Range | OneOf | Place | None = None
+    limit: Range | OneOf | Place | Language | None = None
     optional: bool = False
-    #: Whether it is a list of such values.
+    #: Whether the setting is a list of such values.
     several: bool = False
 
     @property
     def is_group(self) -> bool:
-        """Whether it is a table of settings."""
+        """Whether the setting is a table of settings."""
         return dataclasses.is_dataclass(self.type)
 
     @classmethod
@@ -102,10 +121,10 @@ class Kind:
         return cls(hint)
 
     def check(self, name: str, value: Any) -> None:
-        """Look whether the setting `name` may have this value.
+        """Check a value of the setting `name`.
 
         Raises:
-            ConfigError: it may not; with the value and what is wanted.
+            ConfigError: a wrong value; names it and the allowed values.
         """
         if value is None and self.optional:
             return
@@ -134,39 +153,54 @@ class Kind:
 
 
 def shown(value: Any) -> str:
-    """A value as a TOML file or the command line has it, shortened."""
+    """A value as in TOML or on the command line, shortened."""
     text = str(value).lower() if isinstance(value, bool) else repr(value)
     return text if len(text) <= 80 else f"{text[:80]}…"
 
 
 def kinds(table: type) -> Mapping[str, Kind]:
-    """What each setting of a table holds, in order."""
-    return _kinds(table)
+    """The type of each setting of a table, in order; also the groups that heads add to it."""
+    added = table.added_groups() if issubclass(table, Table) else {}
+    return {**_kinds(table), **{name: Kind(group) for name, group in added.items()}}
 
 
 @functools.cache
 def _kinds(table: Any) -> Mapping[str, Kind]:
     hints = typing.get_type_hints(table, include_extras=True)
-    return {item.name: Kind.of(hints[item.name]) for item in dataclasses.fields(table)}
+    return {item.name: Kind.of(hints[item.name]) for item in dataclasses.fields(table) if item.name != GROUPS}
 
 
 class Table:
-    """A group of settings, each checked when it is given; `group` is what the group is called in a file."""
+    """A group of settings, which are checked on creation; `group` is its name in a file."""
 
-    _prefix: ClassVar[str] = ""
+    group: ClassVar[str] = ""
 
     def __init_subclass__(cls, group: str = "") -> None:
-        cls._prefix = f"{group}." if group else ""
+        cls.group = group
+
+    @classmethod
+    def added_groups(cls) -> Mapping[str, type[Table]]:
+        """Groups of settings that it holds besides its own fields, by name."""
+        return {}
+
+    @classmethod
+    def make(cls, values: Mapping[str, Any]) -> Self:
+        """From all of its settings that are given, by name."""
+        return cls(**values)
 
     def __post_init__(self) -> None:
-        for name, kind in kinds(type(self)).items():
+        prefix = f"{self.group}." if self.group else ""
+        own: Any = type(self)
+        for name, kind in _kinds(own).items():
             value = getattr(self, name)
             if kind.is_group and isinstance(value, Mapping):
                 from speechxfer.config.reading import build  # late: it reads tables
 
-                value = build(kind.type, value, f"{self._prefix}{name}.")
+                value = build(kind.type, value, f"{prefix}{name}.")
                 object.__setattr__(self, name, value)
-            kind.check(f"{self._prefix}{name}", value)
+            kind.check(f"{prefix}{name}", value)
             if isinstance(kind.limit, Place) and value:
                 path = os.fspath(value)
                 object.__setattr__(self, name, located_model(path) if kind.limit.is_model else located(path))
+            elif isinstance(kind.limit, Language) and value:
+                object.__setattr__(self, name, language_code(value) or value)

@@ -1,4 +1,4 @@
-"""Augmentation: on frames at the seam, after everything that is computed once, or on the spectrogram below it all."""
+"""SpecAugment on hidden states at the seam or on the log-mel spectrogram, and vocal tract length perturbation."""
 
 from __future__ import annotations
 
@@ -14,61 +14,64 @@ from speechxfer.config import AugmentConfig
 
 @dataclass(frozen=True)
 class FrameMask:
-    """What SpecAugment hides in a batch: frames [batch, frames] and channels [batch, width], true where hidden.
+    """SpecAugment masks of a batch: frames [batch, frames] and features [batch, width], true where masked.
 
-    No channel is hidden where `channels` has a width of 0.
+    `features` may have a width of 0 for no mask.
     """
 
     frames: Tensor
-    channels: Tensor
+    features: Tensor
 
     def __call__(self, hidden_states: Tensor, fill: Tensor | float = 0.0) -> Tensor:
-        """Hidden states [batch, frames, width] with the hidden positions set to `fill`."""
+        """Hidden states [batch, frames, width] with masked positions set to `fill`."""
         device = hidden_states.device
         frames = self.frames.to(device, non_blocking=True)
-        # Where an encoder computes beyond the utterance (silence up to 30 s), nothing is hidden.
+        # Padding beyond the utterance (silence up to 30 s) is not masked.
         frames = torch.nn.functional.pad(frames, (0, hidden_states.shape[1] - frames.shape[1]))
-        hidden = frames[:, :, None]
-        if self.channels.shape[1]:
-            hidden = hidden | self.channels.to(device, non_blocking=True)[:, None, :]
-        return torch.where(hidden, fill, hidden_states)
+        masked = frames[:, :, None]
+        if self.features.shape[1]:
+            masked = masked | self.features.to(device, non_blocking=True)[:, None, :]
+        return torch.where(masked, fill, hidden_states)
 
 
 def frame_mask(
     seeds: Sequence[Sequence[int]], num_frames: Tensor, width: int, config: AugmentConfig
 ) -> FrameMask | None:
-    """SpecAugment (Park et al., 2019) on hidden states: spans of frames and of channels to be set to zero.
+    """SpecAugment (Park et al., 2019) masks: spans of frames and of features.
 
-    A span of frames starts at any frame with probability `mask_time_prob / mask_time_length`, so about `mask_time_prob`
-    of all frames vanish, however long the utterance; likewise for channels. Each utterance has its own chance,
-    a function of its seed alone, so what is hidden does not depend on its neighbours.
+    A span starts at any frame with probability `mask_time_prob / mask_time_length`, so that about `mask_time_prob` of
+    all frames are masked, whatever the length of the utterance; likewise for features. The masks of an utterance depend
+    on its own seed only, not on the batch.
 
     Args:
         seeds: non-negative integers for each utterance.
         num_frames: [batch], on the CPU.
-        width: of a hidden state whose channels may be hidden; 0 hides none.
-        config: how much to hide; None is returned where that is nothing.
+        width: number of features to mask; 0 for no feature mask.
+        config: how much to mask.
+
+    Returns:
+        None if nothing is masked.
     """
     if config.mask_time_prob == 0 and (config.mask_feature_prob == 0 or not width):
         return None
     span = max(1, width * config.mask_feature_length_percent // 100)
     frames = np.zeros((len(seeds), int(num_frames.max())), dtype=bool)
-    channels = np.zeros((len(seeds), width), dtype=bool)
+    features = np.zeros((len(seeds), width), dtype=bool)
     for row, (seed, size) in enumerate(zip(seeds, num_frames.tolist(), strict=True)):
-        chance = np.random.Generator(np.random.SFC64(seed))
-        hidden = _spans(size, config.mask_time_prob, config.mask_time_length, chance)
-        # An utterance must keep something to be recognised by.
-        if hidden.sum() < 0.6 * size:
-            frames[row, :size] = hidden
-        channels[row] = _spans(width, config.mask_feature_prob, span, chance)
-    return FrameMask(torch.from_numpy(frames), torch.from_numpy(channels))
+        generator = np.random.Generator(np.random.SFC64(seed))
+        masked = _spans(size, config.mask_time_prob, config.mask_time_length, generator)
+        # An utterance must stay recognizable.
+        if masked.sum() < 0.6 * size:
+            frames[row, :size] = masked
+        features[row] = _spans(width, config.mask_feature_prob, span, generator)
+    return FrameMask(torch.from_numpy(frames), torch.from_numpy(features))
 
 
 @dataclass(frozen=True)
 class Distortion:
-    """What becomes of the spectrograms of a batch: first each one's frequencies are multiplied, then some is hidden."""
+    """Augmentation of the spectrograms of a batch: frequencies are scaled, then masked."""
 
-    #: Factor of each utterance's frequencies [batch]; None where all stay.
+    #: Factor of each utterance's frequencies [batch]; None for no warping.
     warps: Tensor | None
     mask: FrameMask | None
 
@@ -78,23 +81,23 @@ def distortion(seeds: Sequence[Sequence[int]], num_steps: Tensor, bins: int, con
 
     Args:
         seeds: non-negative integers for each utterance.
-        num_steps: of each spectrogram [batch], on the CPU.
-        bins: mel bands of a step.
-        config: how much to change.
+        num_steps: frames of each spectrogram [batch], on the CPU.
+        bins: mel bands.
+        config: how much to augment.
     """
     warps = None
     if config.frequency_warp:
-        # A number is added so that the factor does not tell what is hidden.
-        chances = [np.random.Generator(np.random.SFC64([*seed, 1])) for seed in seeds]
+        # Another seed than that of the masks, so that the two are independent.
+        generators = [np.random.Generator(np.random.SFC64([*seed, 1])) for seed in seeds]
         warps = torch.tensor(
-            [1 + config.frequency_warp * chance.uniform(-1, 1) for chance in chances], dtype=torch.float32
+            [1 + config.frequency_warp * generator.uniform(-1, 1) for generator in generators], dtype=torch.float32
         )
     return Distortion(warps, frame_mask(seeds, num_steps, bins, config))
 
 
-def _spans(size: int, share: float, span: int, chance: np.random.Generator) -> np.ndarray:
-    starts = chance.random(size) < share / span
-    # A position is covered when a span began at most `span - 1` before it.
-    begun = np.concatenate([np.zeros(span, dtype=int), starts.cumsum()])
-    covered: np.ndarray = begun[span:] > begun[:-span]
-    return covered
+def _spans(size: int, fraction: float, span: int, generator: np.random.Generator) -> np.ndarray:
+    starts = generator.random(size) < fraction / span
+    # A position is masked if a span starts at most `span - 1` positions before it.
+    started = np.concatenate([np.zeros(span, dtype=int), starts.cumsum()])
+    masked: np.ndarray = started[span:] > started[:-span]
+    return masked

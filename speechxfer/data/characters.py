@@ -1,4 +1,4 @@
-"""What single characters are to a transcript: variants of a letter, joiners that a script needs, marks without content.
+"""Unicode characters in transcripts: variants of a letter, joiners that a script needs, marks without content.
 
 Everything here is about Unicode, nothing about error rates or models.
 """
@@ -8,19 +8,19 @@ from __future__ import annotations
 import re
 import unicodedata
 
-#: Letters that NFKC takes apart, though their orthographies write them as one: Armenian ew, Kazakh high hamza letters,
-#: Thai and Lao am, Lao ho no and ho mo, and Hangul letters that stand for themselves.
+#: Letters that NFKC decomposes although their orthographies treat them as one: Armenian ew, Kazakh high hamza letters,
+#: Thai and Lao am, Lao ho no and ho mo, and Hangul letters that stand alone.
 _OWN_LETTERS = frozenset("\u0587\u0675\u0676\u0677\u0678\u0e33\u0eb3\u0edc\u0edd") | frozenset(
     map(chr, range(0x3131, 0x318F))
 )
-#: Kinds of Unicode's compatibility equivalents that are not equivalent in a transcript: 10² is not 102, nor 2½ 21/2,
+#: Kinds of compatibility equivalence of Unicode that change a transcript: 10² is not 102, nor 2½ 21/2,
 #: nor a superscript letter of phonetic writing an ordinary one.
 _NOT_EQUIVALENT = ("<super>", "<fraction>")
-#: Letters that people type as two characters.
+#: Letters that are often typed as two characters.
 _SPELLED_OUT = {"\u0149": "'n", "\u013f": "L·", "\u0140": "l·"}
 _APOSTROPHES = frozenset("’‘‛`´＇׳՚")  # noqa: RUF001
 
-#: Characters without a width that change how the letters around them are joined.
+#: Zero-width characters that change how the letters around them join.
 JOINERS = "\u200c\u200d\u180e"
 _JOINER_RUN = re.compile(f"[{JOINERS}]+")
 _ZERO_WIDTH_SPACE = "\u200b"
@@ -29,7 +29,7 @@ _JOINED = re.compile(
     "[\u0600-\u0dff\u0f00-\u109f\u1780-\u18af\u1900-\u1c4f\ua800-\ua95f\ua980-\uaaff\uabc0-\uabff\ufb50-\ufdff\ufe70-\ufefc"
     "\U00010a00-\U00011fff\U0001e900-\U0001e95f]"
 )
-#: Blocks of the scripts that separate words by nothing, or by a zero-width space: Thai, Lao, Myanmar, Khmer, Tai.
+#: Blocks of the scripts without spaces between words, or with zero-width spaces: Thai, Lao, Myanmar, Khmer, Tai.
 _UNSPACED = "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\ua9e0-\ua9ff\uaa60-\uaadf]"
 _WORD_SEPARATOR = re.compile(f"(?<={_UNSPACED}){_ZERO_WIDTH_SPACE}+(?={_UNSPACED})")
 _VIRAMA = 9  # the canonical combining class of signs that take a consonant's vowel away
@@ -44,12 +44,12 @@ _SEQUENCES = (
 
 
 def is_word_character(character: str) -> bool:
-    """Whether it is a letter, a mark on one, or a digit."""
+    """Whether a character is a letter, a combining mark, or a digit."""
     return unicodedata.category(character)[0] in "LMN"
 
 
 def unified(text: str) -> str:
-    """The text composed (NFC), with each letter written one way and without characters that carry nothing.
+    """The text in NFC, with unified letters and without characters that have no content.
 
     Full-width letters, ligatures and presentation forms become ordinary letters, apostrophes U+0027. Soft hyphens,
     direction marks and other format characters go; joiners stay where a script needs them. A zero-width space between
@@ -64,21 +64,21 @@ def unified(text: str) -> str:
 
 
 def _without_idle_joiners(text: str) -> str:
-    """Composed text without the joiners that join nothing; of several in a row the first can stay."""
-    # Marks that were apart may change places, and with them what stands before a joiner.
+    """NFC text without joiners that have no effect; of consecutive ones, the first may stay."""
+    # Composition may reorder marks, and so change what precedes a joiner.
     while (left := _JOINER_RUN.sub(lambda run: run[0][0] if _is_needed(run) else "", text)) != text:
         text = unicodedata.normalize("NFC", left)
     return text
 
 
 def needed_places(text: str) -> set[int]:
-    """Where in a text joiners and zero-width spaces stand that change how it is read."""
+    """Positions of joiners and zero-width spaces that change how the text is read."""
     joiners = {run.start() for run in _JOINER_RUN.finditer(text) if _is_needed(run)}
     return joiners | {separator.start() for separator in _WORD_SEPARATOR.finditer(text)}
 
 
 def _is_needed(run: re.Match[str]) -> bool:
-    """After a virama, and inside a word with a letter of a joined script on at least one side."""
+    """Whether a joiner is after a virama, or inside a word with a letter of a joined script on at least one side."""
     before, after = run.string[max(run.start() - 1, 0) : run.start()], run.string[run.end() : run.end() + 1]
     if not before:
         return False
@@ -89,7 +89,7 @@ def _is_needed(run: re.Match[str]) -> bool:
 
 
 class _Equivalents(dict[int, str]):
-    """From code points to what stands for them in `unified` text, worked out when first met."""
+    """Code point -> its replacement in `unified` text, computed on first use."""
 
     def __missing__(self, number: int) -> str:
         self[number] = written = _equivalent(chr(number))

@@ -1,4 +1,4 @@
-"""What the columns of a manifest may be called, and how their values are read."""
+"""Names of manifest columns, and parsing of their values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from speechxfer.errors import DataError
 
-#: What a column may be called: our own name, then those of NeMo and Common Voice. Two of them in a row are a mistake.
+#: Names of columns: our own, then those of NeMo and Common Voice. Two names of one column are an error.
 NAMES = {
     "audio": ("audio", "audio_filepath", "path"),
     "text": ("text", "sentence"),
@@ -25,8 +25,8 @@ NAMES = {
     "audio_stream": ("audio_stream",),
     "audio_channel": ("audio_channel",),
 }
-#: What it may be called where none of these is there, as in data sets of the Hugging Face hub; the first counts, the
-#: others are columns like any other.
+#: Fallback names, as in data sets of the Hugging Face hub, if none of the above is there; the first is used, the others
+#: are ordinary columns.
 OTHER_NAMES = {
     "audio": ("file_name", "filename", "audio_path", "wav", "wav_path", "file", "filepath"),
     "text": ("transcription", "transcript", "normalized_text", "raw_transcription"),
@@ -35,14 +35,14 @@ OTHER_NAMES = {
 }
 _COLUMNS = {name: column for column, names in NAMES.items() for name in names}
 RESERVED = frozenset(_COLUMNS)
-#: Columns that programs write for parts of a recording, and that have no meaning here.
+#: Columns that other programs write for parts of a recording, which are ignored.
 UNUSED = frozenset(
     ("channel", "start_time", "end_time", "begin", "stop", "start_ms", "end_ms", "duration_ms", "offset_ms")
 )
 
-#: Stands between the classes of an utterance that has several.
+#: Separator of the classes of an utterance with several.
 SEPARATOR = "|"
-#: How programs write that nothing is known, where a number or a name is wanted.
+#: Missing values of numbers or names, as programs write them.
 _MISSING_NUMBERS = frozenset(("", "nan", "none", "null", "n/a", "na", "<na>", "nat", "#n/a", "-"))
 MISSING_NAMES = frozenset(("nan", "NaN", "<NA>", "NaT", "#N/A"))
 _LONGEST_S = 1e9  # 31 years: whatever is more is no time in an audio file
@@ -52,24 +52,24 @@ _LIST = re.compile(r"\s*\[.*\]\s*", re.DOTALL)
 
 
 def plain(name: str) -> str:
-    """A column's name as it is compared: "File Name" is `file_name`."""
+    """A column's name for comparison: "File Name" becomes `file_name`."""
     return re.sub(r"[\s\-]+", "_", name.strip().casefold())
 
 
 def known_as(name: str) -> str | None:
-    """What a column of this name means: "speaker" for `speaker`, `client_id` and `speaker_id`, None for most names."""
+    """The meaning of a column name: "speaker" for `speaker`, `client_id` and `speaker_id`; None for most names."""
     spelled = plain(name)
     others = (column for column, names in OTHER_NAMES.items() if spelled in names)
     return _COLUMNS.get(spelled) or next(others, None)
 
 
 def is_number(name: str) -> bool:
-    """Whether a column of this name holds seconds, or the number of a stream or channel."""
+    """Whether a column of this name has seconds, or the index of a stream or channel."""
     return _COLUMNS.get(plain(name)) in ("start", "duration", "end", "audio_stream", "audio_channel")
 
 
 def meanings(names: Iterable[str], origin: str) -> dict[str, str]:
-    """Which column each of the names stands for, of those that stand for one.
+    """The meanings of column names that have one.
 
     Raises:
         DataError: two of them mean the same.
@@ -82,7 +82,7 @@ def meanings(names: Iterable[str], origin: str) -> dict[str, str]:
 
 @functools.lru_cache(maxsize=256)
 def _meanings(names: tuple[str, ...]) -> tuple[dict[str, str], str]:
-    """What names mean, and what is wrong with them."""
+    """Meanings of names, and a problem with them, if any."""
     found: dict[str, str] = {}
     for name in names:
         if (column := _COLUMNS.get(plain(name))) is None:
@@ -100,7 +100,7 @@ def _meanings(names: tuple[str, ...]) -> tuple[dict[str, str], str]:
 
 
 def values(row: Mapping[str, Any], origin: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What stands in a row: by column, ready for use, and what has no meaning here by its own name.
+    """The values of a row by column, parsed; columns without a meaning have their own names.
 
     Raises:
         DataError: a value that cannot be used, with what is wanted.
@@ -116,12 +116,12 @@ def values(row: Mapping[str, Any], origin: str) -> tuple[dict[str, Any], dict[st
 
 
 def plain_name(text: str) -> str:
-    """A label or a speaker without what nobody sees: spaces around it, and letters in two pieces (NFC)."""
+    """A label or a speaker, stripped and in NFC."""
     return unicodedata.normalize("NFC", " ".join(text.split()))
 
 
 def _apply_end(known: dict[str, Any], name: str, origin: str) -> None:
-    """Turn an end into a duration."""
+    """Convert an end to a duration."""
     if (end := known.pop("end", None)) is None:
         return
     start = known.get("start", 0.0)
@@ -129,7 +129,7 @@ def _apply_end(known: dict[str, Any], name: str, origin: str) -> None:
         raise DataError(f"{origin}: {name} is {end:g}, not after the start at {start:g} s; wanted seconds from the beginning of the file")  # fmt: skip  # noqa: E501
     duration = known.setdefault("duration", round(end - start, 6))
     if abs(start + duration - end) > _SAME_S:
-        raise DataError(f"{origin}: {name} is {end:g}, but start and duration end at {start + duration:g} s; correct or leave out one of them")  # fmt: skip  # noqa: E501
+        raise DataError(f"{origin}: {name} is {end:g}, but start and duration end at {start + duration:g} s; correct or remove one of them")  # fmt: skip  # noqa: E501
 
 
 def _string(name: str, value: Any, origin: str) -> str:
@@ -158,12 +158,12 @@ def _label(name: str, value: Any, origin: str) -> str | None:
         return _name(name, value, origin)
     names = [one for part in several if (one := _name(name, part, origin))]
     if separated := [one for one in names if SEPARATOR in one]:
-        raise DataError(f"{origin}: {name} holds {separated[0]!r}; wanted names without {SEPARATOR!r}, which stands between them")  # fmt: skip  # noqa: E501
+        raise DataError(f"{origin}: {name} holds {separated[0]!r}; wanted names without {SEPARATOR!r}, which separates them")  # fmt: skip  # noqa: E501
     return SEPARATOR.join(names)
 
 
 def _listed(value: Any) -> list[Any] | None:
-    """A list of classes, also as JSON or Python writes it into a cell."""
+    """A list of classes, also in a cell as JSON or Python."""
     if isinstance(value, list):
         return value
     if isinstance(value, str) and _LIST.fullmatch(value):
@@ -178,7 +178,7 @@ def _listed(value: Any) -> list[Any] | None:
 
 
 def seconds(name: str, value: Any, origin: str) -> float | None:
-    """A time of `start`, `duration` or `end`: a number, also as text, or "00:01:02.5"; None where nothing is known.
+    """A time of `start`, `duration` or `end`: a number, also as text, or "00:01:02.5"; None if missing.
 
     Raises:
         DataError: it is none.

@@ -1,4 +1,4 @@
-"""JSON files with a row for each utterance: one object a line, or a list of objects."""
+"""JSON files with a row for each utterance: one object per line, or a list of objects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from speechxfer.data import textfiles
 from speechxfer.errors import DataError
 
-#: The key of an object that holds the rows.
+#: The key of the rows in an object.
 _CONTAINERS = ("data", "rows", "utterances", "samples", "items", "records", "examples")
 _WANTED = 'wanted one object a line, such as {"audio": "a.wav", "text": "yes"}'
 _BETWEEN = re.compile(r"[\s,]*")
@@ -24,7 +24,7 @@ _Numbered = Iterator[tuple[int, Any]]
 def read(
     path: Path, suffixes: Sequence[str], refused: Callable[[DataError], None]
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each object with the line it begins in, null and NaN as None.
+    """Each object with its first line number; null and NaN become None.
 
     Objects stand one a line, or in a list, or in the list that an object has under a name such as `data`.
 
@@ -47,7 +47,7 @@ def read(
         if isinstance(value, dict):
             yield number, {name: None if _is_nan(one) else one for name, one in value.items()}
         else:
-            refused(DataError(f"{path}:{number}: a JSON {type(value).__name__}, no object; {_WANTED}"))
+            refused(DataError(f"{path}:{number}: a JSON {type(value).__name__}, not an object; {_WANTED}"))
 
 
 def _is_nan(value: Any) -> bool:
@@ -55,7 +55,7 @@ def _is_nan(value: Any) -> bool:
 
 
 def _is_row(line: str) -> bool:
-    """Whether a line is an object by itself, and not one that holds the rows."""
+    """Whether a line is a whole object, and not the one that contains the rows."""
     try:
         value = _loaded(line)
     except (ValueError, RecursionError):
@@ -73,7 +73,7 @@ def _by_line(lines: Iterator[tuple[int, str]], path: Path, refused: Callable[[Da
 
 
 def _whole(text: str, path: Path, refused: Callable[[DataError], None]) -> _Numbered:
-    """The rows of a list, or of objects that spread over lines; where it is neither, what is wrong with each line."""
+    """The rows of a list, or of objects over several lines; otherwise reports what is wrong with each line."""
     try:
         return iter(list(_values(text, _start(text))))
     except (ValueError, RecursionError) as error:
@@ -83,7 +83,7 @@ def _whole(text: str, path: Path, refused: Callable[[DataError], None]) -> _Numb
 
 
 def _start(text: str) -> int:
-    """Where the first row begins: behind the bracket of a list, or that of a list in an object."""
+    """Position of the first row: after the bracket of a list, or of a list in an object."""
     if not text.lstrip().startswith("{"):
         return text.find("[") + 1
     value, end = _decoder.raw_decode(text, text.index("{"))
@@ -92,7 +92,7 @@ def _start(text: str) -> int:
 
 
 def _values(text: str, place: int) -> _Numbered:
-    """JSON values from a place on, to the end of the list or of the text.
+    """JSON values from a position to the end of the list or of the text.
 
     Raises:
         ValueError: they are none, or the list does not end.
@@ -113,7 +113,7 @@ def _values(text: str, place: int) -> _Numbered:
 
 
 def _container(value: dict[str, Any]) -> str | None:
-    """The key under which an object holds rows."""
+    """The key of the rows in an object."""
     for name in _CONTAINERS:
         if isinstance(rows := value.get(name), list) and rows and all(isinstance(row, dict) for row in rows):
             return name

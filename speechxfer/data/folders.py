@@ -1,4 +1,4 @@
-"""Folders of recordings with their transcripts beside them: which files there are, and what they say."""
+"""Read folders of recordings with their transcripts."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 from speechxfer.data import textfiles
 from speechxfer.errors import DataError
 
-#: A transcript beside `a.wav` is `a.txt` or `a.lab`, in any case.
+#: The transcript of `a.wav` is `a.txt` or `a.lab`, in any case.
 _SIDECARS = (".txt", ".lab")
-#: One file for a folder, with a name and a text a line, as LibriSpeech has it.
+#: One file for a folder with a name and a text per line, as in LibriSpeech.
 _TOGETHER = ".trans.txt"
-#: Words with the samples or times they lie between, as TIMIT and HTK have it.
+#: Words with start and end in samples or time, as in TIMIT and HTK.
 _TIMED = re.compile(r"(\d+)\s+(\d{4,})\s+(\S.*)")
 
 
 def recordings(folder: Path, skipped: Callable[[str], None]) -> list[tuple[Path, str | None]]:
-    """The recordings of a folder (`recordings.search`) and the text of each; None where there is no transcript.
+    """The recordings of a folder (`recordings.search`) and the text of each; None without a transcript.
 
     The text of `a.wav` is that of `a.txt` or `a.lab` beside it, in any case of letters, or its line in a `*.trans.txt`.
 
@@ -45,7 +45,7 @@ def recordings(folder: Path, skipped: Callable[[str], None]) -> list[tuple[Path,
     _transcripts.cache_clear()
     if not found:
         seen = "holds no audio files" if folder.is_dir() else "is not a folder"
-        raise DataError(f"{folder}: {seen}; wanted a folder with audio files in it, such as .wav or .flac")
+        raise DataError(f"{folder}: {seen}; wanted a folder with audio files, such as .wav or .flac")
     return found
 
 
@@ -83,7 +83,7 @@ def _named_texts(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _text(sidecar: Path) -> str:
-    """Line breaks are layout there: the whole file is one transcript, without the times of its words."""
+    """The whole file as one transcript, without line breaks and the times of words."""
     lines = [line.strip() for line in textfiles.lines(sidecar) if line.strip()]
     timed = [_TIMED.fullmatch(line) for line in lines]
     if timed and all(timed):

@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub as manifests: columns by what the hub calls them, sound as it is stored."""
+"""Data sets of the Hugging Face hub as manifests, with their encoded audio."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.errors import ConfigError, DataError, StorageError
 from speechxfer.sources import AudioSource, BytesSource, FileSource
 
-#: What a manifest calls text, label and speaker; the first name that is there counts.
+#: Names of text, label and speaker columns; the first existing one is used.
 _ON_THE_HUB = {
     "text": (*columns.NAMES["text"], *columns.OTHER_NAMES["text"]),
     "label": (*columns.NAMES["label"], *columns.OTHER_NAMES["label"], "intent_class", "keyword"),
@@ -24,7 +24,7 @@ _SUFFIXES = {b"RIFF": ".wav", b"fLaC": ".flac", b"OggS": ".ogg", b"ID3": ".mp3",
 
 
 def from_huggingface(source: str, folder: Path, split: str | None = None) -> Manifest:
-    """A data set that `datasets` saved to disk, or one on the hub; no sound is decoded.
+    """A data set that `datasets` saved to disk, or one on the hub; no audio is decoded.
 
     Classes are written by their names, several of an utterance as `dog|cat`; the number -1 stands for none.
 
@@ -54,7 +54,7 @@ def from_huggingface(source: str, folder: Path, split: str | None = None) -> Man
 
     def in_a_file(sound: Mapping[str, Any], number: int) -> tuple[str, AudioSource]:
         path = _stored_sound(sound, number, folder)
-        # What was written beside the manifest moves with it.
+        # Files written to the manifest's folder move with it.
         audio = f"{folder.name}/{path.name}" if path.parent == folder.absolute() else str(path)
         return audio, FileSource.of(path)
 
@@ -62,12 +62,12 @@ def from_huggingface(source: str, folder: Path, split: str | None = None) -> Man
 
 
 def audio_columns(data: Any) -> list[str]:
-    """The columns of audio of a data set of `datasets`, which is not imported for it."""
+    """The audio columns of a data set of `datasets`, without importing that library."""
     return [name for name, feature in (data.features or {}).items() if type(feature).__name__ == "Audio"]
 
 
 def utterances(data: Any, name: str) -> Iterator[Utterance]:
-    """The utterances of a data set of `datasets`, whose sound stays where it is until it is read.
+    """The utterances of a data set of `datasets`, whose audio is loaded when it is read.
 
     Args:
         data: with a column of audio.
@@ -82,7 +82,7 @@ def utterances(data: Any, name: str) -> Iterator[Utterance]:
         if not encoded and path and Path(path).is_file():
             return str(Path(path).absolute()), FileSource.of(Path(path))
         if not encoded:
-            raise DataError(f"{name}[{number}]: neither bytes nor a file of sound ({path}); load the data set again")
+            raise DataError(f"{name}[{number}]: neither bytes nor an audio file ({path}); load the data set again")
         source = _Cell(stored, number, column, encoded) if hasattr(stored, "__len__") else BytesSource(encoded)
         return source.name, source
 
@@ -91,12 +91,11 @@ def utterances(data: Any, name: str) -> Iterator[Utterance]:
 
 
 class _Cell(AudioSource):
-    """A cell of a data set: read when it is wanted."""
+    """A cell of a data set, which is loaded when it is read."""
 
     __slots__ = ("_column", "_name", "_number", "_stored")
 
     def __init__(self, stored: Any, number: int, column: str, encoded: bytes) -> None:
-        super().__init__()
         self._stored, self._number, self._column = stored, number, column
         self._name = BytesSource(encoded).name
 
@@ -111,7 +110,7 @@ class _Cell(AudioSource):
 
 
 def _stored(data: Any) -> Any:
-    """The data set with its sound as it is stored, not decoded."""
+    """The data set with encoded audio."""
     column = audio_columns(data)[0]
     return data.cast_column(column, type(data.features[column])(decode=False))
 
@@ -159,7 +158,7 @@ def _from_row(
 
 
 def _read_value(value: Any, feature: Any, origin: str) -> Any:
-    """A value of a data set as JSON has it: classes by their names, and None for what is missing."""
+    """A value of a data set for JSON: names of classes, and None for missing values."""
     if isinstance(value, list):
         inner = feature[0] if isinstance(feature, list) else getattr(feature, "feature", None)
         return [one for part in value if (one := _read_value(part, inner, origin)) is not None]
@@ -180,7 +179,7 @@ def _class_name(number: int, feature: Any, origin: str) -> str | None:
     try:
         return columns.plain_name(str(feature.int2str(number)))
     except (ValueError, IndexError) as error:
-        raise DataError(f"{origin} is {number}, which stands for no class ({error}); load the data set again") from error  # fmt: skip  # noqa: E501
+        raise DataError(f"{origin} is {number}, which is not the index of a class ({error}); load the data set again") from error  # fmt: skip  # noqa: E501
 
 
 def _as_name(value: Any) -> str | None:
@@ -188,7 +187,7 @@ def _as_name(value: Any) -> str | None:
 
 
 def _renamed(extra: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns that mean something in a manifest, but nothing that is sure here, get another name."""
+    """Rename columns whose name has a meaning in a manifest that may not apply here."""
     return {
         f"original_{name}" if columns.plain(name) in columns.RESERVED else name: value for name, value in extra.items()
     }
@@ -199,7 +198,7 @@ def _stored_sound(sound: Mapping[str, Any], number: int, folder: Path) -> Path:
     if path and Path(path).is_file():
         return Path(path).absolute()
     if not data:
-        raise DataError(f"row {number}: neither bytes nor a file of sound ({path}); load the data set again")
+        raise DataError(f"row {number}: neither bytes nor an audio file ({path}); load the data set again")
     suffix = next((suffix for head, suffix in _SUFFIXES.items() if data.startswith(head)), Path(path or "").suffix)
     file = folder.absolute() / f"{number:07}{suffix}"
     try:

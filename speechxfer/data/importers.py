@@ -1,4 +1,4 @@
-"""Corpora in other layouts as manifests: Kaldi, LibriSpeech, Common Voice, NeMo, folders of classes, Hugging Face."""
+"""Convert corpora to manifests: Kaldi, LibriSpeech, Common Voice, NeMo, folders of classes, Hugging Face."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from speechxfer.sources import FileSource
 
 
 def read_corpus(kind: str, source: str, *, beside: Path, split: str | None = None) -> Manifest:
-    """A corpus as a manifest.
+    """Read a corpus as a manifest.
 
     Args:
         kind: one of `KINDS`.
@@ -30,7 +30,7 @@ def read_corpus(kind: str, source: str, *, beside: Path, split: str | None = Non
         DataError: files that are missing, or lines that cannot be used.
     """
     if kind not in KINDS:
-        raise ConfigError(f"{kind!r} is no kind of corpus; wanted one of: {', '.join(KINDS)}")
+        raise ConfigError(f"{kind!r} is not a kind of corpus; wanted one of: {', '.join(KINDS)}")
     if split is not None and kind != "huggingface":
         raise ConfigError(f"--split {split} is for Hugging Face data sets; name the part in SOURCE")
     if kind == "huggingface":
@@ -42,7 +42,7 @@ def read_corpus(kind: str, source: str, *, beside: Path, split: str | None = Non
 
 
 def from_kaldi(folder: Path) -> Manifest:
-    """A data folder of Kaldi: wav.scp with plain files, and text, segments and utt2spk where there are any.
+    """A data folder of Kaldi: wav.scp with plain files, and optional text, segments and utt2spk.
 
     Relative paths are seen from the working folder, as Kaldi does, or from the data folder.
 
@@ -84,7 +84,7 @@ def from_kaldi(folder: Path) -> Manifest:
 
 
 def _table(path: Path, columns: int) -> Iterator[tuple[str, str, str]]:
-    """(name, rest of the line, where it stands) of each line."""
+    """(name, rest of the line, file and line number) of each line."""
     for number, line in enumerate(lines(path), start=1):
         if line.strip():
             name, *rest = line.strip().split(maxsplit=1)
@@ -98,7 +98,7 @@ def _by_name(path: Path, columns: int) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     for name, rest, at in _table(path, columns):
         if name in found:
-            raise DataError(f"{at}: {name} is there for a second time, after {found[name][1]}; wanted each name once")
+            raise DataError(f"{at}: {name} is repeated, after {found[name][1]}; wanted each name once")
         found[name] = (rest, at)
     return found
 
@@ -112,14 +112,14 @@ def _recording(folder: Path, text: str, at: str) -> Path:
         text = _printed_file(text, at)
     archive, colon, offset = text.rpartition(":")
     if colon and offset.isdecimal() and archive.endswith(".ark"):
-        raise DataError(f"{at}: {text!r} is a place in an archive; write it to a wav file (wav-copy) and name that")
+        raise DataError(f"{at}: {text!r} is an offset in an archive; write it to a wav file (wav-copy) and name that")
     path = Path(text)
     found = path if path.is_absolute() or path.exists() else folder / path
     return found.absolute()
 
 
 def _printed_file(command: str, at: str) -> str:
-    """The file that a command of a wav.scp prints as it is, or decodes as it would be decoded here.
+    """The file of a command in wav.scp that only prints or decodes it.
 
     Raises:
         DataError: it does something else.
@@ -148,7 +148,7 @@ def _segments(
         except (IndexError, ValueError) as error:
             raise DataError(f"{at}: {rest!r}; wanted a recording, a start and an end in seconds") from error
         if recording not in recordings:
-            raise DataError(f"{at}: the recording {recording} is not in wav.scp; add it, or leave the segment out")
+            raise DataError(f"{at}: the recording {recording} is not in wav.scp; add it, or remove the segment")
         if start < 0 or (end <= start and end != -1):
             raise DataError(f"{at}: a segment from {start:g} s to {end:g} s; wanted an end after its start")
         yield name, (recordings[recording][0], start, None if end == -1 else round(end - start, 6), at)
@@ -158,7 +158,7 @@ def _segments(
 
 
 def from_librispeech(folder: Path) -> Manifest:
-    """All of LibriSpeech or a part: texts in SPEAKER-CHAPTER.trans.txt, one file of audio for each line.
+    """LibriSpeech or a part of it: texts in SPEAKER-CHAPTER.trans.txt, and an audio file for each line.
 
     Raises:
         DataError: no transcripts beneath the folder, or a line without its audio.
@@ -169,7 +169,7 @@ def from_librispeech(folder: Path) -> Manifest:
             suffixes = (".flac", *sorted(AUDIO_SUFFIXES))
             there = (file for suffix in suffixes if (file := path.parent / f"{name}{suffix}").exists())
             if (audio := next(there, None)) is None:
-                raise DataError(f"{at}: there is no {name}.flac beside it; unpack the archive again")
+                raise DataError(f"{at}: {name}.flac is missing in its folder; unpack the archive again")
             found.append(_placed(audio, folder, text=text, speaker=name.split("-")[0], origin=at))
     if not found:
         raise DataError(f"{folder}: no *.trans.txt beneath it; wanted a folder of LibriSpeech such as train-clean-100")

@@ -1,4 +1,4 @@
-"""The classes of a manifest: names to numbers and back, how often each occurs, and what does not fit."""
+"""The classes of a manifest: indices of names, counts, and checks of labels."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _MOST_SHOWN = 20
 
 
 class ClassLabels:
-    """The classes a head tells apart, in the order of its outputs.
+    """The classes of a head, in the order of its outputs.
 
     Args:
         names: all different.
-        multi_label: several may hold at once; an utterance's label then reads "a|b", and "" where none does.
+        multi_label: an utterance may have several classes, as in the label "a|b", or none ("").
 
     Raises:
         CheckpointError: a name occurs twice.
@@ -26,10 +26,10 @@ class ClassLabels:
 
     def __init__(self, names: Sequence[str], *, multi_label: bool = False) -> None:
         if len(set(names)) != len(names):
-            raise CheckpointError(f"classes need different names; found {list(names)!r:.200}")
+            raise CheckpointError(f"classes need distinct names; found {list(names)!r:.200}")
         self.names = tuple(names)
         self.multi_label = multi_label
-        # Labels are read without spaces around them; a published checkpoint may name its classes otherwise.
+        # Labels are stripped when they are read, but class names of a published checkpoint may have spaces.
         self._numbers = {plain_name(name): number for number, name in reversed(list(enumerate(self.names)))}
         self._numbers |= {name: number for number, name in enumerate(self.names)}
 
@@ -42,26 +42,26 @@ class ClassLabels:
         """
         names = sorted({name for utterance in manifest for name in _names(utterance, multi_label)})
         if len(names) < 2:
-            seen = f"every utterance is labelled {names[0]!r}" if names else "no utterance names a class"
-            raise DataError(f"{manifest.path}: {seen}; wanted at least two classes to tell apart")
+            seen = f"every utterance is labeled {names[0]!r}" if names else "no utterance names a class"
+            raise DataError(f"{manifest.path}: {seen}; wanted at least two classes")
         return cls(names, multi_label=multi_label)
 
     def __len__(self) -> int:
         return len(self.names)
 
     def number(self, name: str) -> int:
-        """The output that stands for a class.
+        """The index of a class.
 
         Raises:
-            KeyError: there is no such class.
+            KeyError: an unknown class.
         """
         return self._numbers[name]
 
     def numbers(self, utterance: Utterance) -> list[int]:
-        """The classes of an utterance: one, unless several may hold.
+        """Indices of the classes of an utterance: one, unless the labels are multi-label.
 
         Raises:
-            DataError: it has no label, or one that is not among these.
+            DataError: a missing or unknown label.
         """
         names = _names(utterance, self.multi_label)
         if unknown := [name for name in names if name not in self._numbers]:
@@ -69,10 +69,10 @@ class ClassLabels:
         return [self._numbers[name] for name in names]
 
     def check(self, manifest: Manifest) -> None:
-        """Look whether every utterance of a manifest has a label that is among these.
+        """Check that every utterance of a manifest has a known label.
 
         Raises:
-            DataError: one has none, or another; with the classes that are known.
+            DataError: a missing or unknown label; lists the known classes.
         """
         wrong = [
             (utterance, name)
@@ -84,17 +84,17 @@ class ClassLabels:
             raise DataError(self._unknown(*wrong[0], f" ({len(wrong)} of {len(manifest)} utterances have such labels)"))
 
     def counts(self, manifest: Manifest) -> dict[str, int]:
-        """How many utterances of a manifest each class has."""
+        """Number of utterances of each class in a manifest."""
         found = Counter(name for utterance in manifest for name in _names(utterance, self.multi_label))
         return {name: found[name] for name in self.names}
 
     def weights(self, manifest: Manifest) -> list[float]:
-        """One over the number of utterances of each class, scaled to a mean of one."""
+        """Inverse frequency of each class in a manifest, scaled to a mean of one."""
         inverse = [1.0 / max(count, 1) for count in self.counts(manifest).values()]
         return [value * len(inverse) / sum(inverse) for value in inverse]
 
     def to_dict(self) -> dict[str, Any]:
-        """For the model folder; `ClassLabels(**values)` is the same again."""
+        """For the model folder; `ClassLabels(**values)` restores it."""
         return {"names": list(self.names), "multi_label": self.multi_label}
 
     def _unknown(self, utterance: Utterance, name: str, more: str) -> str:
@@ -102,13 +102,13 @@ class ClassLabels:
         if len(self) > _MOST_SHOWN:
             known += f", … {len(self)} in all"
         return (
-            f"{utterance.origin}: label {name!r} is none of the classes that were trained: {known}{more}; correct it, "
-            "add training utterances of it, or leave the line out"
+            f"{utterance.origin}: label {name!r} is not one of the trained classes: {known}{more}; correct it, "
+            "add training utterances of it, or remove the line"
         )
 
 
 def named(label: str, *, multi_label: bool) -> list[str]:
-    """The classes that a label names: itself, or what stands between its bars, each once."""
+    """The classes that a label names: the label itself, or its distinct parts between bars if it is multi-label."""
     if not multi_label:
         return [label]
     return list(dict.fromkeys(name for part in label.split(SEPARATOR) if (name := part.strip())))

@@ -7,6 +7,7 @@ import numpy as np
 from speechxfer import audio
 from speechxfer.data.dataset import Dataset
 from speechxfer.data.manifest import Manifest, Utterance
+from speechxfer.data.text import TextNormalizer
 from speechxfer.errors import AudioError, DataError
 from speechxfer.progress import Progress
 
@@ -21,6 +22,19 @@ def texts(manifest: Manifest) -> list[str]:
         if utterance.text is None:
             raise DataError(f"{utterance.origin}: has no text; wanted the transcript of {utterance.audio}")
     return [utterance.text or "" for utterance in manifest]
+
+
+def check_words(manifest: Manifest, normalizer: TextNormalizer) -> None:
+    """Look whether an error rate can be measured on a manifest.
+
+    Raises:
+        DataError: an utterance without text, or no word in any text.
+    """
+    if not any(map(normalizer, texts(manifest))):
+        raise DataError(
+            f"{manifest.path}: none of its {len(manifest)} texts holds a word after normalizer {normalizer}, so no "
+            f"error rate can be measured on it; the first is {manifest[0].origin}: {manifest[0].text!r:.80}"
+        )
 
 
 def durations_s(manifest: Manifest, longest_s: float | None) -> list[float]:

@@ -121,8 +121,8 @@ class Manifest(Sequence[Utterance]):
     ) -> Manifest:
         """All audio files beneath `folder`, sorted by path, with the transcripts beside them (`folders.recordings`).
 
-        With `labels`, an utterance's label is the name of the first-level folder that it lies in. `skipped` is told of
-        files whose names no manifest can hold.
+        With `labels`, an utterance's label is the name of the first-level folder that it lies in. `skipped` is called
+        with files whose names no manifest can hold.
 
         Raises:
             DataError: no audio, a transcript that is not UTF-8, or a file outside the folders of labels.
@@ -206,14 +206,14 @@ class Manifest(Sequence[Utterance]):
             DataError: the first line that has nothing in it.
         """
 
-        def labelled(utterance: Utterance) -> Utterance:
+        def labeled(utterance: Utterance) -> Utterance:
             value = utterance.value(column)
             if value is None:
                 has = ["speaker"] * (utterance.speaker is not None) + list(utterance.extra)
                 raise DataError(f"{utterance.origin}: has no {column!r} to be its label; wanted one of its columns: {', '.join(has) or 'none'}")  # fmt: skip  # noqa: E501
             return dataclasses.replace(utterance, label=str(value))
 
-        return self.holding(map(labelled, self))
+        return self.holding(map(labeled, self))
 
     def strictly(self) -> Self:
         """The same utterances; reading one whose file is a little shorter than it should be is an error then."""
@@ -229,7 +229,8 @@ class Manifest(Sequence[Utterance]):
         if missing:
             first = "; ".join(f"{one.origin}: {why}" for one, why in missing[:3])
             more = f" (+{len(missing) - 3} more)" if len(missing) > 3 else ""
-            where = "; relative paths are seen from the manifest's folder" if _has_relative(missing) else ""
+            of_files = any(isinstance(utterance.source, FileSource) for utterance, _ in missing)
+            where = "; relative paths are seen from the manifest's folder" if of_files else ""
             raise DataError(f"{first}{more}{where}")
 
     def write(self, path: str | os.PathLike[str]) -> None:
@@ -253,10 +254,6 @@ class Manifest(Sequence[Utterance]):
         if rows.is_table(path):  # in a table an empty cell says that nothing is known
             lines = [row | {"label": "[]"} if row.get("label") == "" else row for row in lines]
         rows.write(path, lines, first=_WRITTEN)
-
-
-def _has_relative(missing: Iterable[tuple[Utterance, str]]) -> bool:
-    return any(isinstance(one.source, FileSource) and not PurePath(one.audio).is_absolute() for one, _ in missing)
 
 
 def data_digest(manifests: Iterable[Manifest]) -> str:

@@ -1,4 +1,4 @@
-"""Rows of JSON, CSV and TSV files as dictionaries, read with their line numbers, and written.
+"""Read and write rows of JSON, CSV and TSV files as dictionaries, with their line numbers.
 
 What the columns mean is no matter of this module; how the files are written is one of `documents` and `tables`.
 """
@@ -20,7 +20,7 @@ SUFFIXES = (*_JSON, *_TABLES)
 
 
 def check_suffix(path: Path) -> None:
-    """Refuse a file that is none of `SUFFIXES`.
+    """Check that the suffix of a file is one of `SUFFIXES`.
 
     Raises:
         ConfigError: so it is.
@@ -41,7 +41,7 @@ def read(
     is_number: Callable[[str], bool] = lambda _name: False,
     refused: Callable[[DataError], None] | None = None,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Each row with the line it begins in, counted from 1; what is null, NaN or an empty cell is None.
+    """Each row with its first line number, counted from 1; null, NaN and empty cells become None.
 
     All cells of a table are strings; JSON has types of its own.
 
@@ -85,4 +85,4 @@ def write(path: Path, rows: Sequence[Mapping[str, Any]], first: Sequence[str] = 
         storage.write_text(path, text)
     except UnicodeEncodeError as error:  # file names that are not UTF-8 end here
         seen = error.object[max(0, error.start - 40) : error.end]
-        raise DataError(f"{path}: {seen!a} is no Unicode text; rename the file, or correct the text") from error
+        raise DataError(f"{path}: {seen!a} is not Unicode text; rename the file, or correct the text") from error

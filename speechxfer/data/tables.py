@@ -1,4 +1,4 @@
-"""Tables of text (CSV, TSV) as spreadsheets and programs write them, as rows with the lines they begin in."""
+"""Read and write CSV and TSV tables of spreadsheets and other programs, as rows with line numbers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Dialect:
 def read(
     path: Path, suffixes: Sequence[str], is_number: Callable[[str], bool], refused: Callable[[DataError], None]
 ) -> Iterator[tuple[int, dict[str, str | None]]]:
-    """Each row by the names in the first one, and None for empty cells; rows without any cell are left out.
+    """Each row by the names of the header, with None for empty cells; rows without any cell are skipped.
 
     Cells are separated by what the header is separated by: commas, semicolons or tabs (.tsv: tabs, and no quoting
     unless the file is UTF-16, as Excel's "Unicode text" is). Columns without a name and without a cell are left out;
@@ -64,7 +64,7 @@ def read(
 
 
 def _recognized(lines: _Lines, path: Path) -> tuple[_Dialect, _Lines]:
-    """How the table is written, and its lines from the header on."""
+    """The dialect of the table, and its lines from the header on."""
     number, first = next(((number, line) for number, line in lines if line.strip()), (1, ""))
     is_csv = path.suffix.lower() == ".csv"
     if is_csv and (said := _SAID_DELIMITER.fullmatch(first)):
@@ -106,7 +106,7 @@ def _row(
 ) -> dict[str, str | None]:
     named = sum(map(bool, header))
     beyond = any(cell.strip() for cell in cells[len(header) :])
-    # Spreadsheets leave out empty cells at a row's end, but a row of a single cell is rather of another dialect.
+    # Spreadsheets omit trailing empty cells, but a row of one cell probably has another dialect.
     if beyond or len(cells) < min(named, 2):
         raise DataError(f"{origin}: number of cells is {len(cells)}; wanted {len(header)}, as in the header")
     row: dict[str, str | None] = {}
@@ -140,7 +140,7 @@ def written(rows: Sequence[Mapping[str, Any]], path: Path, first: Sequence[str] 
 
 
 def _columns(rows: Iterable[Mapping[str, Any]], first: Sequence[str]) -> list[str]:
-    """Names in the order that all rows have: what only later rows have stands behind what it follows there."""
+    """The names of all rows, in an order that agrees with each row."""
     order: list[str] = []
     for row in rows:
         if not row.keys() <= set(order):

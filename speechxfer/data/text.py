@@ -1,4 +1,4 @@
-"""Text to numbers and back: named, versioned normalizers and the CTC vocabulary."""
+"""Text to indices and back: named, versioned normalizers and the CTC vocabulary."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from speechxfer.errors import CheckpointError, ConfigError, DataError
 
 _OLD_APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "＇": "'", "`": "'", "´": "'"})  # noqa: RUF001
 
-#: Marks that belong to a word where letters stand on both sides: the apostrophe, the middle dot after l (Catalan), the
-#: gershayim. Everywhere else they are punctuation.
+#: Marks that belong to a word between two letters: the apostrophe, the middle dot after l (Catalan), the gershayim.
+#: Elsewhere they are punctuation.
 _INNER = "'·״"
 _OUTER = re.compile(f"(?<![^ {_INNER}])'|'(?![^ {_INNER}])|(?<!l)·|·(?![^ {_INNER}])|(?<![\u0591-\u05ea])״|״(?![א-ת])")
-#: The apostrophe that is a letter is written as the other one inside a word, where people type either.
+#: Inside a word, the modifier letter apostrophe becomes the plain one, because people type either.
 _LETTER_APOSTROPHE = re.compile(f"(?<=[^ {_INNER}ʼ{JOINERS}])ʼ(?=[^ {_INNER}ʼ{JOINERS}])")  # noqa: RUF001
-#: They choose a form of the character before them, or join it, and that may have been a symbol.
-_IDLE = re.compile(f"(?<![^ {_INNER}ʼ])[\ufe00-\ufe0f\u20e3{JOINERS}]+")  # noqa: RUF001
+#: Variation selectors and joiners after a removed symbol.
+_STRAY = re.compile(f"(?<![^ {_INNER}ʼ])[\ufe00-\ufe0f\u20e3{JOINERS}]+")  # noqa: RUF001
 _SECOND_DOT = re.compile("i\u0307+")
 _LOWER_I = str.maketrans({"İ": "i"})
 _LOWER_I_TURKISH = str.maketrans({"İ": "i", "I": "ı"})  # noqa: RUF001
 
 
 class _WordCharacters(dict[int, str]):
-    """From code points to themselves inside words, to spaces elsewhere; worked out when first met."""
+    """Code point -> the character if it belongs to words, else a space; computed on first use."""
 
     def __missing__(self, number: int) -> str:
         character = chr(number)
@@ -43,11 +43,11 @@ _WORD_CHARACTERS = _WordCharacters()
 
 
 def _basic(text: str, capitals: dict[int, str] = _LOWER_I) -> str:
-    """Lower case, one way to write each letter, letters, marks and digits only, single spaces."""
-    # Python writes İ as i with a second dot, and others have written it so.
+    """Lower case, unified letters; only letters, marks and digits, and single spaces."""
+    # Python lowers İ to i with a second dot, and so did other programs.
     lowered = unicodedata.normalize("NFC", unified(text).translate(capitals).lower())
     lowered = unicodedata.normalize("NFC", _SECOND_DOT.sub("i", lowered))
-    words = _OUTER.sub(" ", _IDLE.sub("", lowered.translate(_WORD_CHARACTERS)))
+    words = _OUTER.sub(" ", _STRAY.sub("", lowered.translate(_WORD_CHARACTERS)))
     return _LETTER_APOSTROPHE.sub("'", words).strip()
 
 
@@ -57,15 +57,15 @@ def _basic_turkish(text: str) -> str:
 
 
 def _basic_upper(text: str) -> str:
-    """As `_basic`, in upper case: how many published English models spell."""
+    """As `_basic`, in upper case, like many published English models."""
     upper = unicodedata.normalize("NFC", _basic(text).upper())
-    while "İ" in upper:  # a dot above has met an I
+    while "İ" in upper:  # a combining dot above composes with I
         upper = unicodedata.normalize("NFC", upper.replace("İ", "I"))
     return upper
 
 
 def _basic_1(text: str) -> str:
-    """What `_basic` was: NFKC, and a space for every character that is no letter, mark, digit or inner apostrophe."""
+    """Version 1: NFKC, and a space for every character except letters, marks, digits and inner apostrophes."""
     text = unicodedata.normalize("NFKC", text.translate(_OLD_APOSTROPHES)).lower()
     kept = (c if c == "'" or unicodedata.category(c)[0] in "LMN" else " " for c in text)
     return re.sub(r"(?<!\w)'|'(?!\w)", " ", "".join(kept)).strip()
@@ -77,7 +77,7 @@ def _basic_upper_1(text: str) -> str:
 
 @functools.cache
 def _whisper(kind: str) -> Callable[[str], str]:
-    """The normalisers of the Whisper paper; imported when wanted, for they carry long tables."""
+    """The normalizers of the Whisper paper; imported late because they load long tables."""
     from whisper_normalizer.basic import BasicTextNormalizer
     from whisper_normalizer.english import EnglishTextNormalizer
 
@@ -95,7 +95,7 @@ def _whisper_basic(text: str) -> str:
     return _whisper("basic")(text)
 
 
-#: Every version that models have been saved with, the newest last.
+#: Every version with which models may have been saved, newest last.
 _NORMALIZERS: dict[str, dict[int, Callable[[str], str]]] = {
     "none": {1: str},
     "basic": {1: _basic_1, 2: _basic},
@@ -108,14 +108,14 @@ _NORMALIZERS: dict[str, dict[int, Callable[[str], str]]] = {
 
 @dataclass(frozen=True)
 class TextNormalizer:
-    """A named way to write text down; the version rises whenever what it writes changes.
+    """A named text normalizer; its version increases whenever its output changes.
 
     Args:
-        name: "basic", say.
-        version: of the rules behind the name; 0 is the newest. Models keep the one they were trained with.
+        name: for instance "basic".
+        version: 0 for the newest. Models keep the version they were trained with.
 
     Raises:
-        ConfigError: no normalizer has this name, or not this version.
+        ConfigError: an unknown name or version.
     """
 
     name: str = "basic"
@@ -132,10 +132,10 @@ class TextNormalizer:
 
     @classmethod
     def restore(cls, description: Mapping[str, Any]) -> TextNormalizer:
-        """The one a model was trained with, from what its folder says.
+        """Restore the normalizer of a model from its folder.
 
         Raises:
-            CheckpointError: a name or version that is not known here.
+            CheckpointError: an unknown name or version.
         """
         try:
             return cls(description["name"], description["version"])
@@ -147,14 +147,14 @@ class TextNormalizer:
         return {"name": self.name, "version": self.version}
 
     def __call__(self, text: str) -> str:
-        """The text as this normalizer writes it, single-spaced."""
+        """The normalized text, single-spaced."""
         return " ".join(_NORMALIZERS[self.name][self.version](text).split())
 
     def damaged(self, text: str) -> str | None:
-        """The first word of a text that this normalizer takes apart, None where there is none.
+        """The first word of a text that this normalizer corrupts, or None.
 
-        Those of the Whisper paper replace or drop marks: in Hindi, Thai or Persian, vowels. That `whisper-english`
-        drops the accents of Latin letters is meant so.
+        The normalizers of the Whisper paper remove combining marks, which in Hindi, Thai or Persian are vowels. That
+        `whisper-english` removes accents of Latin letters is intended.
         """
         if not self.name.startswith("whisper-") or text.isascii():
             return None
@@ -166,7 +166,7 @@ class TextNormalizer:
 
 
 def _has_marks(word: str, form: str) -> bool:
-    """Whether marks stand in a word, but for accents on Latin letters that were taken apart."""
+    """Whether a word has combining marks, except decomposed accents on Latin letters."""
     base = ""
     for character in word:
         if unicodedata.category(character)[0] != "M":
@@ -177,49 +177,46 @@ def _has_marks(word: str, form: str) -> bool:
 
 
 class CTCVocabulary:
-    """The symbols a CTC head can write; number 0 is the blank, which is no symbol.
-
-    Characters by default: `symbols` are what `text` is cut into one by one.
-    """
+    """The symbols of a CTC head, which are single characters; index 0 is the blank."""
 
     BLANK = 0
 
     def __init__(self, symbols: Sequence[str]) -> None:
         if len(set(symbols)) != len(symbols) or not all(len(symbol) == 1 for symbol in symbols):
-            raise CheckpointError(f"a CTC vocabulary is a list of different single characters; found {symbols!r:.200}")
+            raise CheckpointError(f"a CTC vocabulary is a list of distinct single characters; found {symbols!r:.200}")
         self.symbols = tuple(symbols)
-        self._numbers = {symbol: number for number, symbol in enumerate(symbols, start=1)}
+        self._indices = {symbol: index for index, symbol in enumerate(symbols, start=1)}
 
     @classmethod
     def from_texts(cls, texts: Iterable[str]) -> CTCVocabulary:
-        """All characters of the (normalised) training texts, in code point order.
+        """All characters of the (normalized) training texts, in code point order.
 
         Raises:
             DataError: the texts hold no character at all.
         """
         symbols = sorted(set().union(*texts) - {"\n"})
         if not symbols:
-            raise DataError("the training texts hold no characters after normalisation; nothing to learn")
+            raise DataError("the training texts hold no characters after normalization; nothing to learn")
         return cls(symbols)
 
     def extended(self, characters: Iterable[str]) -> CTCVocabulary:
-        """The same numbers, and new ones after them for the characters that it lacks, in code point order."""
+        """The vocabulary with new characters appended in code point order."""
         return CTCVocabulary([*self.symbols, *sorted(set(characters) - set(self.symbols))])
 
     def __len__(self) -> int:
         return len(self.symbols) + 1
 
     def unknown(self, text: str) -> Counter[str]:
-        """Characters of `text` that cannot be written, with their counts."""
-        return Counter(character for character in text if character not in self._numbers)
+        """Characters of `text` that are not in the vocabulary, with their counts."""
+        return Counter(character for character in text if character not in self._indices)
 
     def encode(self, text: str) -> list[int]:
-        """Numbers of the characters; those that cannot be written are left out."""
-        return [self._numbers[character] for character in text if character in self._numbers]
+        """Indices of the characters; unknown characters are skipped."""
+        return [self._indices[character] for character in text if character in self._indices]
 
-    def decode(self, numbers: Iterable[int]) -> str:
-        """The characters of already collapsed numbers."""
-        return "".join(self.symbols[number - 1] for number in numbers)
+    def decode(self, indices: Iterable[int]) -> str:
+        """The characters of collapsed indices."""
+        return "".join(self.symbols[index - 1] for index in indices)
 
     def to_dict(self) -> dict[str, Any]:
         """For the model folder."""
@@ -227,6 +224,6 @@ class CTCVocabulary:
 
 
 def frames_needed(targets: Sequence[int]) -> int:
-    """Frames CTC needs at least for a target: one a symbol, and a blank between equal neighbours."""
+    """Least number of frames that CTC needs: one for each symbol, and a blank between equal neighbors."""
     repeats = sum(first == second for first, second in itertools.pairwise(targets))
     return len(targets) + repeats

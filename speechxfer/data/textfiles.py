@@ -1,4 +1,4 @@
-"""Text files as people have them: UTF-8 with or without a byte order mark, UTF-16, line ends of any system."""
+"""Read text files: UTF-8 with or without a byte order mark, UTF-16, and line endings of any system."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _HEAD = 64
 
 
 def is_utf16(path: Path) -> bool:
-    """Whether a file is UTF-16, as its first bytes say; a file that cannot be read is not."""
+    """Whether the first bytes of a file are UTF-16; false for an unreadable file."""
     try:
         with path.open("rb") as file:
             return _encoding(file.read(_HEAD)) != "utf-8"
@@ -36,14 +36,14 @@ def _encoding(head: bytes) -> str:
 
 
 def lines(path: Path, suffixes: Sequence[str] = ()) -> Iterator[str]:
-    """The lines of any text file, with their ends and without a byte order mark.
+    """The lines of a text file, with their line endings and without a byte order mark.
 
     Args:
         path: of the file.
-        suffixes: of files beside it whose names are offered where there is no such file.
+        suffixes: of files in the same folder to suggest if the file is missing.
 
     Raises:
-        DataError: no such file, a pointer of Git LFS or a web page in its place, or a line that is neither UTF-8 nor
+        DataError: a missing file, a pointer of Git LFS or a web page in its place, or a line that is neither UTF-8 nor
             UTF-16.
     """
     try:
@@ -63,12 +63,12 @@ def lines(path: Path, suffixes: Sequence[str] = ()) -> Iterator[str]:
 
 
 def read(path: Path) -> str:
-    """The whole file; errors as of `lines`."""
+    """The whole file; raises the same errors as `lines`."""
     return "".join(lines(path))
 
 
 def _utf8_lines(path: Path, file: io.BufferedReader) -> Iterator[str]:
-    for number, line in enumerate(_with_any_ends(file), start=1):
+    for number, line in enumerate(_lines_with_any_ending(file), start=1):
         try:
             yield (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).decode()
         except UnicodeDecodeError as error:
@@ -79,8 +79,8 @@ def _utf8_lines(path: Path, file: io.BufferedReader) -> Iterator[str]:
             raise DataError(f'{path}:{number}: {seen}; save the file as UTF-8 (in Excel "CSV UTF-8"); {convert}') from error  # fmt: skip  # noqa: E501
 
 
-def _with_any_ends(file: io.BufferedReader) -> Iterator[bytes]:
-    """Lines that end in a line feed; in a file that has none, those that end in a carriage return."""
+def _lines_with_any_ending(file: io.BufferedReader) -> Iterator[bytes]:
+    """Lines that end in a line feed or in a carriage return."""
     for line in file:
         if line.endswith(b"\n") or b"\r" not in line:
             yield line
@@ -94,4 +94,4 @@ def _utf16_lines(path: Path, file: io.BufferedReader, encoding: str) -> Iterator
             for line in text:
                 yield from io.StringIO(line, newline="") if "\r" in line else [line]
     except UnicodeError as error:
-        raise DataError(f"{path}: begins as UTF-16 and goes on as something else ({error}); save it as UTF-8") from error  # fmt: skip  # noqa: E501
+        raise DataError(f"{path}: begins as UTF-16, but is not UTF-16 throughout ({error}); save it as UTF-8") from error  # fmt: skip  # noqa: E501

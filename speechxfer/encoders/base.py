@@ -113,7 +113,7 @@ class Encoder(Freezable, ABC):
     fixed_length: bool = False
     #: Options of `build` that a user may set.
     options: tuple[str, ...] = ()
-    #: Bands of the log-mel spectrogram that it hears; 0 where it hears the waveform itself.
+    #: Bands of the log-mel spectrogram that is its input; 0 where that is the waveform itself.
     mel_bands: int = 0
     #: Share of the epochs in which a new head usually learns alone before all layers do (docs/transfer.md).
     head_only_ratio: float = 0.0
@@ -141,13 +141,13 @@ class Encoder(Freezable, ABC):
         """
 
     @property
-    @abstractmethod
     def architectures(self) -> Mapping[str, tuple[str, str]]:
         """By kind of head: the class of `transformers` that has both, and what its weights' names begin with."""
+        return {}
 
-    @abstractmethod
     def feature_extractor(self) -> dict[str, Any]:
         """What `transformers` has to do to waveforms first, as its `preprocessor_config.json` says it."""
+        return {}
 
     @abstractmethod
     def num_frames(self, num_samples: Any) -> Any:

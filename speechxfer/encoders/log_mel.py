@@ -17,7 +17,7 @@ _FORMANTS = 4800.0  # Hz; what is below is warped evenly
 
 
 class LogMel(nn.Module):
-    """Whisper's log-mel spectrogram, each utterance normalised by its own maximum.
+    """Whisper's log-mel spectrogram, each utterance normalized by its own maximum.
 
     An utterance is taken to be followed by silence, as it is when padded to 30 s, so its bins are those of
     the padded original whatever stands beside it in a batch.

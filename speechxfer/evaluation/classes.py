@@ -1,4 +1,4 @@
-"""How well classes are told apart: accuracy, F1, confusions, and whether probabilities mean what they say."""
+"""Classification scores: accuracy, F1, confusion matrix and calibration."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from speechxfer.data.manifest import Manifest
 from speechxfer.decoding.hypothesis import Classification
 from speechxfer.errors import DataError
 
-#: Of the calibration error, as in Guo et al., 2017, On Calibration of Modern Neural Networks.
+#: Bins of the calibration error, as in Guo et al., 2017, On Calibration of Modern Neural Networks.
 _BINS = 15
 _LEAST_PROBABILITY = 1e-12
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How well one class is told: of those called so, how many are; of those that are, how many are called so."""
+    """Precision, recall and F1 of one class."""
 
     label: str
     precision: float
     recall: float
     f1: float
-    #: Utterances that are of this class.
+    #: Utterances of this class.
     support: int
 
 
@@ -34,40 +34,40 @@ class ClassScore:
 class ClassScores:
     """Scores of a whole manifest.
 
-    Where several classes may hold at once, `accuracy` is the share of utterances with exactly the right ones, and
+    For multi-label classification, `accuracy` is the fraction of utterances with exactly the right classes, and
     `confusion` is empty.
     """
 
     accuracy: float
-    #: Mean over the classes that occur, in the labels or in what was predicted.
+    #: Mean F1 of the classes that occur in labels or predictions.
     macro_f1: float
-    #: Over all decisions; of single labels it is the accuracy.
+    #: F1 over all decisions; for single labels, the accuracy.
     micro_f1: float
     #: Mean negative log-likelihood of the labels, in nats.
     cross_entropy: float
-    #: Expected distance of confidence and accuracy, in 15 bins of equal width (Guo et al., 2017); where several
-    #: classes may hold, of each one's probability and how often it holds.
+    #: Expected calibration error in 15 bins of equal width (Guo et al., 2017); for multi-label classification, over the
+    #: probabilities of all classes.
     calibration_error: float
-    #: One minus the accuracy of always naming the most frequent label.
+    #: Error of always predicting the most frequent label.
     baseline_error: float
     classes: tuple[ClassScore, ...]
-    #: Utterances of each class (row) called each class (column), in the order of `classes`.
+    #: Utterances by true class (row) and predicted class (column), in the order of `classes`.
     confusion: tuple[tuple[int, ...], ...]
     utterances: int
 
     @property
     def rank(self) -> tuple[float, float]:
-        """What decides between two models; lower is better. Of equal accuracies, the likelier labels."""
+        """The sort key of models, lower is better: the error, then the cross-entropy."""
         return 1.0 - self.accuracy, self.cross_entropy
 
     @property
     def relative_error(self) -> float:
-        """The error as a share of that of always naming the most frequent label; 0 where there is only one."""
+        """The error relative to that of always predicting the most frequent label; 0 if there is only one label."""
         return (1.0 - self.accuracy) / self.baseline_error if self.baseline_error else 0.0
 
     @property
     def summary(self) -> dict[str, float]:
-        """The most telling figures by name."""
+        """The main figures by name."""
         return {"error": 1.0 - self.accuracy, "macro_f1": self.macro_f1, "cross_entropy": self.cross_entropy}
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class ClassScores:
 
 
 def class_scores(manifest: Manifest, classifications: Sequence[Classification]) -> ClassScores:
-    """What was predicted for a manifest's utterances against their labels.
+    """Scores of predictions against the labels of a manifest.
 
     Raises:
         DataError: different counts, or an utterance without a label or with one that the model does not know.
@@ -98,64 +98,64 @@ def class_scores(manifest: Manifest, classifications: Sequence[Classification]) 
         raise DataError(f"{len(manifest)} labels but {len(classifications)} predictions; wanted one for each")
     first = classifications[0]
     labels = ClassLabels(first.labels, multi_label=first.multi_label)
-    held, chosen = (np.zeros((len(manifest), len(labels)), dtype=bool) for _ in range(2))
+    actual, predicted = (np.zeros((len(manifest), len(labels)), dtype=bool) for _ in range(2))
     for row, (utterance, item) in enumerate(zip(manifest, classifications, strict=True)):
-        held[row, labels.numbers(utterance)] = True
-        chosen[row, [labels.number(name) for name in item.chosen]] = True
+        actual[row, labels.numbers(utterance)] = True
+        predicted[row, [labels.number(name) for name in item.chosen]] = True
     probabilities = np.array([item.probabilities for item in classifications], dtype=np.float64)
-    calibration = _calibration_error(probabilities.ravel(), held.ravel())
+    calibration = _calibration_error(probabilities.ravel(), actual.ravel())
     confusion: tuple[tuple[int, ...], ...] = ()
     if not first.multi_label:
-        confusion = tuple(map(tuple, (held.T.astype(int) @ chosen.astype(int)).tolist()))
-        calibration = _calibration_error(probabilities.max(axis=1), held[chosen])
+        confusion = tuple(map(tuple, (actual.T.astype(int) @ predicted.astype(int)).tolist()))
+        calibration = _calibration_error(probabilities.max(axis=1), actual[predicted])
     return ClassScores(
-        accuracy=float((held == chosen).all(axis=1).mean()),
-        macro_f1=_macro_f1(held, chosen),
-        micro_f1=_f1(int((held & chosen).sum()), int(held.sum()), int(chosen.sum())),
-        cross_entropy=_cross_entropy(probabilities, held, multi_label=first.multi_label),
+        accuracy=float((actual == predicted).all(axis=1).mean()),
+        macro_f1=_macro_f1(actual, predicted),
+        micro_f1=_f1(int((actual & predicted).sum()), int(actual.sum()), int(predicted.sum())),
+        cross_entropy=_cross_entropy(probabilities, actual, multi_label=first.multi_label),
         calibration_error=calibration,
-        baseline_error=1.0 - float(np.unique(held, axis=0, return_counts=True)[1].max() / len(manifest)),
-        classes=tuple(_class_score(name, held[:, n], chosen[:, n]) for n, name in enumerate(labels.names)),
+        baseline_error=1.0 - float(np.unique(actual, axis=0, return_counts=True)[1].max() / len(manifest)),
+        classes=tuple(_class_score(name, actual[:, n], predicted[:, n]) for n, name in enumerate(labels.names)),
         confusion=confusion,
         utterances=len(manifest),
     )
 
 
 def wrong_labels(reference: str, classification: Classification) -> int:
-    """Classes of a label that were not predicted, or were and are not among its own; of single labels at most one."""
+    """Number of missing and wrongly predicted classes of an utterance; at most one for single labels."""
     if not classification.multi_label:
         return int(reference != classification.label)
     return len(set(named(reference, multi_label=True)).symmetric_difference(classification.chosen))
 
 
-def _class_score(label: str, held: np.ndarray, chosen: np.ndarray) -> ClassScore:
-    right, support, predicted = int((held & chosen).sum()), int(held.sum()), int(chosen.sum())
-    f1 = _f1(right, support, predicted)
-    return ClassScore(label, right / max(predicted, 1), right / max(support, 1), f1, support)
+def _class_score(label: str, actual: np.ndarray, predicted: np.ndarray) -> ClassScore:
+    right, support, total = int((actual & predicted).sum()), int(actual.sum()), int(predicted.sum())
+    f1 = _f1(right, support, total)
+    return ClassScore(label, right / max(total, 1), right / max(support, 1), f1, support)
 
 
-def _macro_f1(held: np.ndarray, chosen: np.ndarray) -> float:
-    occurring = (held | chosen).any(axis=0)
-    scores = [_class_score("", held[:, number], chosen[:, number]).f1 for number in np.flatnonzero(occurring)]
+def _macro_f1(actual: np.ndarray, predicted: np.ndarray) -> float:
+    occurring = (actual | predicted).any(axis=0)
+    scores = [_class_score("", actual[:, number], predicted[:, number]).f1 for number in np.flatnonzero(occurring)]
     return float(np.mean(scores)) if scores else 0.0
 
 
 def _f1(right: int, support: int, predicted: int) -> float:
-    """The harmonic mean of precision and recall; 0 where nothing is right."""
+    """The harmonic mean of precision and recall; 0 without a true positive."""
     return 2 * right / max(support + predicted, 1)
 
 
-def _cross_entropy(probabilities: np.ndarray, held: np.ndarray, *, multi_label: bool) -> float:
-    """A mean over utterances; where several classes may hold, of the sum over the classes."""
-    likely = probabilities.clip(_LEAST_PROBABILITY, 1.0)
-    total = np.log(likely[held]).sum()
+def _cross_entropy(probabilities: np.ndarray, actual: np.ndarray, *, multi_label: bool) -> float:
+    """Mean over utterances; for multi-label classification, of the sum over classes."""
+    clipped = probabilities.clip(_LEAST_PROBABILITY, 1.0)
+    total = np.log(clipped[actual]).sum()
     if multi_label:
-        total += np.log((1.0 - probabilities).clip(_LEAST_PROBABILITY, 1.0)[~held]).sum()
-    return float(-total / len(held))
+        total += np.log((1.0 - probabilities).clip(_LEAST_PROBABILITY, 1.0)[~actual]).sum()
+    return float(-total / len(actual))
 
 
 def _calibration_error(confidences: np.ndarray, right: np.ndarray) -> float:
-    """Mean distance of confidence and accuracy over bins (0, 1/15], (1/15, 2/15], …, weighed by what falls in."""
+    """Mean distance of confidence and accuracy over the bins (0, 1/15], (1/15, 2/15], …, weighted by their size."""
     bins = np.clip(np.ceil(confidences * _BINS).astype(int) - 1, 0, _BINS - 1)
     distances = np.bincount(bins, weights=right - confidences, minlength=_BINS)
     return float(np.abs(distances).sum() / len(confidences))

@@ -1,4 +1,4 @@
-"""A confusion matrix as a picture."""
+"""A picture of the confusion matrix."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from speechxfer.storage import replacing
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Inches of a cell, and of the paper around the matrix; a matrix of few classes is no stamp.
-_CELL, _AROUND, _SMALLEST = 0.36, 2.2, 4.4
-#: Classes up to which every cell that is not empty says its number.
+#: Inches of a cell, of the margin around the matrix, and the least size of the picture.
+_CELL, _MARGIN, _SMALLEST = 0.36, 2.2, 4.4
+#: Most classes for which cells show their number.
 _MOST_NUMBERED = 40
-#: Shares are coloured by their square root, or 1 % would look like none.
-_BEND = 0.5
+#: Exponent of a cell's fraction in its color, so that 1 % is visible.
+_GAMMA = 0.5
 _DOTS_PER_INCH = 160
 
 
 def draw_confusion(scores: ClassScores, path: Path) -> None:
     """Write the confusion matrix as a PNG: rows are the true classes, columns the predicted ones.
 
-    Cells are coloured by their share of the row and hold the number of utterances.
+    The color of a cell is its fraction of the row; its number counts utterances.
 
     Raises:
-        ConfigError: several classes may hold at once, so that none is taken for another; or no name of a PNG.
+        ConfigError: multi-label scores, which have no confusion matrix; or the path does not end in .png.
         StorageError: the picture cannot be written.
     """
     check_confusion(path)
     if not scores.confusion:
-        raise ConfigError(f"{path}: where several classes may hold at once, none is taken for another, so there is nothing to draw")  # fmt: skip  # noqa: E501
+        raise ConfigError(f"{path}: multi-label scores have no confusion matrix, so there is nothing to draw")  # fmt: skip  # noqa: E501
 
     from matplotlib.figure import Figure  # without pyplot, whose figures belong to the whole process
 
-    side = max(_SMALLEST, _CELL * len(scores.classes) + _AROUND)
+    side = max(_SMALLEST, _CELL * len(scores.classes) + _MARGIN)
     figure = Figure(figsize=(side, side), layout="constrained")
     _fill(figure.add_subplot(), scores)
     with replacing(path) as temporary:
@@ -46,10 +46,10 @@ def draw_confusion(scores: ClassScores, path: Path) -> None:
 
 
 def check_confusion(path: Path) -> None:
-    """Look whether the name is that of a picture, before the work that it is to show.
+    """Check early that the path ends in .png.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: it does not.
     """
     if path.suffix.lower() != ".png":
         raise ConfigError(f"{path}: the confusion matrix is a PNG; wanted a name that ends in .png")
@@ -57,9 +57,9 @@ def check_confusion(path: Path) -> None:
 
 def _fill(axes: Axes, scores: ClassScores) -> None:
     counts = np.array(scores.confusion)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     labels = [one.label for one in scores.classes]
-    axes.imshow(shares**_BEND, cmap="Blues", vmin=0.0, vmax=1.15)
+    axes.imshow(fractions**_GAMMA, cmap="Blues", vmin=0.0, vmax=1.15)
     size = 12.0 if len(labels) <= 4 else 10.0 if len(labels) <= 12 else 8.0
     upright = len(labels) > 12 or max(map(len, labels)) > 5
     axes.set_xticks(range(len(labels)), labels, rotation=90 if upright else 0, fontsize=size)
@@ -75,6 +75,6 @@ def _fill(axes: Axes, scores: ClassScores) -> None:
     axes.tick_params(which="minor", length=0)
     if len(labels) <= _MOST_NUMBERED:
         for row, column in np.argwhere(counts):
-            colour = "white" if shares[row, column] ** _BEND > 0.6 else "black"
+            color = "white" if fractions[row, column] ** _GAMMA > 0.6 else "black"
             number = str(counts[row, column])
-            axes.text(column, row, number, ha="center", va="center", color=colour, fontsize=size - len(number) / 2)
+            axes.text(column, row, number, ha="center", va="center", color=color, fontsize=size - len(number) / 2)

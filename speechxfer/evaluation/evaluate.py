@@ -6,15 +6,13 @@ from collections import Counter
 from collections.abc import Sequence
 
 from speechxfer.data.batching import batches
-from speechxfer.data.loading import durations_s, read, texts
+from speechxfer.data.loading import durations_s, read
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Hypothesis, Prediction
 from speechxfer.decoding.options import DecodingOptions
-from speechxfer.errors import DataError
 from speechxfer.evaluation.metrics import damage
 from speechxfer.evaluation.results import Evaluation, compare
-from speechxfer.heads.classification import ClassificationHead
 from speechxfer.model import SpeechModel
 from speechxfer.progress import Progress
 
@@ -42,7 +40,7 @@ def evaluate(
         ConfigError: an option of decoding that the head does not have.
     """
     normalizer = normalizer or TextNormalizer()
-    check_measurable(model, manifest, normalizer)
+    model.head.check_measurable(manifest, normalizer)
     model.head.check_options(options or DecodingOptions())
     if progress and model.head.task == "transcription" and (warning := damage(manifest.texts, normalizer)):
         progress.log(warning)
@@ -75,34 +73,3 @@ def predict_all(
             found.update(zip(batch, predictions, strict=True))
             advance(sum(durations[index] for index in batch))
     return [found[index] for index in range(len(manifest))]
-
-
-def check_measurable(model: SpeechModel, manifest: Manifest, normalizer: TextNormalizer | None = None) -> None:
-    """Look before the work whether predictions can be compared with a manifest.
-
-    Args:
-        normalizer: applied before errors are counted; without one, texts may be without words.
-
-    Raises:
-        DataError: an utterance without text or label, a label the model does not know, or no word in any text.
-    """
-    if isinstance(model.head, ClassificationHead):
-        model.head.labels.check(manifest)
-        return
-    if normalizer is None:
-        texts(manifest)
-    else:
-        check_words(manifest, normalizer)
-
-
-def check_words(manifest: Manifest, normalizer: TextNormalizer) -> None:
-    """Look whether an error rate can be measured on a manifest.
-
-    Raises:
-        DataError: an utterance without text, or no word in any text.
-    """
-    if not any(map(normalizer, texts(manifest))):
-        raise DataError(
-            f"{manifest.path}: none of its {len(manifest)} texts holds a word after normalizer {normalizer}, so no "
-            f"error rate can be measured on it; the first is {manifest[0].origin}: {manifest[0].text!r:.80}"
-        )

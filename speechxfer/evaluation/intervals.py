@@ -1,6 +1,6 @@
-"""How far a figure of a test set may lie from that of the speech it was drawn from: bootstrap confidence intervals.
+"""Bootstrap confidence intervals of the figures of a test set.
 
-Utterances (or speakers, where enough are known) are drawn with replacement and the figure is computed anew
+Utterances (or speakers, if enough are known) are resampled with replacement, and the figure is computed for each
 (Bisani & Ney, 2004, Bootstrap estimates for confidence intervals in ASR performance evaluation).
 """
 
@@ -17,14 +17,14 @@ from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from speechxfer.data.manifest import Utterance
 
-#: How often the true value lies within, how many times is drawn, and from which seed.
+#: Confidence level, number of resamples, and seed.
 LEVEL, RESAMPLES, SEED = 0.95, 2000, 0
-#: Of fewer there are too few different draws to tell anything.
+#: Fewer units have too few different resamples.
 LEAST_UNITS = 5
-#: Of fewer speakers, if they differ much, intervals hold the truth 90 to 93 times in 100 (scripts/bench/intervals.py).
+#: Coverage is 90 to 93 % with fewer speakers, if they differ much (scripts/bench/intervals.py).
 _ENOUGH_SPEAKERS = 15
-_OF_THESE = "so it says nothing of other speakers"
-#: Numbers drawn at a time: what bounds the memory.
+_THESE_SPEAKERS = "so it does not apply to other speakers"
+#: Random numbers drawn at once, which bounds the memory.
 _AT_ONCE = 1 << 20
 
 Values = NDArray[np.float64]
@@ -34,35 +34,35 @@ Column: TypeAlias = Sequence[float] | NDArray[Any]
 
 @dataclass(frozen=True)
 class Units:
-    """What is drawn with replacement: utterances, or speakers with all of theirs."""
+    """What is resampled: utterances, or speakers with all of their utterances."""
 
     name: str
     count: int
-    #: Of each utterance, the unit that it belongs to: int64 [num_utterances].
+    #: The unit of each utterance: int64 [num_utterances].
     of: NDArray[np.int64]
-    #: What an interval over these units does not say.
+    #: A caveat about intervals over these units.
     note: str = ""
 
     def sums(self, values: Column) -> Values:
-        """Sums of the utterances' values over each unit: float64 [count]."""
+        """Sum of the utterances' values in each unit: float64 [count]."""
         weights = np.asarray(values, dtype=np.float64)
         return np.bincount(self.of, weights=weights, minlength=self.count).astype(np.float64)
 
 
 @dataclass(frozen=True)
 class Intervals:
-    """Confidence intervals of some figures of one test set, or why there are none."""
+    """Confidence intervals of figures of one test set, or the reason why there are none."""
 
     method: str
-    #: "utterance" or "speaker", and how many of them there are.
+    #: "utterance" or "speaker", and their number.
     unit: str
     count: int
     level: float
     resamples: int
     seed: int
-    #: Lower and upper end by the figure's name.
+    #: Name of a figure -> lower and upper bound.
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    #: Why a figure has no interval, or what it does not say.
+    #: Why there is no interval, or a caveat.
     note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class Intervals:
         return {**asdict(self), "bounds": {name: list(ends) for name, ends in self.bounds.items()}}
 
     def show(self, name: str, value: float) -> str:
-        """A figure with its interval where it has one: "0.143 [0.121, 0.166]"."""
+        """A figure with its interval, if it has one: "0.143 [0.121, 0.166]"."""
         if name not in self.bounds:
             return f"{value:.3f}"
         low, high = self.bounds[name]
@@ -84,44 +84,42 @@ class Intervals:
 
 
 def units(speakers: Sequence[str | None]) -> Units:
-    """What to draw from utterances of these speakers.
+    """The units to resample: speakers if every utterance has one and there are at least five, otherwise utterances.
 
-    Speakers where every utterance has one and there are at least five: a system's errors on one speaker resemble each
-    other, so utterances say less about the next speaker than their number suggests.
+    Errors on one speaker are correlated, so intervals over utterances would be too narrow for other speakers.
     """
     known = [speaker for speaker in speakers if speaker is not None]
     names = {name: number for number, name in enumerate(dict.fromkeys(known))}
     if len(known) == len(speakers) and len(names) >= LEAST_UNITS:
-        few = "of so few speakers it may hold the truth only 90 times in 100" if len(names) < _ENOUGH_SPEAKERS else ""  # fmt: skip  # noqa: E501
+        few = "with so few speakers its coverage may be only 90 %" if len(names) < _ENOUGH_SPEAKERS else ""  # fmt: skip
         return Units("speaker", len(names), np.array([names[name] for name in known], dtype=np.int64), few)
-    note = f"only {_counted(len(names), 'speaker')}, {_OF_THESE}" if names else ""
+    note = f"only {_counted(len(names), 'speaker')}, {_THESE_SPEAKERS}" if names else ""
     if len(known) < len(speakers) and known:
-        note = f"{len(speakers) - len(known)} of {len(speakers)} utterances have no speaker, so it takes them as independent"  # fmt: skip  # noqa: E501
+        note = f"{len(speakers) - len(known)} of {len(speakers)} utterances have no speaker, so it treats utterances as independent"  # fmt: skip  # noqa: E501
     return Units("utterance", len(speakers), np.arange(len(speakers)), note)
 
 
 def units_of(utterances: Sequence[Utterance], of_classes: bool) -> Units:
-    """What to draw from these utterances, for figures of classes or of transcripts: speakers, as `units` has it.
+    """The units to resample, as by `units`; but utterances if every speaker is a class.
 
-    But utterances where every speaker is a class: who speaks is asked of these speakers only, so they are no sample of
-    others, and drawing them would draw classes.
+    In speaker identification the speakers are not a sample of others, and resampling them would resample the classes.
     """
     speakers = [utterance.speaker for utterance in utterances]
     if of_classes and None not in speakers:
         classes = {utterance.label for utterance in utterances}
         pairs = {(utterance.speaker, utterance.label) for utterance in utterances}
         if len(pairs) == len(classes) == len(set(speakers)):
-            note = f"each speaker is a class of its own, {_OF_THESE}"
+            note = f"each speaker is a class of its own, {_THESE_SPEAKERS}"
             return Units("utterance", len(utterances), np.arange(len(utterances)), note)
     return units(speakers)
 
 
 def ratio_intervals(figures: Mapping[str, tuple[Column, Column]], drawn: Units) -> Intervals:
-    """Intervals of figures that are sums over sums, such as errors over words.
+    """Intervals of ratios of sums, such as errors over words.
 
     Args:
-        figures: by name, what every utterance adds above and below the line.
-        drawn: the units that are drawn with replacement.
+        figures: name -> numerator and denominator of each utterance.
+        drawn: the units to resample.
     """
     names = list(figures)
     sums = np.stack([drawn.sums(values) for name in names for values in figures[name]], axis=1)
@@ -133,8 +131,8 @@ def ratio_intervals(figures: Mapping[str, tuple[Column, Column]], drawn: Units) 
     return Intervals("percentile bootstrap", drawn.name, drawn.count, LEVEL, RESAMPLES, SEED, bounds, drawn.note)
 
 
-def share_interval(name: str, right: Sequence[bool], drawn: Units) -> Intervals:
-    """The interval of a share of utterances; over utterances that of Wilson, 1927, which holds for 0 and 1 too."""
+def proportion_interval(name: str, right: Sequence[bool], drawn: Units) -> Intervals:
+    """The interval of a proportion of utterances; over utterances Wilson's (1927), which also holds for 0 and 1."""
     if drawn.name != "utterance":
         return ratio_intervals({name: ([float(one) for one in right], [1.0] * len(right))}, drawn)
     if drawn.count < LEAST_UNITS:
@@ -144,17 +142,20 @@ def share_interval(name: str, right: Sequence[bool], drawn: Units) -> Intervals:
 
 
 def wilson(hits: int, trials: int) -> tuple[float, float]:
-    """Wilson's score interval of a share, at `LEVEL`."""
+    """Wilson's score interval of a proportion, at `LEVEL`."""
     z = float(ndtri(0.5 + LEVEL / 2))
-    share, weight = hits / trials, z * z / trials
-    centre, half = share + weight / 2, z * math.sqrt(share * (1 - share) / trials + weight / (4 * trials))
-    # At the ends rounding would leave them by a hair.
-    low, high = (centre - half) / (1 + weight), (centre + half) / (1 + weight)
+    proportion, weight = hits / trials, z * z / trials
+    center, half = (
+        proportion + weight / 2,
+        z * math.sqrt(proportion * (1 - proportion) / trials + weight / (4 * trials)),
+    )
+    # Rounding would miss 0 and 1 by a tiny amount.
+    low, high = (center - half) / (1 + weight), (center + half) / (1 + weight)
     return (0.0 if hits == 0 else low), (1.0 if hits == trials else high)
 
 
 def resampled(sums: Values, *, resamples: int = RESAMPLES, seed: int = SEED) -> Values:
-    """Totals of as many units as there are, drawn with replacement: [num_units, k] -> [resamples, k]."""
+    """Totals over units resampled with replacement: [num_units, k] -> [resamples, k]."""
     generator = np.random.default_rng(seed)
     count, at_once = len(sums), max(1, _AT_ONCE // len(sums))
     totals = np.empty((resamples, sums.shape[1]))
@@ -166,10 +167,9 @@ def resampled(sums: Values, *, resamples: int = RESAMPLES, seed: int = SEED) -> 
 
 
 def percentiles(samples: Values, count: int, level: float = LEVEL) -> tuple[float, float]:
-    """The interval that a figure's resamples over `count` units give.
+    """The confidence interval from a figure's resamples over `count` units.
 
-    Plain percentiles are too narrow where units are few: they take the spread within the sample for that of the
-    population and forget that it is estimated. They are widened by sqrt(n / (n - 1)) and Student's t for the normal
+    Plain percentiles are too narrow for few units. They are widened by sqrt(n / (n - 1)) and Student's t for the normal
     distribution (Hesterberg, 2015, What Teachers Should Know About the Bootstrap, section 4.3.2).
     """
     tail = float(ndtr(math.sqrt(count / (count - 1)) * stdtrit(count - 1, (1 - level) / 2)))
@@ -178,9 +178,9 @@ def percentiles(samples: Values, count: int, level: float = LEVEL) -> tuple[floa
 
 
 def p_value(samples: Values, count: int) -> float:
-    """Two-sided: at which level the interval of `percentiles` would begin to hold 0.
+    """The two-sided p-value: one minus the level at which the interval of `percentiles` begins to contain 0.
 
-    What no resample shows counts as half a one.
+    A tail without resamples counts as half a resample.
     """
     below = float(np.mean(samples < 0) + np.mean(samples == 0) / 2)
     tail = max(min(below, 1 - below), 0.5 / len(samples))
@@ -188,13 +188,13 @@ def p_value(samples: Values, count: int) -> float:
 
 
 def _ratios(totals: Values, row: int) -> Values:
-    """One figure in each draw that has anything below the line: of nothing but silence, none."""
+    """One figure of each resample, except resamples whose denominator is 0 (empty references only)."""
     above, below = totals[:, 2 * row], totals[:, 2 * row + 1]
     return above[below > 0] / below[below > 0]
 
 
 def _varies(above: Values, below: Values) -> bool:
-    """Whether the ratio differs between units, without which resampling shows nothing."""
+    """Whether the ratio differs between units; otherwise resampling shows no spread."""
     return bool(np.any(above * below.sum() != below * above.sum()))
 
 
@@ -204,11 +204,11 @@ def _none(note: str, drawn: Units) -> Intervals:
 
 def _too_few(drawn: Units) -> str:
     seen = f"{_counted(drawn.count, drawn.name)} {'is' if drawn.count == 1 else 'are'}"
-    return f"{seen} too few to draw from; wanted at least {LEAST_UNITS}"
+    return f"{seen} too few to resample; wanted at least {LEAST_UNITS}"
 
 
 def _all_equal(names: Sequence[str], drawn: Units) -> str:
-    return f"all {drawn.count} {drawn.name}s have the same {' and '.join(names)}, so drawing from them shows no spread"
+    return f"all {drawn.count} {drawn.name}s have the same {' and '.join(names)}, so resampling shows no spread"
 
 
 def _counted(count: int, name: str) -> str:

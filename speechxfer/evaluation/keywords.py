@@ -1,4 +1,4 @@
-"""How well the words are recognised that matter to somebody, or that training has seldom shown."""
+"""Recognition of keywords, and of words that are rare in the training text."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from speechxfer.data.text import TextNormalizer
 from speechxfer.errors import DataError
 from speechxfer.evaluation.metrics import Pair
 
-#: How often training has shown a word: up to which count, and what that is called.
+#: Most occurrences of a word in the training text, and the name of that group.
 _SEEN = ((0, "never"), (2, "1 or 2 times"), (9, "3 to 9 times"), (99, "10 to 99 times"))
 _OFTEN = "100 times or more"
 
 
 @dataclass(frozen=True)
 class KeywordScore:
-    """A keyword or phrase: how often it is said, written, and both in the same place."""
+    """Occurrences of a keyword or phrase in references (said), in hypotheses (written), and aligned in both (right)."""
 
     keyword: str
     said: int
@@ -29,12 +29,12 @@ class KeywordScore:
 
     @property
     def recall(self) -> float | None:
-        """Of those said, the share that is written; None where none is said."""
+        """Right over said; None if it is never said."""
         return self.right / self.said if self.said else None
 
     @property
     def precision(self) -> float | None:
-        """Of those written, the share that is said; None where none is written."""
+        """Right over written; None if it is never written."""
         return self.right / self.written if self.written else None
 
     def to_dict(self) -> dict[str, Any]:
@@ -42,13 +42,13 @@ class KeywordScore:
         return {**asdict(self), "recall": self.recall, "precision": self.precision}
 
     def row(self) -> tuple[str, str, str, str, str]:
-        """Of a table: keyword, said, recall, written, precision."""
-        return self.keyword, str(self.said), _share(self.recall), str(self.written), _share(self.precision)
+        """A row of a table: keyword, said, recall, written, precision."""
+        return self.keyword, str(self.said), _shown(self.recall), str(self.written), _shown(self.precision)
 
 
 @dataclass(frozen=True)
 class WordScore:
-    """Words of the references that training has shown about equally often, and how many of them were not recognised."""
+    """Words of the references with about the same frequency in the training text, and how many were misrecognized."""
 
     seen: str
     words: int
@@ -56,7 +56,7 @@ class WordScore:
 
     @property
     def rate(self) -> float | None:
-        """The share that was substituted or deleted; insertions belong to no word. None where there is no word."""
+        """Fraction that was substituted or deleted; None if there is no such word."""
         return self.wrong / self.words if self.words else None
 
     def to_dict(self) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class WordScore:
 
     def row(self) -> tuple[str, str, str, str]:
         """Of a table: how often seen, words, wrong, rate."""
-        return self.seen, str(self.words), str(self.wrong), _share(self.rate)
+        return self.seen, str(self.words), str(self.wrong), _shown(self.rate)
 
 
 def read_keywords(path: Path, normalizer: TextNormalizer) -> list[str]:
@@ -80,7 +80,7 @@ def read_keywords(path: Path, normalizer: TextNormalizer) -> list[str]:
             continue
         keyword = normalizer(line)
         if not keyword:
-            raise DataError(f"{path}:{number}: normalizer {normalizer} leaves nothing of {line.strip()[:60]!r}; wanted a word")  # fmt: skip  # noqa: E501
+            raise DataError(f"{path}:{number}: normalizer {normalizer} removes all of {line.strip()[:60]!r}; wanted a word")  # fmt: skip  # noqa: E501
         found[keyword] = None
     if not found:
         raise DataError(f"{path}: holds no keywords; wanted one a line")
@@ -88,25 +88,25 @@ def read_keywords(path: Path, normalizer: TextNormalizer) -> list[str]:
 
 
 def keyword_scores(pairs: Sequence[Pair], keywords: Iterable[str]) -> list[KeywordScore]:
-    """Recall and precision of each keyword, already normalised; a phrase counts only as a whole.
+    """Recall and precision of each keyword, already normalized; a phrase counts only as a whole.
 
-    Right is what the alignment of the whole utterance puts in the same place on both sides: a name that is written
-    where another word was said is not right because the name was said elsewhere.
+    An occurrence is right if the alignment of the whole utterance matches it: a keyword written in place of another
+    word is wrong, even if the keyword was said elsewhere in the utterance.
     """
     return [_keyword_score(pairs, keyword) for keyword in keywords]
 
 
 def word_scores(pairs: Sequence[Pair], training_texts: Iterable[str], normalizer: TextNormalizer) -> list[WordScore]:
-    """Words of the references by how often the training texts hold them, the never seen first."""
-    shown = Counter(word for text in training_texts for word in normalizer(text).split())
+    """Words of the references by their frequency in the training texts, unseen words first."""
+    seen = Counter(word for text in training_texts for word in normalizer(text).split())
     words: Counter[str] = Counter()
     wrong: Counter[str] = Counter()
     for pair in pairs:
-        recognised = pair.matches()
+        recognized = pair.matches()
         for place, word in enumerate(pair.reference):
-            kind = next((name for most, name in _SEEN if shown[word] <= most), _OFTEN)
+            kind = next((name for most, name in _SEEN if seen[word] <= most), _OFTEN)
             words[kind] += 1
-            wrong[kind] += place not in recognised
+            wrong[kind] += place not in recognized
     return [WordScore(name, words[name], wrong[name]) for name in (*(name for _, name in _SEEN), _OFTEN)]
 
 
@@ -123,16 +123,16 @@ def _keyword_score(pairs: Sequence[Pair], keyword: str) -> KeywordScore:
 
 
 def _places(words: tuple[str, ...], phrase: tuple[str, ...]) -> list[int]:
-    """Where the phrase begins; occurrences may overlap."""
+    """Start positions of the phrase; occurrences may overlap."""
     size = len(phrase)
     return [start for start in range(len(words) - size + 1) if words[start : start + size] == phrase]
 
 
 def _same_place(matches: dict[int, int], place: int, size: int) -> bool:
-    """Whether these words of the reference were recognised one after the other, with nothing between."""
+    """Whether these words of the reference match consecutive words of the hypothesis."""
     begin = matches.get(place)
     return begin is not None and all(matches.get(place + offset) == begin + offset for offset in range(size))
 
 
-def _share(value: float | None) -> str:
+def _shown(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"

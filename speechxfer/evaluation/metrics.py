@@ -14,7 +14,7 @@ from speechxfer.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of the words (or characters) of a reference, and what was written beside them."""
+    """Hits and errors of the words (or characters) of a hypothesis against its reference."""
 
     hits: int = 0
     substitutions: int = 0
@@ -23,12 +23,12 @@ class Counts:
 
     @property
     def reference(self) -> int:
-        """How many the reference has."""
+        """Words (or characters) of the reference."""
         return self.hits + self.substitutions + self.deletions
 
     @property
     def hypothesis(self) -> int:
-        """How many the hypothesis has."""
+        """Words (or characters) of the hypothesis."""
         return self.hits + self.substitutions + self.insertions
 
     @property
@@ -38,7 +38,7 @@ class Counts:
 
     @property
     def rate(self) -> float | None:
-        """Errors as a share of the reference; None where the reference is empty: insertions have no rate there."""
+        """Errors over the length of the reference; None if the reference is empty."""
         return self.errors / self.reference if self.reference else None
 
     def __add__(self, other: Counts) -> Counts:
@@ -52,11 +52,11 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A reference and a hypothesis, normalised and aligned word by word."""
+    """A reference and a hypothesis, normalized and aligned word by word."""
 
     reference: tuple[str, ...]
     hypothesis: tuple[str, ...]
-    #: jiwer's: stretches of equal, substituted, inserted and deleted words.
+    #: jiwer's alignment: spans of equal, substituted, inserted and deleted words.
     chunks: tuple[jiwer.AlignmentChunk, ...]
     words: Counts
     characters: Counts
@@ -70,7 +70,7 @@ class Pair:
         return cls(tuple(reference), tuple(hypothesis), tuple(chunks), _counts(chunks), characters)
 
     def matches(self) -> dict[int, int]:
-        """Positions of the reference's words that were recognised, and where they stand in the hypothesis."""
+        """Position in the reference -> position in the hypothesis, of each correct word."""
         return {
             chunk.ref_start_idx + offset: chunk.hyp_start_idx + offset
             for chunk in self.chunks
@@ -79,27 +79,27 @@ class Pair:
         }
 
 
-#: Above this word error rate characters decide which of two models is better.
+#: Above this word error rate, characters decide which of two models is better.
 HARDLY_A_WORD = 0.9
 
 
 @dataclass(frozen=True)
 class ErrorRates:
-    """Errors of a whole corpus over its words and characters; never a mean of rates of utterances.
+    """Error rates of a whole corpus: errors over words and characters, not a mean over utterances.
 
-    A silent (empty) reference has no words: what is written for it counts as inserted, into the errors of the corpus.
+    An empty reference has no words, and what is written for it counts as insertions.
     """
 
     wer: float
     cer: float
-    #: Errors over all places of the alignment, insertions among them: at most 1.
+    #: Match error rate: errors over the length of the alignment, insertions included; at most 1.
     mer: float
     #: Word information lost (Morris, Maier & Green, 2004).
     wil: float
     words: int
     characters: int
     utterances: int
-    #: Utterances whose reference has no word.
+    #: Utterances with an empty reference.
     silent: int
     hits: int
     substitutions: int
@@ -113,16 +113,15 @@ class ErrorRates:
 
     @property
     def rank(self) -> tuple[float, float]:
-        """What decides between two models; lower is better: words, or characters while hardly a word is right.
+        """The sort key of models, lower is better: the WER, or the CER while the WER is above `HARDLY_A_WORD`.
 
-        A CTC head learns to write letters long before it writes words, and meanwhile the few words that are right are
-        chance.
+        A CTC head learns letters long before words; until then the few correct words are noise.
         """
         return min(self.wer, HARDLY_A_WORD), self.cer
 
     @property
     def relative_error(self) -> float:
-        """The word error rate: writing nothing has 1."""
+        """The error relative to that of an empty hypothesis, which is 1: the WER."""
         return self.wer
 
     @property
@@ -142,22 +141,22 @@ def error_rates(references: Sequence[str], hypotheses: Sequence[str], normalizer
     """Word and character error rates over all pairs.
 
     Raises:
-        DataError: nothing to compare, different counts, or no reference has a word after normalisation.
+        DataError: no pairs, different counts, or no reference has a word after normalization.
     """
     return rates_of(align(references, hypotheses, normalizer), normalizer)
 
 
 def align(references: Sequence[str], hypotheses: Sequence[str], normalizer: TextNormalizer) -> list[Pair]:
-    """Normalise both sides and align them, pair by pair.
+    """Normalize and align references and hypotheses.
 
     Raises:
-        DataError: different counts, nothing to compare, or no reference has a word after normalisation.
+        DataError: different counts, no pairs, or no reference has a word after normalization.
     """
     if len(references) != len(hypotheses):
         raise DataError(f"{len(references)} references but {len(hypotheses)} hypotheses; wanted one for each")
     wanted, written = ([normalizer(text) for text in texts] for texts in (references, hypotheses))
     if not any(wanted):
-        raise DataError(_nothing_left(references, normalizer))
+        raise DataError(_empty_references(references, normalizer))
     words, characters = jiwer.process_words(wanted, written), jiwer.process_characters(wanted, written)
     return [
         Pair.of(reference, hypothesis, chunks, _counts(character_chunks))
@@ -168,7 +167,7 @@ def align(references: Sequence[str], hypotheses: Sequence[str], normalizer: Text
 
 
 def rates_of(pairs: Sequence[Pair], normalizer: TextNormalizer | str) -> ErrorRates:
-    """The figures of aligned pairs, of which at least one has a word in its reference."""
+    """Error rates of aligned pairs, of which at least one reference is not empty."""
     words, characters = total(pair.words for pair in pairs), total(pair.characters for pair in pairs)
     preserved = words.hits / words.reference * (words.hits / words.hypothesis) if words.hypothesis else 0.0
     return ErrorRates(
@@ -193,12 +192,12 @@ def rates_of(pairs: Sequence[Pair], normalizer: TextNormalizer | str) -> ErrorRa
 
 
 def damage(texts: Iterable[str | None], normalizer: TextNormalizer) -> str | None:
-    """What a normalizer takes from texts in a script whose marks it does not keep; None where it takes nothing."""
+    """A warning if the normalizer removes combining marks that the texts' script needs; otherwise None."""
     damaged = [word for text in texts if (word := normalizer.damaged(text or ""))]
     if not damaged:
         return None
     return (
-        f"normalizer {normalizer} leaves out marks of {len(damaged)} references: {damaged[0]!r} becomes "
+        f"normalizer {normalizer} removes marks from {len(damaged)} references: {damaged[0]!r} becomes "
         f"{normalizer(damaged[0])!r}, so errors in them are not counted; use basic for this script"
     )
 
@@ -215,9 +214,9 @@ def _counts(chunks: Iterable[jiwer.AlignmentChunk]) -> Counts:
     return Counts(sizes["equal"], sizes["substitute"], sizes["delete"], sizes["insert"])
 
 
-def _nothing_left(references: Sequence[str], normalizer: TextNormalizer) -> str:
-    told = f"{len(references)} references hold no word after normalizer {normalizer}; there is nothing to measure"
+def _empty_references(references: Sequence[str], normalizer: TextNormalizer) -> str:
+    problem = f"{len(references)} references hold no word after normalizer {normalizer}; there is nothing to measure"
     full = next((text for text in references if text.strip()), None)
     if full is None:
-        return told
-    return f"{told}: it leaves nothing of {full[:60]!r}; choose another normalizer"
+        return problem
+    return f"{problem}: it removes all of {full[:60]!r}; choose another normalizer"

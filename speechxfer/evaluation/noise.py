@@ -1,4 +1,4 @@
-"""How far speech stands out of its noise: a rough estimate from the waveform alone."""
+"""A rough estimate of the signal-to-noise ratio from the waveform alone."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from speechxfer.audio import SAMPLE_RATE
 
 _FRAME = SAMPLE_RATE // 50  # 20 ms
-#: This share of the frames, the quietest, is taken for noise.
+#: The quietest frames, by this fraction, are taken as noise.
 _QUIET = 0.1
 _LEAST_FRAMES = 10
 _HIGHEST_DB = 60.0
 
 
 def snr_db(waveform: NDArray[np.float32]) -> float | None:
-    """The signal-to-noise ratio in dB, at most 60; None where there is too little sound to tell.
+    """The signal-to-noise ratio in dB, at most 60; None if there is too little audio.
 
-    The quietest tenth of the 20 ms frames is noise, whose power every frame has; what is beyond it is speech. An
-    utterance without a pause therefore looks noisier than it is: good enough to sort by, not to quote. Frames of
-    nothing but equal samples, which no microphone writes, are left out.
+    The mean power of the quietest tenth of the 20 ms frames is the noise, and the power above it is speech. Utterances
+    without a pause look noisier than they are, so the estimate is good for sorting only. Frames of constant samples,
+    which no microphone records, are skipped.
     """
     usable = waveform[: len(waveform) // _FRAME * _FRAME].reshape(-1, _FRAME).astype(np.float64)
     powers = np.sort(usable.var(axis=1))

@@ -13,7 +13,7 @@ from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Classification, Hypothesis, Prediction
 from speechxfer.errors import DataError
 from speechxfer.evaluation.classes import ClassScores, class_scores, wrong_labels
-from speechxfer.evaluation.intervals import Intervals, ratio_intervals, share_interval, units_of
+from speechxfer.evaluation.intervals import Intervals, proportion_interval, ratio_intervals, units_of
 from speechxfer.evaluation.metrics import ErrorRates, Pair, align, error_rates, rates_of
 from speechxfer.evaluation.register import computed
 
@@ -47,7 +47,7 @@ class Result:
     errors: int
     #: Its place in the manifest, from 0.
     place: int = 0
-    #: Both texts normalised and aligned; None where classes were compared.
+    #: Both texts, normalized and aligned; None for classification.
     pair: Pair | None = None
 
     @property
@@ -195,7 +195,7 @@ def intervals_of(results: Sequence[Result]) -> Intervals:
     pairs = [result.pair for result in results if result.pair is not None]
     drawn = units_of([result.utterance for result in results], of_classes=not pairs)
     if not pairs:
-        return share_interval("accuracy", [not result.errors for result in results], drawn)
+        return proportion_interval("accuracy", [not result.errors for result in results], drawn)
     figures = {
         "wer": ([pair.words.errors for pair in pairs], [pair.words.reference for pair in pairs]),
         "cer": ([pair.characters.errors for pair in pairs], [pair.characters.reference for pair in pairs]),

@@ -1,4 +1,4 @@
-"""Whether two systems differ on the same utterances by more than chance."""
+"""Significance tests of the difference of two systems on the same utterances."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from speechxfer.evaluation.intervals import (
     resampled,
 )
 
-#: Where fewer utterances differ, all of them may have become better by chance more often than once in twenty times:
-#: 2 / 2^5 is more than 0.05, 2 / 2^6 is less. Bootstrap and matched pairs both need more than a handful to see that.
+#: With fewer differing utterances, a sign test cannot reach p < 0.05: 2 / 2^5 is more than 0.05, 2 / 2^6 is less.
+#: Bootstrap and matched pairs are too optimistic there.
 LEAST_DIFFERING = 6
 
 
 @dataclass(frozen=True)
 class PairedBootstrap:
-    """The difference of two error rates, second minus first, over draws of the same units for both.
+    """The difference of two error rates, second minus first, over resamples of the same units for both.
 
-    Bisani & Ney, 2004, section 4. The p-value is the level at which the interval begins to hold 0.
+    Bisani & Ney, 2004, section 4.
     """
 
     difference: float
     low: float
     high: float
     p: float
-    #: In how many of the draws the second has fewer errors; half of those with as many count.
+    #: Fraction of the resamples in which the second has fewer errors; ties count half.
     improvement: float
-    #: Utterances in which one has more errors than the other.
+    #: Utterances whose error counts differ.
     differing: int
     unit: str
     count: int
@@ -48,7 +48,7 @@ class PairedBootstrap:
 
     @property
     def significant(self) -> bool:
-        """Whether a difference is shown: the interval leaves out 0, and not for a handful of utterances only."""
+        """Whether the interval excludes 0 and at least `LEAST_DIFFERING` utterances differ."""
         return self.differing >= LEAST_DIFFERING and not self.low <= 0 <= self.high
 
 
@@ -57,8 +57,8 @@ class MatchedPairs:
     """The matched-pairs sentence-segment word error test: errors of the second minus those of the first, per segment.
 
     Gillick & Cox, 1989, Some statistical issues in the comparison of speech recognition algorithms. Segments are
-    utterances, taken as independent. They compare with the normal distribution; here it is Student's, which becomes
-    the normal one as segments grow and does not raise false alarms where there are few.
+    utterances, taken as independent. Student's distribution replaces their normal distribution, which gives too many
+    false alarms for few segments.
     """
 
     segments: int
@@ -69,12 +69,12 @@ class MatchedPairs:
 
 
 def paired_bootstrap(first: Column, second: Column, lengths: Column, drawn: Units) -> PairedBootstrap | None:
-    """The difference of two rates of the same utterances; None for fewer than five units.
+    """The paired bootstrap of two rates of the same utterances; None for fewer than five units.
 
     Args:
         first, second: errors in each utterance.
         lengths: words of each reference.
-        drawn: the units that are drawn with replacement.
+        drawn: the units to resample.
     """
     if drawn.count < LEAST_UNITS:
         return None
@@ -92,12 +92,12 @@ def paired_bootstrap(first: Column, second: Column, lengths: Column, drawn: Unit
 
 
 def matched_pairs(first: Column, second: Column) -> MatchedPairs | None:
-    """Whether the mean difference of errors per utterance is other than 0; None for fewer than five utterances."""
+    """The matched-pairs test of two lists of error counts; None for fewer than five utterances."""
     gain = np.subtract(second, first, dtype=np.float64)
     if len(gain) < LEAST_UNITS:
         return None
     mean, spread = float(gain.mean()), float(gain.std(ddof=1))
-    if spread == 0:  # the same everywhere: no difference at all, or nothing to measure it by
+    if spread == 0:  # constant: no difference at all, or no spread to compare it with
         return MatchedPairs(len(gain), mean, 0.0, 1.0) if mean == 0 else None
     statistic = mean / (spread / math.sqrt(len(gain)))
     return MatchedPairs(len(gain), mean, statistic, 2 * float(stdtr(len(gain) - 1, -abs(statistic))))

@@ -1,4 +1,4 @@
-"""Figures of parts of a test set: by any column of the manifest, by length, by noise."""
+"""Error rates of parts of a test set: by a column of the manifest, by length, or by noise."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from speechxfer.evaluation.noise import snr_db
 from speechxfer.evaluation.results import Evaluation, Result, intervals_of
 from speechxfer.progress import Progress
 
-#: Where the bins of numbers begin and end.
+#: Edges of the bins of numeric columns.
 _BINS: dict[str, tuple[float, ...]] = {
     "duration": (1, 2, 5, 10, 20),
     "snr": (0, 10, 20, 30),
@@ -26,22 +26,22 @@ _BINS: dict[str, tuple[float, ...]] = {
     "age": (18, 30, 40, 50, 60, 70),
 }
 _UNITS = {"duration": " s", "snr": " dB"}
-#: Other columns of numbers with more different values than this are cut into fifths.
+#: Other numeric columns with more distinct values than this are divided at their quintiles.
 _MOST_VALUES = 12
 _PARTS = 5
-_NOTHING = "(none)"
+_NONE = "(none)"
 
 
 @dataclass(frozen=True)
 class Slice:
-    """The part of a test set that has one value of a column, or a number between two."""
+    """The utterances with one value of a column, or with a number in one bin."""
 
     column: str
     value: str
     utterances: int
-    #: Words and what became of them; None where classes were compared.
+    #: Hits and errors of words; None for classification.
     words: Counts | None
-    #: WER, or the share of utterances with a wrong class; None where there is no word.
+    #: WER, or the fraction of utterances with a wrong class; None if the references have no word.
     rate: float | None
     intervals: Intervals
 
@@ -55,7 +55,7 @@ class Slice:
         return {**about, **counts, "rate": self.rate, "intervals": self.intervals.to_dict()}
 
     def row(self) -> tuple[str, str, str, str]:
-        """Of a table: value, utterances, words, rate with its interval."""
+        """A row of a table: value, utterances, words, rate with its interval."""
         words = str(self.words.reference) if self.words else ""
         if self.rate is None:
             return self.value, str(self.utterances), words, f"{self.words.insertions if self.words else 0} inserted"
@@ -67,10 +67,10 @@ class Slice:
 
 
 def check_columns(manifest: Manifest, columns: Sequence[str]) -> None:
-    """Look whether the manifest can be sliced so, before the work.
+    """Check early that the manifest has these columns.
 
     Raises:
-        ConfigError: a column that it does not have, with those that it has.
+        ConfigError: a column is missing; lists the existing ones.
     """
     known = _columns(manifest)
     for column in columns:
@@ -80,10 +80,10 @@ def check_columns(manifest: Manifest, columns: Sequence[str]) -> None:
 
 
 def slices(evaluation: Evaluation, column: str, progress: Progress | None = None) -> list[Slice]:
-    """Figures for each value of a column, the values of a table in the order of numbers or letters.
+    """Error rates for each value of a column, in numeric or alphabetical order.
 
-    `duration` and `words` are known of any manifest, and `snr` is estimated from the audio where no column of that
-    name says it. Numbers fall into bins.
+    Every manifest has the columns `duration`, `words` and `snr`, which is estimated from the audio unless the manifest
+    has it. Numbers are binned.
 
     Raises:
         ConfigError: the manifest has no such column.
@@ -126,11 +126,11 @@ def _advanced(advance: Callable[[float], None], value: float | None) -> float | 
 
 
 def _names(column: str, values: Sequence[Any]) -> Callable[[Any], tuple[float, str]]:
-    """From a value to its place among the slices and what it is called."""
+    """A function from a value to the sort key and the name of its slice."""
     numbers = {number for value in values if (number := _number(value)) is not None}
     numeric = bool(numbers) and all(value is None or _number(value) is not None for value in values)
     if known_as(column) in ("label", "speaker") or not numeric:
-        return lambda value: (1.0, _NOTHING) if value is None else (0.0, str(value))
+        return lambda value: (1.0, _NONE) if value is None else (0.0, str(value))
     edges = _BINS.get(column)
     if edges is None and len(numbers) > _MOST_VALUES:
         ordered = sorted(numbers)
@@ -139,14 +139,14 @@ def _names(column: str, values: Sequence[Any]) -> Callable[[Any], tuple[float, s
     def name(value: Any) -> tuple[float, str]:
         number = _number(value)
         if number is None:
-            return float("inf"), _NOTHING
+            return float("inf"), _NONE
         return (number, f"{number:g}") if edges is None else _bin(number, edges, _UNITS.get(column, ""))
 
     return name
 
 
 def _number(value: Any) -> float | None:
-    """A number, or a cell of a table that is one."""
+    """A number, or text that is one."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -157,7 +157,7 @@ def _number(value: Any) -> float | None:
 
 
 def _bin(number: float, edges: Sequence[float], unit: str) -> tuple[float, str]:
-    """Bins hold their lower edge and not their upper one."""
+    """Sort key and name of a number's bin; a bin contains its lower edge, not its upper one."""
     place = bisect_right(edges, number)
     if place == 0:
         return 0.0, f"< {edges[0]:g}{unit}"

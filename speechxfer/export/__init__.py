@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from speechxfer.encoders.checkpoints import MODEL_FILE, find
 from speechxfer.encoders.files import read_json
 from speechxfer.errors import ConfigError
 from speechxfer.export.parity import Parity
+from speechxfer.registry import Register
 
-FORMATS = ("ctranslate2",)
+
+@dataclass(frozen=True)
+class ExportTarget:
+    """A runtime that adapted models are written for.
+
+    Attributes:
+        convert: writes the model in a folder (first argument) to another (second), with weights of a quantization
+            (third), and compares the two; nothing is written where they do not agree.
+        heads: the heads that it runs, by their names.
+        wanted: what it runs, in words, for messages.
+    """
+
+    convert: Callable[[Path, Path, str], Parity]
+    heads: tuple[str, ...]
+    wanted: str
+
+
+EXPORT_TARGETS = Register(
+    "export target",
+    ExportTarget,
+    group="speechxfer.export_targets",
+    builtin={"ctranslate2": "speechxfer.export.ctranslate2:CTRANSLATE2"},
+)
 
 
 def export(model: str, output: str | Path, *, to: str = "ctranslate2", quantization: str = "float32") -> Parity:
@@ -18,24 +43,18 @@ def export(model: str, output: str | Path, *, to: str = "ctranslate2", quantizat
     Args:
         model: an adapted model's folder.
         output: the folder to write; it is replaced as a whole, and only after the comparison.
-        to: "ctranslate2", which faster-whisper runs.
-        quantization: of its weights: float32, float16, int8, or another that CTranslate2 knows.
+        to: the target: "ctranslate2", which faster-whisper runs, or one of another package.
+        quantization: of its weights: float32, float16, int8, or another that the runtime knows.
 
     Raises:
-        ConfigError: the format is not known, or has nothing for such a model.
+        ConfigError: the target is not known, or does not run such a model.
         ExportError: the two do not agree, or the runtime is not installed; nothing is written.
         StorageError: it could not be written.
     """
-    if to not in FORMATS:
-        raise ConfigError(f"format {to!r} is not known; wanted one of: {', '.join(FORMATS)}")
+    target = EXPORT_TARGETS.find(to)
     checkpoint = find(model)
     kind = read_json(checkpoint.folder / MODEL_FILE)["head"]["kind"] if checkpoint.is_ours else None
-    if kind != "seq2seq":
+    if kind not in target.heads:
         seen = f"has a {kind} head" if kind else "is not an adapted model"
-        raise ConfigError(
-            f"{model}: {seen}, but CTranslate2 runs Whisper with its own decoder; wanted a model from "
-            "finetune --head seq2seq"
-        )
-    from speechxfer.export.ctranslate2 import export_whisper
-
-    return export_whisper(checkpoint.folder, Path(output), quantization)
+        raise ConfigError(f"{model}: {seen}, but {to} runs {target.wanted}")
+    return target.convert(checkpoint.folder, Path(output), quantization)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ExportError
+from speechxfer.export import ExportTarget
 from speechxfer.export.parity import Parity, sounds
 from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
 from speechxfer.families.whisper.encoder import WhisperEncoder
@@ -55,9 +56,7 @@ def export_whisper(folder: Path, output: Path, quantization: str) -> Parity:
 def _compare(folder: Path, converted: Any, library: Any) -> Parity:
     """Both on audio padded to 30 s, which is all that the other one knows, greedily."""
     opened = open_checkpoint(find(str(folder)), pad_to_30s=True)
-    encoder, head = opened.encoder.eval(), opened.head
-    assert isinstance(encoder, WhisperEncoder)
-    assert isinstance(head, WhisperSeq2SeqHead)
+    encoder, head = cast(WhisperEncoder, opened.encoder.eval()), cast(WhisperSeq2SeqHead, opened.head)
     head.eval().attend_everything = True
     waveforms, worst, same = sounds(), 0.0, 0
     for waveform in waveforms:
@@ -74,3 +73,10 @@ def _compare(folder: Path, converted: Any, library: Any) -> Parity:
         shorter = min(len(ours), len(also), head.max_positions // 2 - len(head.prompt()))
         same += ours[:shorter] == also[:shorter] and bool(ours) == bool(also)
     return Parity(len(waveforms), same, worst)
+
+
+CTRANSLATE2 = ExportTarget(
+    export_whisper,
+    heads=("seq2seq",),
+    wanted="Whisper with its own decoder; wanted a model from finetune --head seq2seq",
+)

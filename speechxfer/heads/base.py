@@ -1,19 +1,26 @@
-"""The contract of what stands on an encoder."""
+"""The contract of heads, which turn hidden states into transcripts or classes."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Self
 
 from torch import Tensor
 
-from speechxfer.data.manifest import Utterance
+from speechxfer.config import FinetuneConfig
+from speechxfer.data.loading import check_words, texts
+from speechxfer.data.manifest import Manifest, Utterance
+from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Prediction
 from speechxfer.decoding.options import DecodingOptions
-from speechxfer.encoders.base import Freezable, LayerGroup
-from speechxfer.errors import ConfigError
+from speechxfer.encoders.base import Encoder, Freezable, LayerGroup
+from speechxfer.encoders.checkpoints import Checkpoint
+from speechxfer.errors import ConfigError, DataError
+from speechxfer.heads.setup import Setup, Unusable
+from speechxfer.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -37,10 +44,107 @@ class Head(Freezable, ABC):
 
     #: The options of decoding that it has: names of fields of `DecodingOptions`.
     decoding_options: frozenset[str] = frozenset()
+    #: Whether it gives probabilities of symbols for each hidden state (`frame_log_probabilities`).
+    is_frame_synchronous = False
     #: Most labels of an utterance; None where there is no limit.
     max_positions: int | None = None
     #: Peak learning rates of encoder and head that suit it, unless others are asked for.
     rates: tuple[float, float] = (3e-4, 3e-3)
+
+    # Before training
+
+    @classmethod
+    def kept(cls, setup: Setup) -> Self | None:
+        """The checkpoint's own head, where training goes on with it; None where a new one is trained.
+
+        Raises:
+            ConfigError: settings that ask for something else than the checkpoint has.
+        """
+        return setup.own if isinstance(setup.own, cls) and not setup.needs_new_head else None
+
+    @classmethod
+    @abstractmethod
+    def from_config(cls, setup: Setup, kept: Self | None, train: Manifest) -> Self:
+        """The head to be trained.
+
+        Args:
+            setup: what it is made from.
+            kept: what `kept` returned.
+            train: the utterances that can be used, of which it takes its vocabulary or its classes.
+
+        Raises:
+            ConfigError: settings that do not fit.
+            DataError: texts or labels that do not fit a head that is kept.
+        """
+
+    @classmethod
+    @abstractmethod
+    def restore(cls, description: Mapping[str, Any], encoder: Encoder, checkpoint: Checkpoint) -> Self:
+        """The inverse of `describe`, with random weights; the folder of the checkpoint holds what else it needs.
+
+        Raises:
+            CheckpointError: files are missing, or of a version that is not known.
+        """
+
+    @classmethod
+    def training_normalizer(cls, setup: Setup, kept: Self | None) -> TextNormalizer:
+        """How transcripts are written before they are learned."""
+        return TextNormalizer(setup.config.text.new_head_normalizer)
+
+    @classmethod
+    def unusable(cls, utterance: Utterance, num_frames: int, setup: Setup, kept: Self | None) -> Unusable | None:
+        """Why an utterance with so many hidden states cannot be used in training; None where it can."""
+        return None if utterance.text is not None else Unusable("have no text", f"wanted the transcript of {utterance.audio}")  # fmt: skip  # noqa: E501
+
+    @classmethod
+    def check_usable(cls, train: Manifest, usable: Manifest, setup: Setup, kept: Self | None) -> None:
+        """Check that what is left of the training manifest teaches something.
+
+        Raises:
+            DataError: it does not, with the first line.
+        """
+        normalizer = cls.training_normalizer(setup, kept)
+        if not any(normalizer(utterance.text or "") for utterance in usable):
+            raise DataError(
+                f"{train.path}: none of its {len(usable)} texts holds a character after normalizer {normalizer}, so "
+                f"the model would learn to write nothing; the first is {usable[0].origin}: {usable[0].text!r:.80}"
+            )
+
+    def check_splits(self, splits: Mapping[str, Manifest], config: FinetuneConfig, progress: Progress) -> None:
+        """Report what of the splits ("train", "dev", "test", "retain") does not suit the head.
+
+        Raises:
+            DataError: something would fail late.
+        """
+
+    def unused_settings(self, config: FinetuneConfig, train: Manifest) -> Iterator[tuple[str, str]]:
+        """Settings of the head that have no effect on a run, each with the reason."""
+        yield from ()
+
+    def check_measurable(self, manifest: Manifest, normalizer: TextNormalizer | None) -> None:
+        """Check that predictions can be compared with a manifest.
+
+        Args:
+            manifest: of the split.
+            normalizer: applied before errors are counted; without one, texts may be without words.
+
+        Raises:
+            DataError: an utterance without text or label, a label that the head does not know, or no word in any text.
+        """
+        if normalizer is None:
+            texts(manifest)
+        else:
+            check_words(manifest, normalizer)
+
+    def training_manifest(self, train: Manifest, config: FinetuneConfig, folder: Path) -> Manifest:
+        """The training manifest with what the head adds to it, whose audio is written to a folder."""
+        return train
+
+    def is_comparable(self, other: Head) -> bool:
+        """Whether the errors of two heads on the same utterances can be compared."""
+        return self.task == other.task
+
+    # Training
 
     @abstractmethod
     def targets(self, utterance: Utterance) -> list[int]:
@@ -61,11 +165,20 @@ class Head(Freezable, ABC):
     def loss(self, hidden_states: Tensor, num_frames: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
         """[batch, frames, width], [batch] and a label sequence each -> the summed loss, a scalar.
 
-        Lengths that are on the CPU spare a GPU a synchronisation.
+        Lengths that are on the CPU spare a GPU a synchronization.
 
-        Summed, not averaged: the caller divides by the number of labels of the whole optimiser step, so that
+        Summed, not averaged: the caller divides by the number of labels of the whole optimizer step, so that
         accumulation and several processes weigh every label alike.
         """
+
+    # Decoding
+
+    def frame_log_probabilities(self, hidden_states: Tensor) -> Tensor:
+        """[..., width] -> natural logarithms of the symbols' probabilities [..., symbols], 0 being the blank.
+
+        Only of a head that `is_frame_synchronous`.
+        """
+        raise NotImplementedError(f"a {self.kind} head gives no probabilities for single hidden states")
 
     @property
     def decoding_defaults(self) -> DecodingOptions:
@@ -105,6 +218,8 @@ class Head(Freezable, ABC):
 
     def set_dropout(self, probability: float) -> None:
         """Share of activations set to zero in layers that are trained; most heads have none."""
+
+    # Files
 
     def interchange(self) -> Interchange | None:
         """How `transformers` writes this head down; None where it has no such head."""

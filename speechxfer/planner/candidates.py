@@ -1,4 +1,4 @@
-"""What a planner chooses among: a preset for a model, at the usual learning rate or another, at a depth of its own."""
+"""The candidates of the planner: presets for models, at the usual or another learning rate or depth."""
 
 from __future__ import annotations
 
@@ -7,55 +7,54 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from speechxfer.config import FinetuneConfig, PlanConfig
-from speechxfer.heads.base import Head
+from speechxfer.config import HEADS, FinetuneConfig, PlanConfig
 from speechxfer.planner.probe import Probe
 from speechxfer.transfer.presets import PRESETS
 
-#: Other learning rates are this many times the usual one.
+#: Other learning rates, relative to the usual one.
 _SCALES = (1 / 3, 3.0)
-#: How many of the likeliest presets are tried at them.
+#: Number of presets that are tried at them, most promising first.
 _SCALED = 2
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One way to transfer one model."""
+    """A model and plan settings."""
 
     model: str
     preset: str
-    #: What replaces the preset's own settings, as `PlanConfig` names them.
+    #: Plan settings that override those of the preset.
     changes: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def plan(self) -> PlanConfig:
-        """As settings."""
+        """The plan settings."""
         return PlanConfig(preset=self.preset, **self.changes)
 
     def config(self, base: FinetuneConfig) -> FinetuneConfig:
-        """A run of it with everything else as in `base`."""
+        """The settings of a run, with everything else as in `base`."""
         return replace(base, model=self.model, plan=self.plan)
 
     @property
     def name(self) -> str:
-        """Within one model: "fine-tune", "fine-tune, encoder_lr 0.001"."""
+        """The name within one model: "fine-tune", "fine-tune, encoder_lr 0.001"."""
         changes = [f"{name} {value:.2g}" if isinstance(value, float) else f"{name} {value}" for name, value in self.changes.items()]  # fmt: skip  # noqa: E501
         return ", ".join([self.preset, *changes])
 
     def title(self, *, several: bool) -> str:
-        """With the model's name where there are several."""
+        """The name, with that of the model if there are several models."""
         return f"{Path(self.model).name}: {self.name}" if several else self.name
 
 
 def candidates(
     models: Sequence[str], presets: Sequence[str], probes: Mapping[str, Probe], head: str, *, vary: bool
 ) -> list[Candidate]:
-    """All candidates in the order in which they are expected to do well: presets as they are, then variations.
+    """All candidates, most promising first: the presets, then variations of them.
 
     Args:
-        presets: the likeliest first.
-        probes: by model; they say from where on layers may be left out.
-        vary: whether other learning rates and depths are wanted.
+        presets: most promising first.
+        probes: by model; top layers above the best one may be removed.
+        vary: add other learning rates and depths.
     """
     plain = [Candidate(model, preset) for preset in presets for model in models]
     if not vary:
@@ -68,13 +67,13 @@ def _varied(model: str, presets: Sequence[str], probe: Probe, head: str) -> Iter
     for preset in presets[:_SCALED]:
         name, rate = _rate(preset, head)
         yield from (Candidate(model, preset, {name: float(f"{scale * rate:.2g}")}) for scale in _SCALES)
-    # Above the layer that tells the task best, layers are particular to another one.
-    if "lower-layers" in presets and (above := probe.depth - (probe.best.cut or 0)) and above < probe.depth:
+    # Layers above the best one are specific to another task.
+    if "lower-layers" in presets and (above := probe.depth - (probe.best.seam or 0)) and above < probe.depth:
         yield Candidate(model, "lower-layers", {"drop_top": above})
 
 
 def _rate(preset: str, head: str) -> tuple[str, float]:
-    """The learning rate that matters, by its name, and what it usually is."""
+    """Name and usual value of the learning rate to vary."""
     settings = PRESETS[preset]
     encoder_lr, head_lr = usual_rates(head)
     if settings.get("train_top") == 0:
@@ -83,9 +82,6 @@ def _rate(preset: str, head: str) -> tuple[str, float]:
 
 
 def usual_rates(head: str) -> tuple[float, float]:
-    """Peak learning rates of encoder and head where nothing else is asked for."""
-    if head != "seq2seq":
-        return Head.rates
-    from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead  # late: transformers takes seconds
-
-    return WhisperSeq2SeqHead.rates
+    """Default peak learning rates of encoder and head."""
+    rates: tuple[float, float] = HEADS.find(head).load().rates
+    return rates

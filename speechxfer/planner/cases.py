@@ -1,7 +1,7 @@
 """The textbook's four cases of transfer: little or much data, from a near or a far domain.
 
 After Karpathy's notes on transfer learning (Stanford CS231n) and Goodfellow, Bengio and Courville (2016, section 15.2),
-who name the cases but no numbers; what counts as much here is stated below.
+who give no numbers; the thresholds are below.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ _MUCH_OF_A_CLASS = 100
 
 @dataclass(frozen=True)
 class Amount:
-    """How much there is to learn from."""
+    """The amount of training data."""
 
     seconds: float
     utterances: int
-    #: Utterances of the rarest class; None where texts are learned.
+    #: Utterances of the rarest class; None for transcription.
     of_rarest: int | None = None
 
     @classmethod
     def of(cls, train: Manifest, *, classes: bool) -> Amount:
-        """Of a manifest with known durations."""
+        """The amount in a manifest with known durations."""
         counts = Counter(utterance.label for utterance in train)
         return cls(train.duration_s, len(train), min(counts.values()) if classes else None)
 
@@ -46,7 +46,7 @@ class Amount:
 
 @dataclass(frozen=True)
 class Case:
-    """One of the four, and what the textbook does there."""
+    """One of the four cases, and the textbook's advice."""
 
     number: int
     name: str
@@ -55,20 +55,20 @@ class Case:
 
 
 _CASES = {
-    (False, True): Case(1, "little data, near", "feature-extraction", "keep the encoder as it is and train a head on it, for more would overfit"),  # noqa: E501
-    (False, False): Case(2, "little data, far", "lower-layers", "build on lower layers, for the upper ones are particular to the old domain"),  # noqa: E501
-    (True, True): Case(3, "much data, near", "fine-tune", "fine-tune the whole model, for there is enough not to overfit"),  # noqa: E501
-    (True, False): Case(4, "much data, far", "fine-tune", "fine-tune the whole model all the same, for what was learned is a better start than chance"),  # noqa: E501
+    (False, True): Case(1, "little data, near", "feature-extraction", "freeze the encoder and train only the head, because more would overfit"),  # noqa: E501
+    (False, False): Case(2, "little data, far", "lower-layers", "train on top of lower layers, because the upper ones are specific to the old domain"),  # noqa: E501
+    (True, True): Case(3, "much data, near", "fine-tune", "fine-tune the whole model, because there is enough data not to overfit"),  # noqa: E501
+    (True, False): Case(4, "much data, far", "fine-tune", "fine-tune the whole model, because pre-trained weights are a better start than random ones"),  # noqa: E501
 }  # fmt: skip
-#: In what order ways are expected to do well; the textbook's own is moved up behind the first.
+#: Presets, most promising first; the one of the case is moved to the second place.
 _EXPECTED = ("fine-tune", "fine-tune-top", "lora", "lower-layers", "feature-extraction", "from-scratch")
 
 
 def case_of(amount: Amount, *, near: bool) -> Case:
-    """Which of the four it is."""
+    """The case of this amount of data."""
     return _CASES[amount.is_much, near]
 
 
 def expected(case: Case) -> list[str]:
-    """All presets, the likeliest first; trials decide, this order only says who gets one where time is short."""
+    """All presets, most promising first; trials decide, and the order matters only if there is no time for all."""
     return sorted(_EXPECTED, key=lambda preset: (preset != "fine-tune", preset != case.preset, _EXPECTED.index(preset)))

@@ -1,4 +1,4 @@
-"""Probes and plans as pictures; colours as told apart by everyone (Okabe and Ito, 2008), and never colour alone."""
+"""Pictures of probes and plans, in a palette for color-blind readers (Okabe and Ito, 2008) and with markers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from speechxfer.config import HEADS
 from speechxfer.planner.planner import Plan
 from speechxfer.planner.probe import Probe
 from speechxfer.storage import replacing
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 
 #: Blue, vermilion, green, purple, orange and sky blue, each with a marker of its own.
 STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"))
-_GREY = "#555555"
+_GRAY = "#555555"
 _DOTS_PER_INCH = 160
-_MEASURES = {"ctc": "character error rate on dev", "classification": "error on dev"}
+_MEASURES = {False: "character error rate on dev", True: "error on dev"}
 
 
 def draw_probes(probes: Sequence[Probe], path: Path) -> None:
@@ -35,31 +36,31 @@ def draw_probes(probes: Sequence[Probe], path: Path) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a picture, whole or not at all."""
+    """Write a picture atomically."""
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=_DOTS_PER_INCH)
 
 
 def draw_layers(axes: Axes, probes: Sequence[Probe]) -> None:
     """The error by layer."""
-    for probe, (colour, marker) in zip(probes, STYLES, strict=False):
-        points = [(row.cut, row.error) for row in probe.rows if row.cut is not None]
-        axes.plot(*zip(*points, strict=True), color=colour, marker=marker, label=Path(probe.model).name)
+    for probe, (color, marker) in zip(probes, STYLES, strict=False):
+        points = [(row.seam, row.error) for row in probe.rows if row.seam is not None]
+        axes.plot(*zip(*points, strict=True), color=color, marker=marker, label=Path(probe.model).name)
         axes.plot(
-            [probe.best.cut or 0], [probe.best.error], marker=marker, markersize=13, fillstyle="none", color=colour
+            [probe.best.seam or 0], [probe.best.error], marker=marker, markersize=13, fillstyle="none", color=color
         )
-        axes.axhline(probe.raw.error, color=colour, linestyle="--", linewidth=1.0)
-    axes.annotate("log-mel", (0.01, probes[0].raw.error), xycoords=("axes fraction", "data"), color=_GREY, va="bottom", fontsize=8)  # fmt: skip  # noqa: E501
-    axes.set_xticks(sorted({row.cut for probe in probes for row in probe.rows if row.cut is not None}))
+        axes.axhline(probe.raw.error, color=color, linestyle="--", linewidth=1.0)
+    axes.annotate("log-mel", (0.01, probes[0].raw.error), xycoords=("axes fraction", "data"), color=_GRAY, va="bottom", fontsize=8)  # fmt: skip  # noqa: E501
+    axes.set_xticks(sorted({row.seam for probe in probes for row in probe.rows if row.seam is not None}))
     axes.set_xlabel("layers below the probe (best ringed)")
-    axes.set_ylabel(_MEASURES[probes[0].head])
+    axes.set_ylabel(_MEASURES[HEADS[probes[0].head].is_classifier])
     axes.set_ylim(bottom=0.0)
     axes.legend(frameon=False)
     tidy(axes)
 
 
 def tidy(axes: Axes) -> None:
-    """No ink that says nothing."""
+    """Remove clutter."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
@@ -76,21 +77,21 @@ def draw_plan(plan: Plan, path: Path) -> None:
     figure = Figure(figsize=(11.0, 4.2), layout="constrained")
     layers, trials = figure.subplots(1, 2)
     draw_layers(layers, list(plan.probes.values()))
-    layers.set_title("what each layer knows", fontsize=10)
+    layers.set_title("probes", fontsize=10)
     draw_trials(trials, plan)
     trials.set_title("trials", fontsize=10)
     save(figure, path)
 
 
 def draw_trials(axes: Axes, plan: Plan) -> None:
-    """Each candidate's errors over the epochs of its trials; the best few in colour, the others grey."""
+    """Each candidate's errors over the epochs of its trials; the best in color, the others gray."""
     tried = [one for one in plan.ranking() if plan.last(one) is not None]
-    for place, one in reversed(list(enumerate(tried))):
+    for number, one in reversed(list(enumerate(tried))):
         outcomes = [held[one] for held in plan.rounds if one in held]
-        colour, marker = STYLES[place] if place < len(STYLES) else (_GREY, ".")
-        label = one.title(several=plan.several) if place < len(STYLES) else None
+        color, marker = STYLES[number] if number < len(STYLES) else (_GRAY, ".")
+        label = one.title(several=plan.several) if number < len(STYLES) else None
         points = [outcome.epochs for outcome in outcomes], [min(outcome.error, 1.5) for outcome in outcomes]
-        axes.plot(*points, color=colour, marker=marker, label=label)
+        axes.plot(*points, color=color, marker=marker, label=label)
     axes.set_xticks(sorted({outcome.epochs for held in plan.rounds for outcome in held.values()}))
     axes.set_xlabel("epochs of a trial")
     axes.set_ylabel("error on dev")

@@ -1,15 +1,16 @@
-"""A model met with a domain for the first time: the probe of its layers, and how far the domain is from it."""
+"""Probe a model's layers on a domain, and measure the distance of the domain."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from speechxfer.config import HEADS
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.device import choose_device
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.model import SpeechModel
-from speechxfer.opening import open_checkpoint
+from speechxfer.opening import OWN, open_checkpoint
 from speechxfer.planner.probe import Probe, probe
 from speechxfer.planner.similarity import Similarity, similarity
 from speechxfer.progress import Progress
@@ -21,7 +22,7 @@ def examine(
     dev: Manifest,
     *,
     head: str = "ctc",
-    cuts: Sequence[int] | None = None,
+    seams: Sequence[int] | None = None,
     seconds: float = 600.0,
     reference: Manifest | None = None,
     device: str = "auto",
@@ -29,26 +30,26 @@ def examine(
     multi_label: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Probe, Similarity]:
-    """Probe every layer, and measure the distance in all ways that the model allows.
+    """Probe every layer, and measure the distance by all measures that the model allows.
 
     Raises:
         CheckpointError: the model cannot be read.
         ConfigError: no such layer or device.
-        DataError: too few utterances, a class that is not trained, unreadable audio.
+        DataError: too few utterances, a class that is not in train, unreadable audio.
     """
     chosen = choose_device(device)
     encoder = open_checkpoint(checkpoint).encoder.to(chosen)
     found = probe(
-        encoder, checkpoint.name, train, dev, head=head, cuts=cuts, seconds=seconds, multi_label=multi_label,
+        encoder, checkpoint.name, train, dev, head=head, seams=seams, seconds=seconds, multi_label=multi_label,
         normalizer=normalizer, progress=progress,
     )  # fmt: skip
-    untouched = _untouched(checkpoint, progress or Progress()) if head == "ctc" else None
-    untouched = untouched and untouched.to(chosen)
+    unadapted = _unadapted(checkpoint, progress or Progress()) if not HEADS.find(head).is_classifier else None
+    unadapted = unadapted and unadapted.to(chosen)
     similar = similarity(
         found,
         dev,
         encoder,
-        untouched=untouched,
+        unadapted=unadapted,
         seconds=seconds,
         reference=reference,
         normalizer=normalizer,
@@ -57,11 +58,11 @@ def examine(
     return found, similar
 
 
-def _untouched(checkpoint: Checkpoint, progress: Progress) -> SpeechModel | None:
-    """The model as it is, where it transcribes."""
-    opened = open_checkpoint(checkpoint, with_decoder=True)
+def _unadapted(checkpoint: Checkpoint, progress: Progress) -> SpeechModel | None:
+    """The pre-trained model with its head, if it transcribes."""
+    opened = open_checkpoint(checkpoint, head=OWN)
     if opened.problem:
-        progress.log(f"{opened.problem}; its errors as it is are not measured")
+        progress.log(f"{opened.problem}; its zero-shot error is not measured")
     if opened.head is None or opened.head.task != "transcription":
         return None
     return SpeechModel(opened.encoder, opened.head, opened.source).eval()

@@ -1,8 +1,8 @@
-"""Successive halving: short trials of many candidates, longer ones of the best, within a given time.
+"""Successive halving: short trials of many candidates, then longer ones of the best, within a budget of time.
 
 Karnin, Koren and Somekh (2013); for hyper-parameters Jamieson and Talwalkar (2016, Non-stochastic best arm
-identification and hyperparameter optimization), as in Hyperband's inner loop (Li et al., 2018). Numbers in, names out:
-nothing here knows what a trial is.
+identification and hyperparameter optimization), as in Hyperband's inner loop (Li et al., 2018). Independent of what
+a trial is.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-#: One of so many goes on to the next round.
+#: One of this many candidates is kept for the next round.
 KEPT_OF = 3
 
 
@@ -21,21 +21,21 @@ class Price(Protocol):
 
     @property
     def once_s(self) -> float:
-        """Whatever its length."""
+        """Fixed seconds of a trial."""
 
     @property
     def epoch_s(self) -> float:
-        """For every epoch."""
+        """Seconds of each epoch."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one trial; a trial that went astray has no finite loss."""
+    """The result of one trial; a diverged trial has an infinite loss."""
 
     epochs: int
-    #: On dev after the last epoch: the character error rate, or the share of utterances whose class is missed.
+    #: On dev after the last epoch: the character error rate, or the fraction of utterances with a wrong class.
     error: float
-    #: On dev a label.
+    #: Mean loss per label on dev.
     loss: float
     seconds: float
 
@@ -99,18 +99,18 @@ def successive_halving(
     clock: Callable[[], float],
     rank: Callable[[dict[Name, Outcome]], list[Name]] = ranked,
 ) -> list[dict[Name, Outcome]]:
-    """The rounds that were held, each with the outcomes of its candidates; the last one's best is the winner.
+    """Run the rounds; returns the outcomes of each. The best of the last round is the winner.
 
-    Every round has an equal share of the time that is left, which its candidates spend on equally many epochs. What a
-    round cannot afford for all, those expected to do worst go without; no trial is begun that would exceed the budget.
+    Every round gets an equal part of the time left, and its candidates train for the same number of epochs. If there
+    is no time for all, the least promising are dropped; no trial is started that would exceed the budget.
 
     Args:
-        names: in the order in which they are expected to do well.
-        price: asked before every round, so that what trials really cost can be heeded.
-        trial: train a candidate for so many epochs, a whole run of that length.
+        names: most promising first.
+        price: called before every round, so that it can return measured costs.
+        trial: a complete run of a candidate with this number of epochs.
         most_epochs: of a whole run.
-        clock: seconds so far.
-        rank: the best first.
+        clock: current time in seconds.
+        rank: sorts names, best first.
     """
     end = clock() + budget_s
     alive, held = list(names), []

@@ -1,4 +1,4 @@
-"""A plan in writing: `plan.toml` for `finetune`, a page that says why, a picture, and everything as JSON."""
+"""Write a plan: `plan.toml` for `finetune`, a page that explains it, a picture, and all figures as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from speechxfer.storage import write_json, write_text
 
 
 def write_plan(plan: Plan, path: Path) -> list[Path]:
-    """Write `NAME.toml`, and beside it `NAME.md`, `NAME.png` and `NAME.json`; what was written.
+    """Write `NAME.toml`, `NAME.md`, `NAME.png` and `NAME.json`, and return their paths.
 
     Raises:
         StorageError: it could not be written.
@@ -27,7 +27,7 @@ def write_plan(plan: Plan, path: Path) -> list[Path]:
 
 
 def as_markdown(plan: Plan, toml: str, picture: str) -> str:
-    """The page."""
+    """The page in Markdown."""
     parts = [
         f"# Plan: {plan.choice.title(several=plan.several)}",
         _summary(plan, toml),
@@ -44,23 +44,23 @@ def as_markdown(plan: Plan, toml: str, picture: str) -> str:
 
 
 _READING = (
-    "Trials are whole runs of fewer epochs, their learning rate falling to nothing; every round goes on with a third "
-    "of the candidates (successive halving). Errors are character error rates, or shares of missed classes; while all "
-    "are above one half, losses decide. What trains more learns slower and ends better, so what was expected to do "
-    "best has to be beaten by more, the shorter a trial is. Time and memory are predicted from a few timed steps, and "
-    "where there was a trial, from what that took."
+    "Trials are complete runs with fewer epochs; every round keeps a third of the candidates (successive halving). "
+    "Errors are character error rates, or error rates of classes; while all are above 0.5, losses decide. Candidates "
+    "that train more learn slower and end better, so the shorter the trials, the larger the margin by which the most "
+    "promising candidate has to be beaten. Time and memory are predicted from a few timed steps, and after a trial "
+    "from its time."
 )
-#: Of the table of candidates.
+#: Columns of the table of candidates.
 COLUMNS = ("candidate", "trained", "whole run", "memory", "trials: error (loss) after epochs")
 
 
 def rows(plan: Plan) -> Sequence[tuple[str, ...]]:
-    """The candidates, the best first."""
+    """Rows of the table of candidates, best first."""
     found = []
     for one in plan.ranking():
         cost = plan.price(one)
         trials = [held[one] for held in plan.rounds if one in held]
-        told = ", ".join(f"{trial.error:.3f} ({trial.loss:.2f}) after {trial.epochs}" for trial in trials)
+        results = ", ".join(f"{trial.error:.3f} ({trial.loss:.2f}) after {trial.epochs}" for trial in trials)
         seconds = duration(cost.run_s(plan.base.training.epochs))
         memory = f"{cost.memory / 2**20:,.0f} MB"
         found.append(
@@ -69,14 +69,14 @@ def rows(plan: Plan) -> Sequence[tuple[str, ...]]:
                 f"{cost.trained / cost.parameters:.1%}",
                 seconds,
                 memory,
-                told or "not tried",
+                results or "not tried",
             )
         )
     return found
 
 
 def duration(seconds: float) -> str:
-    """For reading: "45 s", "12 min", "3.4 h"."""
+    """A duration as text: "45 s", "12 min", "3.4 h"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
@@ -85,7 +85,7 @@ def duration(seconds: float) -> str:
 def _summary(plan: Plan, toml: str) -> str:
     outcome, cost = plan.last(plan.choice), plan.price(plan.choice)
     epochs = plan.base.training.epochs
-    tried = "Not tried, for want of time, but expected to do best"
+    tried = "Not tried for lack of time, but expected to be the best"
     if outcome is not None:
         tried = f"Error {outcome.error:.3f} on dev after a trial of {outcome.epochs} epochs"
     return (
@@ -99,19 +99,19 @@ def _summary(plan: Plan, toml: str) -> str:
 def _similar(plan: Plan, model: str) -> str:
     similar, probe = plan.similarities[model], plan.probes[model]
     table = _table(("measure", "value", "", "meaning"), similar.table())
-    best = f"The best layer has {probe.best.cut} of {probe.depth} below it (error {probe.best.error:.3f}, spectrogram {probe.raw.error:.3f})."  # fmt: skip  # noqa: E501
+    best = f"The best layer has {probe.best.seam} of {probe.depth} below it (error {probe.best.error:.3f}, spectrogram {probe.raw.error:.3f})."  # fmt: skip  # noqa: E501
     return f"{model}: the domain is {similar.verdict}. {best}\n\n{table}"
 
 
 def _verdict(plan: Plan) -> str:
     if plan.last(plan.choice) is None:
-        return "There was no time for trials that could tell."
+        return "There was no time for a trial of it."
     if plan.choice.preset == plan.case.preset:
         return "The trials agree."
     tried = {one.preset for held in plan.rounds for one in held}
     if plan.case.preset not in tried:
         return "There was no time to try it."
-    return f"The trials contradict: `{plan.choice.preset}` promises more."
+    return f"The trials contradict: `{plan.choice.preset}` is better."
 
 
 def _table(columns: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:

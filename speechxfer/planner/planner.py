@@ -1,4 +1,4 @@
-"""Which transfer fits a domain: the textbook's case, then trials of what is likely to do well, within a given time."""
+"""Choose a plan for a domain: by the textbook's case, then by trials of promising candidates, within a time budget."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from speechxfer.errors import ConfigError, TrainingError
 from speechxfer.planner.candidates import Candidate, candidates
 from speechxfer.planner.cases import Amount, Case, case_of, expected
 from speechxfer.planner.examination import examine
+from speechxfer.planner.excluded import NOT_IN_TRIALS, PLACES
 from speechxfer.planner.halving import Outcome, affordable, ranked, successive_halving
 from speechxfer.planner.probe import Probe
 from speechxfer.planner.similarity import Similarity
 from speechxfer.planner.trial import Bench, Cost
-from speechxfer.planner.untried import PLACES, UNTRIED
 from speechxfer.progress import Progress
 from speechxfer.training.usable import readable
 from speechxfer.transfer.presets import PRESETS
 
-#: Seconds of training audio that probes learn from: a share of the budget in seconds, and no more.
-_PROBED_SHARE, _MOST_PROBED_S, _LEAST_PROBED_S = 0.3, 300.0, 20.0
-#: A first trial is at least this share of a whole run and has so many steps: less tells little of how that ends.
-_LEAST_SHARE, _LEAST_STEPS = 0.1, 40
-#: What trains more of a model learns slower and ends better. So in trials of a share s of the whole run, the error of
-#: what is likeliest is weighed by s to this power: on 5 minutes of Italian prompts a sixth of the run took Whisper
-#: tiny.en to 2.8 times its last error where all layers were trained, to 1.8 times where one was: 0.64 = (1/6)**0.25.
-_SLOWER = 0.25
-#: Share of the time after the probes within which candidates are given prices.
-_PRICING_SHARE = 0.3
+#: Seconds of training audio for probes: a fraction of the budget in seconds, and its limits.
+_PROBED_RATIO, _MOST_PROBED_S, _LEAST_PROBED_S = 0.3, 300.0, 20.0
+#: Least fraction of a whole run, and least steps, of a first trial; shorter ones predict too little.
+_LEAST_RATIO, _LEAST_STEPS = 0.1, 40
+#: Candidates that train more of a model learn slower and end better. So in trials of a fraction r of a whole run, the
+#: favorite's error is multiplied by r to this power: on 5 minutes of Italian prompts, after a sixth of the run, Whisper
+#: tiny.en had 2.8 times its final error with all layers trained, and 1.8 times with one: 0.64 = (1/6)**0.25.
+_MARGIN = 0.25
+#: Fraction of the time after the probes in which candidates may be timed.
+_PRICING_RATIO = 0.3
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What was measured, and what is chosen for it."""
+    """The measurements, and the chosen candidate."""
 
     base: FinetuneConfig
     amount: Amount
@@ -51,11 +51,11 @@ class Plan:
     #: By model.
     probes: Mapping[str, Probe]
     similarities: Mapping[str, Similarity]
-    #: What was priced, the likeliest first; the others were never looked at for want of time.
+    #: Costs of the candidates that were timed, most promising first.
     costs: Mapping[Candidate, Cost]
     rounds: tuple[Mapping[Candidate, Outcome], ...]
-    #: The preset that was expected to do best before anything was tried.
-    likeliest: str
+    #: The most promising preset before the trials.
+    favorite: str
     choice: Candidate
     budget_s: float
     spent_s: float
@@ -66,7 +66,7 @@ class Plan:
         return len(self.probes) > 1
 
     def settings(self) -> dict[str, Any]:
-        """What `finetune` reads: the model, the head, the plan, the epochs, and what else the trials were given."""
+        """Settings for `finetune`: model, head, plan, epochs, and the other settings of the trials."""
         values = to_dict(replace(self.base, model=self.choice.model, plan=self.choice.plan))
         plan = {name: value for name, value in values["plan"].items() if value not in ("", False)}
         chosen = {"model": values["model"], "head": values["head"], "plan": plan, "training": {"epochs": self.base.training.epochs}}  # fmt: skip  # noqa: E501
@@ -74,22 +74,22 @@ class Plan:
         given = {
             name: value
             for name, value in flat(to_dict(replace(self.base, plan=PlanConfig()))).items()
-            if value != usual.get(name) and name not in (*PLACES, *UNTRIED)
+            if value != usual.get(name) and name not in (*PLACES, *NOT_IN_TRIALS)
         }
         return merge([chosen, nested(given)])
 
     def last(self, candidate: Candidate) -> Outcome | None:
-        """A candidate's longest trial."""
+        """The longest trial of a candidate."""
         return next((held[candidate] for held in reversed(self.rounds) if candidate in held), None)
 
     def ranking(self) -> list[Candidate]:
-        """The chosen first, then those that came further before the others, then what was not tried."""
+        """The chosen candidate, then the others by their last round, then those that were not tried."""
         rounds = reversed(self.rounds)
-        order = [name for held in rounds for name in promising(held, self.likeliest, self.base.training.epochs)]
+        order = [name for held in rounds for name in promising(held, self.favorite, self.base.training.epochs)]
         return list(dict.fromkeys([self.choice, *order, *self.costs]))
 
     def price(self, candidate: Candidate) -> Cost:
-        """What a run takes, corrected by what its longest trial really took."""
+        """Cost of a run, corrected by the measured time of its longest trial."""
         cost, outcome = self.costs[candidate], self.last(candidate)
         return cost if outcome is None else corrected(cost, outcome)
 
@@ -113,28 +113,28 @@ class Plan:
         }  # fmt: skip
 
 
-def promising(outcomes: Mapping[Candidate, Outcome], likeliest: str, epochs: int) -> list[Candidate]:
-    """As `ranked`, but what is expected to do best in so many epochs has to be beaten by more in fewer."""
+def promising(outcomes: Mapping[Candidate, Outcome], favorite: str, epochs: int) -> list[Candidate]:
+    """As `ranked`, but the favorite has to be beaten by a margin, which is larger for shorter trials."""
 
     def at_the_end(name: Candidate, outcome: Outcome) -> Outcome:
-        better = (outcome.epochs / epochs) ** _SLOWER if name.preset == likeliest else 1.0
+        better = (outcome.epochs / epochs) ** _MARGIN if name.preset == favorite else 1.0
         return replace(outcome, error=outcome.error * better, loss=outcome.loss * better)
 
     return ranked({name: at_the_end(name, outcome) for name, outcome in outcomes.items()})
 
 
-def chosen(rounds: Sequence[Mapping[Candidate, Outcome]], likeliest: str, epochs: int) -> Candidate:
-    """The best of the last round, but with the likeliest preset where there was no time to try that.
+def chosen(rounds: Sequence[Mapping[Candidate, Outcome]], favorite: str, epochs: int) -> Candidate:
+    """The best of the last round, but with the favorite preset if there was no time to try that one.
 
-    What is tried instead of it is tried for being cheap, and its winning says nothing against what it did not meet.
+    The candidates tried instead were cheap, and say nothing about the favorite.
     """
-    best = promising(rounds[-1], likeliest, epochs)[0]
+    best = promising(rounds[-1], favorite, epochs)[0]
     tried = {(one.model, one.preset) for held in rounds for one in held}
-    return best if (best.model, likeliest) in tried else Candidate(best.model, likeliest)
+    return best if (best.model, favorite) in tried else Candidate(best.model, favorite)
 
 
 def corrected(cost: Cost, outcome: Outcome) -> Cost:
-    """A cost whose epochs take what those of a trial took."""
+    """The cost with the measured seconds per epoch of a trial."""
     return replace(cost, epoch_s=max(outcome.seconds - cost.once_s, 0.5 * outcome.seconds) / outcome.epochs)
 
 
@@ -148,16 +148,16 @@ def make_plan(
     data: Mapping[str, Data] | None = None,
     progress: Progress | None = None,
 ) -> Plan:
-    """Measure the data and the models, try what is likely to do well, and choose.
+    """Measure data and models, try promising candidates, and choose one.
 
     Args:
-        base: what the run that is planned has besides its model and plan; epochs are those of the whole run.
-        models: pre-trained models to choose among.
-        budget_s: seconds for all of it; what has begun is finished.
-        presets: only these; all of them without.
-        vary: try other learning rates and depths as well, where there is time.
-        data: "train" and "dev" in memory; else they are read from the paths in `base`.
-        progress: is told what goes on.
+        base: settings of the planned run, except model and plan; its epochs are those of a whole run.
+        models: pre-trained models to choose from.
+        budget_s: seconds for everything; a trial that has started is finished.
+        presets: only these; all by default.
+        vary: also try other learning rates and depths, if there is time.
+        data: "train" and "dev" in memory; by default they are read from the paths in `base`.
+        progress: receives the messages.
 
     Raises:
         ConfigError: the budget is shorter than one epoch of the cheapest candidate.
@@ -176,35 +176,38 @@ def make_plan(
     train, dev = readable(train, progress), dev.with_durations(warn=progress.warn)
     with TemporaryDirectory(prefix="speechxfer-plan-") as folder:
         bench = Bench(base, train, dev, Path(folder))
-        # What no candidate could do is reported before the work.
+        # Errors that all candidates share are raised early.
         parts = {name: bench.check(replace(base, model=name, plan=PlanConfig()), progress) for name in models}
-        amount = Amount.of(train, classes=base.head == "classification")
+        amount = Amount.of(train, classes=base.head_type.is_classifier)
         progress.log(f"data: {amount}")
-        probed_s = min(max(budget_s * _PROBED_SHARE / len(models), _LEAST_PROBED_S), _MOST_PROBED_S)
-        met = {name: _met(name, base, part, dev, probed_s, progress) for name, part in parts.items()}
-        probes, similarities = {name: one[0] for name, one in met.items()}, {name: one[1] for name, one in met.items()}
-        # What one model knows is near, whatever the others know.
+        probed_s = min(max(budget_s * _PROBED_RATIO / len(models), _LEAST_PROBED_S), _MOST_PROBED_S)
+        examined = {name: _examine(name, base, part, dev, probed_s, progress) for name, part in parts.items()}
+        probes, similarities = (
+            {name: one[0] for name, one in examined.items()},
+            {name: one[1] for name, one in examined.items()},
+        )
+        # A domain that is near for one model is near.
         case = case_of(amount, near=any(one.near for one in similarities.values()))
         progress.log(f"case {case.number}, {case.name}: {case.advice}")
         wanted = [preset for preset in expected(case) if presets is None or preset in presets]
-        names, likeliest = candidates(models, wanted, probes, base.head, vary=vary), wanted[0]
-        trials = _Trials(base, bench, likeliest, budget_s, started, progress)
-        rounds = trials.hold(trials.priced(names))
-    choice = chosen(rounds, likeliest, base.training.epochs)
+        names, favorite = candidates(models, wanted, probes, base.head, vary=vary), wanted[0]
+        trials = _Trials(base, bench, favorite, budget_s, started, progress)
+        rounds = trials.run(trials.priced(names))
+    choice = chosen(rounds, favorite, base.training.epochs)
     spent_s = time.monotonic() - started
     return Plan(
-        base, amount, case, probes, similarities, trials.costs, tuple(rounds), likeliest, choice, budget_s, spent_s
+        base, amount, case, probes, similarities, trials.costs, tuple(rounds), favorite, choice, budget_s, spent_s
     )
 
 
-def _met(
+def _examine(
     model: str, base: FinetuneConfig, train: Manifest, dev: Manifest, seconds: float, progress: Progress
 ) -> tuple[Probe, Similarity]:
-    """A model's probe and how far the domain is from it."""
+    """The probe of a model, and its distance from the domain."""
     found = examine(
-        find(model), train, dev, head="classification" if base.head == "classification" else "ctc", seconds=seconds,
+        find(model), train, dev, head=base.head, seconds=seconds,
         device=base.device, normalizer=TextNormalizer(base.text.new_head_normalizer),
-        multi_label=base.classification.multi_label, progress=progress,
+        multi_label=base.multi_label, progress=progress,
     )  # fmt: skip
     progress.log(f"{model}: {found[1].verdict}")
     return found
@@ -217,48 +220,48 @@ def _opened(data: Data, name: str, base: FinetuneConfig) -> Manifest:
 
 
 class _Trials:
-    """Prices and trials of candidates, as long as there is time."""
+    """Times and tries candidates as long as there is budget."""
 
     def __init__(
-        self, base: FinetuneConfig, bench: Bench, likeliest: str, budget_s: float, started: float, progress: Progress
+        self, base: FinetuneConfig, bench: Bench, favorite: str, budget_s: float, started: float, progress: Progress
     ) -> None:
-        self._base, self._bench, self._likeliest, self._progress = base, bench, likeliest, progress
+        self._base, self._bench, self._favorite, self._progress = base, bench, favorite, progress
         self._budget_s, self._end = budget_s, started + budget_s
         self.costs: dict[Candidate, Cost] = {}
         self._real: dict[Candidate, Cost] = {}
 
     @property
     def left_s(self) -> float:
-        """Seconds of the budget that are left."""
+        """Seconds left of the budget."""
         return self._end - time.monotonic()
 
     @property
     def _least_epochs(self) -> int:
         training = self._base.training
         steps = self._bench.train.duration_s / training.batch_seconds
-        return min(training.epochs, math.ceil(max(_LEAST_SHARE * training.epochs, _LEAST_STEPS / steps)))
+        return min(training.epochs, math.ceil(max(_LEAST_RATIO * training.epochs, _LEAST_STEPS / steps)))
 
     def priced(self, names: Sequence[Candidate]) -> list[Candidate]:
-        """As many of the candidates as the time allows trials of, the likeliest first.
+        """The candidates for which there is time, most promising first.
 
-        A variation costs what its preset does. What has no price when a share of the time is over is not tried, but
-        the likeliest always has one, for it may be chosen all the same.
+        A variation costs as much as its preset. Candidates that are not timed within `_PRICING_RATIO` of the budget are
+        not tried, except the favorite, which may be chosen anyway.
 
         Raises:
             ConfigError: there is no time for one epoch of the cheapest.
         """
-        latest = self.left_s * (1.0 - _PRICING_SHARE)
+        latest = self.left_s * (1.0 - _PRICING_RATIO)
         with self._progress.task("timing candidates", len(names)) as advance:
             for name in sorted(names, key=lambda one: one.preset != "feature-extraction"):  # which is the cheapest
-                twin = next((one for one in self.costs if (one.model, one.preset) == (name.model, name.preset)), None)
-                if twin or not self.costs or name.preset == self._likeliest or self.left_s > latest:
-                    self.costs[name] = self.costs[twin] if twin else self._bench.cost(name.config(self._base))
+                known = next((one for one in self.costs if (one.model, one.preset) == (name.model, name.preset)), None)
+                if known or not self.costs or name.preset == self._favorite or self.left_s > latest:
+                    self.costs[name] = self.costs[known] if known else self._bench.cost(name.config(self._base))
                 advance(1)
         priced = [name for name in names if name in self.costs]
         kept = affordable(priced, self.costs.__getitem__, self._least_epochs, self.left_s)
         if self._cheapest_s > self.left_s:
             raise self._too_short()
-        self._progress.log(f"{len(kept)} of {len(names)} candidates are tried in the {self.left_s:.0f} s that are left")
+        self._progress.log(f"{len(kept)} of {len(names)} candidates are tried in the {self.left_s:.0f} s left")
         return kept
 
     @property
@@ -272,31 +275,31 @@ class _Trials:
         return ConfigError(
             f"a budget of {self._budget_s:.0f} s is shorter than one epoch: after {spent:.0f} s of measuring, the "
             f"cheapest candidate needs {needed:.0f} s for its first; {fits}. Give --budget "
-            f"{math.ceil((spent + needed) * 1.5)}s at least, or less to train on"
+            f"{math.ceil((spent + needed) * 1.5)}s at least, or train on less audio"
         )
 
-    def hold(self, names: Sequence[Candidate]) -> list[dict[Candidate, Outcome]]:
-        """Successive halving in the time that is left.
+    def run(self, names: Sequence[Candidate]) -> list[dict[Candidate, Outcome]]:
+        """Successive halving in the time left.
 
         Raises:
-            ConfigError: there was none.
+            ConfigError: there was no time.
         """
         several = len({name.model for name in self.costs}) > 1
 
         def trial(name: Candidate, epochs: int) -> Outcome:
             outcome = self._bench.trial(name.config(self._base), epochs)
             self._real[name] = corrected(self.costs[name], outcome)
-            told = f"{name.title(several=several)}: error {outcome.error:.3f}, loss {outcome.loss:.3f}"
-            self._progress.log(f"{told} after {epochs} epochs in {outcome.seconds:.0f} s")
+            result = f"{name.title(several=several)}: error {outcome.error:.3f}, loss {outcome.loss:.3f}"
+            self._progress.log(f"{result} after {epochs} epochs in {outcome.seconds:.0f} s")
             return outcome
 
         rounds = successive_halving(
             names, lambda name: self._real.get(name, self.costs[name]), trial,
             most_epochs=self._base.training.epochs, budget_s=self.left_s, clock=time.monotonic,
-            rank=lambda outcomes: promising(outcomes, self._likeliest, self._base.training.epochs),
+            rank=lambda outcomes: promising(outcomes, self._favorite, self._base.training.epochs),
         )  # fmt: skip
         if not rounds:
             raise self._too_short()
         if all(math.isinf(outcome.error) for held in rounds for outcome in held.values()):
-            raise TrainingError("no candidate learned anything in its trials, so none can be chosen; finetune with one of them says more")  # fmt: skip  # noqa: E501
+            raise TrainingError("no candidate learned anything in its trials, so none can be chosen; run finetune with one of them to see why")  # fmt: skip  # noqa: E501
         return rounds

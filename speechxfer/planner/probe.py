@@ -1,4 +1,4 @@
-"""What each layer of a frozen encoder knows of a task: the same light head on every one of them.
+"""Layer-wise probing: the same light head on each layer of a frozen encoder.
 
 Linear probes after Alain and Bengio (2017, Understanding intermediate layers using linear classifier probes); of speech
 encoders layer by layer after Pasad, Chou and Livescu (2021, Layer-wise analysis of a self-supervised speech model).
@@ -15,83 +15,83 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from speechxfer.config import HEADS
 from speechxfer.data.labels import ClassLabels
-from speechxfer.data.loading import texts
+from speechxfer.data.loading import check_words, texts
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import CTCVocabulary, TextNormalizer
 from speechxfer.decoding.hypothesis import Classification, Prediction
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.base import Encoder
 from speechxfer.errors import DataError
-from speechxfer.evaluation.evaluate import check_words
 from speechxfer.evaluation.results import Scores, score
-from speechxfer.heads.ctc import CTCHead
-from speechxfer.planner.states import CutStates, check_cuts, every_cut, sample
+from speechxfer.heads.ctc.head import CTCHead
+from speechxfer.planner.states import SeamStates, check_seams, sample, states_at_seams
 from speechxfer.progress import Progress
 from speechxfer.training.usable import readable
 
-#: Of the linear layer from frames to characters: the same for every layer that is probed.
+#: Training of the linear CTC head, the same for every layer.
 _EPOCHS, _LEAST_STEPS, _BATCH, _RATE = 15, 100, 16, 1e-2
-#: Of the logistic regression on pooled frames: steps of L-BFGS, and how much weights are held down.
+#: Logistic regression on pooled frames: steps of L-BFGS, and L2 penalty.
 _STEPS, _DECAY = 100, 1e-3
 _LEAST_DEVIATION = 1e-5
 
 
 @dataclass(frozen=True)
 class Row:
-    """How well one layer tells the task."""
+    """The error of one layer's probe."""
 
-    #: What stands below the cut, or "log-mel".
+    #: The part below the probe, or "log-mel".
     name: str
-    #: As `plan.freeze_below` counts; None for the spectrogram.
-    cut: int | None
-    #: On dev: the character error rate, or the share of utterances whose class is missed.
+    #: Layers below the probe, as in `plan.freeze_below`; None for the spectrogram.
+    seam: int | None
+    #: On dev: the character error rate, or the fraction of utterances with a wrong class.
     error: float
     figures: dict[str, float]
 
 
 @dataclass(frozen=True)
 class Probe:
-    """All layers of one encoder."""
+    """The probes of all layers of one encoder."""
 
     model: str
     #: "ctc" or "classification".
     head: str
     depth: int
-    #: Seconds that were learned from, and measured on.
+    #: Seconds of the training sample and of the dev sample.
     train_s: float
     dev_s: float
     rows: tuple[Row, ...]
 
     @property
     def best(self) -> Row:
-        """The layer with the lowest error; of equals the lowest."""
-        return min((row for row in self.rows if row.cut is not None), key=lambda row: row.error)
+        """The layer with the lowest error; of equal errors, the lowest layer."""
+        return min((row for row in self.rows if row.seam is not None), key=lambda row: row.error)
 
     @property
     def raw(self) -> Row:
-        """The spectrogram."""
-        return next(row for row in self.rows if row.cut is None)
+        """The probe of the spectrogram."""
+        return next(row for row in self.rows if row.seam is None)
 
     @property
     def height(self) -> float:
-        """Where the best layer stands: 0 is below all layers, 1 above the last."""
-        return (self.best.cut or 0) / self.depth
+        """Relative height of the best layer: 0 is below all layers, 1 is above the last."""
+        return (self.best.seam or 0) / self.depth
 
     @property
     def gain(self) -> float:
-        """The share of the spectrogram's error that the best layer spares; below 0 the model knows less than that."""
+        """Relative error reduction of the best layer against the spectrogram; negative if the spectrogram is better."""
         return 1.0 - self.best.error / self.raw.error if self.raw.error else 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        best = {"cut": self.best.cut, "height": self.height, "gain": self.gain}
+        best = {"seam": self.best.seam, "height": self.height, "gain": self.gain}
         return {**asdict(self), "rows": [asdict(row) for row in self.rows], "best": best}
 
     def table(self) -> list[tuple[str, ...]]:
-        """A line for each layer from the bottom up: its name, its cut, its figures."""
+        """A row for each layer from the bottom up: name, layers below, figures."""
         return [
-            (row.name, "" if row.cut is None else str(row.cut), *(f"{value:.3f}" for value in row.figures.values()))
+            (row.name, "" if row.seam is None else str(row.seam), *(f"{value:.3f}" for value in row.figures.values()))
             for row in self.rows
         ]
 
@@ -103,50 +103,50 @@ def probe(
     dev: Manifest,
     *,
     head: str = "ctc",
-    cuts: Sequence[int] | None = None,
+    seams: Sequence[int] | None = None,
     seconds: float = 600.0,
     multi_label: bool = False,
     normalizer: TextNormalizer | None = None,
     progress: Progress | None = None,
 ) -> Probe:
-    """Train the same light head on every layer, and measure each on dev.
+    """Train the same light head on every layer, and evaluate each on dev.
 
     Args:
-        head: "ctc", or "classification".
-        cuts: as `plan.freeze_below` counts: 0 is below all layers.
-        seconds: of training audio, drawn by chance from all classes; of dev half as much.
+        head: the head of the run, by its name; a probe of classes or of characters is trained, as its task is.
+        seams: layers below the probes; all by default, and 0 is below all layers.
+        seconds: of training audio, sampled from all classes; half as much of dev.
 
     Raises:
-        ConfigError: there is no such layer.
-        DataError: too few utterances, a class that is not trained, unreadable audio.
+        ConfigError: a layer that does not exist.
+        DataError: too few utterances, a class that is not in train, unreadable audio.
     """
     progress, normalizer = progress or Progress(), normalizer or TextNormalizer()
-    chosen = check_cuts(encoder, cuts)
+    chosen = check_seams(encoder, seams)
     train = readable(train, progress)
-    labels = _labels(train, dev, multi_label=multi_label) if head == "classification" else None
+    labels = _labels(train, dev, multi_label=multi_label) if HEADS.find(head).is_classifier else None
     parts = [readable(_enough(train, seconds), progress, decoded=True), _enough(dev, seconds / 2)]
     if labels is None:
         for part in parts:
             check_words(part, normalizer)
-    known, new = (every_cut(encoder, part, chosen, progress) for part in parts)
+    known, new = (states_at_seams(encoder, part, chosen, progress) for part in parts)
     rows = []
     with progress.task("probes", len(known)) as advance:
-        for learned, heard in zip(known, new, strict=True):
-            states = Standardised.of(learned, heard)
+        for train_states, dev_states in zip(known, new, strict=True):
+            states = Standardized.of(train_states, dev_states)
             predictions = (
-                tell_classes(states, parts[0], labels)
+                predict_classes(states, parts[0], labels)
                 if labels
-                else tell_texts(states, parts[0], normalizer, learned.frame_rate)
+                else predict_texts(states, parts[0], normalizer, train_states.frame_rate)
             )
-            rows.append(_row(learned, score(parts[1], predictions, normalizer)))
+            rows.append(_row(train_states, score(parts[1], predictions, normalizer)))
             advance(1)
     return Probe(name, head, encoder.depth, parts[0].duration_s, parts[1].duration_s, tuple(rows))
 
 
-def _row(states: CutStates, scores: Scores) -> Row:
+def _row(states: SeamStates, scores: Scores) -> Row:
     shown: tuple[str, ...] = ("cer", "wer", "error", "macro_f1")
     figures = {name: scores.summary[name] for name in shown if name in scores.summary}
-    return Row(states.name, states.cut, next(iter(figures.values())), figures)
+    return Row(states.name, states.seam, next(iter(figures.values())), figures)
 
 
 def _labels(train: Manifest, dev: Manifest, *, multi_label: bool) -> ClassLabels:
@@ -165,27 +165,27 @@ def _enough(manifest: Manifest, seconds: float) -> Manifest:
 
 
 @dataclass(frozen=True)
-class Standardised:
+class Standardized:
     """The frames [frames, width] of utterances to learn from and of others, each channel with mean 0 and variance 1."""
 
     train: list[Tensor]
     dev: list[Tensor]
 
     @classmethod
-    def of(cls, train: CutStates, dev: CutStates) -> Standardised:
-        """Mean and variance are those of the training frames."""
+    def of(cls, train: SeamStates, dev: SeamStates) -> Standardized:
+        """Standardize by mean and variance of the training frames."""
         together = torch.cat(train.states).float()
         mean, deviation = together.mean(0), together.std(0).clamp(min=_LEAST_DEVIATION)
         return cls(*([(one.float() - mean) / deviation for one in part.states] for part in (train, dev)))
 
 
-def tell_texts(
-    states: Standardised, train: Manifest, normalizer: TextNormalizer, frame_rate: float, *, seed: int = 0
+def predict_texts(
+    states: Standardized, train: Manifest, normalizer: TextNormalizer, frame_rate: float, *, seed: int = 0
 ) -> Sequence[Prediction]:
-    """What one linear layer from frames to characters, trained by CTC, writes for dev.
+    """Train a linear CTC head on the training sample and transcribe dev.
 
     Raises:
-        DataError: an utterance has no text, or none has enough frames for its own.
+        DataError: an utterance without text, or no utterance with enough frames for its text.
     """
     vocabulary = CTCVocabulary.from_texts(map(normalizer, texts(train)))
     with torch.random.fork_rng(devices=[]):
@@ -194,7 +194,7 @@ def tell_texts(
         targets = [head.targets(utterance) for utterance in train]
         usable = [row for row, one in enumerate(states.train) if head.learnable(targets[row], len(one))]
         if not usable:
-            raise DataError(f"{train.path}: none of the {len(train)} utterances of the sample has enough frames for its text, so nothing would be learned")  # fmt: skip  # noqa: E501
+            raise DataError(f"{train.path}: none of the {len(train)} utterances of the sample has enough frames for its text")  # fmt: skip  # noqa: E501
         optimizer = torch.optim.Adam(head.parameters(), lr=_RATE)
         steps = max(_EPOCHS * math.ceil(len(usable) / _BATCH), _LEAST_STEPS)
         for step in range(steps):
@@ -208,30 +208,30 @@ def tell_texts(
         return [head.decode(*_padded([one]), DecodingOptions())[0] for one in states.dev]
 
 
-def tell_classes(states: Standardised, train: Manifest, labels: ClassLabels) -> Sequence[Prediction]:
-    """The classes that a logistic regression on mean and deviation over time tells dev's utterances to be of."""
+def predict_classes(states: Standardized, train: Manifest, labels: ClassLabels) -> Sequence[Prediction]:
+    """Fit a logistic regression on mean and standard deviation over time, and classify dev."""
     known, new = (torch.stack([_pooled(one) for one in part]) for part in (states.train, states.dev))
     mean, deviation = known.mean(0), known.std(0).clamp(min=_LEAST_DEVIATION)
     known, new = (known - mean) / deviation, (new - mean) / deviation
-    held = torch.zeros(len(train), len(labels))
-    for row, utterance in zip(held, train, strict=True):
+    targets = torch.zeros(len(train), len(labels))
+    for row, utterance in zip(targets, train, strict=True):
         row[labels.numbers(utterance)] = 1.0
     weight = torch.zeros(known.shape[1], len(labels), requires_grad=True)
     bias = torch.zeros(len(labels), requires_grad=True)
     optimizer = torch.optim.LBFGS([weight, bias], max_iter=_STEPS, line_search_fn="strong_wolfe")
-    judge = F.binary_cross_entropy_with_logits if labels.multi_label else F.cross_entropy
+    criterion = F.binary_cross_entropy_with_logits if labels.multi_label else F.cross_entropy
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        value = judge(known @ weight + bias, held) + _DECAY * weight.square().sum()
+        value = criterion(known @ weight + bias, targets) + _DECAY * weight.square().sum()
         torch.autograd.backward(value)
         return value
 
     optimizer.step(loss)  # type: ignore[no-untyped-call]
     with torch.no_grad():
         logits = new @ weight + bias
-    likely = logits.sigmoid() if labels.multi_label else logits.softmax(-1)
-    return [Classification(labels.names, tuple(row), labels.multi_label) for row in likely.tolist()]
+    probabilities = logits.sigmoid() if labels.multi_label else logits.softmax(-1)
+    return [Classification(labels.names, tuple(row), labels.multi_label) for row in probabilities.tolist()]
 
 
 def _pooled(frames: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The hidden states of a sample at every cut of a frozen encoder, from one pass over it."""
+"""Hidden states of a sample at several seams of a frozen encoder, computed in one pass."""
 
 from __future__ import annotations
 
@@ -18,68 +18,68 @@ from speechxfer.encoders.log_mel import LogMel
 from speechxfer.errors import ConfigError
 from speechxfer.progress import Progress
 
-#: What stands for the sound itself: the spectrogram that no model has seen yet.
+#: The baseline without a model: the spectrogram.
 RAW = "log-mel"
 _RAW_BINS = 80
-#: Seconds of audio computed together.
+#: Seconds of audio in one batch.
 _BATCH_S = 30.0
 
 
 @dataclass(frozen=True)
-class CutStates:
-    """A sample at one cut of an encoder."""
+class SeamStates:
+    """Hidden states of a sample at one seam of an encoder."""
 
-    #: What stands below the cut.
+    #: The part below the seam.
     name: str
-    #: As `plan.freeze_below` counts; None for the spectrogram.
-    cut: int | None
-    #: Frames a second.
+    #: Layers below it, as in `plan.freeze_below`; None for the spectrogram.
+    seam: int | None
+    #: Frames per second.
     frame_rate: float
-    #: Of each utterance [frames, width], in half precision.
+    #: Float16 [frames, width] of each utterance.
     states: list[Tensor]
 
 
 def sample(manifest: Manifest, seconds: float, *, seed: int = 0) -> Manifest:
-    """Utterances drawn by chance until they last so long, from all classes in turn where lines have labels."""
+    """A random sample of utterances of about this duration, from all classes in turn if lines have labels."""
     by_label: dict[str | None, list[Utterance]] = defaultdict(list)
     for utterance in manifest.with_durations():
         by_label[utterance.label].append(utterance)
-    chance = random.Random(seed)
+    generator = random.Random(seed)
     for utterances in by_label.values():
-        chance.shuffle(utterances)
+        generator.shuffle(utterances)
     turns = max(map(len, by_label.values()))
     drawn: list[Utterance] = []
-    lasting = 0.0
+    duration_s = 0.0
     for turn in range(turns):
         for utterances in by_label.values():
-            if turn < len(utterances) and (lasting < seconds or not drawn):
+            if turn < len(utterances) and (duration_s < seconds or not drawn):
                 drawn.append(utterances[turn])
-                lasting += utterances[turn].duration or 0.0
+                duration_s += utterances[turn].duration or 0.0
     return Manifest(drawn, manifest.path)
 
 
-def check_cuts(encoder: Encoder, cuts: Sequence[int] | None) -> list[int]:
-    """The cuts that are asked for, or all of them.
+def check_seams(encoder: Encoder, seams: Sequence[int] | None) -> list[int]:
+    """The requested seams, sorted, or all of them.
 
     Raises:
-        ConfigError: there is no such cut.
+        ConfigError: a seam that does not exist.
     """
-    for cut in cuts or ():
-        if not 0 <= cut <= encoder.depth:
-            raise ConfigError(f"layer {cut}: {encoder.family} encoder has {encoder.depth} layers; wanted 0 (what stands below them) to {encoder.depth}")  # fmt: skip  # noqa: E501
-    return sorted(set(cuts)) if cuts else list(range(encoder.depth + 1))
+    for seam in seams or ():
+        if not 0 <= seam <= encoder.depth:
+            raise ConfigError(f"layer {seam}: {encoder.family} encoder has {encoder.depth} layers; wanted 0 (below all of them) to {encoder.depth}")  # fmt: skip  # noqa: E501
+    return sorted(set(seams)) if seams else list(range(encoder.depth + 1))
 
 
 @torch.inference_mode()
-def every_cut(encoder: Encoder, manifest: Manifest, cuts: Sequence[int], progress: Progress) -> list[CutStates]:
-    """Hidden states of all utterances at the spectrogram and at these cuts (ascending), kept in memory on the CPU.
+def states_at_seams(encoder: Encoder, manifest: Manifest, seams: Sequence[int], progress: Progress) -> list[SeamStates]:
+    """The spectrogram and the hidden states at these seams (ascending) of all utterances, in memory on the CPU.
 
     Raises:
-        DataError: unreadable audio, or longer than the encoder takes.
+        DataError: unreadable audio, or audio longer than the encoder accepts.
     """
     durations = durations_s(manifest, encoder.max_duration_s)
     costs = list(map(encoder.computed_s, durations))
-    found: list[list[Tensor]] = [[torch.empty(0)] * len(manifest) for _ in range(len(cuts) + 1)]
+    found: list[list[Tensor]] = [[torch.empty(0)] * len(manifest) for _ in range(len(seams) + 1)]
     device = next(encoder.parameters()).device
     log_mel = LogMel(_RAW_BINS)
     encoder.eval()
@@ -91,27 +91,29 @@ def every_cut(encoder: Encoder, manifest: Manifest, cuts: Sequence[int], progres
                 found[0][index] = _pairs(bins[row], int(num_samples[row]))
             lengths = encoder.num_frames(num_samples)
             states, _ = encoder.frontend(waveforms.to(device), num_samples.to(device))
-            for place, (below, cut) in enumerate(zip([0, *cuts], cuts, strict=False), start=1):
-                states = encoder.run(states, lengths, below, cut)
-                kept, counts = states.float().cpu(), encoder.frames_at(lengths, cut).clamp(min=1).tolist()
+            for number, (below, seam) in enumerate(zip([0, *seams], seams, strict=False), start=1):
+                states = encoder.run(states, lengths, below, seam)
+                kept, counts = states.float().cpu(), encoder.frames_at(lengths, seam).clamp(min=1).tolist()
                 for row, index in enumerate(batch):
-                    found[place][index] = _half(kept[row, : counts[row]])
+                    found[number][index] = _half(kept[row, : counts[row]])
             advance(sum(costs[index] for index in batch))
     names = {group.seam: group.name for group in encoder.layer_groups()}
-    made = [CutStates(RAW, None, 50.0, found[0])]
-    for cut, states_at in zip(cuts, found[1:], strict=True):
-        made.append(CutStates(names.get(cut, f"cut {cut}"), cut, encoder.frames_at(encoder.frame_rate, cut), states_at))
+    made = [SeamStates(RAW, None, 50.0, found[0])]
+    for seam, states_at in zip(seams, found[1:], strict=True):
+        made.append(
+            SeamStates(names.get(seam, f"seam {seam}"), seam, encoder.frames_at(encoder.frame_rate, seam), states_at)
+        )
     return made
 
 
 def _pairs(bins: Tensor, num_samples: int) -> Tensor:
-    """[mel bins, 10 ms steps] -> two steps side by side as one frame [frames, 2 * mel bins], like an encoder's rate."""
+    """[mel bins, 10 ms steps] -> [frames, 2 * mel bins]: pairs of steps, at the frame rate of an encoder."""
     steps = bins[:, : max(num_samples // 160, 1)].T
     steps = torch.cat([steps, steps[-1:]]) if len(steps) % 2 else steps
     return _half(steps.reshape(len(steps) // 2, -1))
 
 
 def _half(states: Tensor) -> Tensor:
-    """In half precision, in which outliers of a few channels are cut off rather than infinite."""
+    """Float16, with outliers clipped instead of infinite."""
     limit = torch.finfo(torch.float16).max
     return states.clamp(-limit, limit).half()

@@ -92,7 +92,7 @@ class Bench:
         """
         start = starting_point(config, find(config.model), self.train, progress)
         splits = {"train": start.train, "dev": self.dev}
-        check(start.model, splits, _scored(config), ignore_unknown=config.text.ignore_unknown, progress=progress)
+        check(start.model, splits, _scored(config), config, progress)
         return start.train
 
     def cost(self, config: FinetuneConfig) -> Cost:
@@ -145,7 +145,7 @@ class Bench:
     def _start(self, config: FinetuneConfig) -> StartingPoint:
         start = starting_point(config, find(config.model), self.train, Progress())
         start.model.to(self._device)
-        start.plan.apply(start.model, max((epoch for epoch in start.plan.wakes if epoch), default=0))
+        start.plan.apply(start.model, max((epoch for epoch in start.plan.first_epochs if epoch), default=0))
         return start
 
     def _task(self, config: FinetuneConfig, start: StartingPoint, preparation: Preparation, folder: RunFolder) -> Task:

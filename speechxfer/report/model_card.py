@@ -157,13 +157,9 @@ def _without_name(run: FinishedRun) -> str:
 
 def _limits(run: FinishedRun) -> Iterator[str]:
     yield "Audio of another kind (microphone, noise, accent, subject) than the training data's may give other error rates than these."  # noqa: E501
+    yield from run.config.head_type.limits
     if run.is_classifier:
-        yield "It knows only its own classes: sound of any other kind may be given one of them too."
         return
-    if run.config.head == "ctc":
-        yield "It writes only the characters of the training text, as its normalizer writes them."
-    else:
-        yield "Its decoder may write words where there is no speech."
     if (test := run.splits.get("test")) and test.speakers == 1:
         yield "The test split has a single speaker, so the figures say nothing of others."
 
@@ -191,8 +187,8 @@ def _base(run: FinishedRun) -> str:
 
 def _language(run: FinishedRun) -> str | None:
     """The code of the language, where the settings or all training utterances have one."""
-    if run.config.seq2seq.language:
-        return run.config.seq2seq.language
+    if run.config.language:
+        return run.config.language
     language = train.language if (train := run.splits.get("train")) else None
     return language if language and re.fullmatch(r"[a-z]{2,3}", language) else None
 

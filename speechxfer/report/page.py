@@ -55,6 +55,6 @@ def _page(run: FinishedRun) -> Html:
 
 
 def _about(run: FinishedRun) -> str:
-    kinds = {"ctc": "a CTC head", "seq2seq": "its own decoder", "classification": "a classification head"}
     at = f", epoch {best} of {run.metrics['epochs']}" if (best := run.metrics.get("best_epoch")) else ""
-    return f"{run.config.model} with {kinds[run.config.head]}, adapted to {Path(run.config.train).parent.name}{at}"
+    head, corpus = run.config.head_type.summary, Path(run.config.train).parent.name
+    return f"{run.config.model} with {head}, adapted to {corpus}{at}"

@@ -35,7 +35,7 @@ class FinishedRun:
     @property
     def is_classifier(self) -> bool:
         """Whether the model predicts classes instead of text."""
-        return self.config.head == "classification"
+        return self.config.head_type.is_classifier
 
     @property
     def worst(self) -> Sequence[Result]:

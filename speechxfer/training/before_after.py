@@ -8,8 +8,6 @@ from speechxfer.decoding.options import DecodingOptions
 from speechxfer.errors import DataError
 from speechxfer.evaluation.evaluate import predict_all
 from speechxfer.evaluation.results import Evaluation, compare
-from speechxfer.heads.base import Head
-from speechxfer.heads.classification import ClassificationHead
 from speechxfer.model import SpeechModel
 from speechxfer.progress import Progress
 from speechxfer.runs import RunFolder
@@ -45,10 +43,3 @@ def _kept(run: RunFolder, split: Measured, manifest: Manifest, normalizer: TextN
         return None
     wanted = [(one.id, (one.label if kept.normalizer is None else one.text) or "") for one in manifest]
     return kept if [(one.utterance.id, one.reference) for one in kept.in_order] == wanted else None
-
-
-def is_comparable(source: Head, head: Head) -> bool:
-    """Whether two heads' predictions can be compared: both write text, or both know the same classes."""
-    if isinstance(source, ClassificationHead) and isinstance(head, ClassificationHead):
-        return source.labels.to_dict() == head.labels.to_dict()
-    return source.task == head.task == "transcription"

@@ -16,7 +16,6 @@ from speechxfer.config import FinetuneConfig, flat, to_dict
 from speechxfer.data.checks import Limits, log_problems
 from speechxfer.data.dataset import Data
 from speechxfer.data.manifest import Manifest, data_digest
-from speechxfer.data.non_speech import with_non_speech
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import SpeechxferError
@@ -24,7 +23,7 @@ from speechxfer.evaluation.comparison import Comparison, compare_systems
 from speechxfer.evaluation.evaluate import evaluate
 from speechxfer.evaluation.results import Evaluation
 from speechxfer.model import SpeechModel
-from speechxfer.opening import open_checkpoint
+from speechxfer.opening import OWN, open_checkpoint
 from speechxfer.progress import Progress
 from speechxfer.report.environment import environment
 from speechxfer.runs import Environment, Metrics, PlanTable, RunFolder, Sources
@@ -155,7 +154,7 @@ def _ready(job: Job, *, resume: bool, overwrite: bool = False) -> _Ready:
         log_problems(splits, limits, job.progress)
     start = starting_point(config, checkpoint, splits["train"], job.progress)
     splits["train"] = start.train
-    check(start.model, splits, job.normalizer, ignore_unknown=config.text.ignore_unknown, progress=job.progress)
+    check(start.model, splits, job.normalizer, config, job.progress)
     start.model.head.check_options(retain_options(config, start.model.head))
     for line in unused(config, start):
         job.progress.log(line)
@@ -191,10 +190,10 @@ def _adapt(
         job.write_data()
         if ready.sources:
             folder.write(ready.sources)
-        _train_manifest(config, manifests["train"])  # writes what the others only read
+        _training_manifest(job, start, manifests)  # writes what the others only read
     _show_plan(job, start)
     world.barrier()
-    manifests["train"] = _train_manifest(config, manifests["train"])
+    manifests["train"] = _training_manifest(job, start, manifests)
     before = _pretrained(job, start, manifests) if world.is_main else {}
     preparation = Preparation(start.model.to(job.device).encoder, config.training, job.precision, world, job.progress)
     trackers = Trackers(config.training.trackers, flat(to_dict(config)))
@@ -233,12 +232,9 @@ def _against_scratch(job: Job, run: Run, metrics: Metrics, *, resume: bool) -> t
     return run, cast(Metrics, {**metrics, "scratch": figures | found, **_figures(run)})
 
 
-def _train_manifest(config: FinetuneConfig, train: Manifest) -> Manifest:
-    """With sound without speech, for a decoder that would write something to anything."""
-    if config.head != "seq2seq":
-        return train
-    folder = RunFolder(config.output).non_speech
-    return with_non_speech(train, config.seq2seq.non_speech_ratio, folder, config.training.seed)
+def _training_manifest(job: Job, start: StartingPoint, manifests: Mapping[str, Manifest]) -> Manifest:
+    """With what the head adds to it, whose audio lies in the run's folder."""
+    return start.model.head.training_manifest(manifests["train"], job.config, job.folder.non_speech)
 
 
 def _task(job: Job, start: StartingPoint, manifests: dict[str, Manifest], preparation: Preparation) -> Task:
@@ -264,12 +260,12 @@ def _pretrained(job: Job, start: StartingPoint, manifests: dict[str, Manifest]) 
     config, head = job.config, start.model.head
     splits: tuple[Measured, ...] = ("test", "retain")
     wanted = {name: manifests[name] for name in splits if name in manifests}
-    if not wanted or not (start.transcribes or head.task == "classification"):
+    if not wanted or not (start.transcribes or config.head_type.is_classifier):
         return {}
-    opened = open_checkpoint(find(config.model), with_decoder=head.task == "transcription")
+    opened = open_checkpoint(find(config.model), head=None if config.head_type.is_classifier else OWN)
     if opened.problem:
         job.progress.log(f"before: {opened.problem}; what it gives as it is cannot be measured")
-    if opened.head is None or not before_after.is_comparable(opened.head, head):
+    if opened.head is None or not opened.head.is_comparable(head):
         return {}
     source = SpeechModel(opened.encoder, opened.head, opened.source).to(job.device).eval()
     # With the beams of the adapted model: the training is compared, not the search.

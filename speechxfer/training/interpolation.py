@@ -127,7 +127,7 @@ class Interpolation:
         self._measured: dict[str, Manifest] = {name: manifests[name] for name in ("dev", "retain") if name in manifests}
         self._seam = start.plan.lowest_seam
         self._model = SpeechModel.load(str(self._run.model), device=device)
-        pretrained = open_checkpoint(find(config.model), with_decoder=config.head == "seq2seq")
+        pretrained = open_checkpoint(find(config.model), head=config.head)
         self.encoder_only = not _is_head_of(pretrained.head, start.model)
         #: The pre-trained model receives silence up to 30 s after every utterance, and the run does not.
         self.unpadded = pretrained.encoder.fixed_length and not self._model.encoder.fixed_length

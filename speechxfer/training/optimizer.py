@@ -33,14 +33,14 @@ class Rates:
     """The learning rates of an optimizer's groups in the course of a run.
 
     Args:
-        optimizer: its groups have their peak rates, and in `wakes` the epoch (from 0) from which they are trained.
+        optimizer: its groups have their peak rates, and `first_epoch` (counted from 0).
         warmup: fraction of the run in which rates rise.
         epochs: of the run.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, warmup: float, epochs: int) -> None:
         self._groups, self._warmup = optimizer.param_groups, warmup
-        self._peaks = [(group["lr"], group["wakes"] / epochs) for group in self._groups]
+        self._peaks = [(group["lr"], group["first_epoch"] / epochs) for group in self._groups]
 
     def set(self, done: float, scale: float) -> None:
         """Set every group's rate at this fraction of the run, times `scale`."""

@@ -22,17 +22,13 @@ def unused(config: FinetuneConfig, start: StartingPoint) -> list[str]:
 
 def _head(config: FinetuneConfig) -> _Found:
     reason = f"the head is {config.head}"
-    if config.head != "seq2seq":
-        names = ("task", "timestamp_ratio", "label_smoothing", "non_speech_ratio", "beams")
-        yield from ((f"seq2seq.{name}", reason) for name in names)
-        yield "seq2seq.language", f"{reason}; only the model card notes it"
-        yield from ((name, reason) for name in ("plan.train_embedding", "retention.language"))
-    if config.head != "classification":
-        yield from ((f"classification.{name}", reason) for name in to_dict(config.classification))
-    if config.head != "ctc":
-        yield from ((f"text.{name}", reason) for name in ("vocabulary", "ignore_unknown"))
-    if config.head == "classification":
-        yield from ((f"text.{name}", reason) for name in ("normalizer", "scoring_normalizer"))
+    yield from ((name, reason) for name in config.head_type.ignores)
+    own = config.head_type.settings
+    for name, group in config.groups.items():
+        if own is None or name != own.group:
+            for setting in to_dict(group):
+                noted = "; only the model card notes it" if setting == "language" else ""
+                yield f"{name}.{setting}", f"{reason}{noted}"
 
 
 def _data(config: FinetuneConfig, start: StartingPoint) -> _Found:
@@ -40,17 +36,14 @@ def _data(config: FinetuneConfig, start: StartingPoint) -> _Found:
         yield "retention.replay_ratio", "no manifest is replayed (--replay)"
         if config.retain is None:
             yield "retention.language", "there is no manifest to retain or to replay"
-    if all(utterance.duration is None for utterance in start.train):
-        yield "seq2seq.timestamp_ratio", "the training manifest has no durations"
-    if not round(config.seq2seq.non_speech_ratio * len(start.train)):
-        yield "seq2seq.non_speech_ratio", f"of {len(start.train)} utterances that is less than one"
+    yield from start.model.head.unused_settings(config, start.train)
 
 
 def _augmentation(config: FinetuneConfig, start: StartingPoint) -> _Found:
     augment, plan, encoder = config.augment, start.plan, start.model.encoder
     if not augment.mask_time_prob:
         yield "augment.mask_time_length", "augment.mask_time_prob is 0"
-    cuts = {plan.seam_at(epoch) or 0 for epoch in {0, *(epoch for epoch in plan.wakes if epoch is not None)}}
+    cuts = {plan.seam_at(epoch) or 0 for epoch in {0, *(epoch for epoch in plan.first_epochs if epoch is not None)}}
     if augment.where == "seam" and not any(map(encoder.maskable_width, cuts)):
         reason = "channels are masked only where the lower half of the layers is frozen"
         yield from ((f"augment.{name}", reason) for name in ("mask_feature_prob", "mask_feature_length_percent"))
@@ -71,12 +64,12 @@ def _cache(config: FinetuneConfig, start: StartingPoint) -> _Found:
 def _encoder(config: FinetuneConfig, start: StartingPoint) -> _Found:
     if config.pooling.stride == 1:
         yield "pooling.kind", "pooling.stride is 1"
-    if any(epoch is not None for epoch in start.plan.wakes):
+    if any(epoch is not None for epoch in start.plan.first_epochs):
         return
     reason = "no layer of the encoder is trained"
     yield from ((f"plan.{name}", reason) for name in ("layer_decay", "unfreeze_every", "head_only_ratio"))
     yield from ((f"training.{name}", reason) for name in ("compile", "gradient_checkpointing"))
-    if config.head != "seq2seq":
+    if not config.head_type.comes_with_checkpoint:
         yield "training.dropout", reason
     if start.plan.adapters is None:
         yield "plan.encoder_lr", reason
@@ -84,10 +77,10 @@ def _encoder(config: FinetuneConfig, start: StartingPoint) -> _Found:
 
 def _plan(config: FinetuneConfig, start: StartingPoint) -> _Found:
     plan, head = start.plan, start.model.head
-    trained = [place for place, epoch in enumerate(plan.wakes) if epoch is not None]
+    trained = [place for place, epoch in enumerate(plan.first_epochs) if epoch is not None]
     if trained == [plan.depth]:
         yield "plan.layer_decay", "only the top layer is trained"
-    if not any(plan.wakes):
+    if not any(plan.first_epochs):
         one = config.training.epochs == 1
         yield "plan.head_only_ratio", "the run has one epoch" if one else "the head has learned already"
     if all(group.seam <= plan.head_seam for group in head.layer_groups()):

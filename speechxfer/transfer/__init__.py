@@ -1,1 +1,1 @@
-"""How much of a model moves."""
+"""Which parts of a model are trained: presets, unfreezing, surgery."""

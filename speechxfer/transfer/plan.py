@@ -1,4 +1,4 @@
-"""How much of a model moves: which parts stay frozen, which are trained, from when on and at what rate."""
+"""Which parts of a model are frozen, which are trained, from which epoch on, and at which learning rate."""
 
 from __future__ import annotations
 
@@ -15,79 +15,89 @@ from speechxfer.errors import ConfigError
 from speechxfer.heads.base import Head
 from speechxfer.model import SpeechModel
 from speechxfer.transfer.presets import settled
-from speechxfer.transfer.schedule import Wakes, wakes
+from speechxfer.transfer.schedule import FirstEpochs, first_epochs
 
-#: Adapters begin with nothing and want a higher rate than whole weights do (Hu et al., 2022; ten times as much in
-#: Schulman et al., 2025). On 5 minutes of prompts twenty times as much let Whisper tiny.en learn nothing.
-_FASTER = 10.0
+#: Learning rate of adapters relative to that of whole weights (Hu et al., 2022; Schulman et al., 2025, use 10). With a
+#: factor of 20, Whisper tiny.en learned nothing from 5 minutes of prompts.
+_ADAPTER_RATE_FACTOR = 10.0
 
 
 @dataclass(frozen=True)
 class Adapters:
-    """Low-rank adapters that are trained instead of the layers."""
+    """LoRA adapters that are trained instead of the layers."""
 
     rank: int
     alpha: int
     feed_forward: bool = False
 
     def matrices(self, part: Freezable) -> tuple[str, ...]:
-        """Names of the matrices of an encoder or a head that they stand beside."""
+        """Names of the matrices of an encoder or a head that are adapted."""
         return part.attention_matrices + (part.feed_forward_matrices if self.feed_forward else ())
 
 
 class Row(TypedDict):
-    """A part of a model in the plan's table, as plain JSON values."""
+    """A part of a model in the plan's table, in plain JSON values."""
 
     part: str
-    #: "frozen", "trained", "new" (trained, from random weights on), or "adapters", which are trained instead.
+    #: "frozen", "trained", "new" (trained from random weights), or "adapters" (only they are trained).
     state: str
     #: Peak learning rate; None where frozen.
     rate: float | None
-    #: Epoch, from 1, in which it is trained first; None where frozen.
-    wakes: int | None
-    #: Of what is trained of the part, or where nothing is, of all of it.
+    #: First epoch in which it is trained, counted from 1; None where frozen.
+    first_epoch: int | None
+    #: Trained parameters; of a frozen part, all of its parameters.
     parameters: int
 
 
-#: Of the table for reading.
+#: Columns of `TransferPlan.rows`.
 COLUMNS = ("part", "state", "rate", "from epoch", "parameters")
 
 
 @dataclass(frozen=True)
 class TransferPlan:
-    """A configuration fitted to one encoder and head."""
+    """The plan settings applied to one encoder and head.
 
-    #: When each part of the encoder is trained, by place.
-    wakes: Wakes
+    Parts of the encoder are numbered from the bottom: 0 is the front end, l + 1 is layer l.
+    """
+
+    #: First epoch of each part of the encoder.
+    first_epochs: FirstEpochs
     encoder_lr: float
     head_lr: float
-    #: The rate of each layer as a share of that of the layer above; what stands below the first layer comes last.
+    #: Learning rate of each part relative to the part above it.
     layer_decay: float = 1.0
-    #: Of the head: layers below this one stay frozen, and 0 is what stands below its first layer.
+    #: Layers of the head up to this one are frozen, where 0 is its embedding; -1 if the whole head is trained.
     head_seam: int = -1
-    #: Trained instead of layers that could be; None where the layers are.
+    #: None if the layers themselves are trained.
     adapters: Adapters | None = None
-    #: Places from this one on begin with random weights.
+    #: Parts from this one on start from random weights.
     new_from: int | None = None
 
     @classmethod
     def for_model(
         cls, config: PlanConfig, encoder: Encoder, head: Head | None, *, epochs: int, new_head: bool = True
     ) -> TransferPlan:
-        """Fit the wish to the encoder, as `reshape` left it, to the head, and to a run of so many epochs.
+        """Apply the settings to an encoder, as `reshape` returns it, and a head.
+
+        Args:
+            config: the settings.
+            encoder: after `reshape`.
+            head: None for the encoder alone.
+            epochs: of the run.
+            new_head: whether the head is untrained.
 
         Raises:
             ConfigError: a layer is named that does not exist, or nothing would be trained.
         """
         config = settled(config, encoder.depth)
-        schedule = wakes(
+        schedule = first_epochs(
             config, encoder.depth, epochs=epochs, head_only_ratio=encoder.head_only_ratio, new_head=new_head
         )
         chosen = _adapters(config)
         layered = head is not None and bool(head.attention_matrices)
         usual = (head or Head).rates
-        encoder_lr = config.encoder_lr or usual[0] * (_FASTER if chosen else 1.0)
-        # Adapters have one rate, wherever they stand.
+        encoder_lr = config.encoder_lr or usual[0] * (_ADAPTER_RATE_FACTOR if chosen else 1.0)
+        # Adapters have one learning rate in the encoder and the head.
         head_lr = config.head_lr or (encoder_lr if chosen and layered else usual[1])
         new_from = 0 if config.from_scratch else encoder.depth + 1 - config.reinit_top if config.reinit_top else None
         plan = cls(schedule, encoder_lr, head_lr, config.layer_decay or 1.0, _head_seam(config, head), chosen, new_from)
@@ -95,142 +105,146 @@ class TransferPlan:
         return plan
 
     def _check(self, config: PlanConfig, head: Head | None, *, layered: bool) -> None:
-        idle = all(epoch is None for epoch in self.wakes)
-        if head is not None and idle and self.head_seam == _height(head):
-            raise ConfigError("plan: nothing is trained, neither the encoder nor the head; leave some layer free (--train-top 1)")  # fmt: skip  # noqa: E501
-        if config.reinit_top and (frozen := [p for p in range(self.new_from or 0, self.depth + 1) if self.wakes[p] is None]):  # fmt: skip  # noqa: E501
-            raise ConfigError(f"plan.reinit_top is {config.reinit_top}, but layer {frozen[-1] - 1} is frozen and would stay random; train it as well (--train-top {config.reinit_top})")  # fmt: skip  # noqa: E501
+        encoder_frozen = all(epoch is None for epoch in self.first_epochs)
+        if head is not None and encoder_frozen and self.head_seam == _height(head):
+            raise ConfigError("plan: nothing is trained, neither the encoder nor the head; train at least one layer (--train-top 1)")  # fmt: skip  # noqa: E501
+        if config.reinit_top and (frozen := [p for p in range(self.new_from or 0, self.depth + 1) if self.first_epochs[p] is None]):  # fmt: skip  # noqa: E501
+            raise ConfigError(f"plan.reinit_top is {config.reinit_top}, but layer {frozen[-1] - 1} is frozen and would stay random; train it too (--train-top {config.reinit_top})")  # fmt: skip  # noqa: E501
         if self.adapters is None:
             return
         if config.reinit_top:
-            raise ConfigError(f"plan.reinit_top is {config.reinit_top}, but with adapters (plan.lora_rank) those random weights would stay as they are; leave one of them out")  # fmt: skip  # noqa: E501
-        if idle and not layered and head is not None:
-            raise ConfigError(f"plan.lora_rank is {config.lora_rank}, but no layer is trained for adapters to stand in; leave it out, or train some (--train-top 1)")  # fmt: skip  # noqa: E501
+            raise ConfigError(f"plan.reinit_top is {config.reinit_top}, but with adapters (plan.lora_rank) those random weights would not be trained; leave one of them out")  # fmt: skip  # noqa: E501
+        if encoder_frozen and not layered and head is not None:
+            raise ConfigError(f"plan.lora_rank is {config.lora_rank}, but no layer is trained that could be adapted; leave it out, or train some (--train-top 1)")  # fmt: skip  # noqa: E501
         for name, wanted in (("freeze_frontend", False), ("train_embedding", True)):
             if getattr(config, name) is wanted:
-                raise ConfigError(f"plan.{name} is {str(wanted).lower()}, but with adapters (plan.lora_rank) whole weights stay as they are outside a new head; leave one of them out")  # fmt: skip  # noqa: E501
+                raise ConfigError(f"plan.{name} is {str(wanted).lower()}, but with adapters (plan.lora_rank) only a new head is trained as a whole; leave one of them out")  # fmt: skip  # noqa: E501
 
     @property
     def depth(self) -> int:
         """Layers of the encoder."""
-        return len(self.wakes) - 1
+        return len(self.first_epochs) - 1
 
     @property
     def seam(self) -> int | None:
-        """The cut below which everything stays frozen to the end; None where even the front end is trained."""
-        return _below([place for place, epoch in enumerate(self.wakes) if epoch is not None], self.depth)
+        """The layer index below which everything is frozen in all epochs; None if the front end is trained."""
+        return _below([part for part, epoch in enumerate(self.first_epochs) if epoch is not None], self.depth)
 
     @property
     def lowest_seam(self) -> int | None:
-        """The lowest cut below which everything is frozen in some epoch; None where there never is one."""
-        seams = [self.seam_at(epoch) for epoch in {0, *(epoch for epoch in self.wakes if epoch is not None)}]
+        """The lowest seam of all epochs; None if the front end is trained in all of them."""
+        seams = [self.seam_at(epoch) for epoch in {0, *(epoch for epoch in self.first_epochs if epoch is not None)}]
         return min((seam for seam in seams if seam is not None), default=None)
 
     def seam_at(self, epoch: int) -> int | None:
-        """The cut below which everything is frozen in this epoch (counted from 0)."""
-        return _below([place for place in range(self.depth + 1) if self._is_awake(place, epoch)], self.depth)
+        """The seam in this epoch (counted from 0); None if the front end is trained."""
+        return _below([part for part in range(self.depth + 1) if self._is_trained(part, epoch)], self.depth)
 
-    def _is_awake(self, place: int, epoch: int) -> bool:
-        first = self.wakes[place]
+    def _is_trained(self, part: int, epoch: int) -> bool:
+        first = self.first_epochs[part]
         return first is not None and first <= epoch
 
     def is_frozen(self, group: LayerGroup) -> bool:
-        """Whether a part of the encoder stays as it is to the end."""
-        return self.wakes[group.seam] is None
+        """Whether a part of the encoder is frozen in all epochs."""
+        return self.first_epochs[group.seam] is None
 
     def attach(self, encoder: Encoder, head: Head | None) -> None:
-        """Set the adapters in place, where the plan has some; to be called once, before `apply`.
+        """Add the adapters, if the plan has any; called once, before `apply`.
 
         Raises:
-            ConfigError: the library for them is not installed.
+            ConfigError: PEFT is not installed.
         """
         if self.adapters is None:
             return
         for part in (encoder, head) if head else (encoder,):
-            modules = [module for group in self._free(part) for module in group.modules]
+            modules = [module for group in self._trained_groups(part) for module in group.modules]
             matrices = self.adapters.matrices(part)
             adapters.attach(part, modules, matrices, rank=self.adapters.rank, alpha=self.adapters.alpha)
 
     def apply(self, model: SpeechModel, epoch: int) -> None:
-        """Freeze what is frozen in this epoch: no gradient, and eval mode that survives `model.train()`."""
-        model.encoder.freeze([group for group in model.encoder.layer_groups() if not self._is_awake(group.seam, epoch)])
+        """Freeze the parts that are frozen in this epoch: no gradients, and eval mode even after `model.train()`."""
+        model.encoder.freeze(
+            [group for group in model.encoder.layer_groups() if not self._is_trained(group.seam, epoch)]
+        )
         model.head.freeze([group for group in model.head.layer_groups() if group.seam <= self.head_seam])
-        moving = {id(parameter) for parameter in self.trained(model).values()}
+        trained = {id(parameter) for parameter in self.trained(model).values()}
         for parameter in model.parameters():
-            parameter.requires_grad_(parameter.requires_grad and id(parameter) in moving)
+            parameter.requires_grad_(parameter.requires_grad and id(parameter) in trained)
 
     def trained(self, model: SpeechModel) -> dict[str, nn.Parameter]:
-        """All parameters that are trained in some epoch, by name."""
+        """All parameters that are trained in any epoch, by name."""
         chosen = {
             id(parameter)
             for part in (model.encoder, model.head)
-            for group in self._free(part)
-            for parameter in self._moving(part, group)
+            for group in self._trained_groups(part)
+            for parameter in self._trained_parameters(part, group)
         }
         return {name: parameter for name, parameter in model.named_parameters() if id(parameter) in chosen}
 
     def parameter_groups(self, model: SpeechModel, weight_decay: float) -> list[dict[str, object]]:
-        """For an optimiser: each part at its own rate, matrices with decay, vectors without.
+        """Parameter groups for an optimizer: a learning rate for each part, and weight decay for matrices only.
 
-        `wakes` is the epoch, from 0, from which a group is trained.
+        `first_epoch` of a group is counted from 0.
         """
         alike: dict[tuple[float, float, int], list[nn.Parameter]] = {}
         for part in (model.encoder, model.head):
-            for group in self._free(part):
-                for parameter in self._moving(part, group):
+            for group in self._trained_groups(part):
+                for parameter in self._trained_parameters(part, group):
                     decay = weight_decay if parameter.ndim > 1 else 0.0
-                    alike.setdefault((self._rate(part, group), decay, self._awake(part, group)), []).append(parameter)
+                    alike.setdefault((self._rate(part, group), decay, self._first_epoch(part, group)), []).append(
+                        parameter
+                    )
         return [
-            {"params": chosen, "lr": rate, "weight_decay": decay, "wakes": epoch}
+            {"params": chosen, "lr": rate, "weight_decay": decay, "first_epoch": epoch}
             for (rate, decay, epoch), chosen in alike.items()
         ]
 
     def table(self, encoder: Encoder, head: Head | None) -> list[Row]:
-        """Every part from the bottom up, adapters included once they are attached."""
+        """Every part from the bottom up, with adapters if they are attached."""
         return [self._row(part, group) for part in (encoder, head) if part is not None for group in part.layer_groups()]
 
     def rows(self, encoder: Encoder, head: Head | None) -> list[tuple[str, str, str, str, str]]:
-        """The table for reading, under `COLUMNS`."""
+        """The table as text, with the columns `COLUMNS`."""
         return [
             (
                 row["part"],
                 row["state"],
                 f"{row['rate']:.3g}" if row["rate"] else "",
-                str(row["wakes"] or ""),
+                str(row["first_epoch"] or ""),
                 f"{row['parameters']:,}",
             )
             for row in self.table(encoder, head)
         ]
 
     def num_trained(self, model: SpeechModel) -> int:
-        """Parameters that move."""
+        """Number of trained parameters."""
         return _size(self.trained(model).values())
 
     def _row(self, part: Freezable, group: LayerGroup) -> Row:
-        moving = self._moving(part, group) if group in self._free(part) else []
-        if not moving:
+        trained = self._trained_parameters(part, group) if group in self._trained_groups(part) else []
+        if not trained:
             whole = _size(parameter for module in group.modules for parameter in module.parameters())
             size = whole - _size(_of_adapters(group))
-            return {"part": group.name, "state": "frozen", "rate": None, "wakes": None, "parameters": size}
+            return {"part": group.name, "state": "frozen", "rate": None, "first_epoch": None, "parameters": size}
         is_encoder = isinstance(part, Encoder)
         is_new = is_encoder and self.new_from is not None and group.seam >= self.new_from
         return {
             "part": group.name,
             "state": "adapters" if _of_adapters(group) else "new" if is_new else "trained",
             "rate": self._rate(part, group),
-            "wakes": self._awake(part, group) + 1,
-            "parameters": _size(moving),
+            "first_epoch": self._first_epoch(part, group) + 1,
+            "parameters": _size(trained),
         }
 
-    def _free(self, part: Freezable) -> list[LayerGroup]:
-        """Groups of the encoder or the head that are trained in some epoch."""
+    def _trained_groups(self, part: Freezable) -> list[LayerGroup]:
+        """Groups of the encoder or the head that are trained in any epoch."""
         if isinstance(part, Encoder):
             return [group for group in part.layer_groups() if not self.is_frozen(group)]
         return [group for group in part.layer_groups() if group.seam > self.head_seam]
 
-    def _moving(self, part: Freezable, group: LayerGroup) -> list[nn.Parameter]:
-        """What is trained of a group that is."""
-        # Learned pooling is new and has nothing for adapters to stand beside.
+    def _trained_parameters(self, part: Freezable, group: LayerGroup) -> list[nn.Parameter]:
+        """The trained parameters of a group that is not frozen."""
+        # Learned pooling is new, so it is trained as a whole.
         return _of_adapters(group) if self._has_adapters(part) and group.name != POOLING else group.parameters()
 
     def _has_adapters(self, part: Freezable) -> bool:
@@ -241,14 +255,14 @@ class TransferPlan:
             return self.head_lr
         return self.encoder_lr * self.layer_decay ** (self.depth - group.seam)
 
-    def _awake(self, part: Freezable, group: LayerGroup) -> int:
-        """The epoch, from 0, from which a group that moves is trained."""
-        return (self.wakes[group.seam] or 0) if isinstance(part, Encoder) else 0
+    def _first_epoch(self, part: Freezable, group: LayerGroup) -> int:
+        """First epoch, counted from 0, of a group that is trained."""
+        return (self.first_epochs[group.seam] or 0) if isinstance(part, Encoder) else 0
 
 
-def _below(places: Iterable[int], depth: int) -> int | None:
-    """The cut below the lowest of these places; the last where there are none, None below the front end."""
-    lowest = min(places, default=depth + 1)
+def _below(trained: Iterable[int], depth: int) -> int | None:
+    """The seam below the lowest trained part: `depth` if none is trained, None if the front end is."""
+    lowest = min(trained, default=depth + 1)
     return lowest - 1 if lowest else None
 
 
@@ -259,7 +273,7 @@ def _adapters(config: PlanConfig) -> Adapters | None:
 
 
 def _height(head: Head) -> int:
-    """How many layers a head has."""
+    """Number of layers of a head."""
     return max(group.seam for group in head.layer_groups())
 
 

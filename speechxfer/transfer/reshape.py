@@ -1,4 +1,4 @@
-"""What of a pre-trained encoder is taken over, before anything is frozen or trained."""
+"""Surgery on a pre-trained encoder before training: remove or re-initialize layers, or start from scratch."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from speechxfer.transfer.presets import settled
 
 
 def reshape(config: PlanConfig, encoder: Encoder) -> PlanConfig:
-    """Drop upper layers, begin anew in others or in all, stack layers for a weighted sum.
+    """Remove top layers, re-initialize some or all layers, and stack layers for a weighted sum.
 
     Returns:
-        What remains to be done with the encoder as it is now, in its own terms: no preset and nothing to drop any more.
+        The settings that apply to the encoder as it is now: without a preset, and without layers to remove.
 
     Raises:
-        ConfigError: nothing would be left, or settings that exclude each other.
+        ConfigError: no layer would be left, or settings that exclude each other.
     """
     config = settled(config, encoder.depth)
     if config.from_scratch:
@@ -37,21 +37,21 @@ def reshape(config: PlanConfig, encoder: Encoder) -> PlanConfig:
 
 
 def needs_new_head(config: PlanConfig, encoder: Encoder) -> bool:
-    """Whether a head that was trained on the encoder as it was reads something else after `reshape`."""
+    """Whether `reshape` changes the input of a head that was trained with the encoder."""
     restacked = config.weighted_layer_sum is not None and config.weighted_layer_sum != encoder.stacked
     settings = settled(config, encoder.depth)
     return bool(settings.drop_top or settings.reinit_top or settings.from_scratch) or restacked
 
 
-#: What of a plan goes together with random weights throughout.
-_FREE = {
+#: Values of other plan settings that `from_scratch` allows.
+_ALLOWED_FROM_SCRATCH = {
     "freeze_below": (None, 0), "train_top": (None,), "freeze_frontend": (None, False), "head_top": (None,),
     "train_embedding": (None, True), "reinit_top": (None, 0), "lora_rank": (None, 0),
 }  # fmt: skip
 
 
 def _check_scratch(config: PlanConfig) -> None:
-    """Nothing of what is random may stay so."""
-    for name, free in _FREE.items():
-        if (value := getattr(config, name)) not in free:
-            raise ConfigError(f"plan.from_scratch trains everything from random weights, which leaves no place for plan.{name} ({value}); leave one of them out")  # fmt: skip  # noqa: E501
+    """Random weights must not be frozen."""
+    for name, allowed in _ALLOWED_FROM_SCRATCH.items():
+        if (value := getattr(config, name)) not in allowed:
+            raise ConfigError(f"plan.from_scratch trains everything from random weights, which excludes plan.{name} ({value}); leave one of them out")  # fmt: skip  # noqa: E501

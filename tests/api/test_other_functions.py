@@ -41,7 +41,7 @@ def test_probe_and_plan_take_data_in_memory(whisper_folder: Path, tmp_path: Path
     found, similar = sx.probe(
         str(whisper_folder), train=train, dev=dev, layers=[0, 2], device="cpu", output=tmp_path / "p"
     )
-    assert [row.cut for row in found.rows] == [None, 0, 2]
+    assert [row.seam for row in found.rows] == [None, 0, 2]
     assert similar.verdict
     assert (tmp_path / "p" / "probe.json").is_file()
     given: dict[str, Any] = {"device": "cpu", "training": {"epochs": 1, "batch_seconds": 4.0}}
@@ -72,7 +72,7 @@ def test_between_before_and_after(whisper_folder: Path, tmp_path: Path, corpus: 
         (lambda: sx.plan("m", train="t.jsonl", dev="d.jsonl", budget="soon"), "budget 'soon': wanted a time"),
         (lambda: sx.plan("m", train="t", dev="d", output="plan.txt"), "wanted a name that ends in .toml"),
         (lambda: sx.plan("m", train="t", dev="d", **{"plan.train_top": 1}), "is what the plan is to find"),
-        (lambda: sx.probe("m", train="t", dev="d", head="seq2seq"), "head is 'seq2seq'; wanted ctc or classification"),
+        (lambda: sx.probe("m", train="t", dev="d", head="tagger"), "head is 'tagger'; wanted one of ctc, class"),
         (lambda: sx.probe("m", train="t", dev="d", sample_s=0), "wanted seconds, at least 1"),
         (lambda: sx.interpolate("none", at=0.5, keep_gain=0.9), "give one of them"),
         (lambda: sx.interpolate(3), "run is 3; wanted a Run, or the path of its folder"),

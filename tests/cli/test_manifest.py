@@ -165,5 +165,5 @@ def test_split(tmp_path: Path) -> None:
 def test_import(folder: Path, tmp_path: Path) -> None:
     assert run("import", "classes", folder, tmp_path / "all.jsonl").startswith(f"{tmp_path}/all.jsonl: 3 utterances, ")
     assert [one.label for one in Manifest.read(tmp_path / "all.jsonl")] == ["no", "yes", "yes"]
-    with pytest.raises(ConfigError, match="'folders' is no kind of corpus"):
+    with pytest.raises(ConfigError, match="'folders' is not a kind of corpus"):
         run("import", "folders", folder, tmp_path / "other.jsonl")

@@ -49,7 +49,7 @@ def test_the_decoder_is_shown_where_it_is_the_head(spelling_whisper: Path) -> No
         (["--plan", "none.toml"], "none.toml: cannot be read"),
         (["--drop-top", "4"], "plan.drop_top is 4, but the encoder has 4 layers"),
         (["--unfreeze-at", "3@2,3@4"], "unfreezes layer 3 a second time"),
-        (["--head", "seq2seq"], "wav2vec2-nano has no decoder"),
+        (["--head", "seq2seq"], "wav2vec2-nano has none"),
         (["--layer-decay", "2"], "plan.layer_decay is 2.0"),
     ],
 )

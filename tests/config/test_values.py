@@ -40,7 +40,7 @@ def config(name: str, value: Any) -> FinetuneConfig:
 def set_to(config: FinetuneConfig, name: str) -> Any:
     found: Any = config
     for part in name.split("."):
-        found = getattr(found, part)
+        found = found.groups[part] if part in getattr(found, "groups", {}) else getattr(found, part)
     return found
 
 

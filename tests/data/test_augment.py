@@ -40,7 +40,7 @@ def test_what_is_hidden_does_not_depend_on_neighbours() -> None:
     assert together is not None
     assert alone is not None
     assert torch.equal(together.frames[:1, :50], alone.frames)
-    assert torch.equal(together.channels[:1], alone.channels)
+    assert torch.equal(together.features[:1], alone.features)
     assert not together.frames[0, 50:].any()
 
 

@@ -84,7 +84,7 @@ def look(*paths: Path, quick: bool = False, **limits: Any) -> Report:
     return check([Split.from_file(path) for path in paths], Limits(**limits), quick=quick, workers=1)
 
 
-def told(report: Report) -> set[tuple[str, int | None]]:
+def reported(report: Report) -> set[tuple[str, int | None]]:
     return {(finding.kind, finding.line) for finding in report.findings}
 
 
@@ -117,7 +117,7 @@ def test_a_fault_of_the_sound(kind: str, corpus: Corpus) -> None:
     corpus.add()
     line = corpus.add(samples, rate=rate, text="a")
     corpus.add()
-    assert told(look(corpus.write())) == {(kind, line)}
+    assert reported(look(corpus.write())) == {(kind, line)}
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_files_that_cannot_be_used(corpus: Corpus) -> None:
     soundfile.write(files[5], samples, RATE, subtype="FLOAT")
     report = look(corpus.write())
     kinds = ("missing", "unreadable", "truncated", "truncated", "outside", "unreadable")
-    assert told(report) == {(kind, line) for line, kind in enumerate(kinds, start=1)}
+    assert reported(report) == {(kind, line) for line, kind in enumerate(kinds, start=1)}
     assert report.errors == report.findings
     assert all(
         finding.remedy and str(finding).startswith(f"{finding.file}:{finding.line}: error: ")
@@ -173,7 +173,7 @@ def test_a_flac_that_was_cut_short(corpus: Corpus) -> None:
     soundfile.write(path, noise(5, 3), RATE)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     corpus.rows[0]["audio"] = path.name
-    assert told(look(corpus.write())) == {("truncated", 1)}
+    assert reported(look(corpus.write())) == {("truncated", 1)}
 
 
 def test_files_a_little_short_are_warned_of(corpus: Corpus) -> None:
@@ -186,13 +186,13 @@ def test_files_a_little_short_are_warned_of(corpus: Corpus) -> None:
         path.write_bytes(path.read_bytes()[: round(0.95 * path.stat().st_size)])
         corpus.rows[line]["audio"] = path.name
     corpus.rows[2]["duration"] = 4.3
-    assert told(look(corpus.write())) >= {("short", 1), ("short", 2), ("short", 3)}
-    assert told(look(corpus.write(), quick=True)) >= {("short", 1), ("short", 3)}
+    assert reported(look(corpus.write())) >= {("short", 1), ("short", 2), ("short", 3)}
+    assert reported(look(corpus.write(), quick=True)) >= {("short", 1), ("short", 3)}
     report = look(corpus.write())
     assert not report.errors
     assert "its header promises 4.00 s of sound, 3.80 s can be read" in next(map(str, report.findings))
     strict = check([Split.from_file(corpus.write())], strict=True, workers=1)
-    assert {("truncated", 1), ("truncated", 2), ("truncated", 3)} <= told(strict)
+    assert {("truncated", 1), ("truncated", 2), ("truncated", 3)} <= reported(strict)
 
 
 def test_streams_and_channels_of_a_line(corpus: Corpus) -> None:
@@ -203,7 +203,9 @@ def test_streams_and_channels_of_a_line(corpus: Corpus) -> None:
     for columns in chosen:
         corpus.add(noise(3, 9))
         corpus.rows[-1] |= {"audio": stereo.name if "audio_channel" in columns else call.name, **columns}
-    found = {(kind, line) for kind, line in told(look(corpus.write())) if kind in ("streams", "channel", "unreadable")}
+    found = {
+        (kind, line) for kind, line in reported(look(corpus.write())) if kind in ("streams", "channel", "unreadable")
+    }
     assert found == {("streams", 1), ("unreadable", 3), ("unreadable", 5)}
 
 
@@ -221,12 +223,12 @@ def test_lines_that_are_no_utterances(corpus: Corpus) -> None:
         corpus.add()
     corpus.rows[1]["duration"] = -1
     report = look(corpus.write())
-    assert told(report) == {("line", 2)}
+    assert reported(report) == {("line", 2)}
     assert report.lines == {str(corpus.folder / "train.jsonl"): 2}
     path = corpus.write()
     path.write_text(path.read_text() + "{")
     report = look(path)
-    assert told(report) == {("line", 2), ("line", 4)}
+    assert reported(report) == {("line", 2), ("line", 4)}
     assert cleaning.clean(path, report.findings) == (2, 0, 2)
     *_, last = cleaning.outputs(path)[1].read_text().splitlines()
     assert json.loads(last)["quarantine_text"] == "{"
@@ -261,7 +263,7 @@ def test_suspicious_characters(text: str, kind: str | None) -> None:
 def test_texts_without_a_letter(text: str, corpus: Corpus) -> None:
     corpus.add()
     line = corpus.add(text=text)
-    assert ("empty-text", line) in told(look(corpus.write()))
+    assert ("empty-text", line) in reported(look(corpus.write()))
 
 
 def test_missing_texts_and_labels_where_others_have_them(corpus: Corpus, other: Corpus) -> None:
@@ -271,7 +273,11 @@ def test_missing_texts_and_labels_where_others_have_them(corpus: Corpus, other: 
     other.add(label="yes", text=None)
     other.add(label="maybe", text="ba")
     other.add(text="ba")
-    assert told(look(corpus.write(), other.write("test"))) == {("no-text", 1), ("unknown-label", 2), ("no-label", 3)}
+    assert reported(look(corpus.write(), other.write("test"))) == {
+        ("no-text", 1),
+        ("unknown-label", 2),
+        ("no-label", 3),
+    }
 
 
 def test_classes_without_texts_are_no_findings(corpus: Corpus) -> None:
@@ -297,7 +303,7 @@ def test_texts_that_do_not_belong_to_their_audio(corpus: Corpus) -> None:
         np.concatenate([np.zeros(3 * RATE), noise(2.8, 9), np.zeros(3 * RATE)]), text="na na ki " * 4
     )
     report = look(corpus.write())
-    assert told(report) == {("speech-rate", long), ("speech-rate", short)}, with_pauses
+    assert reported(report) == {("speech-rate", long), ("speech-rate", short)}, with_pauses
     assert "too long" in report.findings[0].what
     assert "too short" in report.findings[1].what
 
@@ -307,7 +313,7 @@ def test_too_few_frames_for_ctc(corpus: Corpus) -> None:
     corpus.add(noise(0.4, 2), text="aaaaaaaaaaa")  # 11 letters and 10 blanks between them, in 20 frames
     corpus.add(noise(0.4, 3), text="abcabcabcab")
     path = corpus.write()
-    assert told(look(path, quick=True)) == {("too-few-frames", 1), ("too-few-frames", 2)}
+    assert reported(look(path, quick=True)) == {("too-few-frames", 1), ("too-few-frames", 2)}
     assert look(path, quick=True, frame_rate=None).findings == []
 
 
@@ -321,7 +327,7 @@ def test_what_comes_twice(corpus: Corpus) -> None:
     soundfile.write(flac, samples, RATE)
     corpus.rows.append({"audio": flac.name, "text": "mu mu"})
     report = look(corpus.write())
-    assert told(report) == {("duplicate-text", 2), ("duplicate-audio", 4), ("duplicate-audio", 5)}
+    assert reported(report) == {("duplicate-text", 2), ("duplicate-audio", 4), ("duplicate-audio", 5)}
     assert all("line 1" in finding.what for finding in report.findings)
 
 
@@ -332,7 +338,7 @@ def test_excerpts_of_a_file_are_different_audio(corpus: Corpus) -> None:
         assert look(corpus.write(), quick=quick).findings == []
     corpus.rows.append(corpus.rows[1] | {"text": "si si mu po ki na"})
     for quick in (True, False):
-        assert told(look(corpus.write(), quick=quick)) == {("duplicate-audio", 3)}
+        assert reported(look(corpus.write(), quick=quick)) == {("duplicate-audio", 3)}
 
 
 def test_both_sides_of_a_split(corpus: Corpus, other: Corpus) -> None:
@@ -354,7 +360,7 @@ def test_both_sides_of_a_split(corpus: Corpus, other: Corpus) -> None:
     }
     assert f"{train}:2" in next(finding.what for finding in report.findings if finding.kind == "text-in-both")
     other.rows[0]["audio"] = str(corpus.folder / corpus.rows[2]["audio"])
-    assert ("audio-in-both", 3) in told(look(train, other.write("test"), quick=True))
+    assert ("audio-in-both", 3) in reported(look(train, other.write("test"), quick=True))
 
 
 def test_characters_that_training_does_not_know(corpus: Corpus, other: Corpus) -> None:
@@ -363,7 +369,7 @@ def test_characters_that_training_does_not_know(corpus: Corpus, other: Corpus) -
     other.add(text="ba kié ba")
     other.add(text="KI, ba")  # written "ki ba"
     report = look(corpus.write(), other.write("test"))
-    assert told(report) == {("unknown-character", 1)}
+    assert reported(report) == {("unknown-character", 1)}
     assert "'é' does not occur in the training text (7.14% of the characters here)" in report.findings[0].what
 
 
@@ -511,7 +517,7 @@ def test_a_manifest_without_any_text_is_a_finding(corpus: Corpus) -> None:
         corpus.add(text=None, words="ba")
     (finding,) = look(corpus.write(), quick=True).findings
     assert (finding.kind, finding.severity, finding.lines) == ("no-text", "error", ())
-    assert "columns without a meaning here: words" in finding.what
+    assert "columns without a meaning for speechxfer: words" in finding.what
 
 
 def test_classes_whose_names_differ_in_case(corpus: Corpus, other: Corpus) -> None:
@@ -523,7 +529,7 @@ def test_classes_whose_names_differ_in_case(corpus: Corpus, other: Corpus) -> No
     assert found.keys() == {"label-spelling", "unknown-label"}
     assert "'yes' (2 lines), 'Yes' (1 lines)" in found["label-spelling"].what
     assert found["label-spelling"].lines == (3,)
-    assert "no training utterance is labelled 'NO', but 'no'" in found["unknown-label"].what
+    assert "no training utterance is labeled 'NO', but 'no'" in found["unknown-label"].what
 
 
 def test_words_that_stand_for_nothing_are_said_once(corpus: Corpus) -> None:
@@ -545,7 +551,7 @@ def test_languages_are_known_by_code_and_by_name(corpus: Corpus) -> None:
         corpus.add(language=language)
     (finding,) = look(corpus.write(), quick=True).findings
     assert (finding.kind, finding.lines) == ("language", (5, 6))
-    assert "2 of 6 lines name a language that is not known: 'Klingon' (2)" in finding.what
+    assert "2 of 6 lines have an unknown language: 'Klingon' (2)" in finding.what
 
 
 def test_labels_of_several_classes(corpus: Corpus) -> None:

@@ -79,7 +79,7 @@ def test_names_that_are_not_utf8_are_left_out_and_told(tmp_path: Path) -> None:
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav")).touch()
     except OSError:
         pytest.skip("the file system takes no such name")
-    told: list[str] = []
-    assert [one.audio for one in Manifest.from_folder(tmp_path, skipped=told.append)] == ["a.wav"]
-    assert len(told) == 1
-    assert r"caf\xe9.wav" in told[0]
+    messages: list[str] = []
+    assert [one.audio for one in Manifest.from_folder(tmp_path, skipped=messages.append)] == ["a.wav"]
+    assert len(messages) == 1
+    assert r"caf\xe9.wav" in messages[0]

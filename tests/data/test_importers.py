@@ -76,8 +76,8 @@ def test_commands_of_kaldi_that_only_print_a_file(kaldi: Path, command: str) -> 
         ({"wav_scp": "r1 sph2pipe -c 1 a.sph |\n"}, r"a command; run it once .*, or name a\.sph itself if the command"),
         ({"wav_scp": "r1 sox a.wav -t wav - remix 2 |\n"}, r"wav\.scp:1: .* is a command"),
         ({"wav_scp": "r1 cat 'a.wav |\n"}, r"wav\.scp:1: .* is a command"),
-        ({"wav_scp": "r1 a.wav\nr1 b.wav\n"}, r"wav\.scp:2: r1 is there for a second time, after .*wav\.scp:1"),
-        ({"wav_scp": "r1 raw.ark:1234\n"}, r"wav\.scp:1: .* is a place in an archive"),
+        ({"wav_scp": "r1 a.wav\nr1 b.wav\n"}, r"wav\.scp:2: r1 is repeated, after .*wav\.scp:1"),
+        ({"wav_scp": "r1 raw.ark:1234\n"}, r"wav\.scp:1: .* is an offset in an archive"),
         ({"wav_scp": "r1\n"}, r"wav\.scp:1: 'r1' has one column"),
         ({"text": "u9 hello\n"}, r"text:1: u9 is in neither segments nor wav\.scp"),
         ({"segments": "u1 rec1 0\n"}, r"segments:1: 'rec1 0'; wanted a recording"),
@@ -107,7 +107,7 @@ def test_librispeech(tmp_path: Path) -> None:
         ("dev-clean/84/121123/84-121123-0001.flac", "BUT", "84"),
     ]
     (chapter / "84-121123-0001.flac").unlink()
-    with pytest.raises(DataError, match=r"trans\.txt:2: there is no 84-121123-0001\.flac"):
+    with pytest.raises(DataError, match=r"trans\.txt:2: 84-121123-0001\.flac is missing"):
         from_librispeech(tmp_path)
     with pytest.raises(DataError, match="wanted a folder of LibriSpeech"):
         from_librispeech(tmp_path / "none")
@@ -236,8 +236,11 @@ def test_a_class_of_the_hub(hub: dict[str, Any], tmp_path: Path, number: int, la
 def test_rows_of_the_hub_that_cannot_be_used(hub: dict[str, Any], tmp_path: Path) -> None:
     features = {"audio": Audio(), "label": Classes()}
     for row, message in (
-        ({"audio": {"bytes": b"RIFF", "path": None}, "label": 7}, "row 0: label is 7, which stands for no class"),
-        ({"audio": None, "label": 0}, "row 0: neither bytes nor a file of sound"),
+        (
+            {"audio": {"bytes": b"RIFF", "path": None}, "label": 7},
+            "row 0: label is 7, which is not the index of a class",
+        ),
+        ({"audio": None, "label": 0}, "row 0: neither bytes nor an audio file"),
     ):
         hub["me/corpus"] = DataSet(features, [row])
         with pytest.raises(DataError, match=message):
@@ -262,7 +265,7 @@ def test_huggingface_without_the_library(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 def test_wrong_use(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=f"'kadli' is no kind of corpus; wanted one of: {', '.join(KINDS)}"):
+    with pytest.raises(ConfigError, match=f"'kadli' is not a kind of corpus; wanted one of: {', '.join(KINDS)}"):
         read_corpus("kadli", "x", beside=tmp_path / "o.jsonl")
     with pytest.raises(ConfigError, match="--split dev is for Hugging Face"):
         read_corpus("kaldi", "x", beside=tmp_path / "o.jsonl", split="dev")

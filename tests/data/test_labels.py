@@ -51,7 +51,7 @@ def test_an_utterance_without_a_label_is_named(label: str | None) -> None:
         ClassLabels.from_manifest(manifest(["a", label, "b"]))
 
 
-@pytest.mark.parametrize(("labels", "seen"), [(["a", "a"], "every utterance is labelled 'a'"), ([""], "no utterance")])
+@pytest.mark.parametrize(("labels", "seen"), [(["a", "a"], "every utterance is labeled 'a'"), ([""], "no utterance")])
 def test_one_class_is_nothing_to_learn(labels: list[str], seen: str) -> None:
     with pytest.raises(DataError, match=rf"train\.jsonl: {seen}.*wanted at least two classes"):
         ClassLabels.from_manifest(manifest(labels), multi_label=labels == [""])
@@ -60,9 +60,9 @@ def test_one_class_is_nothing_to_learn(labels: list[str], seen: str) -> None:
 def test_a_class_that_training_lacks_is_told_with_both_sides() -> None:
     labels = ClassLabels.from_manifest(manifest(["yes", "no"]))
     labels.check(manifest(["no", "yes"], "dev.jsonl"))
-    with pytest.raises(DataError, match=r"dev\.jsonl:2: label 'perhaps' is none .* no, yes \(2 of 3 utterances"):
+    with pytest.raises(DataError, match=r"dev\.jsonl:2: label 'perhaps' is not one .* no, yes \(2 of 3 utterances"):
         labels.check(manifest(["no", "perhaps", "never"], "dev.jsonl"))
-    with pytest.raises(DataError, match=r"dev\.jsonl:1: label 'perhaps' is none of the classes"):
+    with pytest.raises(DataError, match=r"dev\.jsonl:1: label 'perhaps' is not one of the trained classes"):
         labels.numbers(manifest(["perhaps"], "dev.jsonl")[0])
 
 
@@ -74,7 +74,7 @@ def test_many_known_classes_do_not_drown_the_message() -> None:
 
 
 def test_names_are_different() -> None:
-    with pytest.raises(CheckpointError, match="different names"):
+    with pytest.raises(CheckpointError, match="distinct names"):
         ClassLabels(["a", "b", "a"])
 
 

@@ -175,8 +175,8 @@ GOOD = '{"audio": "a.wav"}\n'
     [
         ("m.jsonl", GOOD + "{oops", "m.jsonl:2: not JSON"),
         ("m.jsonl", GOOD + "[" * 100_000, "m.jsonl:2: not JSON"),
-        ("m.jsonl", GOOD + '[{"audio": "a.wav"}]', "m.jsonl:2: a JSON list, no object; wanted one object a line"),
-        ("m.json", '[{"audio": "a.wav"},\n 3]', "m.json:2: a JSON int, no object; wanted one object a line"),
+        ("m.jsonl", GOOD + '[{"audio": "a.wav"}]', "m.jsonl:2: a JSON list, not an object; wanted one object a line"),
+        ("m.json", '[{"audio": "a.wav"},\n 3]', "m.json:2: a JSON int, not an object; wanted one object a line"),
         ("m.json", '[{"audio": "a.wav"},', "m.json: a JSON list that cannot be read (it does not end"),
         ("m.json", '[{"audio": "a.wav"}] [', "m.json: a JSON list that cannot be read (more than one list)"),
         ("m.jsonl", '{"audio": "a", "text": "x", "text": "y"}', "m.jsonl:1: not JSON (the key 'text' is there twice)"),
@@ -426,7 +426,7 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
             written_as("m.tsv", text=text)
     with pytest.raises(DataError, match="extra has 'path'"):
         written_as("m.jsonl", extra={"path": "b.wav"})
-    with pytest.raises(DataError, match=r"m\.jsonl: .*no Unicode text"):
+    with pytest.raises(DataError, match=r"m\.jsonl: .*not Unicode text"):
         written_as("m.jsonl", text=os.fsdecode(b"caf\xe9"))
     with pytest.raises(DataError, match="no utterances to write"):
         Manifest([]).write(tmp_path / "m.jsonl")

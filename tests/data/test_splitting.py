@@ -62,7 +62,7 @@ def test_no_sentence_is_shared() -> None:
 
 def test_one_giant_component_is_told_and_can_be_allowed() -> None:
     rows = [{"speaker": f"s{n // 10}", "text": f"sentence {n % 10}"} for n in range(200)]
-    with pytest.raises(DataError, match=r"the largest of 100%: speakers hang together.*--allow-shared-text"):
+    with pytest.raises(DataError, match=r"the largest of 100%: speakers are connected.*--allow-shared-text"):
         split(made(rows))
     parts = split(made(rows), allow_shared_text=True)
     assert {name: len(part) for name, part in parts.items()} == {"train": 160, "dev": 20, "test": 20}

@@ -97,7 +97,7 @@ def test_tabs_are_read_without_quoting_unless_excel_wrote_them(tmp_path: Path) -
         ("audio,text\na,b,c\n", r"m\.csv:2: number of cells is 3; wanted 2"),
         ("audio,text, text\na,b,c\n", r"m\.csv:1: two columns are called 'text'"),
         ("audio,text\na,perch\u00e9\n".encode("cp1252"), r"m\.csv:2: not UTF-8 .*`iconv .* if 'perch\u00e9' is right"),
-        ("audio,text\na,b\n".encode("utf-16") + b"\0", r"m\.csv: begins as UTF-16 and goes on as something else"),
+        ("audio,text\na,b\n".encode("utf-16") + b"\0", r"m\.csv: begins as UTF-16, but is not UTF-16 throughout"),
         ("<!DOCTYPE html>\n<html>\n", r"m\.csv: is a web page, .* download the file again"),
         (
             "version https://git-lfs.github.com/spec/v1\noid sha256:0\n",

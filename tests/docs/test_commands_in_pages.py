@@ -51,7 +51,7 @@ def test_commands_and_options_exist(page):
         assert given <= known, " ".join(words)
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "CHANGELOG.md"])  # which names old ones too
 def test_settings_exist(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     named = set(re.findall(r"--set[ \n]([a-z0-9_]+\.[a-z0-9_.]+)=", text))

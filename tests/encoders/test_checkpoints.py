@@ -88,20 +88,20 @@ def test_a_ctranslate2_folder_becomes_the_same_state_dict(whisper_folder: Path, 
     assert (config["suppress_tokens"], config["begin_suppress_tokens"]) == ([1], [2])
 
 
-def test_a_truncated_model_bin_is_told(ctranslate2_folder: Path) -> None:
+def test_a_truncated_model_bin_is_reported(ctranslate2_folder: Path) -> None:
     path = ctranslate2_folder / "model.bin"
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(CheckpointError, match=r"model\.bin: ends after \d+ bytes"):
         find(str(ctranslate2_folder)).read()
 
 
-def test_something_else_called_model_bin_is_told(ctranslate2_folder: Path) -> None:
+def test_something_else_called_model_bin_is_reported(ctranslate2_folder: Path) -> None:
     (ctranslate2_folder / "model.bin").write_bytes(b"PK\x03\x04" + bytes(100))
     with pytest.raises(CheckpointError, match="is not a CTranslate2 model of format 6"):
         find(str(ctranslate2_folder)).read()
 
 
-def test_a_pointer_in_place_of_model_bin_is_told(ctranslate2_folder: Path) -> None:
+def test_a_pointer_in_place_of_model_bin_is_reported(ctranslate2_folder: Path) -> None:
     (ctranslate2_folder / "model.bin").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     with pytest.raises(CheckpointError, match=r"model\.bin: is a pointer of Git LFS"):
         find(str(ctranslate2_folder)).read()
@@ -139,7 +139,7 @@ def test_a_misspelt_folder_is_answered_with_the_closest(whisper_folder: Path) ->
         find(f"{whisper_folder}x")
 
 
-def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_a_model_is_reported(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no config\.json"):
         find(str(tmp_path))
 
@@ -168,18 +168,18 @@ def test_other_pickles_are_refused_unread(content: object, seen: str, tmp_path: 
         file.write_bytes(content)
     else:
         torch.save(content, file)
-    with pytest.raises(CheckpointError, match=seen) as told:
+    with pytest.raises(CheckpointError, match=seen) as caught:
         find(str(tmp_path)).read()
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
-def test_a_folder_without_weights_is_told(tmp_path: Path, whisper_folder: Path) -> None:
+def test_a_folder_without_weights_is_reported(tmp_path: Path, whisper_folder: Path) -> None:
     shutil.copy(whisper_folder / "config.json", tmp_path)
     with pytest.raises(CheckpointError, match=r"holds no weights; wanted model\.safetensors"):
         find(str(tmp_path)).read()
 
 
-def test_weights_that_do_not_fit_are_told(tmp_path: Path, whisper_folder: Path) -> None:
+def test_weights_that_do_not_fit_are_reported(tmp_path: Path, whisper_folder: Path) -> None:
     from speechxfer.encoders import load_encoder
 
     shutil.copy(whisper_folder / "config.json", tmp_path)
@@ -191,7 +191,7 @@ def test_weights_that_do_not_fit_are_told(tmp_path: Path, whisper_folder: Path) 
         load_encoder("tiny", config, weights)
 
 
-def test_another_architecture_is_told(tmp_path: Path) -> None:
+def test_another_architecture_is_reported(tmp_path: Path) -> None:
     from speechxfer.encoders import load_encoder
 
     with pytest.raises(CheckpointError, match="'bert' model; wanted one of: whisper"):

@@ -125,10 +125,10 @@ def test_another_sample_rate_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "change", [{"hidden_size": 33}, {"num_attention_heads": "two"}, {"conv_dim": [1]}, {"hidden_act": "x"}]
 )
-def test_a_configuration_of_wrong_values_is_told(change: dict[str, object], tmp_path: Path) -> None:
+def test_a_configuration_of_wrong_values_is_reported(change: dict[str, object], tmp_path: Path) -> None:
     reference("hubert").save_pretrained(tmp_path)
     path = tmp_path / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(CheckpointError, match=r"its config\.json describes no hubert encoder") as told:
+    with pytest.raises(CheckpointError, match=r"its config\.json describes no hubert encoder") as caught:
         load_encoder("tiny", *find(str(tmp_path)).read())
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)

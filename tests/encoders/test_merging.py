@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 import speechxfer as sx
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import CheckpointError
-from speechxfer.heads.ctc import CTCHead
+from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.opening import open_checkpoint
 from tests.encoders.conftest import noise, reference
 
@@ -245,16 +245,16 @@ def test_a_folder_that_happens_to_be_called_like_the_hub_s_model_is_not_taken_fo
         (".", "names its own folder as the model it belongs to"),
     ],
 )
-def test_a_model_that_is_nowhere_is_told(
+def test_a_model_that_is_nowhere_is_reported(
     named: str | None, message: str, base: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adapted(ctc(), KINDS["lora"], tmp_path / "adapter", base=base())
     path = tmp_path / "adapter" / "adapter_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "base_model_name_or_path": named}))
     monkeypatch.chdir(tmp_path / "adapter")
-    with pytest.raises(CheckpointError, match=message) as told:
+    with pytest.raises(CheckpointError, match=message) as caught:
         find(str(tmp_path / "adapter"))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 # What cannot be merged
@@ -280,12 +280,12 @@ def test_an_adapter_that_cannot_be_merged_is_refused_by_name(
     adapted(ctc(), KINDS["lora"], folder, base=base())
     path = folder / "adapter_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(CheckpointError, match=message) as told:
+    with pytest.raises(CheckpointError, match=message) as caught:
         open_checkpoint(find(str(folder)))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
-def test_a_model_of_wrong_values_below_an_adapter_is_told(base: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_model_of_wrong_values_below_an_adapter_is_reported(base: Callable[..., Path], tmp_path: Path) -> None:
     folder = shutil.copytree(base(), tmp_path / "both")
     adapted(ctc(), KINDS["lora"], folder, base="x")
     config = json.loads((folder / "config.json").read_text())
@@ -304,7 +304,7 @@ def test_an_adapter_of_another_model_is_refused(base: Callable[..., Path], tmp_p
         open_checkpoint(find(str(folder)))
 
 
-def test_adapter_weights_that_were_not_downloaded_are_told(base: Callable[..., Path], tmp_path: Path) -> None:
+def test_adapter_weights_that_were_not_downloaded_are_reported(base: Callable[..., Path], tmp_path: Path) -> None:
     folder = shutil.copytree(base(), tmp_path / "both")
     adapted(ctc(), KINDS["lora"], folder, base="x")
     (folder / "adapter_model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")

@@ -46,7 +46,7 @@ def test_it_comes_out_of_transformers_the_same(nano: Encoder) -> None:
     assert (ours - theirs).abs().max() <= 1e-4
 
 
-def test_neighbours_and_padding_change_nothing(nano: Encoder) -> None:
+def test_neighbors_and_padding_change_nothing(nano: Encoder) -> None:
     waveforms = [tone("abcab"), noise(30_000, seed=1), noise(5_000, seed=2)]
     with torch.inference_mode():
         together, counts = nano(*nano.collate(waveforms))

@@ -64,7 +64,7 @@ def test_above_the_cut_there_are_fewer_frames(encoder: Encoder, at: int) -> None
 
 
 @pytest.mark.parametrize("kind", ["mean", "learned"])
-def test_neighbours_and_padding_change_nothing(encoder: Encoder, kind: str) -> None:
+def test_neighbors_and_padding_change_nothing(encoder: Encoder, kind: str) -> None:
     encoder.set_pooling(1, 2, kind)
     waveforms = [noise(length, length) for length in (400, 5_000, 16_000, 24_001, 30_000, 161)]
     with torch.no_grad():
@@ -132,7 +132,7 @@ def test_a_model_without_the_key_is_one_without_pooling(encoder: Encoder) -> Non
 @pytest.mark.parametrize(
     ("at", "kind", "message"), [(-1, "mean", "wanted 0 to"), (9, "mean", "wanted 0 to"), (0, "max", "mean, learned")]
 )
-def test_what_cannot_be_pooled_is_told(encoder: Encoder, at: int, kind: str, message: str) -> None:
+def test_what_cannot_be_pooled_is_reported(encoder: Encoder, at: int, kind: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         encoder.set_pooling(at, 2, kind)
 

@@ -131,27 +131,27 @@ def test_an_index_names_files_of_its_own_folder(index: str, tmp_path: Path) -> N
 )
 def test_what_is_in_a_file_s_place_is_named(name: str, content: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(CheckpointError, match=message) as told:
+    with pytest.raises(CheckpointError, match=message) as caught:
         read_weights(tmp_path)
-    assert str(told.value).startswith(str(tmp_path / name))
-    assert "\n" not in str(told.value)
+    assert str(caught.value).startswith(str(tmp_path / name))
+    assert "\n" not in str(caught.value)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(kept=st.floats(0.0, 0.999))
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
-def test_a_file_that_ends_early_is_told_wherever_it_ends(name: str, kept: float, tmp_path: Path) -> None:
+def test_a_file_that_ends_early_is_reported_wherever_it_ends(name: str, kept: float, tmp_path: Path) -> None:
     file = tmp_path / name
     write(file, {"weight": torch.randn(50, 50)})
     content = file.read_bytes()
     file.write_bytes(content[: int(kept * len(content))])
-    with pytest.raises(CheckpointError) as told:
+    with pytest.raises(CheckpointError) as caught:
         read_weights(tmp_path)
     if kept * len(content) > 100:
-        assert "so it was not downloaded or copied whole; fetch it again" in str(told.value)
+        assert "so it was not downloaded or copied whole; fetch it again" in str(caught.value)
 
 
-def test_a_download_that_was_not_finished_is_told(tmp_path: Path) -> None:
+def test_a_download_that_was_not_finished_is_reported(tmp_path: Path) -> None:
     place = tmp_path / ".cache" / "huggingface" / "download"
     place.mkdir(parents=True)
     (place / "4fGa.incomplete").write_bytes(b"x")
@@ -200,12 +200,12 @@ def test_code_in_a_pickle_is_not_run(form: str, tmp_path: Path) -> None:
         (None, "lacks config.json"),
     ],
 )
-def test_a_configuration_that_is_none_is_told(content: bytes | None, message: str, tmp_path: Path) -> None:
+def test_a_configuration_that_is_none_is_reported(content: bytes | None, message: str, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / "config.json").write_bytes(content)
-    with pytest.raises(CheckpointError, match=message) as told:
+    with pytest.raises(CheckpointError, match=message) as caught:
         read_json(tmp_path / "config.json")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_byte_order_mark_is_no_damage(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_wrong_labels() -> None:
 
 
 def test_labels_that_cannot_be_measured_are_told() -> None:
-    with pytest.raises(DataError, match=r"dev\.jsonl:2: label 'd' is none"):
+    with pytest.raises(DataError, match=r"dev\.jsonl:2: label 'd' is not one"):
         class_scores(manifest(["a", "d"]), [said(1, 0, 0)] * 2)
     with pytest.raises(DataError, match="2 labels but 1 predictions"):
         class_scores(manifest(["a", "a"]), [said(1, 0, 0)])
@@ -139,7 +139,7 @@ def test_what_cannot_be_drawn_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"ends in \.png"):
         draw_confusion(scored(30, NAMES), tmp_path / "confusion.bmp")
     several = class_scores(manifest(["a|b"]), [said(1, 1, 0, multi_label=True)])
-    with pytest.raises(ConfigError, match="several classes"):
+    with pytest.raises(ConfigError, match="multi-label scores"):
         draw_confusion(several, tmp_path / "confusion.png")
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError):

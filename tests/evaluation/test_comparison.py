@@ -85,7 +85,7 @@ def test_a_handful_of_differing_utterances_shows_nothing() -> None:
 def test_a_handful_of_utterances_gives_no_verdict() -> None:
     found = systems(["one too"], ["one two"], manifest(["one two"]))
     assert (found.second_is, found.bootstrap, found.matched_pairs) == ("unknown", None, None)
-    assert found.verdict() == "No verdict: 1 utterance is too few to draw from; wanted at least 5."
+    assert found.verdict() == "No verdict: 1 utterance is too few to resample; wanted at least 5."
     assert json.loads(json.dumps(found.to_dict()))["second"]["rate"] == 0.0
 
 

@@ -12,9 +12,9 @@ from speechxfer.data.manifest import Utterance
 from speechxfer.evaluation.intervals import (
     p_value,
     percentiles,
+    proportion_interval,
     ratio_intervals,
     resampled,
-    share_interval,
     units,
     units_of,
     wilson,
@@ -59,11 +59,11 @@ def test_bounds_are_rates_that_units_have(rows: list[tuple[int, int]]) -> None:
 def test_a_handful_of_utterances_has_no_interval_and_says_why(count: int) -> None:
     for found in (
         ratio_intervals({"wer": (ERRORS[:count], WORDS[:count])}, units([None] * count)),
-        share_interval("accuracy", [True] * count, units([None] * count)),
+        proportion_interval("accuracy", [True] * count, units([None] * count)),
     ):
         assert not found.bounds
         seen = "1 utterance is" if count == 1 else f"{count} utterances are"
-        assert str(found) == f"no interval: {seen} too few to draw from; wanted at least 5"
+        assert str(found) == f"no interval: {seen} too few to resample; wanted at least 5"
         assert found.show("wer", 0.25) == "0.250"
 
 
@@ -71,7 +71,7 @@ def test_no_errors_at_all_are_no_certainty() -> None:
     found = ratio_intervals({"wer": ([0] * 8, WORDS), "cer": (ERRORS, WORDS)}, ALONE)
     assert list(found.bounds) == ["cer"]
     found = ratio_intervals({"wer": ([0] * 8, WORDS)}, ALONE)
-    assert str(found) == "no interval: all 8 utterances have the same wer, so drawing from them shows no spread"
+    assert str(found) == "no interval: all 8 utterances have the same wer, so resampling shows no spread"
 
 
 def test_speakers_are_drawn_where_enough_are_known() -> None:
@@ -155,6 +155,6 @@ def test_wilson_as_published() -> None:
 def test_a_share_over_speakers_is_drawn() -> None:
     right = [number % 3 > 0 for number in range(30)]
     drawn = units([str(number % 7) for number in range(30)])
-    found = share_interval("accuracy", right, drawn)
+    found = proportion_interval("accuracy", right, drawn)
     assert (found.method, found.unit) == ("percentile bootstrap", "speaker")
-    assert share_interval("accuracy", right, units([None] * 30)).method == "Wilson's score"
+    assert proportion_interval("accuracy", right, units([None] * 30)).method == "Wilson's score"

@@ -66,7 +66,7 @@ def test_keywords_are_read_as_the_normalizer_writes_them(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"anna\n?!\n", r"words.txt:2: normalizer basic/2 leaves nothing of '\?!'"),
+        (b"anna\n?!\n", r"words.txt:2: normalizer basic/2 removes all of '\?!'"),
         (b"\n \n", "words.txt: holds no keywords"),
         (b"anna\n\xff\xfe", "words.txt:2: not UTF-8"),
     ],

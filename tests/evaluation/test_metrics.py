@@ -100,7 +100,7 @@ def test_nothing_to_measure_is_no_division_by_zero() -> None:
 
 
 def test_a_normalizer_that_leaves_nothing_is_told_with_what_it_took() -> None:
-    with pytest.raises(DataError, match=r"it leaves nothing of '\?!'; choose another normalizer"):
+    with pytest.raises(DataError, match=r"it removes all of '\?!'; choose another normalizer"):
         error_rates(["?!", "..."], ["a", "b"], BASIC)
 
 
@@ -131,5 +131,5 @@ def test_references_whose_marks_a_normalizer_drops_are_counted() -> None:
     hindi = "\u0939\u093f\u0928\u094d\u0926\u0940"
     told = damage([hindi, None, "caf\u00e9", f"a {hindi}"], TextNormalizer("whisper-basic"))
     assert told is not None
-    assert told.startswith(f"normalizer whisper-basic/1 leaves out marks of 2 references: '{hindi}' becomes ")
+    assert told.startswith(f"normalizer whisper-basic/1 removes marks from 2 references: '{hindi}' becomes ")
     assert damage([hindi], TextNormalizer("basic")) is None

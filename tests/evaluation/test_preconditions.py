@@ -11,10 +11,11 @@ from click.testing import CliRunner
 
 import speechxfer as sx
 from speechxfer.cli import main
+from speechxfer.data.loading import check_words
 from speechxfer.data.text import TextNormalizer
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.evaluation import evaluate as module
-from speechxfer.evaluation.evaluate import check_measurable, check_words, evaluate
+from speechxfer.evaluation.evaluate import evaluate
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_texts_without_a_word_are_refused(
     with pytest.raises(DataError, match=r"spoken\.jsonl: none of its 2 texts holds a word after normalizer basic/"):
         evaluate(model, manifest)
     with pytest.raises(DataError, match="no error rate can be measured on it"):
-        check_measurable(model, manifest, TextNormalizer())
+        model.head.check_measurable(manifest, TextNormalizer())
     done = CliRunner().invoke(main, ["evaluate", str(spelling_whisper), str(path), "--device", "cpu"])
     assert (done.exit_code, done.output.count("\n")) == (1, 1)
 

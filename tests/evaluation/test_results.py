@@ -42,7 +42,7 @@ def test_a_figure_comes_with_its_interval_and_how_that_was_made() -> None:
 def test_one_utterance_says_why_there_is_no_interval() -> None:
     evaluation = evaluated(["a b"], ["a"])
     assert str(evaluation).startswith("WER 0.500  CER 0.667  (")
-    assert str(evaluation.intervals) == "no interval: 1 utterance is too few to draw from; wanted at least 5"
+    assert str(evaluation.intervals) == "no interval: 1 utterance is too few to resample; wanted at least 5"
     assert evaluation.to_dict()["intervals"]["note"].startswith("1 utterance is too few")
 
 

@@ -13,7 +13,7 @@ from speechxfer.export import export
 from speechxfer.export.parity import Parity
 from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
 from speechxfer.model import SpeechModel
-from speechxfer.opening import open_checkpoint
+from speechxfer.opening import OWN, open_checkpoint
 
 # The libraries' own.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 @pytest.fixture
 def adapted(spelling_whisper: Path, tmp_path: Path) -> Path:
-    opened = open_checkpoint(find(str(spelling_whisper)), with_decoder=True, pad_to_30s=False)
+    opened = open_checkpoint(find(str(spelling_whisper)), head=OWN, pad_to_30s=False)
     assert isinstance(opened.head, WhisperSeq2SeqHead)
     opened.head.learn(TextNormalizer(), language=None, task="transcribe", timestamp_share=0.0, label_smoothing=0.0)
     with torch.no_grad():  # so that tones and noise are distinguished
@@ -55,5 +55,5 @@ def test_an_unknown_quantization_is_told(adapted: Path, tmp_path: Path) -> None:
 def test_what_has_no_decoder_is_told(spelling_whisper: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is not an adapted model"):
         export(str(spelling_whisper), tmp_path / "exported")
-    with pytest.raises(ConfigError, match="format 'onyx' is not known; wanted one of: ctranslate2"):
+    with pytest.raises(ConfigError, match="export target is 'onyx'; wanted one of ctranslate2"):
         export(str(spelling_whisper), tmp_path / "exported", to="onyx")

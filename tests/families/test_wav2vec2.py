@@ -50,7 +50,7 @@ def test_an_utterance_alone_comes_out_as_from_the_original(saved: Saved, variant
 
 @every_variant
 @pytest.mark.parametrize("at_once_s", [0.0, 3.0, 100.0])
-def test_neighbours_and_padding_change_nothing(
+def test_neighbors_and_padding_change_nothing(
     saved: Saved, variant: str, at_once_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lengths = [16_000, 400, 5_000, 24_001, 399, 719, 7, 30_000]
@@ -236,14 +236,14 @@ def test_an_adapter_above_the_encoder_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("lost", ["feature_projection.projection.weight", "encoder.layers.2.layer_norm.bias"])
-def test_weights_that_are_missing_are_told(saved: Saved, lost: str) -> None:
+def test_weights_that_are_missing_are_reported(saved: Saved, lost: str) -> None:
     config, state = find(str(saved("wav2vec2"))).read()
     del state[f"wav2vec2.{lost}"]
     with pytest.raises(CheckpointError, match=f"Missing key.*{lost}"):
         load_encoder("tiny", config, state)
 
 
-def test_layers_too_many_are_told(saved: Saved) -> None:
+def test_layers_too_many_are_reported(saved: Saved) -> None:
     config, state = find(str(saved("wav2vec2"))).read()
     with pytest.raises(CheckpointError, match=r"Unexpected key.*encoder\.layers\.2"):
         load_encoder("tiny", {**config, "num_hidden_layers": 2}, state)

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from speechxfer.data.labels import ClassLabels
 from speechxfer.data.manifest import Utterance
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.errors import ConfigError, DataError
-from speechxfer.heads.classification import ClassificationHead
+from speechxfer.heads.classification.head import ClassificationHead
 
 LABELS = ClassLabels(["a", "b", "c"])
 POOLINGS = ["mean", "mean-deviation", "attentive"]
@@ -23,7 +24,7 @@ def head(**options: Any) -> ClassificationHead:
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_neighbours_and_padding_change_nothing(pooling: str) -> None:
+def test_neighbors_and_padding_change_nothing(pooling: str) -> None:
     classifier, lengths = head(pooling=pooling), torch.tensor([12, 7, 1])
     hidden = torch.randn(3, 20, 8)
     hidden[1, 7:] = torch.nan  # what stands in padded positions is undefined
@@ -134,7 +135,11 @@ def test_several_classes_each_have_a_probability_of_their_own() -> None:
 def test_what_it_describes_is_built_again(pooling: str) -> None:
     options = {"label_smoothing": 0.1, "class_weights": [0.5, 1.0, 1.5], "pool_padding": True, "multi_label": True}
     classifier = head(pooling=pooling, **options)
-    again = ClassificationHead.restore(json.loads(json.dumps(classifier.describe())), 8)
+    again = ClassificationHead.restore(
+        json.loads(json.dumps(classifier.describe())),
+        cast(Any, SimpleNamespace(width=8, num_states=1)),
+        cast(Any, None),
+    )
     again.load_state_dict(classifier.state_dict())
     assert again.describe() == classifier.describe()
     hidden, lengths = torch.randn(2, 4, 8), torch.tensor([4, 2])
@@ -147,10 +152,10 @@ def test_class_weights_are_no_weights_of_the_model() -> None:
     assert {name.partition(".")[0] for name in classifier.state_dict()} == {"projector", "classifier"}
 
 
-def test_targets_are_numbers_and_unknown_ones_are_told() -> None:
+def test_targets_are_numbers_and_unknown_ones_are_reported() -> None:
     utterance = Utterance(audio="a.wav", label="c", origin="train.jsonl:1")
     assert head().targets(utterance) == [2]
-    with pytest.raises(DataError, match=r"train\.jsonl:2: label 'd' is none"):
+    with pytest.raises(DataError, match=r"train\.jsonl:2: label 'd' is not one"):
         head().targets(Utterance(audio="a.wav", label="d", origin="train.jsonl:2"))
 
 

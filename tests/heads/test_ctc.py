@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from speechxfer.data.text import CTCVocabulary, TextNormalizer
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.errors import ConfigError
-from speechxfer.heads.ctc import CTCHead
-from speechxfer.heads.ctc_loss import ctc_loss
+from speechxfer.heads.ctc.head import CTCHead
+from speechxfer.heads.ctc.loss import ctc_loss
 from speechxfer.opening import restore_head
 
 

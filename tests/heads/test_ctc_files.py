@@ -14,7 +14,7 @@ from transformers import Wav2Vec2CTCTokenizer
 from speechxfer.data.text import CTCVocabulary
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.errors import CheckpointError
-from speechxfer.heads.ctc_files import Spelling, read_spelling
+from speechxfer.heads.ctc.files import Spelling, read_spelling
 
 USUAL = ["<pad>", "<s>", "</s>", "<unk>", "|", "a", "b", "c", "'"]
 CLASS = {"tokenizer_class": "Wav2Vec2CTCTokenizer"}

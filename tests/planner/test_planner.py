@@ -16,8 +16,9 @@ from click.testing import CliRunner
 import speechxfer as sx
 from speechxfer.api.planning import seconds
 from speechxfer.cli import main
-from speechxfer.config import AugmentConfig, PlanConfig, TextConfig, TrainingConfig
+from speechxfer.config import AugmentConfig, PlanConfig, TrainingConfig
 from speechxfer.errors import ConfigError, TrainingError
+from speechxfer.heads.ctc.settings import CTCConfig
 from speechxfer.planner import planner
 from speechxfer.planner.candidates import Candidate, candidates
 from speechxfer.planner.halving import Outcome
@@ -91,7 +92,7 @@ def test_a_trial_that_goes_astray_comes_last(base: sx.FinetuneConfig, bench: Ben
 
 
 def test_variations_stand_behind_what_is_usual() -> None:
-    rows = tuple(Row(str(cut), cut, error, {"cer": error}) for cut, error in ((None, 0.8), (0, 0.6), (1, 0.2), (4, 0.3)))  # fmt: skip  # noqa: E501
+    rows = tuple(Row(str(seam), seam, error, {"cer": error}) for seam, error in ((None, 0.8), (0, 0.6), (1, 0.2), (4, 0.3)))  # fmt: skip  # noqa: E501
     probes = {"m": Probe("m", "ctc", 4, 1.0, 1.0, rows)}
     names = [one.name for one in candidates(["m"], ["fine-tune", "lower-layers", "lora"], probes, "ctc", vary=True)]
     assert names[:3] == ["fine-tune", "lower-layers", "lora"]
@@ -140,7 +141,7 @@ def test_a_plan_that_was_not_tried_says_so(base: sx.FinetuneConfig, monkeypatch:
     plan = make_plan(base, [base.model], 60.0, presets=["fine-tune", "feature-extraction"], vary=False)
     assert plan.choice.preset == "fine-tune"
     page = as_markdown(plan, "plan.toml", "plan.png")
-    assert "Not tried, for want of time, but expected to do best. A whole run of 2 epochs" in page
+    assert "Not tried for lack of time, but expected to be the best. A whole run of 2 epochs" in page
     assert page.index("| fine-tune |") < page.index("| feature-extraction |")
 
 
@@ -277,10 +278,10 @@ def test_a_plan_in_which_nothing_is_learned_chooses_nothing(
 
 
 def test_a_plan_keeps_what_its_trials_were_given(base: sx.FinetuneConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = replace(base, text=TextConfig(ignore_unknown=True), test=base.dev)
+    given = replace(base, groups={"ctc": CTCConfig(ignore_unknown=True)}, test=base.dev)
     made = make_plan(given, [base.model], 60.0, presets=["feature-extraction"], vary=False)
     settings = made.settings()
-    assert settings["text"] == {"ignore_unknown": True}
+    assert settings["ctc"] == {"ignore_unknown": True}
     assert settings["training"] == {"epochs": 2, "batch_seconds": 4.0}
     assert not {"train", "dev", "test", "output", "device"} & settings.keys()
 

@@ -1,4 +1,4 @@
-"""Distances of domains: numbers with known answers, and the judgement they make together."""
+"""Distances of domains: numbers with known answers, and the judgment they make together."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def test_most_measures_decide_and_doubt_means_far() -> None:
     near, far = Measure("a", 0.0, True, ""), Measure("b", 1.0, False, "")
     assert Similarity((near, near, far)).near
     assert not Similarity((near, far)).near
-    assert Similarity((near, far, far)).verdict == "far (2 of 3 measures say so)"
+    assert Similarity((near, far, far)).verdict == "far (2 of 3 measures agree)"
 
 
 def test_a_model_with_a_ctc_head_is_heard_and_asked_how_sure_it_is(
     whisper_folder: Path, spoken: dict[str, Path], tmp_path: Path
 ) -> None:
     from speechxfer.data.text import CTCVocabulary, TextNormalizer
-    from speechxfer.heads.ctc import CTCHead
+    from speechxfer.heads.ctc.head import CTCHead
 
     encoder = open_checkpoint(find(str(whisper_folder))).encoder
     head: Head = CTCHead(encoder.width, 50.0, CTCVocabulary(list(" abc")), TextNormalizer())

@@ -170,7 +170,7 @@ def test_dev_text_that_cannot_be_written_is_told(settings: dict[str, Any], corpu
     dev.write_text(dev.read_text().replace('"b"', '"bé"'))
     with pytest.raises(DataError, match=r"odd\.jsonl:2: 'é' does not occur in the training text, .*1 of 2"):
         sx.finetune(config=config(settings, {"dev": str(dev)}))
-    run = sx.finetune(config=config(settings, SHORT, {"dev": str(dev), "text": {"ignore_unknown": True}}))
+    run = sx.finetune(config=config(settings, SHORT, {"dev": str(dev), "ctc": {"ignore_unknown": True}}))
     assert (run.folder / "model").is_dir()
 
 
@@ -202,17 +202,17 @@ def test_an_adapted_model_is_adapted_further_with_its_own_head(
     waiting = {**alone, "training": {"epochs": 2}}
     second = sx.finetune(config=config(settings, SHORT, again, waiting), progress=heard)
     # The first head is new and learns alone; this one has learned already.
-    assert _awake_from(first.folder) == {1, 4}
-    assert _awake_from(second.folder) == {1}
-    third = {"output": str(tmp_path / "third"), "text": {"vocabulary": "new"}}
-    assert _awake_from(sx.finetune(config=config(settings, SHORT, again, waiting, third)).folder) == {1, 2}
+    assert _first_epochs(first.folder) == {1, 4}
+    assert _first_epochs(second.folder) == {1}
+    third = {"output": str(tmp_path / "third"), "ctc": {"vocabulary": "new"}}
+    assert _first_epochs(sx.finetune(config=config(settings, SHORT, again, waiting, third)).folder) == {1, 2}
     assert any("has a CTC head for 4 characters, which is kept" in line for line in heard.messages)
     assert second.before is not None
     assert second.before.rates.wer == json.loads((first.folder / "metrics.json").read_text())["dev"]["wer"]
     assert second.model.source == settings["model"]  # where the weights came from first
 
 
-def _awake_from(folder: Path) -> set[int]:
+def _first_epochs(folder: Path) -> set[int]:
     """The epochs in which parts begin to be trained."""
     table = json.loads((folder / "plan.json").read_text())
     return {int(row[3]) for row in table["rows"] if row[3]}
@@ -231,13 +231,13 @@ def test_new_characters_are_added_only_on_request(
     settings: dict[str, Any], corpus: Callable[..., Path], tmp_path: Path
 ) -> None:
     few = {"train": str(corpus("few", [text.replace("c", "b") for text in texts(12, 3)]))}
-    first = sx.finetune(config=config(settings, SHORT, few, {"text": {"ignore_unknown": True}}))
+    first = sx.finetune(config=config(settings, SHORT, few, {"ctc": {"ignore_unknown": True}}))
     again = {"model": str(first.folder / "model"), "output": str(tmp_path / "second")}
     with pytest.raises(DataError, match=r"'c' occur in the training text.*3 characters without them.*--extend-vocab"):
         sx.finetune(config=config(settings, SHORT, again))
-    extended = sx.finetune(config=config(settings, SHORT, again, {"text": {"vocabulary": "extend"}}))
+    extended = sx.finetune(config=config(settings, SHORT, again, {"ctc": {"vocabulary": "extend"}}))
     assert extended.model.head.describe()["vocabulary"]["symbols"] == [" ", "a", "b", "c"]
-    new = {"output": str(tmp_path / "third"), "text": {"vocabulary": "new"}}
+    new = {"output": str(tmp_path / "third"), "ctc": {"vocabulary": "new"}}
     heard = Heard()
     sx.finetune(config=config(settings, SHORT, again, new), progress=heard)
     assert any("4 characters in the training text" in line for line in heard.messages)

@@ -17,7 +17,7 @@ import speechxfer as sx
 from speechxfer.cli import main
 from speechxfer.config import build, merge
 from speechxfer.errors import DataError
-from speechxfer.heads.classification import ClassificationHead
+from speechxfer.heads.classification.head import ClassificationHead
 from tests.conftest import tone
 from tests.training.conftest import Heard
 
@@ -124,7 +124,7 @@ def test_classes_weigh_alike_on_request(settings: dict[str, Any], labelled: Labe
 
 def test_a_class_that_training_lacks_is_told_before_the_work(settings: dict[str, Any], labelled: Labelled) -> None:
     dev = labelled("odd", ["low", "shrill"])
-    with pytest.raises(DataError, match=r"odd\.jsonl:2: label 'shrill' is none of .*: high, low, middle \(1 of 2"):
+    with pytest.raises(DataError, match=r"odd\.jsonl:2: label 'shrill' is not one of .*: high, low, middle \(1 of 2"):
         sx.finetune(config=config(settings, SHORT, {"dev": str(dev)}))
     assert not Path(settings["output"]).exists()
 

@@ -32,8 +32,8 @@ def test_what_wakes_later_rises_from_nothing_and_falls_with_the_others(
 def test_each_group_has_its_own_rate() -> None:
     encoder, head = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
     groups = [
-        {"params": [encoder.weight], "lr": 0.1, "wakes": 2},
-        {"params": [head.weight], "lr": 1.0, "wakes": 0},
+        {"params": [encoder.weight], "lr": 0.1, "first_epoch": 2},
+        {"params": [head.weight], "lr": 1.0, "first_epoch": 0},
     ]
     optimizer = adamw(groups)
     rates = Rates(optimizer, warmup=0.1, epochs=10)

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 import speechxfer as sx
-from speechxfer.config import RetentionConfig, Seq2SeqConfig, build
+from speechxfer.config import RetentionConfig, build
 from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
-from speechxfer.heads.classification import ClassificationHead
-from speechxfer.heads.ctc import CTCHead
+from speechxfer.families.whisper.settings import Seq2SeqConfig
+from speechxfer.heads.classification.head import ClassificationHead
+from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.training.starting_point import StartingPoint, starting_point
 from tests.encoders.conftest import reference
 from tests.families.whisper import test_whisper_checkpoint as whispers
@@ -104,13 +105,13 @@ UNREADABLE: dict[str, Any] = {
 def test_a_head_that_cannot_be_opened_makes_room_for_a_new_one(kind: str, start: Start, tmp_path: Path) -> None:
     UNREADABLE[kind](tmp_path / "model")
     for vocabulary in ("keep", "new"):
-        point, heard = start(tmp_path / "model", ["a b", "c"], text={"vocabulary": vocabulary})
+        point, heard = start(tmp_path / "model", ["a b", "c"], ctc={"vocabulary": vocabulary})
         assert isinstance(point.model.head, CTCHead)
         assert point.model.head.vocabulary.symbols == (" ", "a", "b", "c")
         assert ("; a new head is trained in its place" in heard) is (vocabulary == "keep")
         assert not point.transcribes
-    with pytest.raises(ConfigError, match=r"text\.vocabulary is 'extend', but .*; take --new-vocabulary"):
-        start(tmp_path / "model", ["a b", "c"], text={"vocabulary": "extend"})
+    with pytest.raises(ConfigError, match=r"ctc\.vocabulary is 'extend', but .*; take --new-vocabulary"):
+        start(tmp_path / "model", ["a b", "c"], ctc={"vocabulary": "extend"})
 
 
 def test_a_run_from_such_a_checkpoint_trains(corpus: Callable[..., Path], tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_what_changes_nothing_is_named_with_its_reason(
         {"pooling.stride": 2, "pooling.kind": "learned"},
         {"plan.lora_rank": 2, "plan.lora_alpha": 4, "plan.lora_feed_forward": True},
         {"training.cache": "disk", "training.cache_dtype": "float32", "training.dropout": 0.3},
-        {"text.normalizer": "none", "text.vocabulary": "new", "text.ignore_unknown": True},
+        {"text.normalizer": "none", "ctc.vocabulary": "new", "ctc.ignore_unknown": True},
         {"augment.where": "spectrogram", "augment.frequency_warp": 0.1, "augment.mask_feature_prob": 0.2},
         {"plan.train_top": 0, "plan.head_lr": 0.1, "plan.encoder_lr": None},
     ],
@@ -113,8 +113,8 @@ def test_a_head_that_has_learned_does_not_learn_alone_first(runs: Runs) -> None:
 def test_a_decoder_without_durations_learns_no_times(runs: Runs, spelling_whisper: Path) -> None:
     decoder = {"head": "seq2seq", "model": str(spelling_whisper), "seq2seq.timestamp_ratio": 0.5}
     assert lines(runs, decoder) == ["seq2seq.timestamp_ratio is 0.5, which has no effect in this run: the training manifest has no durations"]  # fmt: skip  # noqa: E501
-    ours = {**decoder, "seq2seq.timestamp_ratio": 0.1, "text.ignore_unknown": True, "seq2seq.non_speech_ratio": 0.01}
+    ours = {**decoder, "seq2seq.timestamp_ratio": 0.1, "ctc.ignore_unknown": True, "seq2seq.non_speech_ratio": 0.01}
     assert [line.partition(" is ")[0] for line in lines(runs, ours)] == [
-        "text.ignore_unknown",
+        "ctc.ignore_unknown",
         "seq2seq.non_speech_ratio",
     ]

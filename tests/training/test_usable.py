@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from speechxfer.cli import main
 from speechxfer.config import to_dict
 from speechxfer.errors import AudioError, DataError, TrainingError
+from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.training.step import TrainStep
 from tests.conftest import tone
 from tests.training.conftest import Runs
@@ -106,7 +107,7 @@ def test_an_utterance_that_turns_out_too_short_counts_neither_in_the_loss_nor_in
     runs: Runs, good: Lines, written: Callable[[str, Lines], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its length is known only when it is read: a copy at another speed, a wrong duration in the manifest."""
-    monkeypatch.setattr("speechxfer.training.usable._too_short", lambda *_arguments: None)
+    monkeypatch.setattr(CTCHead, "unusable", lambda *_arguments: None)
     step = {
         "training": {"batch_seconds": 1000.0, "dropout": 0.0, "epochs": 3, "warmup_ratio": 0.0},
         "augment": {"mask_time_prob": 0.0},
@@ -223,7 +224,7 @@ def labelled(lines: Lines, labels: str) -> Lines:
 @pytest.mark.parametrize(
     ("train", "message"),
     [
-        ("aaaa", "every utterance is labelled 'a'; wanted at least two classes"),
+        ("aaaa", "every utterance is labeled 'a'; wanted at least two classes"),
         ("abab?c", "no utterance of the class 'c' can be used, so that it would not be learned"),
         ("    ", "none of its 4 utterances can be used.*4 have no label"),
     ],

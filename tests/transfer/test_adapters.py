@@ -123,9 +123,9 @@ def test_peft_opens_the_adapter_on_the_model_it_was_made_for(encoders: Encoders,
     theirs = PeftModel.from_pretrained(base, tmp_path / "model" / "adapter").eval()
     if family == "wavlm":  # which multiplies by the matrices themselves there, past any adapter
         theirs = theirs.merge_and_unload()
-    normalised = ((SOUND - SOUND.mean()) / SOUND.std(correction=0))[None]
+    normalized = ((SOUND - SOUND.mean()) / SOUND.std(correction=0))[None]
     with torch.inference_mode():
-        logits = theirs(normalised).logits.log_softmax(-1)
+        logits = theirs(normalized).logits.log_softmax(-1)
     torch.testing.assert_close(logits, output(model, SOUND), atol=1e-4, rtol=1e-4)
     described = json.loads((tmp_path / "model" / "adapter" / "adapter_config.json").read_text())
     assert (described["r"], described["lora_alpha"], described["base_model_name_or_path"]) == (2, 4, "tiny")

@@ -56,9 +56,9 @@ def test_the_optimiser_gets_every_trained_parameter_once_at_its_rate(model: Spee
     assert given[id(model.head.projection.weight)]["lr"] == 1e-2
 
 
-def test_the_optimiser_knows_when_each_parameter_wakes(model: SpeechModel) -> None:
+def test_the_optimiser_knows_when_each_parameter_epochs(model: SpeechModel) -> None:
     plan = plan_of(model, freeze_below=1, unfreeze_every=2)
-    given = {id(one): group["wakes"] for group in plan.parameter_groups(model, 0.1) for one in group["params"]}
+    given = {id(one): group["first_epoch"] for group in plan.parameter_groups(model, 0.1) for one in group["params"]}
     _, _, first, middle, last = model.encoder.layer_groups()
     assert {given[id(one)] for one in last.parameters()} == {2}
     assert {given[id(one)] for one in middle.parameters()} == {4}
@@ -74,18 +74,18 @@ def test_the_convolutions_have_a_switch_of_their_own(model: SpeechModel) -> None
 
 def test_layers_wake_when_they_are_named_and_others_at_once(model: SpeechModel) -> None:
     plan = plan_of(model, unfreeze_at="1@2, 0@3, frontend@4", freeze_frontend=False)
-    asleep = [{"convolutions", "projection", "layer 0", "layer 1"}, {"convolutions", "projection", "layer 0"}]
-    asleep += [{"convolutions"}, set(), set()]
-    assert [frozen_in(plan, model, epoch) for epoch in range(5)] == asleep
+    frozen = [{"convolutions", "projection", "layer 0", "layer 1"}, {"convolutions", "projection", "layer 0"}]
+    frozen += [{"convolutions"}, set(), set()]
+    assert [frozen_in(plan, model, epoch) for epoch in range(5)] == frozen
     assert [plan.seam_at(epoch) for epoch in range(5)] == [2, 1, 0, None, None]
     assert plan.lowest_seam == 0
-    assert [row["wakes"] for row in plan.table(model.encoder, model.head)] == [4, 3, 3, 2, 1, 1]
+    assert [row["first_epoch"] for row in plan.table(model.encoder, model.head)] == [4, 3, 3, 2, 1, 1]
 
 
 def test_a_new_head_learns_alone_first(model: SpeechModel) -> None:
     def seams(epochs: int, **other: Any) -> list[int | None]:
-        wish = PlanConfig(freeze_below=1, head_only_ratio=0.25)
-        plan = TransferPlan.for_model(wish, model.encoder, model.head, epochs=epochs, **other)
+        config = PlanConfig(freeze_below=1, head_only_ratio=0.25)
+        plan = TransferPlan.for_model(config, model.encoder, model.head, epochs=epochs, **other)
         return [plan.seam_at(epoch) for epoch in range(epochs)]
 
     assert seams(8) == [3, 3, 1, 1, 1, 1, 1, 1]
@@ -95,7 +95,7 @@ def test_a_new_head_learns_alone_first(model: SpeechModel) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "wakes"),
+    ("settings", "epochs"),
     [
         ({}, {1, 3}),
         ({"preset": "fine-tune"}, {1, 3}),
@@ -107,16 +107,16 @@ def test_a_new_head_learns_alone_first(model: SpeechModel) -> None:
     ],
 )
 def test_it_does_so_by_itself_where_all_layers_of_a_whisper_are_trained(
-    model: SpeechModel, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], wakes: set[int]
+    model: SpeechModel, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], epochs: set[int]
 ) -> None:
     monkeypatch.setattr(model.encoder, "head_only_ratio", WhisperEncoder.head_only_ratio)
     plan = plan_of(model, **settings)  # of 12 epochs
     plan.attach(model.encoder, model.head)
-    assert {row["wakes"] for row in plan.table(model.encoder, model.head)} - {None} == wakes
+    assert {row["first_epoch"] for row in plan.table(model.encoder, model.head)} - {None} == epochs
 
 
 def test_but_not_where_a_family_gains_nothing_by_it(model: SpeechModel) -> None:
-    assert {row["wakes"] for row in plan_of(model).table(model.encoder, model.head)} == {None, 1}
+    assert {row["first_epoch"] for row in plan_of(model).table(model.encoder, model.head)} == {None, 1}
 
 
 def test_gradual_unfreezing_is_a_schedule_from_the_top(model: SpeechModel) -> None:
@@ -142,14 +142,14 @@ def test_a_layer_may_sleep_between_others(model: SpeechModel) -> None:
         ({"unfreeze_at": "2-1@2"}, "names a layer that does not exist"),
         ({"unfreeze_at": "2@0"}, "plan.unfreeze_at: '2@0'; wanted LAYER@EPOCH"),
         ({"unfreeze_at": "two@2"}, "plan.unfreeze_at: 'two@2'; wanted LAYER@EPOCH"),
-        ({"unfreeze_at": "0@2", "train_top": 1}, "but layer 0 is frozen to the end"),
-        ({"unfreeze_at": "frontend@2"}, "but the front end is frozen to the end"),
+        ({"unfreeze_at": "0@2", "train_top": 1}, "but layer 0 is always frozen"),
+        ({"unfreeze_at": "frontend@2"}, "but the front end is always frozen"),
         ({"unfreeze_at": "1@2", "unfreeze_every": 1}, "plan.unfreeze_at and plan.unfreeze_every are two schedules"),
         ({"head_only_ratio": 0.5, "unfreeze_at": "1@2"}, "plan.unfreeze_at and plan.head_only_ratio are two schedules"),
         ({"reinit_top": 2, "train_top": 1}, "layer 1 is frozen and would stay random"),
         ({"reinit_top": 4}, "plan.reinit_top is 4, but the encoder has 3 layers"),
-        ({"lora_rank": 2, "train_top": 0}, "no layer is trained for adapters to stand in"),
-        ({"lora_rank": 2, "reinit_top": 1}, "those random weights would stay as they are"),
+        ({"lora_rank": 2, "train_top": 0}, "no layer is trained that could be adapted"),
+        ({"lora_rank": 2, "reinit_top": 1}, "those random weights would not be trained"),
         ({"lora_rank": 2, "freeze_frontend": False}, "plan.freeze_frontend is false, but with adapters"),
     ],
 )
@@ -165,12 +165,12 @@ def test_a_plan_that_makes_no_sense_is_told(model: SpeechModel, settings: dict[s
     [
         ({"drop_top": 3}, "plan.drop_top is 3, but the encoder has 3 layers; wanted at most 2, so that one is left"),
         ({"reinit_top": 3, "drop_top": 1}, "plan.reinit_top is 3, but the encoder has 2 layers"),
-        ({"from_scratch": True, "train_top": 1}, "no place for plan.train_top (1)"),
-        ({"from_scratch": True, "train_top": 0}, "no place for plan.train_top (0)"),
-        ({"from_scratch": True, "head_top": 0}, "no place for plan.head_top (0)"),
-        ({"from_scratch": True, "train_embedding": False}, "no place for plan.train_embedding (False)"),
-        ({"from_scratch": True, "lora_rank": 4}, "no place for plan.lora_rank (4)"),
-        ({"from_scratch": True, "freeze_frontend": True}, "no place for plan.freeze_frontend (True)"),
+        ({"from_scratch": True, "train_top": 1}, "which excludes plan.train_top (1)"),
+        ({"from_scratch": True, "train_top": 0}, "which excludes plan.train_top (0)"),
+        ({"from_scratch": True, "head_top": 0}, "which excludes plan.head_top (0)"),
+        ({"from_scratch": True, "train_embedding": False}, "which excludes plan.train_embedding (False)"),
+        ({"from_scratch": True, "lora_rank": 4}, "which excludes plan.lora_rank (4)"),
+        ({"from_scratch": True, "freeze_frontend": True}, "which excludes plan.freeze_frontend (True)"),
     ],
 )
 def test_a_shape_that_makes_no_sense_is_told(model: SpeechModel, settings: dict[str, Any], message: str) -> None:

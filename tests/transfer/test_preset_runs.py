@@ -95,7 +95,7 @@ PLANS: dict[str, dict[str, Any]] = {
     "lora": {"preset": "lora", "unfreeze_every": 1},
     "decay": {"layer_decay": 0.5, "unfreeze_at": "1@2", "freeze_frontend": False},
     "weighted": {"weighted_layer_sum": True, "train_top": 1},
-    "anew": {"drop_top": 1, "reinit_top": 1, "freeze_below": 1},
+    "new layers": {"drop_top": 1, "reinit_top": 1, "freeze_below": 1},
 }
 
 
@@ -156,8 +156,8 @@ def test_pooled_frames_and_a_sum_of_layers_exclude_each_other(runs: Runs) -> Non
 
 
 def test_layers_that_would_wake_after_the_end_are_named(runs: Runs) -> None:
-    heard = runs.run("run", ONE_EPOCH, {"plan": {"unfreeze_at": "2@1, 1@2"}})
-    assert "the run has 1 epochs, so these never wake up: layer 1" in heard
+    messages = runs.run("run", ONE_EPOCH, {"plan": {"unfreeze_at": "2@1, 1@2"}})
+    assert "the run has 1 epochs, so these are never trained: layer 1" in messages
 
 
 def test_learned_pooling_is_trained_beside_adapters(runs: Runs) -> None:

@@ -57,9 +57,9 @@ def test_what_is_left_opens_in_transformers_and_here(encoders: Encoders, family:
     again = sx.load(str(tmp_path / "model"), device="cpu")
     assert again.encoder.depth == 1
     assert torch.equal(output(again, SOUND), output(model, SOUND))
-    normalised = (SOUND - SOUND.mean()) / SOUND.std(correction=0)
+    normalized = (SOUND - SOUND.mean()) / SOUND.std(correction=0)
     with torch.inference_mode():
-        logits = theirs.eval()(normalised[None]).logits
+        logits = theirs.eval()(normalized[None]).logits
     torch.testing.assert_close(logits.log_softmax(-1), output(model, SOUND), atol=1e-4, rtol=0)
 
 
@@ -107,9 +107,9 @@ def test_from_scratch_nothing_is_left_of_what_was_learned(encoders: Encoders, fa
 
 def test_a_lower_layers_preset_halves_the_encoder_and_asks_for_nothing_twice(encoders: Encoders) -> None:
     encoder = encoders("whisper")
-    wish = reshape(PlanConfig(preset="lower-layers"), encoder)
-    assert (encoder.depth, wish.drop_top, wish.train_top, wish.preset) == (1, None, 1, "")
-    assert reshape(wish, encoder) == wish
+    config = reshape(PlanConfig(preset="lower-layers"), encoder)
+    assert (encoder.depth, config.drop_top, config.train_top, config.preset) == (1, None, 1, "")
+    assert reshape(config, encoder) == config
     assert encoder.depth == 1
 
 
@@ -147,10 +147,10 @@ def test_a_published_classifier_of_all_layers_opens_here_and_goes_back(family: s
     back, found = type(theirs).from_pretrained(tmp_path / "ours", output_loading_info=True)
     assert not found["missing_keys"]
     assert not found["unexpected_keys"]
-    normalised = ((SOUND - SOUND.mean()) / SOUND.std(correction=0))[None]
+    normalized = ((SOUND - SOUND.mean()) / SOUND.std(correction=0))[None]
     with torch.inference_mode():
-        wanted = theirs(normalised).logits
-        for logits in (output(ours, SOUND), back.eval()(normalised).logits):
+        wanted = theirs(normalized).logits
+        for logits in (output(ours, SOUND), back.eval()(normalized).logits):
             torch.testing.assert_close(logits, wanted, atol=1e-4, rtol=0)
     assert torch.equal(output(sx.load(str(tmp_path / "ours"), device="cpu"), SOUND), output(ours, SOUND))
 

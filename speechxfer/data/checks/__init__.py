@@ -1,4 +1,4 @@
-"""A doctor for data: what is wrong with manifests, their audio and their texts, found before a run wastes an hour."""
+"""Checks of manifests, their audio and their texts before a run."""
 
 from speechxfer.data.checks.check import Report, Split, check, log_problems, shortened
 from speechxfer.data.checks.examiner import Limits

@@ -1,4 +1,4 @@
-"""The doctor's round: every line once, in order, with the decoding spread over the cores."""
+"""Run all checks: one pass over the lines, with decoding in parallel."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from speechxfer.data.manifest import Manifest, Utterance, stream
 from speechxfer.errors import DataError
 from speechxfer.progress import Progress
 
-#: Lines a worker is sent at once, and such portions in flight for each worker: what bounds the memory.
-_PORTION, _PORTIONS_AHEAD = 32, 4
-#: Findings of a kind that are said one by one before a run.
-_MOST_SAID = 5
+#: Lines that a worker gets at once, and such chunks in flight for each worker, which bounds the memory.
+_CHUNK, _CHUNKS_AHEAD = 32, 4
+#: Most findings of a kind that are logged one by one before a run.
+_MOST_LOGGED = 5
 
 
 @dataclass(frozen=True)
 class Split:
-    """A manifest to look at: its name in messages, how many lines to expect, and how to go through it once."""
+    """A manifest to check: its name in messages, its approximate number of lines, and how to read it."""
 
     file: str
     size: int
@@ -42,11 +42,11 @@ class Split:
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Split:
-        """A manifest that is never held as a whole.
+        """A manifest file, which is streamed and never in memory as a whole.
 
         Raises:
-            ConfigError: the suffix is no manifest's.
-            DataError: there is no such file, or nothing in it.
+            ConfigError: the suffix is not that of a manifest.
+            DataError: the file is missing or empty.
         """
         path = Path(path)
         refused: list[DataError] = []
@@ -68,28 +68,28 @@ class Split:
 
     @classmethod
     def from_manifest(cls, manifest: Manifest, name: str = "manifest") -> Split:
-        """One that is in memory already."""
+        """A manifest in memory."""
         return cls(str(manifest.path or name), len(manifest), lambda _refused: iter(manifest))
 
 
 @dataclass(frozen=True)
 class Report:
-    """All findings in the order of splits and lines, and how many lines were looked at."""
+    """All findings in the order of splits and lines, and the number of lines checked in each split."""
 
     findings: list[Finding]
     lines: dict[str, int] = field(default_factory=dict)
 
     @property
     def errors(self) -> list[Finding]:
-        """Those that stop training or spoil its figures."""
+        """Findings that stop training or invalidate scores."""
         return [finding for finding in self.findings if finding.severity == "error"]
 
     @property
     def summary(self) -> str:
-        """One line."""
+        """A summary of one line."""
         counts = Counter(finding.severity for finding in self.findings)
-        told = [f"{counts[name]} {name}{'s' * (counts[name] != 1)}" for name in ("error", "warning", "note")]
-        return f"{sum(self.lines.values())} lines of {len(self.lines)} manifests: {', '.join(told)}"
+        by_severity = [f"{counts[name]} {name}{'s' * (counts[name] != 1)}" for name in ("error", "warning", "note")]
+        return f"{sum(self.lines.values())} lines of {len(self.lines)} manifests: {', '.join(by_severity)}"
 
     def to_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -105,24 +105,24 @@ def check(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Look for everything in manifests that would waste a run or make its figures worthless.
+    """Find everything in manifests that would break a run or invalidate its scores.
 
     Args:
-        splits: the training manifest first: characters, labels and speech rates of the others are compared with it.
-        limits: what is ordinary.
-        quick: read headers and texts only. Sound is not decoded, and the same sound is known by its file alone.
-        strict: files that are a little shorter than they should be are errors, not warnings.
-        workers: processes that decode, or threads that read headers; as many as there are cores by default.
-        progress: hears how far it is.
+        splits: the training manifest first, because the others are compared with it.
+        limits: what counts as normal.
+        quick: read headers and texts only. Audio is not decoded, and duplicates are recognized by file only.
+        strict: files slightly shorter than their header says are errors, not warnings.
+        workers: processes that decode, or threads that read headers; by default the number of cores.
+        progress: reports the progress.
 
     Raises:
-        DataError: a manifest cannot be read, or is no manifest beyond some line.
+        DataError: a manifest cannot be read, or is malformed from some line on.
     """
     limits, progress = limits or Limits(), progress or Progress()
     workers = workers or len(os.sched_getaffinity(0))
     examined: list[Examiner] = []
     with (
-        progress.task("headers" if quick else "listening", sum(split.size for split in splits)) as advance,
+        progress.task("headers" if quick else "checking audio", sum(split.size for split in splits)) as advance,
         _pool(quick, workers) as pool,
     ):
         for split in splits:
@@ -130,12 +130,12 @@ def check(
             utterances = split.read(examiner.refused)
             if strict:
                 utterances = (dataclasses.replace(utterance, strict=True) for utterance in utterances)
-            for utterance, sound in _measured(pool, utterances, workers * _PORTIONS_AHEAD, quick=quick):
+            for utterance, sound in _measured(pool, utterances, workers * _CHUNKS_AHEAD, quick=quick):
                 examiner.add(utterance, sound)
                 advance(1)
             examined.append(examiner)
     lines = [examiner.lines for examiner in examined]
-    whole = _together(lines, quick=quick) + [finding for examiner in examined for finding in examiner.finish()]
+    whole = _compare(lines, quick=quick) + [finding for examiner in examined for finding in examiner.finish()]
     found = [finding for one in lines for finding in (*one.findings(), *(f for f in whole if f.file == one.file))]
     return Report(found, {one.file: len(one) for one in lines})
 
@@ -143,25 +143,25 @@ def check(
 def log_problems(
     manifests: dict[str, Manifest], limits: Limits | None = None, progress: Progress | None = None
 ) -> Report:
-    """The quick form, reported: errors and what concerns the run's settings, each as far as it is few, and a summary.
+    """The quick checks before a run: log errors, findings about the run's settings, and a summary.
 
     Args:
-        manifests: by name of the split; "train" is the one that others are compared with, or the first.
+        manifests: by name of the split; the others are compared with "train", or with the first.
         limits: as for `check`.
-        progress: what it is reported to.
+        progress: receives the messages.
     """
     progress = progress or Progress()
     ordered = sorted(manifests.items(), key=lambda item: item[0] != "train")
     report = check([Split.from_manifest(one, name) for name, one in ordered], limits, quick=True, progress=progress)
-    said = [finding for finding in report.findings if finding.severity == "error" or KINDS[finding.kind].before_run]
-    for line in shortened(said, _MOST_SAID):
+    chosen = [finding for finding in report.findings if finding.severity == "error" or KINDS[finding.kind].before_run]
+    for line in shortened(chosen, _MOST_LOGGED):
         progress.log(line)
-    progress.log(f"checks: {report.summary}; `speechxfer check` listens to the audio too and says all")
+    progress.log(f"checks: {report.summary}; `speechxfer check` checks the audio too and lists everything")
     return report
 
 
 def shortened(findings: Iterable[Finding], most: int) -> Iterator[str]:
-    """Findings as lines, at most so many of a kind and file, and how many more there are."""
+    """Findings as lines of text, at most `most` of each kind and file, and the number of the others."""
     for (kind, file), group in itertools.groupby(
         sorted(findings, key=lambda one: (one.file, one.kind)), key=lambda one: (one.kind, one.file)
     ):
@@ -171,8 +171,8 @@ def shortened(findings: Iterable[Finding], most: int) -> Iterator[str]:
             yield f"{file}: … and {len(found) - most} more [{kind}]"
 
 
-def _together(splits: Sequence[Lines], *, quick: bool) -> list[Finding]:
-    """What is about lines together: told to the splits, but for what is about a split as a whole."""
+def _compare(splits: Sequence[Lines], *, quick: bool) -> list[Finding]:
+    """Checks that compare lines: findings about lines go to the splits, those about whole splits are returned."""
     whole = corpus.texts_and_labels(splits)
     for split in splits:
         corpus.duplicates(split)
@@ -183,15 +183,15 @@ def _together(splits: Sequence[Lines], *, quick: bool) -> list[Finding]:
     return whole
 
 
-# Spreading the work
+# Parallel work
 
 
 @contextlib.contextmanager
 def _pool(quick: bool, workers: int) -> Iterator[Executor]:
-    """Threads for headers, which take less time than sending them elsewhere; processes for sound."""
+    """Threads for headers, which are cheaper to read than to send to a process; processes for decoding."""
     if quick or workers == 1:
         made: Executor = ThreadPoolExecutor(workers)
-    else:  # forking would copy the locks of whatever threads there are, that of a progress bar for one
+    else:  # a fork would copy locks held by other threads, such as that of a progress bar
         made = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
     try:
         yield made
@@ -202,23 +202,23 @@ def _pool(quick: bool, workers: int) -> Iterator[Executor]:
 def _measured(
     pool: Executor, utterances: Iterable[Utterance], ahead: int, *, quick: bool
 ) -> Iterator[tuple[Utterance, Sound]]:
-    """Utterances with their sound in the order they came, only so many portions ahead of who asks for them."""
+    """Utterances with their measurements, in order; at most `ahead` chunks are computed in advance."""
     waiting: deque[tuple[list[Utterance], Future[list[Sound]]]] = deque()
-    portions = _portions(utterances)
+    chunks = _chunks(utterances)
     while True:
-        for portion in itertools.islice(portions, ahead - len(waiting)):
-            excerpts = [Excerpt(one.source, one.start, one.duration, one.reading) for one in portion]
-            waiting.append((portion, pool.submit(_measure, excerpts, quick)))
+        for chunk in itertools.islice(chunks, ahead - len(waiting)):
+            excerpts = [Excerpt(one.source, one.start, one.duration, one.reading) for one in chunk]
+            waiting.append((chunk, pool.submit(_measure, excerpts, quick)))
         if not waiting:
             return
-        portion, future = waiting.popleft()
-        yield from zip(portion, future.result(), strict=True)
+        chunk, future = waiting.popleft()
+        yield from zip(chunk, future.result(), strict=True)
 
 
-def _portions(utterances: Iterable[Utterance]) -> Iterator[list[Utterance]]:
+def _chunks(utterances: Iterable[Utterance]) -> Iterator[list[Utterance]]:
     utterances = iter(utterances)
-    while portion := list(itertools.islice(utterances, _PORTION)):
-        yield portion
+    while chunk := list(itertools.islice(utterances, _CHUNK)):
+        yield chunk
 
 
 def _measure(excerpts: list[Excerpt], quick: bool) -> list[Sound]:

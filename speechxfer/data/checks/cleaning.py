@@ -1,4 +1,4 @@
-"""What `--fix` writes: a cleaned manifest and a quarantine list beside the old one. Audio is never touched."""
+"""What `--fix` writes: a cleaned manifest and a quarantine list beside the original. Audio files never change."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def outputs(manifest: Path) -> tuple[Path, Path]:
 
 
 def check_outputs(manifests: Iterable[Path], *, overwrite: bool) -> None:
-    """Before an hour of listening rather than after it.
+    """Check early that no output file exists.
 
     Raises:
-        ConfigError: one of the files is there already.
+        ConfigError: one of the files exists.
     """
     for manifest in manifests:
         for output in outputs(manifest):
@@ -34,14 +34,13 @@ def check_outputs(manifests: Iterable[Path], *, overwrite: bool) -> None:
 
 
 def clean(manifest: Path, findings: Iterable[Finding]) -> tuple[int, int, int]:
-    """Write what is left of a manifest, in its own format, and what was taken out, with the reasons.
+    """Write the cleaned manifest in its own format, and the quarantined lines with the reasons.
 
-    The quarantine list has the rows as they were, and the columns `quarantine_line` and `quarantine_reasons`; of a line
-    that is no row it has `quarantine_text`.
-    Where no line is left or none is taken out, that file is not written, and an older one is removed.
+    The quarantine list has the original rows and the columns `quarantine_line` and `quarantine_reasons`; for a line
+    that cannot be parsed it has `quarantine_text`. A file without lines is not written, and an older one is removed.
 
     Returns:
-        How many lines were kept, repaired among them, and taken out.
+        Number of lines kept, repaired (of those kept), and quarantined.
 
     Raises:
         DataError: the manifest cannot be read.
@@ -49,28 +48,28 @@ def clean(manifest: Path, findings: Iterable[Finding]) -> tuple[int, int, int]:
     """
     reasons, repair = _by_line(manifest, findings)
     kept: list[dict[str, Any]] = []
-    taken: dict[int, dict[str, Any]] = {}
+    quarantined: dict[int, dict[str, Any]] = {}
     num_repaired = 0
     for line, row in rows.read(manifest, columns.is_number, refused=lambda _error: None):
         if line in reasons:
-            taken[line] = row
+            quarantined[line] = row
         else:
             num_repaired += line in repair
             kept.append(_repaired(row, f"{manifest}:{line}") if line in repair else row)
-    if unread := reasons.keys() - taken.keys():  # what is no row is kept as it is written
+    if unread := reasons.keys() - quarantined.keys():  # lines that cannot be parsed are kept verbatim
         written = enumerate(textfiles.lines(manifest), start=1)
-        taken |= {line: {"quarantine_text": text.rstrip("\r\n")} for line, text in written if line in unread}
-    quarantine = [row | {"quarantine_line": line, "quarantine_reasons": reasons[line]} for line, row in sorted(taken.items())]  # fmt: skip  # noqa: E501
+        quarantined |= {line: {"quarantine_text": text.rstrip("\r\n")} for line, text in written if line in unread}
+    quarantine = [row | {"quarantine_line": line, "quarantine_reasons": reasons[line]} for line, row in sorted(quarantined.items())]  # fmt: skip  # noqa: E501
     for path, content in zip(outputs(manifest), (kept, quarantine), strict=True):
         if content:
             rows.write(path, content)
         else:
             path.unlink(missing_ok=True)
-    return len(kept), num_repaired, len(taken)
+    return len(kept), num_repaired, len(quarantined)
 
 
 def _by_line(manifest: Path, findings: Iterable[Finding]) -> tuple[dict[int, list[str]], set[int]]:
-    """Why lines are taken out, and which are repaired."""
+    """Reasons of quarantined lines, and the lines to repair."""
     reasons: dict[int, list[str]] = defaultdict(list)
     repair: set[int] = set()
     for finding in findings:

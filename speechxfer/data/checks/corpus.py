@@ -1,4 +1,4 @@
-"""What can only be told of lines together: what comes twice, is on both sides of a split, or out of the ordinary."""
+"""Checks that compare lines: duplicates, leaks between splits, and outliers."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from speechxfer.data.checks.lines import Lines
 from speechxfer.data.columns import SEPARATOR
 from speechxfer.data.labels import named
 
-#: How far from the corpus' own rate is suspicious: in robust standard deviations, and as a factor.
+#: Suspicious distance from the corpus' speech rate: in robust standard deviations, and as a factor.
 _RATE_DEVIATIONS, _RATE_FACTOR = 5.0, 2.0
-#: Utterances that tell how slow a speaker is, and the logarithm of how slow that may be.
+#: Least utterances to estimate a speaker's rate, and the largest logarithm of that rate.
 _FEWEST_OF_SPEAKER, _SLOWEST = 5, 0.5
 _FEWEST_FOR_RATES = 50
 _SLOPES = 20_000
@@ -29,7 +29,7 @@ Numbers = NDArray[Any]
 
 
 def duplicates(split: Lines) -> None:
-    """The same sound twice, and the same sentence twice from one speaker."""
+    """Repeated audio, and repeated sentences of one speaker."""
     lines, audio, texts = (split.column(name) for name in ("line", "audio", "text"))
     for later, first in _repeated(audio):
         words = "" if texts[later] == texts[first] else ", with another text"
@@ -40,7 +40,7 @@ def duplicates(split: Lines) -> None:
 
 
 def in_both(first: Lines, second: Lines) -> list[Finding]:
-    """What two splits share; for `first`, whose line with known audio goes, and `second`, whose scores suffer."""
+    """Audio (reported for `first`), sentences and speakers (reported for `second`) that two splits share."""
     for row, other in _shared(first.column("audio"), second.column("audio")):
         what = f"the same audio as {second.file}:{second.column('line')[other]}"
         first.found("audio-in-both", int(first.column("line")[row]), what)
@@ -62,11 +62,10 @@ def in_both(first: Lines, second: Lines) -> list[Finding]:
 
 
 def speech_rates(splits: Sequence[Lines]) -> None:
-    """Texts much too long or too short for their audio, by the corpus' own seconds a character.
+    """Texts much too long or too short for their audio, by the corpus' own speech rate.
 
-    A line through seconds of speech against characters is fitted to the first split by medians (Theil, 1950). The
-    logarithm of what is there over what is expected, less how slow its speaker usually is, is compared with its own
-    spread on either side.
+    Seconds of speech are regressed on characters over the first split (Theil, 1950). The logarithm of actual over
+    expected seconds, minus the speaker's median, is compared with its spread on either side.
     """
     symbols, active = _rated(splits[0])
     if len(symbols) < _FEWEST_FOR_RATES:
@@ -87,7 +86,7 @@ def speech_rates(splits: Sequence[Lines]) -> None:
 
 
 def texts_and_labels(splits: Sequence[Lines]) -> list[Finding]:
-    """Lines that lack what others have, labels that training does not know, names that differ in case, rare classes."""
+    """Missing texts and labels, labels that training lacks, labels that differ only in case, and rare classes."""
     whole: list[Finding] = []
     for name, kind, column in (("transcript", "no-text", "symbols"), ("label", "no-label", "labels")):
         if any((split.column(column) >= 0).any() for split in splits):
@@ -95,27 +94,27 @@ def texts_and_labels(splits: Sequence[Lines]) -> list[Finding]:
                 for line in split.column("line")[split.column(column) < 0]:
                     split.found(kind, int(line), f"has no {name}, though others have")
     for split in splits:
-        whole += _without_anything(split) + _several(split) + _spellings(split)
+        whole += _without_targets(split) + _several(split) + _spellings(split)
     known = splits[0].label_names
     for split in splits[1:] if known else []:
         unknown = {number: name for name, number in split.label_names.items() if name not in known}
         for row in np.flatnonzero(np.isin(split.column("labels"), list(unknown))):
             name = unknown[int(split.column("labels")[row])]
             near = next((f", but {one!r}" for one in known if _is_near(name, one)), "")
-            split.found("unknown-label", int(split.column("line")[row]), f"no training utterance is labelled {name!r}{near}")  # fmt: skip  # noqa: E501
+            split.found("unknown-label", int(split.column("line")[row]), f"no training utterance is labeled {name!r}{near}")  # fmt: skip  # noqa: E501
     return [*whole, *_imbalance(splits[0])]
 
 
-def _without_anything(split: Lines) -> list[Finding]:
+def _without_targets(split: Lines) -> list[Finding]:
     if not len(split) or any((split.column(column) >= 0).any() for column in ("symbols", "labels")):
         return []
     other = ", ".join(list(split.other_columns)[:20]) or "none"
-    what = f"no line has a transcript or a label (columns without a meaning here: {other})"
+    what = f"no line has a transcript or a label (columns without a meaning for speechxfer: {other})"
     return [Finding("no-text", split.file, (), what)]
 
 
 def _several(split: Lines) -> list[Finding]:
-    """Labels that name several classes, which are one class unless a run is told otherwise."""
+    """Labels with a separator, which name one class unless the run is multi-label."""
     numbers = [number for name, number in split.label_names.items() if SEPARATOR in name]
     lines = split.column("line")[np.isin(split.column("labels"), numbers)]
     if not len(lines):
@@ -126,7 +125,7 @@ def _several(split: Lines) -> list[Finding]:
 
 
 def _spellings(split: Lines) -> list[Finding]:
-    """Classes whose names differ in nothing but case, spaces and punctuation."""
+    """Classes whose names differ only in case, spaces and punctuation."""
     groups: defaultdict[str, dict[str, list[int]]] = defaultdict(dict)
     lines, labels = split.column("line"), split.column("labels")
     for label, number in split.label_names.items():
@@ -146,7 +145,7 @@ def _is_near(name: str, other: str) -> bool:
 
 
 def _folded(name: str) -> str:
-    """A name without case, spaces and punctuation, unless it holds nothing else."""
+    """A name without case, spaces and punctuation, unless it has nothing else."""
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", name).casefold())) or name
 
 
@@ -169,17 +168,17 @@ def _imbalance(train: Lines) -> list[Finding]:
 
 
 def _repeated(keys: Numbers) -> list[tuple[int, int]]:
-    """(row, first row with the same key) of all that come again; 0 is no key."""
+    """(row, first row with the same key) of all repeated keys; 0 is a missing key."""
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(keys) else np.zeros(0, dtype=int)
     first = np.repeat(order[starts], np.diff(np.r_[starts, len(keys)]))
-    again = (first != order) & (ordered != 0)
-    return sorted(zip(order[again].tolist(), first[again].tolist(), strict=True))
+    repeated = (first != order) & (ordered != 0)
+    return sorted(zip(order[repeated].tolist(), first[repeated].tolist(), strict=True))
 
 
 def _shared(keys: Numbers, others: Numbers) -> list[tuple[int, int]]:
-    """(row in `keys`, first row in `others` with the same key); 0 is no key."""
+    """(row in `keys`, first row in `others` with the same key); 0 is a missing key."""
     values, first = np.unique(others, return_index=True)
     if not len(values):
         return []
@@ -202,9 +201,9 @@ def _rated(split: Lines) -> tuple[Numbers, Numbers]:
 
 
 def _line(symbols: Numbers, active: Numbers) -> tuple[float, float]:
-    """Intercept and slope in s and s a character; random pairs stand for all, always the same ones."""
-    chance = np.random.default_rng(0)
-    one, two = chance.integers(len(symbols), size=(2, _SLOPES))
+    """Intercept (s) and slope (s per character), from a fixed random sample of the pairs of lines."""
+    generator = np.random.default_rng(0)
+    one, two = generator.integers(len(symbols), size=(2, _SLOPES))
     apart = symbols[one] != symbols[two]
     one, two = one[apart], two[apart]
     slope = float(np.median((active[one] - active[two]) / (symbols[one] - symbols[two]))) if len(one) else 0.0
@@ -213,7 +212,7 @@ def _line(symbols: Numbers, active: Numbers) -> tuple[float, float]:
 
 
 def _slowness(split: Lines, intercept: float, slope: float) -> tuple[Numbers, Numbers]:
-    """The seconds that a text usually takes its speaker, and the logarithm of what it took over them."""
+    """Expected seconds for the text and its speaker, and the logarithm of actual over expected seconds."""
     symbols, active = _rated(split)
     usual = np.maximum(intercept + slope * symbols, 1e-3)
     ratios = np.log(active / usual)
@@ -228,7 +227,7 @@ def _slowness(split: Lines, intercept: float, slope: float) -> tuple[Numbers, Nu
 
 
 def _spread(ratios: Numbers) -> tuple[float, float, float]:
-    """The median, and standard deviations below and above it as the medians of the distances give them."""
+    """The median, and robust standard deviations below and above it, from median distances."""
     middle = float(np.median(ratios))
     distances = ratios - middle
     below, above = (float(np.median(np.abs(side))) for side in (distances[distances <= 0], distances[distances >= 0]))

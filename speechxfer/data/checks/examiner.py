@@ -1,4 +1,4 @@
-"""One split, line by line: what is wrong with each line, and what can be judged once all have been seen."""
+"""Checks of one split: of each line, and of all lines once they are read."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from speechxfer.data.text import TextNormalizer, frames_needed
 from speechxfer.errors import DataError
 from speechxfer.languages import language_code
 
-#: Foreign letters in more lines than this, and in more than this fraction of them, are how a corpus is written.
+#: Foreign letters in more than this number and fraction of the lines are regarded as usual in the corpus.
 _USUAL_LINES, _USUAL_FRACTION = 2, 0.05
-#: What programs write for a text, or for a name, that is missing.
+#: What programs write for a missing text or name.
 _NO_TEXT = frozenset(("nan", "none", "null", "n/a", "<na>", "#n/a"))
 _NO_NAME = frozenset(("None", "NULL", "null", "N/A", "NA"))
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What is ordinary.
+    """What counts as normal.
 
     Attributes:
         shortest_s, longest_s: of an utterance.
-        normalizer: how texts are written before characters are counted and sentences compared.
-        scoring_normalizer: how they are written before errors are counted, if otherwise.
-        frame_rate: of the encoder, per second, for CTC; None where nothing is to be spelled.
+        normalizer: normalizer of texts before characters are counted and sentences compared.
+        scoring_normalizer: normalizer before errors are counted, if different.
+        frame_rate: of the encoder, per second, for CTC; None for other heads.
     """
 
     shortest_s: float = 0.1
@@ -44,12 +44,12 @@ class Limits:
 
 
 class Examiner:
-    """Judges the lines of one split as they come.
+    """Checks the lines of one split in a stream.
 
     Args:
         file: the manifest, as it was named.
-        limits: what is ordinary.
-        known: the characters of the training texts; None for the training manifest itself.
+        limits: what counts as normal.
+        known: characters of the training texts; None for the training manifest itself.
     """
 
     def __init__(self, file: str, limits: Limits, known: Counter[str] | None) -> None:
@@ -60,22 +60,22 @@ class Examiner:
         self._scored = TextNormalizer(limits.scoring_normalizer or limits.normalizer)
         self._unknown: dict[int, str] = {}
         self._mixed: dict[int, writing.Mixture] = {}
-        #: Lines with letters that only Turkish and its like have, and with a capital I.
+        #: Lines with dotless or dotted I, which only Turkic languages have, and lines with a capital I.
         self._turkish: list[int] = []
         self._capital_i: list[int] = []
         self._unused: defaultdict[str, list[int]] = defaultdict(list)
         self._unknown_languages: defaultdict[str, list[int]] = defaultdict(list)
 
     def refused(self, error: DataError) -> None:
-        """Note a line that is no utterance."""
+        """Record a line that is not an utterance."""
         where, _, what = str(error).partition(": ")
         self.lines.found("line", self.lines.number(where), what)
 
     def add(self, utterance: Utterance, sound: Sound) -> None:
-        """Judge a line by what stands in it and what its audio is like."""
+        """Check the columns of a line and its audio."""
         text = None if utterance.text is None else self._normalize(utterance.text)
         line = self.lines.add(utterance, sound, text)
-        faults = [*sound.faults, *self._length(sound), *_stand_ins(utterance)]
+        faults = [*sound.faults, *self._length(sound), *_placeholders(utterance)]
         if utterance.text is not None and text is not None:
             faults += [*writing.faults(utterance.text), *self._text(utterance.text, text, sound)]
             self._note_letters(line, utterance.text)
@@ -91,9 +91,9 @@ class Examiner:
             self._unknown_languages[language].append(line)
 
     def finish(self) -> list[Finding]:
-        """Judge what takes all lines; what is about a single one of them is added to `lines`."""
-        self._judge_unknown()
-        return [*self._judge_mixed(), *self._judge_turkish(), *self._judge_columns()]
+        """Checks that need all lines; findings about single lines are added to `lines`."""
+        self._check_unknown()
+        return [*self._check_mixed(), *self._check_turkish(), *self._check_columns()]
 
     def _length(self, sound: Sound) -> Iterator[tuple[str, str]]:
         seen = f"{sound.duration_s:.2f} s long"
@@ -107,11 +107,11 @@ class Examiner:
         if not text:
             yield "empty-text", f"text without a letter or digit (as {self._limits.normalizer!r} writes it)"
         elif rate is not None and sound.duration_s:
-            # Joiners have no sound: a text is not of other audio because of them.
+            # Joiners are silent, so they do not count.
             needed = frames_needed([ord(symbol) for symbol in text if symbol not in JOINERS])
             there = int(sound.duration_s * rate)
             if needed > there:
-                frames = f"{sound.duration_s:.2f} s give {there} frames, but {needed} are needed to spell it"
+                frames = f"{sound.duration_s:.2f} s give {there} frames, but its characters need {needed}"
                 yield "too-few-frames", f"text too long for its audio: {frames}"
         for normalizer in dict.fromkeys((self._normalizer, self._scored)):
             if word := normalizer.damaged(written):
@@ -125,16 +125,16 @@ class Examiner:
         if "I" in text:
             self._capital_i.append(line)
 
-    def _judge_unknown(self) -> None:
-        """Characters that training does not know, with their fraction of all, which is known only now."""
+    def _check_unknown(self) -> None:
+        """Characters that the training text lacks, with their fraction in this split."""
         total = self.lines.characters.total()
         for line, unknown in self._unknown.items() if self._known else ():
             fraction = sum(self.lines.characters[character] for character in unknown) / total
             what = f"{unknown!r} does not occur in the training text ({fraction:.2%} of the characters here)"
             self.lines.found("unknown-character", line, what)
 
-    def _judge_mixed(self) -> Iterator[Finding]:
-        """Words in two alphabets: once for letters that are usual here, else line by line."""
+    def _check_mixed(self) -> Iterator[Finding]:
+        """Words in two alphabets: one finding for letters that are usual in the corpus, otherwise one for each line."""
         counts = Counter(letter for mixture in self._mixed.values() for letter in mixture.foreign)
         least = max(_USUAL_LINES, _USUAL_FRACTION * len(self.lines))
         usual = {letter for letter, count in counts.items() if count > least}
@@ -150,26 +150,26 @@ class Examiner:
             what = f"{len(habits)} of {len(self.lines)} lines have words like {first.word!r} in {' and '.join(first.scripts)} letters: {letters}"  # fmt: skip  # noqa: E501
             yield Finding("mixed-scripts", self.lines.file, tuple(habits), what)
 
-    def _judge_turkish(self) -> Iterator[Finding]:
+    def _check_turkish(self) -> Iterator[Finding]:
         if self._turkish and self._capital_i and self._limits.normalizer == "basic":
             what = f"{len(self._turkish)} lines have ı or İ and {len(self._capital_i)} the capital I, which basic writes as i"  # fmt: skip  # noqa: E501, RUF001
             yield Finding("turkish", self.lines.file, tuple(self._capital_i), what)
 
-    def _judge_columns(self) -> Iterator[Finding]:
+    def _check_columns(self) -> Iterator[Finding]:
         if self._unused:
             lines = sorted({line for some in self._unused.values() for line in some})
             names = ", ".join(sorted(self._unused))
             count = f"{len(lines)} of {len(self.lines)} lines"
-            what = f"{count} have columns that choose no part of the audio here: {names}"
+            what = f"{count} have columns that have no effect on the audio: {names}"
             yield Finding("unused-column", self.lines.file, tuple(lines), what)
         if self._unknown_languages:
             lines = sorted({line for some in self._unknown_languages.values() for line in some})
             names = ", ".join(f"{name!r} ({len(some)})" for name, some in self._unknown_languages.items())
-            what = f"{len(lines)} of {len(self.lines)} lines name a language that is not known: {names:.200}"
+            what = f"{len(lines)} of {len(self.lines)} lines have an unknown language: {names:.200}"
             yield Finding("language", self.lines.file, tuple(lines), what)
 
 
-def _stand_ins(utterance: Utterance) -> Iterator[tuple[str, str]]:
+def _placeholders(utterance: Utterance) -> Iterator[tuple[str, str]]:
     """Words that programs write where nothing is known."""
     if utterance.text is not None and utterance.text.strip().casefold() in _NO_TEXT:
         yield "stand-in", f"the text is {utterance.text.strip()!r}, which programs write for a missing one"

@@ -1,4 +1,4 @@
-"""What can be told of one recording by itself: measured in worker processes, judged by fixed limits."""
+"""Checks of one recording by itself: measured in worker processes, compared with fixed limits."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ Samples = NDArray[np.float32]
 
 #: Levels are relative to full scale. The limits were set on the corpora of scripts/bench/preflight.py.
 _SILENT_PEAK = 1e-3
-_CLIPPED_SHARE = 1e-3
+_CLIPPED_FRACTION = 1e-3
 _CLIPPED_PEAK = 0.05
 _OFFSET, _OFFSET_OF_RMS = 0.015, 0.1
 _CHANNEL_DB, _UNRELATED = 40.0, 0.3
 _WIDE_BAND_HZ, _BAND_LIMIT_HZ, _BAND_DB, _BAND_DB_QUIET = 16_000, 4_500.0, -62.0, -40.0
-_QUANTISATION = 2.0**-30 / 12  # power of the rounding to 16 bits, as white noise
+_QUANTIZATION = 2.0**-30 / 12  # power of 16-bit quantization noise
 _FRAME, _ACTIVE_DB = 0.02, 30.0
 _TOLERANCE_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Excerpt:
-    """What a worker is sent: a recording, or a part of it."""
+    """What a worker gets: a recording, or a part of it."""
 
     source: AudioSource
     start: float
@@ -44,7 +44,7 @@ class Excerpt:
 
 @dataclass(slots=True)
 class Sound:
-    """What comes back: length and active speech in s, a digest, and (kind, what) of each fault; a few bytes in all."""
+    """What a worker returns: duration and active speech in s, a digest, and (kind, what) of each fault."""
 
     duration_s: float = 0.0
     active_s: float = 0.0
@@ -53,11 +53,11 @@ class Sound:
 
 
 def measure(excerpt: Excerpt, quick: bool) -> Sound:
-    """Look at a header, or unless `quick`, decode the excerpt piece by piece and look at every sample."""
+    """Check the header and, unless `quick`, decode the excerpt piece by piece and check every sample."""
     sound = Sound()
 
     def notify(notice: audio.Notice) -> None:
-        if notice.kind not in dict(sound.faults):  # the header may show what decoding shows again
+        if notice.kind not in dict(sound.faults):  # decoding repeats notices of the header
             sound.faults.append((notice.kind, notice.what))
 
     reading: audio.Options = {**excerpt.reading, "notify": notify}
@@ -65,7 +65,7 @@ def measure(excerpt: Excerpt, quick: bool) -> Sound:
         header = audio.info(excerpt.source, **reading)
         is_usable = _lengths(sound, excerpt, header.duration)
         if not quick and is_usable:
-            _listen(sound, excerpt, reading)
+            _measure_samples(sound, excerpt, reading)
     except AudioError as error:
         sound.faults.append((_kind(error, excerpt.source), _without_name(error, excerpt.source)))
     if quick or not sound.digest:
@@ -76,7 +76,7 @@ def measure(excerpt: Excerpt, quick: bool) -> Sound:
 
 
 def digest(data: bytes) -> int:
-    """64 bits that stand for content; never 0, which stands for nothing."""
+    """A 64-bit digest; never 0, which means a missing value."""
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little") or 1
 
 
@@ -87,12 +87,12 @@ def _kind(error: AudioError, source: AudioSource) -> str:
 
 
 def _without_name(error: AudioError, source: AudioSource) -> str:
-    """The line of the manifest names the file already, and the remedy stands elsewhere."""
+    """The message without the file, which the manifest line names, and without the remedy."""
     return str(error).removeprefix(f"{source.name}: ").rpartition("; ")[0] or str(error)
 
 
 def _lengths(sound: Sound, excerpt: Excerpt, length_s: float) -> bool:
-    """Compare the excerpt with the length of the file; whether it can be used."""
+    """Compare the excerpt with the length of the file; returns whether it is usable."""
     rest = length_s - excerpt.start
     wanted = rest if excerpt.duration is None else excerpt.duration
     sound.duration_s = min(wanted, rest)
@@ -103,15 +103,15 @@ def _lengths(sound: Sound, excerpt: Excerpt, length_s: float) -> bool:
     if rest > 0 and is_little(wanted - rest, wanted) and not excerpt.reading.get("strict"):
         sound.faults.append(("short", what))
         return True
-    # A file without a length in its header is as long as what is there: cut short looks like this.
+    # If the header has no length, a truncated file only looks shorter.
     sound.duration_s = 0.0
     sound.faults.append(("truncated" if excerpt.start == 0 else "outside", what))
     return False
 
 
-def _listen(sound: Sound, excerpt: Excerpt, reading: audio.Options) -> None:
+def _measure_samples(sound: Sound, excerpt: Excerpt, reading: audio.Options) -> None:
     frames, spectrum, content = [], _Spectrum(), hashlib.blake2b(digest_size=8)
-    by_channels: defaultdict[int, _Sums] = defaultdict(_Sums)  # broadcasts may change from mono to stereo
+    by_channels: defaultdict[int, _Sums] = defaultdict(_Sums)  # broadcasts may switch between mono and stereo
     for rate, piece in audio.as_stored(excerpt.source, start=excerpt.start, duration=excerpt.duration, **reading):
         if not np.isfinite(piece).all():
             sound.faults.append(("unreadable", "holds samples that are NaN or infinite"))
@@ -143,7 +143,7 @@ def _silence(peak: float) -> tuple[str, str]:
 
 
 def _powers(mono: Samples, size: int) -> Samples:
-    """Mean squares of frames; what is left at the end of a piece is passed over, unless it is all there is."""
+    """Mean squares of frames; an incomplete last frame is dropped, unless it is the only one."""
     if len(mono) < size:
         return np.array([np.square(mono).mean() if len(mono) else 0.0], dtype=np.float32)
     whole = mono[: len(mono) // size * size].reshape(-1, size)
@@ -152,13 +152,13 @@ def _powers(mono: Samples, size: int) -> Samples:
 
 
 def _active_s(powers: Samples) -> float:
-    """Seconds that are not much quieter than the loudest: pauses around speech say nothing about its rate."""
+    """Seconds that are not much quieter than the loudest, because pauses must not count for the speech rate."""
     loud = float(np.quantile(powers, 0.95))
     return float(np.count_nonzero(powers > loud * 10 ** (-_ACTIVE_DB / 10))) * _FRAME
 
 
 class _Sums:
-    """Sums over all pieces, a number for each channel, and the worst piece's share of clipped samples."""
+    """Statistics over all pieces by channel, and the largest fraction of clipped samples of a piece."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -172,10 +172,10 @@ class _Sums:
         self.peak = max(self.peak, float(piece.max(initial=0.0)), -float(piece.min(initial=0.0)))
         self._total = self._total + piece.sum(axis=0, dtype=np.float64)
         self._products = self._products + (piece.T @ piece).astype(np.float64)
-        self._clipped = max(self._clipped, *(_clipped_share(channel) for channel in piece.T))
+        self._clipped = max(self._clipped, *(_clipped_fraction(channel) for channel in piece.T))
 
     def faults(self) -> Iterator[tuple[str, str]]:
-        if self._clipped > _CLIPPED_SHARE:
+        if self._clipped > _CLIPPED_FRACTION:
             yield "clipped", f"clipped: {self._clipped:.1%} of the samples are cut off at the same level"
         mean = self._total / self.count
         covariance = self._products / self.count - np.outer(mean, mean)
@@ -185,7 +185,7 @@ class _Sums:
             yield "offset", f"shifted: the samples' mean is {mean[worst]:+.3f} of full scale; 0 is wanted"
         loud = np.flatnonzero(deviation > deviation.max() * 10 ** (-_CHANNEL_DB / 20))
         if len(loud) > 1:
-            # One that is upside down is turned before channels are mixed, and a silent one does not count.
+            # Mixing inverts a channel of opposite polarity and ignores a silent one.
             first, second = loud[:2]
             correlation = abs(float(covariance[first, second] / (deviation[first] * deviation[second])))
             if correlation < _UNRELATED:
@@ -193,9 +193,9 @@ class _Sums:
                 yield "channel", f"channels {first} and {second} hold different sound {seen}"
 
 
-def _clipped_share(channel: Samples) -> float:
-    """Share of samples at the level that none exceeds, where more lie there than a little below: a pile, no peak."""
-    shares = [0.0]
+def _clipped_fraction(channel: Samples) -> float:
+    """Fraction of samples at the maximum level, if they outnumber those slightly below it."""
+    fractions = [0.0]
     for side in (channel, -channel):
         peak = float(side.max(initial=0.0))
         if peak < _CLIPPED_PEAK:
@@ -203,12 +203,12 @@ def _clipped_share(channel: Samples) -> float:
         top = int(np.count_nonzero(side >= 0.99 * peak))
         below = int(np.count_nonzero(side >= 0.94 * peak)) - top
         if top >= 10 and top > 2 * below:
-            shares.append(top / len(channel))
-    return max(shares)
+            fractions.append(top / len(channel))
+    return max(fractions)
 
 
 class _Spectrum:
-    """Power below and above what a telephone carries."""
+    """Power below and above the upper limit of the telephone band."""
 
     _SIZE = 1024
 
@@ -225,7 +225,7 @@ class _Spectrum:
         high = (hz >= _BAND_LIMIT_HZ) & (hz < 0.98 * _WIDE_BAND_HZ / 2)
         self._low += float(power[(hz > 100) & (hz < _BAND_LIMIT_HZ)].sum())
         self._high += float(power[high].sum())
-        self._rounding += float(len(whole) * high.sum() * np.square(self._window).sum() * _QUANTISATION)
+        self._rounding += float(len(whole) * high.sum() * np.square(self._window).sum() * _QUANTIZATION)
 
     def faults(self) -> Iterator[tuple[str, str]]:
         if not self._low:

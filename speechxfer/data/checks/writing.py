@@ -1,4 +1,4 @@
-"""What can be told of one text by itself: characters that are not what they look like."""
+"""Checks of one text by itself: suspicious characters."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from speechxfer.data.characters import needed_places
 #: Alphabets whose letters look alike; a word in two of them may have been typed with the wrong keyboard.
 _LOOK_ALIKE = ("LATIN", "CYRILLIC", "GREEK")
 _WORD = re.compile(r"[^\W\d_]+")
-#: White space that people type; all other has come from a program.
+#: White space that people type; other white space comes from programs.
 _USUAL_SPACE = " \t\n\r\u00a0\u2002\u2003\u2009\u202f\u3000"
 _JOINER = "\u200d"
-#: How the letters of European languages begin when their UTF-8 is read as Latin-1.
+#: First characters of European letters whose UTF-8 was decoded as Latin-1.
 _MISREAD_PAIR = re.compile("[ÂÃ]|[ÄÅ][^»\u00a0]")
 
 
@@ -27,7 +27,7 @@ def faults(text: str) -> Iterator[tuple[str, str]]:
         return
     if not unicodedata.is_normalized("NFC", text):
         yield "unicode", "text with characters in two pieces, such as a letter and its accent (not in the form NFC)"
-    if hidden := {text[place] for place in _hidden_places(text)}:
+    if hidden := {text[position] for position in _hidden_positions(text)}:
         yield "unicode", f"text with invisible or meaningless characters: {', '.join(map(_described, sorted(hidden)))}"
     if (misread := _misread(text)) is not None:
         yield "unicode", f"text that is UTF-8 read as Latin-1: {_shown(text)} for {_shown(misread)}"
@@ -36,28 +36,28 @@ def faults(text: str) -> Iterator[tuple[str, str]]:
 
 
 def repaired(text: str) -> str:
-    """The text composed, without invisible characters and read in the encoding it was written in.
+    """The text in NFC, without invisible characters, and with a wrong decoding undone.
 
-    Nothing goes that the text needs: joiners stay where they join, and so does what cannot be read.
+    Joiners that the script needs stay, and so do unreadable characters.
     """
     misread = _misread(text)
     text = text if misread is None else misread
-    # What is composed may join other letters than before.
+    # Composition may change what joiners join.
     while (left := unicodedata.normalize("NFC", _without_hidden(text))) != text:
         text = left
     return re.sub(" +", " ", text).strip()
 
 
 def _without_hidden(text: str) -> str:
-    hidden = _hidden_places(text)
-    written = {place: " " if text[place].isspace() else "" for place in hidden}
-    kept = (written.get(place, character) for place, character in enumerate(text))
+    hidden = _hidden_positions(text)
+    written = {position: " " if text[position].isspace() else "" for position in hidden}
+    kept = (written.get(position, character) for position, character in enumerate(text))
     return "".join(kept) if hidden else text
 
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """A word with letters of two alphabets that look alike, and which letters are not of the text's own alphabet."""
+    """A word with letters of two similar alphabets, and the letters that are not of the text's main alphabet."""
 
     word: str
     scripts: tuple[str, ...]
@@ -83,18 +83,18 @@ def _scripts(word: str) -> list[str]:
     return sorted({script for character in word if (script := _script(character))})
 
 
-def _hidden_places(text: str) -> set[int]:
-    hidden = {place for place, character in enumerate(text) if _is_hidden(character)}
+def _hidden_positions(text: str) -> set[int]:
+    hidden = {position for position, character in enumerate(text) if _is_hidden(character)}
     if not hidden:
         return hidden
-    return hidden - needed_places(text) - {place for place in hidden if _joins_emoji(text, place)}
+    return hidden - needed_places(text) - {position for position in hidden if _joins_emoji(text, position)}
 
 
-def _joins_emoji(text: str, place: int) -> bool:
-    """Whether a joiner stands between two symbols that are one emoji; a variation selector may follow the first."""
-    before = text[:place].removesuffix("\ufe0f")[-1:]
-    around = (before, text[place + 1 : place + 2])
-    return text[place] == _JOINER and all(one and unicodedata.category(one) in ("So", "Sk") for one in around)
+def _joins_emoji(text: str, position: int) -> bool:
+    """Whether a joiner joins two symbols into one emoji; a variation selector may follow the first."""
+    before = text[:position].removesuffix("\ufe0f")[-1:]
+    around = (before, text[position + 1 : position + 2])
+    return text[position] == _JOINER and all(one and unicodedata.category(one) in ("So", "Sk") for one in around)
 
 
 def _is_hidden(character: str) -> bool:
@@ -108,7 +108,7 @@ def _is_unreadable(character: str) -> bool:
 
 
 def _misread(text: str) -> str | None:
-    """What the text was before its bytes were taken for another encoding, None if that did not happen."""
+    """The text before its UTF-8 was decoded in another encoding; None if that did not happen."""
     if text.isascii():
         return None
     for encoding in ("latin-1", "cp1252"):
@@ -116,14 +116,14 @@ def _misread(text: str) -> str | None:
             found = text.encode(encoding).decode()
         except UnicodeError:
             continue
-        # One pair alone may be a letter and a mark behind it, as in CAFÉ».
+        # A single pair may be a letter and punctuation, as in CAFÉ».
         return found if len(text) - len(found) > 1 or _MISREAD_PAIR.search(text) else None
     return None
 
 
 @functools.lru_cache(maxsize=4096)
 def _script(character: str) -> str | None:
-    """One of the look-alike alphabets, None for all other characters."""
+    """One of the look-alike alphabets; None for other characters."""
     name = unicodedata.name(character, "").split(" ")[0] if character.isalpha() else ""
     return name.capitalize() if name in _LOOK_ALIKE else None
 

@@ -114,7 +114,7 @@ class Wav2Vec2Encoder(Encoder):
     def frontend(
         self, waveforms: Tensor, num_samples: Tensor, distortion: Distortion | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The normalisation and the convolutions."""
+        """The normalization and the convolutions."""
         if self._normalize:
             waveforms = _normalized(waveforms, num_samples)
         waveforms = F.pad(waveforms, (0, max(self._samples_of_a_frame - waveforms.shape[1], 0)))
@@ -165,7 +165,7 @@ class Wav2Vec2Encoder(Encoder):
         return cast(Tensor, encoder.dropout(hidden_states))
 
     def _positions(self, hidden_states: Tensor, valid: Tensor | None) -> Tensor:
-        """What the convolution over neighbours gives for hidden states that are zero where not valid."""
+        """What the convolution over neighbors gives for hidden states that are zero where not valid."""
         return cast(Tensor, self.modules_.encoder.pos_conv_embed(hidden_states))
 
     @property
@@ -278,7 +278,7 @@ class GatedAttention(WavLMAttention):  # type: ignore[misc]
     """WavLM's attention by the fused kernel, which takes the gated bias as its mask; never an average of weights."""
 
     def relative_bias(self, size: int, step: int) -> Tensor:
-        """[1, heads, size, size] for all pairs of `size` frames, neighbours being `step` original frames apart."""
+        """[1, heads, size, size] for all pairs of `size` frames, neighbors being `step` original frames apart."""
         distances = torch.arange(1 - size, size, device=self.rel_attn_embed.weight.device) * step
         table = self.rel_attn_embed(self._relative_positions_bucket(distances)).T
         # Row i of the square looks from -i to size - 1 - i.
@@ -317,9 +317,9 @@ def _normalized(waveforms: Tensor, num_samples: Tensor) -> Tensor:
     valid = valid_positions(num_samples, waveforms.shape[1])
     count = num_samples.clamp(min=1)[:, None]
     mean = waveforms.masked_fill(~valid, 0.0).sum(1, keepdim=True) / count
-    centred = (waveforms - mean).masked_fill(~valid, 0.0)
-    variance = centred.square().sum(1, keepdim=True) / count
-    return centred * torch.rsqrt(variance + 1e-7)
+    centered = (waveforms - mean).masked_fill(~valid, 0.0)
+    variance = centered.square().sum(1, keepdim=True) / count
+    return centered * torch.rsqrt(variance + 1e-7)
 
 
 def _norm_over_time(hidden_states: Tensor, num_frames: Tensor, norm: nn.GroupNorm) -> Tensor:
@@ -328,7 +328,7 @@ def _norm_over_time(hidden_states: Tensor, num_frames: Tensor, norm: nn.GroupNor
     valid = valid_positions(num_frames, hidden_states.shape[2])[:, None]
     count = num_frames.clamp(min=1)[:, None, None]
     mean = hidden_states.masked_fill(~valid, 0.0).sum(2, keepdim=True) / count
-    centred = hidden_states - mean
-    variance = centred.masked_fill(~valid, 0.0).square().sum(2, keepdim=True) / count
+    centered = hidden_states - mean
+    variance = centered.masked_fill(~valid, 0.0).square().sum(2, keepdim=True) / count
     scale = norm.weight[:, None] * torch.rsqrt(variance + norm.eps)
-    return torch.addcmul(norm.bias[:, None], centred, scale)
+    return torch.addcmul(norm.bias[:, None], centered, scale)

@@ -1,8 +1,18 @@
 """Whisper (Radford et al., 2022): its encoder, its own decoder with the tokenizer, and the files of other tools."""
 
+from speechxfer.config.heads import HeadType
 from speechxfer.encoders.family import Family, OwnDecoder
+from speechxfer.families.whisper.settings import Seq2SeqConfig
 
 _MODULES = __name__
+
+SEQ2SEQ = HeadType(
+    f"{_MODULES}.decoder:WhisperSeq2SeqHead",
+    summary="Whisper's own decoder",
+    settings=Seq2SeqConfig,
+    comes_with_checkpoint=True,
+    limits=("Its decoder may write words where there is no speech.",),
+)
 
 WHISPER = Family(
     encoder=f"{_MODULES}.encoder:WhisperEncoder",

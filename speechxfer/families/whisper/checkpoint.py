@@ -1,4 +1,4 @@
-"""Whisper's decoder as `transformers` keeps it: its weights, its tokenizer, and what it writes unless it is told."""
+"""Whisper's decoder as `transformers` keeps it: its weights, its tokenizer, and its usual language and task."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def load_whisper_head(
     tokens = WhisperTokens.read(checkpoint, whole.vocab_size)
     language, task = _spoken(checkpoint, config, tokens)
     head = WhisperSeq2SeqHead(
-        whole, tokens, language=language, task=task, attend_everything=encoder.fixed_length, untouched=True
+        whole, tokens, language=language, task=task, attend_everything=encoder.fixed_length, is_pretrained=True
     )
     own = {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
     try:

@@ -5,40 +5,49 @@ The modules are those of `transformers`; they are called layer by layer, so that
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import WhisperConfig
-from transformers.cache_utils import DynamicCache, EncoderDecoderCache
+from transformers.cache_utils import EncoderDecoderCache
 from transformers.models.whisper.modeling_whisper import WhisperDecoder
 
-from speechxfer.data.manifest import Utterance
+from speechxfer.config import FinetuneConfig
+from speechxfer.data.manifest import Manifest, Utterance
+from speechxfer.data.non_speech import with_non_speech
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.fallback import with_fallback
 from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.decoding.options import TEMPERATURES, DecodingOptions
 from speechxfer.decoding.search import TokenSequence, greedy, search
-from speechxfer.encoders.base import LayerGroup, valid_positions
+from speechxfer.encoders.base import Encoder, LayerGroup, valid_positions
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.errors import ConfigError
+from speechxfer.families.whisper.checks import check_wanted, report_long_texts, report_spelling
 from speechxfer.families.whisper.files import generation_config, tokenizer_files
-from speechxfer.families.whisper.tokens import WhisperTokens
-from speechxfer.heads.base import Head, Interchange
+from speechxfer.families.whisper.scorer import Scorer, log_probabilities
+from speechxfer.families.whisper.settings import Seq2SeqConfig
+from speechxfer.families.whisper.tokens import WhisperTokens, fraction_of
+from speechxfer.heads.base import Interchange
+from speechxfer.heads.setup import Setup, Unusable
+from speechxfer.heads.text_scorer import TextScorer
+from speechxfer.progress import Progress
 
 #: Most tokens for an utterance: some, and so many for each of its seconds. Fast speech in a script that is spelled in
 #: bytes stays below; a loop is cut soon.
 _TOKENS, _TOKENS_A_SECOND = 16, 25
 _NOT_LEARNED = -100
-#: Most tokens whose probabilities over the vocabulary are computed at once.
-_SCORED_TOKENS = 2048
+#: Above this probability of the token that says so, and with less than this a token for what was written, nothing was
+#: said (Radford et al., 2022).
+_NO_SPEECH, _DOUBT = 0.6, -1.0
 
 
-class WhisperSeq2SeqHead(Head):
+class WhisperSeq2SeqHead(TextScorer):
     """The decoder half of Whisper with its tokenizer.
 
     Targets are whole token sequences. Those that are given (the prompt) stand there inverted (`~token`, so below
@@ -53,7 +62,7 @@ class WhisperSeq2SeqHead(Head):
         attend_everything: attend to all hidden states, as with audio padded to 30 s, not only an utterance's own.
         timestamp_share: share of the utterances that are learned with their times.
         label_smoothing: share of a target that is spread over all tokens.
-        untouched: never write nothing, as the original does; what is trained may.
+        is_pretrained: it was not trained here, so it never writes an empty text, as the original.
         beams: hypotheses that are followed at once in decoding, where a call does not say; 1 is greedy.
     """
 
@@ -66,7 +75,7 @@ class WhisperSeq2SeqHead(Head):
     def __init__(
         self, config: WhisperConfig, tokens: WhisperTokens, normalizer: TextNormalizer | None = None, *,
         language: str | None = None, task: str = "transcribe", attend_everything: bool = False,
-        timestamp_share: float = 0.0, label_smoothing: float = 0.0, untouched: bool = False,
+        timestamp_share: float = 0.0, label_smoothing: float = 0.0, is_pretrained: bool = False,
         beams: int = 1,
     ) -> None:  # fmt: skip
         super().__init__()
@@ -76,12 +85,67 @@ class WhisperSeq2SeqHead(Head):
         self.language, self.task_token = tokens.language(language), task
         self.attend_everything = attend_everything
         self.timestamp_share, self.label_smoothing = timestamp_share, label_smoothing
-        self.untouched = untouched
+        self.is_pretrained = is_pretrained
         self.beams = beams
         self.decoder = WhisperDecoder(config)
         #: Of a sequence, prompt and end included.
         self.max_positions: int = config.max_target_positions
         self.frame_rate = 50.0
+
+    @classmethod
+    def kept(cls, setup: Setup) -> Self:
+        """The checkpoint's own decoder, set to what the run asks for; with random weights where it begins from scratch.
+
+        Raises:
+            ConfigError: there is none, or it lacks the language or the task.
+        """
+        model, own, wanted = setup.config.model, setup.own, setup.config.group_of(Seq2SeqConfig)
+        if not isinstance(own, cls):
+            reason = setup.problem or f"{model} has no decoder"
+            raise ConfigError(f"head is 'seq2seq', but {reason}; wanted a Whisper with its decoder, or --head ctc")
+        check_wanted(own, setup)
+        if setup.from_scratch:
+            own.decoder = WhisperDecoder(own.config)
+        own.learn(
+            cls.training_normalizer(setup, own), language=wanted.language or None, task=wanted.task,
+            timestamp_share=wanted.timestamp_ratio, label_smoothing=wanted.label_smoothing, beams=wanted.beams,
+        )  # fmt: skip
+        return own
+
+    @classmethod
+    def from_config(cls, setup: Setup, kept: Self | None, train: Manifest) -> Self:
+        """The checkpoint's own decoder; there is no other."""
+        return kept or cls.kept(setup)
+
+    @classmethod
+    def unusable(cls, utterance: Utterance, num_frames: int, setup: Setup, kept: Self | None) -> Unusable | None:
+        """No text, or more tokens than the decoder has positions."""
+        found = super().unusable(utterance, num_frames, setup, kept)
+        if found is not None or kept is None:
+            return found
+        targets = kept.targets(utterance)
+        if kept.learnable(targets, num_frames):
+            return None
+        seen = f"its text takes {len(targets)} tokens with the prompt and the end; cut it together with its audio"
+        return Unusable(f"have more tokens than the decoder's {kept.max_positions} positions", seen)
+
+    def check_splits(self, splits: Mapping[str, Manifest], config: FinetuneConfig, progress: Progress) -> None:
+        """Report a script that is spelled in bytes, and texts that are too long to be written."""
+        report_spelling(self, splits["train"], progress)
+        for name, manifest in splits.items():
+            if name != "train":
+                report_long_texts(self, manifest, progress)
+
+    def unused_settings(self, config: FinetuneConfig, train: Manifest) -> Iterator[tuple[str, str]]:
+        """Timestamps without durations, and non-speech that is less than an utterance."""
+        if all(utterance.duration is None for utterance in train):
+            yield "seq2seq.timestamp_ratio", "the training manifest has no durations"
+        if not round(config.group_of(Seq2SeqConfig).non_speech_ratio * len(train)):
+            yield "seq2seq.non_speech_ratio", f"of {len(train)} utterances that is less than one"
+
+    def training_manifest(self, train: Manifest, config: FinetuneConfig, folder: Path) -> Manifest:
+        """With sounds without speech, for which a decoder would write something."""
+        return with_non_speech(train, config.group_of(Seq2SeqConfig).non_speech_ratio, folder, config.training.seed)
 
     # Learning
 
@@ -95,12 +159,8 @@ class WhisperSeq2SeqHead(Head):
             ConfigError: the model lacks the language.
         """
         self.normalizer, self.language, self.task_token = normalizer, self.tokens.language(language), task
-        self.timestamp_share, self.label_smoothing, self.untouched = timestamp_share, label_smoothing, False
+        self.timestamp_share, self.label_smoothing, self.is_pretrained = timestamp_share, label_smoothing, False
         self.beams = beams
-
-    def forget(self) -> None:
-        """Begin anew, with a decoder of the same shape and random weights."""
-        self.decoder = WhisperDecoder(self.config)
 
     def targets(self, utterance: Utterance) -> list[int]:
         """Prompt, transcript and end; context words are those of the manifest's column `context`.
@@ -109,7 +169,7 @@ class WhisperSeq2SeqHead(Head):
         """
         text = self.normalizer(utterance.text or "")
         words = self.tokens.spell(text)
-        stamped = utterance.duration is not None and _chance(utterance.id) < self.timestamp_share
+        stamped = utterance.duration is not None and fraction_of(utterance.id) < self.timestamp_share
         if stamped and words:
             words = [self.tokens.stamp(0.0), *words, self.tokens.stamp(utterance.duration or 0.0)]
         context = str(utterance.extra.get("context") or "")
@@ -132,7 +192,7 @@ class WhisperSeq2SeqHead(Head):
         learned = [torch.tensor([token if token >= 0 else _NOT_LEARNED for token in row[1:]]) for row in targets]
         inputs = pad_sequence([row[:-1] for row in rows], batch_first=True, padding_value=self.tokens.end).to(device)
         labels = pad_sequence(learned, batch_first=True, padding_value=_NOT_LEARNED).to(device)
-        output = self._run(inputs, hidden_states, self._attended(hidden_states, num_frames), None)
+        output = self.run(inputs, hidden_states, self._attended(hidden_states, num_frames), None)
         wanted = labels != _NOT_LEARNED  # only there the vocabulary is worth multiplying by
         logits = F.linear(output[wanted], self.decoder.embed_tokens.weight).float()
         return F.cross_entropy(logits, labels[wanted], label_smoothing=self.label_smoothing, reduction="sum")
@@ -194,45 +254,23 @@ class WhisperSeq2SeqHead(Head):
         )  # fmt: skip
         return [self._read(*pair) for pair in zip(written, scorer.no_speech, strict=True)]
 
+    def num_positions(self, text: str) -> int:
+        """With the prompt, without the end."""
+        return len(self.tokens.spell(text)) + len(self.prompt())
+
     @torch.inference_mode()
     def log_probabilities(
         self, hidden_states: Tensor, num_frames: Tensor, texts: Sequence[Sequence[str]], options: DecodingOptions
     ) -> list[list[float]]:
-        """[batch, frames, width], [batch], some texts for each -> natural logarithms of their chances to be written.
+        """[batch, frames, width], [batch], some texts for each -> natural logarithms of their probabilities.
 
         Raises:
             ConfigError: a language was named that the model lacks.
         """
         self.check_options(options)
-        options = options.over(self.decoding_defaults)
         mask = self._attended(hidden_states, num_frames)
-        prompts = self._prompts(hidden_states, mask, options).tolist()
-        rows = [row for row, some in enumerate(texts) for _ in some]
-        written = [[*self.tokens.spell(text), self.tokens.end] for some in texts for text in some]
-        found: list[float] = []
-        most = max(map(len, written), default=0) + len(prompts[0])
-        for begin in range(0, len(rows), step := max(1, _SCORED_TOKENS // most)):
-            chosen = torch.tensor(rows[begin : begin + step], device=hidden_states.device)
-            targets = [
-                torch.tensor([*prompts[row], *tokens])
-                for row, tokens in zip(rows[begin : begin + step], written[begin : begin + step], strict=True)
-            ]
-            heard = hidden_states[chosen], None if mask is None else mask[chosen]
-            found += self._log_probabilities(pad_sequence(targets, True, _NOT_LEARNED), len(prompts[0]), *heard)
-        scores = iter(found)
-        return [[next(scores) for _ in some] for some in texts]
-
-    def _log_probabilities(
-        self, targets: Tensor, prompt_size: int, hidden_states: Tensor, mask: Tensor | None
-    ) -> list[float]:
-        """Of what follows the prompt in each row of tokens."""
-        targets = targets.to(hidden_states.device)
-        output = self._run(targets[:, :-1].clamp(min=0), hidden_states, mask, None)[:, prompt_size - 1 :]
-        wanted = targets[:, prompt_size:]
-        scored = wanted != _NOT_LEARNED
-        losses = torch.zeros(scored.shape, device=scored.device)
-        losses[scored] = F.cross_entropy(self._logits(output[scored]), wanted[scored], reduction="none")
-        return (-losses.sum(dim=1)).tolist()
+        prompts = self._prompts(hidden_states, mask, options.over(self.decoding_defaults)).tolist()
+        return log_probabilities(self, hidden_states, mask, prompts, texts)
 
     def limits(self, num_frames: Tensor, prompt_size: int) -> list[int]:
         """Most tokens that are written for each utterance [batch]."""
@@ -261,10 +299,10 @@ class WhisperSeq2SeqHead(Head):
             text = ""
         return Hypothesis(text, (), float(torch.tensor(written.mean_log_probability).exp()) if text else None)
 
-    def _scorer(self, prompt: Tensor, hidden_states: Tensor, mask: Tensor | None) -> _Scorer:
+    def _scorer(self, prompt: Tensor, hidden_states: Tensor, mask: Tensor | None) -> Scorer:
         unwanted = set(self.unwanted())
-        first = set(self.config.begin_suppress_tokens or []) - (set() if self.untouched else {self.tokens.end})
-        return _Scorer(self, hidden_states, mask, sorted(unwanted), sorted(unwanted | first))
+        first = set(self.config.begin_suppress_tokens or []) - (set() if self.is_pretrained else {self.tokens.end})
+        return Scorer(self, hidden_states, mask, sorted(unwanted), sorted(unwanted | first))
 
     # Prompts
 
@@ -285,7 +323,7 @@ class WhisperSeq2SeqHead(Head):
     def _spoken(self, hidden_states: Tensor, mask: Tensor | None) -> Tensor:
         """The token of the most likely language of each row [batch]."""
         tokens = torch.full((len(hidden_states), 1), self.tokens.start, device=hidden_states.device)
-        logits = self._logits(self._run(tokens, hidden_states, mask, None)[:, -1])
+        logits = self.logits(self.run(tokens, hidden_states, mask, None)[:, -1])
         languages = torch.tensor(sorted(self.tokens.languages.values()), device=hidden_states.device)
         return languages[logits[:, languages].argmax(dim=-1)]
 
@@ -298,7 +336,7 @@ class WhisperSeq2SeqHead(Head):
         lengths = num_frames.to(hidden_states.device).clamp(min=1)
         return valid_positions(lengths, hidden_states.shape[1])[:, None, None]
 
-    def _run(
+    def run(
         self, tokens: Tensor, hidden_states: Tensor, mask: Tensor | None, cache: EncoderDecoderCache | None
     ) -> Tensor:
         """Tokens [batch, count] after those in the cache -> what stands before the vocabulary [batch, count, width]."""
@@ -310,14 +348,15 @@ class WhisperSeq2SeqHead(Head):
             output = layer(output, None, hidden_states, mask, cache, cache is not None)
         return cast(Tensor, decoder.layer_norm(output))
 
-    def _no_speech(self, tokens: Tensor, output: Tensor) -> list[float]:
+    def no_speech(self, tokens: Tensor, output: Tensor) -> list[float]:
         """Probability that nothing is said, read where the transcript starts, of each row of a prompt."""
         if self.tokens.no_speech is None:
             return [0.0] * len(tokens)
         start = tokens[0].tolist().index(self.tokens.start)
-        return self._logits(output[:, start]).softmax(-1)[:, self.tokens.no_speech].tolist()
+        return self.logits(output[:, start]).softmax(-1)[:, self.tokens.no_speech].tolist()
 
-    def _logits(self, output: Tensor) -> Tensor:
+    def logits(self, output: Tensor) -> Tensor:
+        """What stands before the vocabulary [..., width] -> [..., vocabulary], in float32."""
         return F.linear(output, self.decoder.embed_tokens.weight).float()
 
     # Folders
@@ -325,7 +364,11 @@ class WhisperSeq2SeqHead(Head):
     def interchange(self) -> Interchange:
         """The decoder, the tokenizer's files, and what `generate` has to know."""
         generation = generation_config(
-            self.config, self.tokens, language=self.language, task=self.task_token, writes_nothing=not self.untouched
+            self.config,
+            self.tokens,
+            language=self.language,
+            task=self.task_token,
+            writes_nothing=not self.is_pretrained,
         )
         files = {"generation_config.json": generation, **tokenizer_files(self.tokens)}
         config = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), self.tokens.end)
@@ -339,60 +382,18 @@ class WhisperSeq2SeqHead(Head):
             "normalizer": self.normalizer.to_dict(),
             "language": self.language, "task": self.task_token, "attend_everything": self.attend_everything,
             "timestamp_share": self.timestamp_share, "label_smoothing": self.label_smoothing,
-            "untouched": self.untouched, "beams": self.beams,
+            "untouched": self.is_pretrained, "beams": self.beams,  # codespell:ignore untouched
         }  # fmt: skip
 
     @classmethod
-    def restore(
-        cls, description: Mapping[str, Any], config: Mapping[str, Any], checkpoint: Checkpoint
-    ) -> WhisperSeq2SeqHead:
+    def restore(cls, description: Mapping[str, Any], encoder: Encoder, checkpoint: Checkpoint) -> Self:
         """The inverse of `describe`, with random weights.
 
         Raises:
             CheckpointError: there is no tokenizer, or a normalizer that is not known here.
         """
         options = {name: value for name, value in description.items() if name not in ("kind", "normalizer")}
+        options["is_pretrained"] = options.pop("untouched")  # codespell:ignore untouched
         normalizer = TextNormalizer.restore(description["normalizer"])
-        whole = WhisperConfig(**config)
+        whole = WhisperConfig(**encoder.describe()["config"])
         return cls(whole, WhisperTokens.read(checkpoint, whole.vocab_size), normalizer, **options)
-
-
-#: Above this probability of the token that says so, and with less than this a token for what was written, nothing was
-#: said (Radford et al., 2022).
-_NO_SPEECH, _DOUBT = 0.6, -1.0
-
-
-class _Scorer:
-    """The decoder with what it remembers of a batch."""
-
-    def __init__(
-        self, head: WhisperSeq2SeqHead, hidden_states: Tensor, mask: Tensor | None,
-        unwanted: list[int], unwanted_first: list[int],
-    ) -> None:  # fmt: skip
-        self._head, self._hidden_states, self._mask = head, hidden_states, mask
-        self._unwanted, self._unwanted_first = unwanted, unwanted_first
-        config = head.config
-        self._cache = EncoderDecoderCache(DynamicCache(config=config), DynamicCache(config=config))
-        #: Probability of each row that nothing is said, known after the first call.
-        self.no_speech: list[float] = []
-
-    def __call__(self, tokens: Tensor) -> Tensor:
-        head, is_first = self._head, self._cache.get_seq_length() == 0
-        output = head._run(tokens, self._hidden_states, self._mask, self._cache)
-        if is_first:
-            self.no_speech = head._no_speech(tokens, output)
-        logits = head._logits(output[:, -1])
-        logits[:, self._unwanted_first if is_first else self._unwanted] = -torch.inf
-        return F.log_softmax(logits, dim=-1)
-
-    def keep(self, rows: Tensor) -> None:
-        """Reorder what is remembered."""
-        if len(rows):
-            self._cache.reorder_cache(rows)
-            self._hidden_states = self._hidden_states[rows]
-            self._mask = None if self._mask is None else self._mask[rows]
-
-
-def _chance(name: str) -> float:
-    """A number in [0, 1) that belongs to a name."""
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=6).digest(), "big") / 2**48

@@ -1,6 +1,6 @@
 """Whisper's encoder at the length of the utterance instead of 30 s; the modules are those of `transformers`.
 
-An untouched Whisper decoder only works on audio padded to 30 s, so that is an option (`pad_to_30s`).
+A pre-trained Whisper decoder only works on audio padded to 30 s, so that is an option (`pad_to_30s`).
 """
 
 from __future__ import annotations
@@ -89,11 +89,11 @@ class WhisperEncoder(Encoder):
 
     def features(self, waveforms: Tensor, num_samples: Tensor, distortion: Distortion | None = None) -> Tensor:
         """[batch, samples], [batch] -> the log-mel spectrogram [batch, mel bins, 10 ms steps]; of 30 s if padded."""
-        heard = num_samples
+        received = num_samples
         if self.fixed_length:
             waveforms = F.pad(waveforms, (0, self._chunk_samples - waveforms.shape[1]))
-            heard = torch.full_like(num_samples, self._chunk_samples)
-        features = cast(Tensor, self.log_mel(waveforms, heard, distortion.warps if distortion else None))
+            received = torch.full_like(num_samples, self._chunk_samples)
+        features = cast(Tensor, self.log_mel(waveforms, received, distortion.warps if distortion else None))
         if distortion is None or distortion.mask is None:
             return features
         own = valid_positions(self.num_steps(num_samples).clamp(min=1), features.shape[2])[:, None]
@@ -105,10 +105,10 @@ class WhisperEncoder(Encoder):
         self, waveforms: Tensor, num_samples: Tensor, distortion: Distortion | None = None
     ) -> tuple[Tensor, Tensor]:
         """Log-mel, the two convolutions and the positions."""
-        heard = torch.full_like(num_samples, self._chunk_samples) if self.fixed_length else num_samples
+        received = torch.full_like(num_samples, self._chunk_samples) if self.fixed_length else num_samples
         features = self.features(waveforms, num_samples, distortion)
         # Convolutions read a frame beyond the end, where an utterance on its own has zeros.
-        outside = ~valid_positions(heard // HOP, features.shape[2])[:, None]
+        outside = ~valid_positions(received // HOP, features.shape[2])[:, None]
         hidden = F.gelu(self.modules_.conv1(features)).masked_fill(outside, 0.0)
         hidden = F.gelu(self.modules_.conv2(hidden)).transpose(1, 2)
         return hidden + self.modules_.embed_positions.weight[: hidden.shape[1]], self.num_frames(num_samples)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -189,3 +190,8 @@ def _reason(error: Exception) -> str:
 
 def _is_stamp(name: str) -> bool:
     return re.fullmatch(r"<\|\d+\.\d+\|>", name) is not None
+
+
+def fraction_of(name: str) -> float:
+    """A number in [0, 1) that is always the same for a name, as a random one would be."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=6).digest(), "big") / 2**48

@@ -29,7 +29,7 @@ from speechxfer.errors import CheckpointError, ConfigError
 from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
 from speechxfer.families.whisper.tokens import WhisperTokens
 from speechxfer.model import SpeechModel
-from speechxfer.opening import open_checkpoint
+from speechxfer.opening import OWN, open_checkpoint
 from tests.encoders.conftest import noise
 
 CODES = ["en", "de", "it", "tr"]
@@ -116,7 +116,7 @@ def theirs(folder: Path, **options: Any) -> list[int]:
 
 @torch.inference_mode()
 def ours(folder: Path, language: str | None = None) -> list[int]:
-    opened = open_checkpoint(find(str(folder)), with_decoder=True)
+    opened = open_checkpoint(find(str(folder)), head=OWN)
     assert isinstance(opened.head, WhisperSeq2SeqHead), opened.problem
     encoder, head = opened.encoder.eval(), opened.head.eval()
     states, frames = encoder(*encoder.collate([noise(16_000)]))
@@ -161,7 +161,7 @@ def test_language_and_task_are_those_of_the_generation_config(
     folder = save(whisper(), tmp_path / "model")
     # `GenerationConfig` does not write all of what older versions wrote.
     (folder / "generation_config.json").write_text(json.dumps(generation(**{"task": None, **settings})))
-    head = open_checkpoint(find(str(folder)), with_decoder=True).head
+    head = open_checkpoint(find(str(folder)), head=OWN).head
     assert isinstance(head, WhisperSeq2SeqHead)
     assert (head.language, head.task_token) == (language, task)
     same_text(ours(folder), theirs(folder))
@@ -175,14 +175,14 @@ def test_tokens_forced_by_an_old_configuration_are_given(tmp_path: Path) -> None
     folder = save(whisper(), tmp_path / "model", generation(task=None))
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "forced_decoder_ids": FORCED}))
-    head = open_checkpoint(find(str(folder)), with_decoder=True).head
+    head = open_checkpoint(find(str(folder)), head=OWN).head
     assert isinstance(head, WhisperSeq2SeqHead)
     assert (head.language, head.task_token) == ("it", "translate")
 
 
-def test_a_language_that_the_generation_config_names_and_nobody_knows_is_told(tmp_path: Path) -> None:
+def test_a_language_that_the_generation_config_names_and_nobody_knows_is_reported(tmp_path: Path) -> None:
     folder = save(whisper(), tmp_path / "model", generation(language="klingon"))
-    opened = open_checkpoint(find(str(folder)), with_decoder=True)
+    opened = open_checkpoint(find(str(folder)), head=OWN)
     assert opened.head is None
     assert "generation_config.json: language 'klingon' is not one" in str(opened.problem)
 
@@ -195,7 +195,7 @@ def test_what_the_generation_config_lets_be_written_is_written_whatever_config_s
     assert ours(free) != ours(bound)
 
 
-def favour(model: Any, token: int) -> None:
+def favor(model: Any, token: int) -> None:
     """Have a token written always."""
     torch.manual_seed(0)
     way = torch.nn.functional.normalize(torch.randn(32), dim=0)
@@ -211,7 +211,7 @@ def test_a_word_that_was_added_is_written(stamps: bool, tmp_path: Path) -> None:
     added = tokens.token_to_id(" speechxfer")
     assert added == (SIZE if stamps else NUMBERS["<|0.00|>"])
     model = whisper(size=SIZE + 1)
-    favour(model, added)
+    favor(model, added)
     folder = save(model, tmp_path / "model", generation(language="en", suppress_tokens=[]), tokens)
     assert sx.load(str(folder), device="cpu").recognize([noise(16_000)])[0].text == "speechxfer"
     assert set(ours(folder)) == {added}
@@ -224,7 +224,7 @@ def test_a_word_that_was_added_is_written(stamps: bool, tmp_path: Path) -> None:
 
 def test_outputs_without_a_token_are_never_written(tmp_path: Path) -> None:
     model = whisper(size=SIZE + 24)  # as an embedding is padded to a multiple of 64
-    favour(model, SIZE + 3)
+    favor(model, SIZE + 3)
     folder = save(model, tmp_path / "model", generation(language="en"))
     assert all(token < SIZE for token in ours(folder))
 
@@ -350,7 +350,7 @@ def test_a_whisper_with_a_tokenizer_of_parts_is_saved_with_a_whole_one(
         ("vocab.json", "[]", r"vocab\.json: holds a list"),
     ],
 )
-def test_a_tokenizer_that_is_missing_or_damaged_is_told_and_the_encoder_opens(
+def test_a_tokenizer_that_is_missing_or_damaged_is_reported_and_the_encoder_opens(
     name: str, content: str | None, message: str, in_parts: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = save(whisper(), tmp_path / "model")
@@ -365,7 +365,7 @@ def test_a_tokenizer_that_is_missing_or_damaged_is_told_and_the_encoder_opens(
     assert open_checkpoint(find(str(folder))).encoder.depth == 2
 
 
-def test_a_tokenizer_of_another_model_is_told(tmp_path: Path) -> None:
+def test_a_tokenizer_of_another_model_is_reported(tmp_path: Path) -> None:
     folder = save(whisper(), tmp_path / "model")
     Tokenizer(models.BPE(VOCABULARY, [])).save(str(folder / "tokenizer.json"))
     with pytest.raises(CheckpointError, match=r"lacks <\|endoftext\|>, so it is not that of a Whisper"):
@@ -402,7 +402,7 @@ def test_an_output_layer_of_its_own_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_decoder_alone_is_refused_by_name(tmp_path: Path) -> None:
     whisper(WhisperForCausalLM).save_pretrained(tmp_path / "model")
     with pytest.raises(CheckpointError, match="has no encoder"):
-        open_checkpoint(find(str(tmp_path / "model")), with_decoder=True)
+        open_checkpoint(find(str(tmp_path / "model")), head=OWN)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -426,7 +426,7 @@ def test_a_whisper_for_classes_tells_them_as_transformers_does(weighted: bool, t
 def test_an_encoder_that_was_trained_on_less_than_30_s_is_padded_to_that(tmp_path: Path) -> None:
     model = whisper(max_source_positions=250)
     folder = save(model, tmp_path / "model")
-    opened = open_checkpoint(find(str(folder)), with_decoder=True)
+    opened = open_checkpoint(find(str(folder)), head=OWN)
     features = WhisperFeatureExtractor(chunk_length=5)(noise(16_000), sampling_rate=16_000, return_tensors="pt").input_features  # fmt: skip  # noqa: E501
     with torch.inference_mode():
         expected = model.model.encoder(features).last_hidden_state

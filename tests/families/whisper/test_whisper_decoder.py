@@ -15,6 +15,7 @@ from speechxfer.data.manifest import Utterance
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.errors import ConfigError
 from speechxfer.families.whisper import decoder as seq2seq
+from speechxfer.families.whisper import scorer
 from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
 from speechxfer.families.whisper.tokens import WhisperTokens
 
@@ -61,7 +62,7 @@ PROMPT = ("startoftranscript", "it", "transcribe", "notimestamps")
 
 
 def reference(whisper: WhisperForConditionalGeneration, hidden: torch.Tensor, prompt: list[int], steps: int) -> str:
-    """Greedy decoding the slow way: everything anew for every token, one utterance at a time."""
+    """Greedy decoding the slow way: everything again for every token, one utterance at a time."""
     tokens = list(prompt)
     for step in range(steps):
         output = whisper.model.decoder(input_ids=torch.tensor([tokens]), encoder_hidden_states=hidden[None])
@@ -78,7 +79,7 @@ def test_decoding_in_a_batch_with_a_cache_is_decoding_one_by_one(
     whisper: WhisperForConditionalGeneration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(seq2seq, "with_fallback", lambda first, _retry, **_options: first)  # random output loops
-    head = head_of(whisper, untouched=True)
+    head = head_of(whisper, is_pretrained=True)
     lengths = [30, 8, 21, 30]
     hidden = torch.randn(4, 30, 32)
     found = head.decode(hidden, torch.tensor(lengths), DecodingOptions(language="it"))
@@ -183,7 +184,7 @@ def test_the_loss_is_the_originals(whisper: WhisperForConditionalGeneration) -> 
 
 
 @torch.no_grad()
-def test_the_loss_does_not_depend_on_neighbours_or_padding(whisper: WhisperForConditionalGeneration) -> None:
+def test_the_loss_does_not_depend_on_neighbors_or_padding(whisper: WhisperForConditionalGeneration) -> None:
     head = head_of(whisper, language="it")
     hidden, lengths = torch.randn(3, 25, 32), [25, 9, 14]
     targets = [head.targets(utterance(text)) for text in ("w1 w2 w3 w4 w6", "", "w9 w8")]
@@ -207,7 +208,7 @@ def test_its_parts_hold_every_weight_once(whisper: WhisperForConditionalGenerati
 def test_chances_of_texts_are_what_the_loss_counts(
     whisper: WhisperForConditionalGeneration, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(seq2seq, "_SCORED_TOKENS", at_once)
+    monkeypatch.setattr(scorer, "_SCORED_TOKENS", at_once)
     head = head_of(whisper, language="it")
     hidden, lengths = torch.randn(3, 25, 32), torch.tensor([25, 9, 14])
     texts = [["w1 w2 w3 w4 w6", "", "w9"], [], ["w9 w8"]]

@@ -62,7 +62,7 @@ def test_unpadded_it_is_the_originals_modules_called_one_by_one(whisper_folder: 
 
 
 @pytest.mark.parametrize("quiet", [1.0, 1e-3])
-def test_neighbours_and_padding_change_nothing(whisper_folder: Path, quiet: float) -> None:
+def test_neighbors_and_padding_change_nothing(whisper_folder: Path, quiet: float) -> None:
     lengths = [400, 5_000, 16_000, 24_001, 47_999, 161, 30_000, 48_000]
     waveforms = [noise(length, length) for length in lengths]
     waveforms[2] = waveforms[2] * quiet  # a shared maximum would change most of a quiet clip's bins
@@ -127,20 +127,20 @@ def test_a_waveform_shorter_than_a_frame_is_no_frame(whisper_folder: Path) -> No
 
 
 def test_a_warped_tone_is_heard_where_the_factor_puts_it() -> None:
-    def heard(frequency: float, warp: float | None) -> int:
+    def loudest_band(frequency: float, warp: float | None) -> int:
         time = torch.arange(16_000) / 16_000
         warps = None if warp is None else torch.tensor([warp])
         log_mel = LogMel(80)(torch.sin(2 * torch.pi * frequency * time)[None], torch.tensor([16_000]), warps)
         return int(log_mel[0, :, 50].argmax())
 
-    assert heard(1_000, 1.2) == heard(1_200, None)
-    assert heard(1_000, 0.8) == heard(800, None)
-    assert heard(1_000, 1.0) == heard(1_000, None)
-    assert heard(7_990, 0.8) == heard(7_990, 1.2) == heard(7_990, None)  # the highest one stays
+    assert loudest_band(1_000, 1.2) == loudest_band(1_200, None)
+    assert loudest_band(1_000, 0.8) == loudest_band(800, None)
+    assert loudest_band(1_000, 1.0) == loudest_band(1_000, None)
+    assert loudest_band(7_990, 0.8) == loudest_band(7_990, 1.2) == loudest_band(7_990, None)  # the highest one stays
 
 
 @pytest.mark.parametrize("pad_to_30s", [False, True])
-def test_what_is_done_to_a_spectrogram_does_not_depend_on_neighbours(pad_to_30s: bool, whisper_folder: Path) -> None:
+def test_what_is_done_to_a_spectrogram_does_not_depend_on_neighbors(pad_to_30s: bool, whisper_folder: Path) -> None:
     ours = encoder(whisper_folder, pad_to_30s=pad_to_30s)
     waveforms, seeds = [noise(20_000), noise(9_000, 1), noise(31_000, 2)], [(1, index) for index in range(3)]
     config = AugmentConfig(where="spectrogram", mask_time_prob=0.2, mask_feature_prob=0.3, frequency_warp=0.2)
@@ -169,7 +169,7 @@ def test_what_is_hidden_of_a_spectrogram_sounds_like_its_mean(whisper_folder: Pa
     assert mask is not None
     changed = ours.features(batch, num_samples, Distortion(None, mask))
     for row, size in enumerate(steps.tolist()):
-        bands = mask.channels[row]
+        bands = mask.features[row]
         assert bands.any()
         assert torch.equal(changed[row, ~bands], plain[row, ~bands])
         assert torch.allclose(changed[row, bands, :size], plain[row, :, :size].mean(), atol=1e-5)

@@ -28,12 +28,12 @@ def test_an_average_follows_the_weights_and_begins_with_the_first() -> None:
         moving_average.update(optimizer, 0.5)
         wanted = early.detach().clone() if wanted is None else 0.5 * wanted + 0.5 * early.detach()
         if step == 2:
-            woken = late.detach().clone()
+            unfrozen = late.detach().clone()
     weights = early.detach().clone()
     with moving_average.averaged(optimizer):
         torch.testing.assert_close(early.detach(), wanted)
     torch.testing.assert_close(early.detach(), weights)
-    torch.testing.assert_close(optimizer.state[late]["average"], 0.5 * woken + 0.5 * late.detach())
+    torch.testing.assert_close(optimizer.state[late]["average"], 0.5 * unfrozen + 0.5 * late.detach())
 
 
 def test_weights_return_when_measuring_fails() -> None:

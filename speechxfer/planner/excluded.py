@@ -1,9 +1,9 @@
-"""Settings that a plan says nothing of, since no trial has them."""
+"""Settings that trials do not use, so that a plan does not contain them."""
 
-#: Where data and results are.
+#: Paths of data and results, and the device.
 PLACES = ("train", "dev", "test", "retain", "output", "device", "retention.replay", "training.cache_dir")
-#: What trials do without.
-UNTRIED = (
+#: Settings that have no effect in trials.
+NOT_IN_TRIALS = (
     "test", "retain", "compare_scratch", "retention.replay", "retention.replay_ratio", "retention.language",
     "training.patience", "training.guard", "training.trackers", "training.checkpoint_minutes", "training.cache",
     "training.cache_dir", "training.dev_utterances", "training.speed_copies", "seq2seq.non_speech_ratio",

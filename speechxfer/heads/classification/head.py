@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Self, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from speechxfer.data.labels import ClassLabels
-from speechxfer.data.manifest import Utterance
+from speechxfer.config import FinetuneConfig
+from speechxfer.data.labels import ClassLabels, named
+from speechxfer.data.manifest import Manifest, Utterance
+from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Classification
 from speechxfer.decoding.options import DecodingOptions
-from speechxfer.encoders.base import valid_positions
+from speechxfer.encoders.base import Encoder, valid_positions
+from speechxfer.encoders.checkpoints import Checkpoint
+from speechxfer.errors import DataError
 from speechxfer.heads.base import Head, Interchange
+from speechxfer.heads.classification.settings import ClassificationConfig
 from speechxfer.heads.layer_sum import LayerSum
+from speechxfer.heads.setup import Setup, Unusable
+from speechxfer.progress import Progress
 
 _MOST_SHOWN = 10  # classes
+_MOST_RARE = 5  # of those in a message
 #: The least variance that a root is taken of: its slope at zero is infinite.
 _LEAST_VARIANCE = 1e-6
 
@@ -71,6 +79,87 @@ class ClassificationHead(Head):
         self.classifier = nn.Linear(2 * projection if pooling == "mean-deviation" else projection, len(labels))
         weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
         self.register_buffer("class_weights", weights, persistent=False)
+
+    @classmethod
+    def kept(cls, setup: Setup) -> Self | None:
+        """The checkpoint's own head."""
+        if setup.problem is not None:
+            setup.progress.log(f"{setup.problem}; a new head is trained in its place")
+        return super().kept(setup)
+
+    @classmethod
+    def from_config(cls, setup: Setup, kept: Self | None, train: Manifest) -> Self:
+        """A head for the classes of the training manifest, with the weights of one that has the same classes."""
+        wanted, encoder = setup.config.group_of(ClassificationConfig), setup.encoder
+        labels = ClassLabels.from_manifest(train, multi_label=wanted.multi_label)
+        setup.progress.log(f"{len(labels)} classes in the training manifest: {', '.join(labels.names)}")
+        if kept and (kept.labels.to_dict() != labels.to_dict() or kept.pooling != wanted.pooling):
+            kept = None
+        head = cls(
+            encoder.width,
+            labels,
+            **({"projection": kept.projector.out_features} if kept else {}),
+            pooling=wanted.pooling,
+            multi_label=wanted.multi_label,
+            label_smoothing=wanted.label_smoothing,
+            class_weights=labels.weights(train) if wanted.class_weights else None,
+            pool_padding=encoder.fixed_length,
+            states=encoder.num_states,
+        )
+        if kept:
+            head.load_state_dict(kept.state_dict())
+            setup.progress.log(f"{setup.config.model} has a head for these classes, which is kept")
+        return head
+
+    @classmethod
+    def unusable(cls, utterance: Utterance, num_frames: int, setup: Setup, kept: Self | None) -> Unusable | None:
+        """No label."""
+        multi_label = setup.config.group_of(ClassificationConfig).multi_label
+        has_label = bool(utterance.label) or (multi_label and utterance.label is not None)
+        return None if has_label else Unusable("have no label", f"wanted the class of {utterance.audio}")
+
+    @classmethod
+    def check_usable(cls, train: Manifest, usable: Manifest, setup: Setup, kept: Self | None) -> None:
+        """Every class of the training manifest has to be left.
+
+        Raises:
+            DataError: one is not.
+        """
+        multi_label = setup.config.group_of(ClassificationConfig).multi_label
+        before, after = (
+            {name for one in manifest if one.label for name in named(one.label, multi_label=multi_label)}
+            for manifest in (train, usable)
+        )
+        if lost := sorted(before - after):
+            raise DataError(
+                f"{train.path}: no utterance of the class {lost[0]!r} can be used, so that it would not be learned; "
+                "repair them, or leave the class out"
+            )
+
+    def check_splits(self, splits: Mapping[str, Manifest], config: FinetuneConfig, progress: Progress) -> None:
+        """Report the classes that have a single training utterance."""
+        train, counts = splits["train"], self.labels.counts(splits["train"])
+        single = {
+            self.labels.names[number]: utterance.origin
+            for utterance in train
+            for number in self.labels.numbers(utterance)
+            if counts[self.labels.names[number]] == 1
+        }
+        if single:
+            shown = ", ".join(f"{name!r} ({line})" for name, line in list(single.items())[:_MOST_RARE])
+            more = ", …" if len(single) > _MOST_RARE else ""
+            progress.log(
+                f"{len(single)} of {len(self.labels)} classes have a single training utterance, which is too little "
+                f"to learn them from: {shown}{more}. Add some, join the class to another, or leave it out."
+            )
+
+    def check_measurable(self, manifest: Manifest, normalizer: TextNormalizer | None) -> None:
+        """Every utterance needs a label that is known."""
+        self.labels.check(manifest)
+
+    def is_comparable(self, other: Head) -> bool:
+        """Both have to tell the same classes."""
+        return isinstance(other, ClassificationHead) and other.labels.to_dict() == self.labels.to_dict()
 
     def targets(self, utterance: Utterance) -> list[int]:
         """Numbers of the utterance's classes: one, unless several may hold.
@@ -159,9 +248,9 @@ class ClassificationHead(Head):
         }
 
     @classmethod
-    def restore(cls, description: dict[str, Any], width: int, states: int = 1) -> ClassificationHead:
-        """The head that `describe` described, with random weights."""
+    def restore(cls, description: Mapping[str, Any], encoder: Encoder, checkpoint: Checkpoint) -> Self:
+        """The inverse of `describe`, with random weights."""
         labels = ClassLabels(**description["labels"])
         options = ("projection", "pooling", "label_smoothing", "class_weights", "pool_padding")
         chosen = {name: description[name] for name in options}
-        return cls(width, labels, multi_label=labels.multi_label, states=states, **chosen)
+        return cls(encoder.width, labels, multi_label=labels.multi_label, states=encoder.num_states, **chosen)

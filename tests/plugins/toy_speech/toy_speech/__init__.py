@@ -1,0 +1,30 @@
+"""A family of encoders and a head for speechxfer.
+
+What stands here is imported whenever somebody lists what there is, so it must not import torch.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from speechxfer.config import HeadType
+from speechxfer.config.values import Range, Table
+from speechxfer.encoders.family import Family
+
+#: Its name in the entry point is the `model_type` in the `config.json` of its checkpoints.
+ENERGY = Family(encoder="toy_speech.encoder:EnergyEncoder")
+
+
+@dataclass(frozen=True)
+class WholeTextConfig(Table, group="whole_text"):
+    """The head that knows whole texts."""
+
+    #: Units of the hidden layer.
+    hidden_units: Annotated[int, Range(1, 4096)] = 32
+
+
+WHOLE_TEXT = HeadType(
+    implementation="toy_speech.head:WholeTextHead",
+    summary="a head that knows whole texts",
+    settings=WholeTextConfig,
+    limits=("It writes only the texts that it was trained on, each as a whole.",),
+)
