@@ -13,7 +13,7 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, TypeVar
+from typing import Any, BinaryIO, ClassVar, Self, TypeVar
 
 from speechxfer.errors import AudioError
 from speechxfer.placeholders import LARGEST_POINTER, placeholder
@@ -31,8 +31,13 @@ class AudioSource(ABC):
 
     __slots__ = ("__weakref__", "_headers")
 
-    def __init__(self) -> None:
-        self._headers: dict[Any, Any] = {}
+    _headers: dict[Any, Any]
+
+    def __new__(cls, *_arguments: Any, **_named: Any) -> Self:
+        """Here rather than in `__init__`, which a derived class may not call."""
+        made = super().__new__(cls)
+        made._headers = {}
+        return made
 
     @property
     @abstractmethod
@@ -95,7 +100,6 @@ class FileSource(AudioSource):
     _known: ClassVar[weakref.WeakValueDictionary[Path, FileSource]] = weakref.WeakValueDictionary()
 
     def __init__(self, path: Path) -> None:
-        super().__init__()
         self.path = path
 
     @classmethod
@@ -164,7 +168,6 @@ class BytesSource(AudioSource):
     __slots__ = ("_name", "data")
 
     def __init__(self, data: bytes) -> None:
-        super().__init__()
         self.data = data
         self._name = memory_name(self.digest())
 
@@ -184,7 +187,6 @@ class LostSource(AudioSource):
     __slots__ = ("_name",)
 
     def __init__(self, name: str) -> None:
-        super().__init__()
         self._name = name
 
     @property

@@ -35,7 +35,6 @@ class ArraySource(AudioSource):
     __slots__ = ("_name", "sample_rate", "samples")
 
     def __init__(self, samples: ArrayLike, sample_rate: int) -> None:
-        super().__init__()
         self.samples = checked_array(samples, sample_rate)
         if isinstance(sample_rate, bool) or sample_rate != int(sample_rate):
             raise AudioError(f"<array>: the sample rate is {sample_rate}; a whole number of Hz is wanted.")

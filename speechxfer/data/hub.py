@@ -96,7 +96,6 @@ class _Cell(AudioSource):
     __slots__ = ("_column", "_name", "_number", "_stored")
 
     def __init__(self, stored: Any, number: int, column: str, encoded: bytes) -> None:
-        super().__init__()
         self._stored, self._number, self._column = stored, number, column
         self._name = BytesSource(encoded).name
 

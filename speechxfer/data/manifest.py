@@ -229,7 +229,8 @@ class Manifest(Sequence[Utterance]):
         if missing:
             first = "; ".join(f"{one.origin}: {why}" for one, why in missing[:3])
             more = f" (+{len(missing) - 3} more)" if len(missing) > 3 else ""
-            where = "; relative paths are seen from the manifest's folder" if _has_relative(missing) else ""
+            of_files = any(isinstance(utterance.source, FileSource) for utterance, _ in missing)
+            where = "; relative paths are seen from the manifest's folder" if of_files else ""
             raise DataError(f"{first}{more}{where}")
 
     def write(self, path: str | os.PathLike[str]) -> None:
@@ -253,10 +254,6 @@ class Manifest(Sequence[Utterance]):
         if rows.is_table(path):  # in a table an empty cell says that nothing is known
             lines = [row | {"label": "[]"} if row.get("label") == "" else row for row in lines]
         rows.write(path, lines, first=_WRITTEN)
-
-
-def _has_relative(missing: Iterable[tuple[Utterance, str]]) -> bool:
-    return any(isinstance(one.source, FileSource) and not PurePath(one.audio).is_absolute() for one, _ in missing)
 
 
 def data_digest(manifests: Iterable[Manifest]) -> str:

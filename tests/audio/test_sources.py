@@ -99,6 +99,9 @@ def test_two_methods_make_a_source(file: Path) -> None:
 
         name = "table.parquet:7"
 
+        def __init__(self) -> None:
+            self.opened = 0
+
         def contents(self) -> bytes:
             return file.read_bytes()
 
