@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from speechxfer.report import sections, write_report
+from speechxfer.report import page, sections, write_report
 from speechxfer.report.markup import Html, section
 from speechxfer.report.run import FinishedRun
 from tests.report.conftest import Folder
@@ -25,6 +25,5 @@ def test_one_that_is_listed_is_shown(finished: Folder, monkeypatch: pytest.Monke
         """A section as somebody would add it."""
         return section("Speed", f"{run.metrics['steps']} steps")
 
-    monkeypatch.setattr("speechxfer.report.page.SECTIONS", (*sections.SECTIONS, speed))
-    page = write_report(finished.path).read_text()
-    assert "<h2>Speed</h2>20 steps" in page
+    monkeypatch.setattr(page, "SECTIONS", (*sections.SECTIONS, speed))
+    assert "<h2>Speed</h2>20 steps" in write_report(finished.path).read_text()
