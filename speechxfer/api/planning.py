@@ -185,8 +185,10 @@ def probe(
     for dataset in data.values():
         dataset.check_files()
     data = {name: dataset.strictly() for name, dataset in data.items()} if strict else data
+    from speechxfer.runs import RunFolder
+
     folder = Path(output) if output else None
-    with only_writer(folder / "run.lock", str(folder)) if folder else contextlib.nullcontext():
+    with only_writer(RunFolder(folder).lock, str(folder)) if folder else contextlib.nullcontext():
         # Only now torch: a wrong option is reported at once.
         from speechxfer.planner.drawing import draw_probes
         from speechxfer.planner.examination import examine
