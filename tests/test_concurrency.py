@@ -22,7 +22,7 @@ from speechxfer.encoders.checkpoints import find
 from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
 from speechxfer.families.whisper.encoder import WhisperEncoder
 from speechxfer.families.whisper.tokens import WhisperTokens
-from speechxfer.heads.ctc import CTCHead
+from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.inference import Transcript
 from speechxfer.model import SpeechModel
 from speechxfer.opening import open_checkpoint

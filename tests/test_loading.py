@@ -12,7 +12,7 @@ import speechxfer as sx
 from speechxfer.data.text import CTCVocabulary, TextNormalizer
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError
-from speechxfer.heads.ctc import CTCHead
+from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.model import SpeechModel
 from speechxfer.opening import open_checkpoint
 from tests.conftest import tone

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-import speechxfer.export.ctranslate2 as module
 from speechxfer.data.text import TextNormalizer
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError, ExportError
+from speechxfer.export import ctranslate2 as module
 from speechxfer.export import export
 from speechxfer.export.parity import Parity
 from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
