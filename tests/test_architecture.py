@@ -54,3 +54,12 @@ def test_nobody_compares_the_kind_of_a_head_or_the_name_of_a_family(path: Path) 
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_files_are_read_in_one_sitting(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_functions_fit_on_a_screen(path: Path) -> None:
+    for node in nodes(path):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node, clean=False)
+            size = (node.end_lineno or 0) - node.lineno + 1 - (text.count("\n") + 1 if text else 0)
+            assert size <= 40, f"{name(path)}:{node.lineno} {node.name}"

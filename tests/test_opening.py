@@ -99,7 +99,7 @@ def test_the_encoder_opens_under_every_head(variant: str, head: str, settings: d
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("variant", FAMILIES)
-def test_classes_are_told_as_transformers_tells_them(variant: str, weighted: bool, tmp_path: Path) -> None:
+def test_classes_are_reported_as_transformers_tells_them(variant: str, weighted: bool, tmp_path: Path) -> None:
     model = reference(variant, head="ForSequenceClassification", use_weighted_layer_sum=weighted, num_labels=3)
     with torch.no_grad():
         model.classifier.weight.normal_()

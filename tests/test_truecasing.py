@@ -63,12 +63,12 @@ def test_on_the_command_line(corpus: Callable[..., Path], spelling_whisper: Path
     assert (other.exit_code, "knows English only" in other.output) == (2, True)
 
 
-def test_a_model_without_decoder_is_told(corpus: Callable[..., Path]) -> None:
+def test_a_model_without_decoder_is_reported(corpus: Callable[..., Path]) -> None:
     with pytest.raises(ConfigError, match="wav2vec2-nano: has no decoder to score spellings with; wanted"):
         truecased(Manifest.read(corpus("some", ["a"])), "wav2vec2-nano", device="cpu")
 
 
-def test_a_text_longer_than_the_decoder_is_told(corpus: Callable[..., Path], spelling_whisper: Path) -> None:
+def test_a_text_longer_than_the_decoder_is_reported(corpus: Callable[..., Path], spelling_whisper: Path) -> None:
     manifest = Manifest.read(corpus("long", ["a b"]))
     long = Manifest([replace(manifest[0], text="abc " * 12)])
     with pytest.raises(DataError, match=r"long\.jsonl:1: its text takes about \d+ tokens, .* has 32 positions"):

@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -180,11 +180,7 @@ def probe(
     from speechxfer.encoders.checkpoints import find
 
     checkpoint = find(model)
-    given = {"train": train, "dev": dev, "reference": reference}
-    data = {name: Dataset.of(value, name) for name, value in given.items() if value is not None}
-    for dataset in data.values():
-        dataset.check_files()
-    data = {name: dataset.strictly() for name, dataset in data.items()} if strict else data
+    data = _opened({"train": train, "dev": dev, "reference": reference}, strict=strict)
     from speechxfer.runs import RunFolder
 
     folder = Path(output) if output else None
@@ -201,6 +197,14 @@ def probe(
             write_json(folder / "probe.json", {**found.to_dict(), "similarity": similar.to_dict()})
             draw_probes([found], folder / "probe.png")
     return found, similar
+
+
+def _opened(given: Mapping[str, Data | None], *, strict: bool) -> dict[str, Dataset]:
+    """The data that is given, of which all files are there."""
+    data = {name: Dataset.of(value, name) for name, value in given.items() if value is not None}
+    for dataset in data.values():
+        dataset.check_files()
+    return {name: dataset.strictly() for name, dataset in data.items()} if strict else data
 
 
 def seconds(text: str | float) -> float:

@@ -48,7 +48,7 @@ _GROUPS = {
 @click.option("--metric", "metrics", metavar="NAME", multiple=True, help="A figure to show, instead of the usual ones; may be repeated.")  # fmt: skip  # noqa: E501
 @click.option("--slice", "columns", metavar="COLUMN", multiple=True, help="Figures for each value of a column of the manifest, or of duration, words or snr (estimated); may be repeated.")  # fmt: skip  # noqa: E501
 @click.option("--keywords", type=_PATH, help="Words and phrases, one a line: how many are found and how many are right.")  # fmt: skip  # noqa: E501
-@click.option("--train", type=_PATH, help="The training manifest: errors in words that it never or seldom holds.")
+@click.option("--train", type=_PATH, help="The training manifest: errors in words that it never or rarely holds.")
 @click.option("--predictions", "--hypotheses", type=_PATH, help="Write the prediction for each utterance here, with its alignment, for `speechxfer compare`.")  # fmt: skip  # noqa: E501
 @click.option("--confusion", type=_PATH, help="Draw a classifier's confusion matrix here, a PNG.")
 @click.option("--strict", is_flag=True, help="Stop at an audio file that is a little shorter than it should be, rather than warn and use it.")  # fmt: skip  # noqa: E501
@@ -73,17 +73,10 @@ def evaluate(
     """Transcribe or classify MANIFEST with MODEL; scores with intervals as JSON, and the worst utterances."""
     from speechxfer.cli.terminal import TerminalProgress
     from speechxfer.data.manifest import Manifest
-    from speechxfer.data.rows import check_suffix
     from speechxfer.data.text import TextNormalizer
-    from speechxfer.evaluation.confusion import check_confusion, draw_confusion
-    from speechxfer.evaluation.predictions import write_predictions
-    from speechxfer.storage import write_json
 
     shown = _metrics(metrics)
-    if confusion:
-        check_confusion(confusion)
-    if predictions:
-        check_suffix(predictions)
+    _check_outputs(predictions, confusion)
     normalize, data = TextNormalizer(normalizer), Manifest.read(manifest)
     data.check_files()
     data = data.strictly() if strict else data
@@ -95,20 +88,45 @@ def evaluate(
     import speechxfer as sx
 
     result = sx.evaluate(loaded, data, normalize, options=decoding, progress=progress)
+    _write(result, predictions, confusion)
+    _show(result, shown, worst, progress)
+    _print({**result.to_dict(worst), **decoding.given(), **details.found(result, progress)}, output)
+
+
+def _print(scores: Mapping[str, Any], output: Path | None) -> None:
+    """As JSON, to a file where one is named."""
+    from speechxfer.storage import write_json
+
+    if output:
+        write_json(output, scores)
+    else:
+        click.echo(json.dumps(scores, ensure_ascii=False, indent=2))
+
+
+def _check_outputs(predictions: Path | None, confusion: Path | None) -> None:
+    """Refuse names that nothing can be written under, before the work."""
+    from speechxfer.data.rows import check_suffix
+    from speechxfer.evaluation.confusion import check_confusion
+
+    if confusion:
+        check_confusion(confusion)
+    if predictions:
+        check_suffix(predictions)
+
+
+def _write(result: Evaluation, predictions: Path | None, confusion: Path | None) -> None:
+    """The files besides the scores."""
+    from speechxfer.evaluation.confusion import draw_confusion
+    from speechxfer.evaluation.predictions import write_predictions
+
     if predictions:
         write_predictions(predictions, result)
     if confusion:
         draw_confusion(result.classes, confusion)
-    _show(result, shown, worst, progress)
-    found = {**result.to_dict(worst), **decoding.given(), **details.found(result, progress)}
-    if output:
-        write_json(output, found)
-    else:
-        click.echo(json.dumps(found, ensure_ascii=False, indent=2))
 
 
 def _load(name: str, device: str, confusion: Path | None, words: Path | None) -> SpeechModel:
-    """The model, if it can do what is asked for; a misspelt name is told before torch is imported."""
+    """The model, if it can do what is asked for; a misspelled name is reported before torch is imported."""
     from speechxfer.api.evaluation import opened_model
 
     model = opened_model(name, device)

@@ -64,7 +64,7 @@ def convert(source: Path, output: Path, overwrite: bool, label_from: str | None)
 
     _check_output(output, overwrite)
     read = Manifest.read(source)
-    read = read.labelled_by(label_from) if label_from else read
+    read = read.labeled_by(label_from) if label_from else read
     read.write(output)
     click.echo(f"{output}: {len(read)} utterances")
 
@@ -108,8 +108,8 @@ def split_command(
     for name, part in made.items():
         part.write(paths[name])
         speakers = {utterance.speaker for utterance in part} - {None}
-        heard = f", {len(speakers)} speakers" if speakers else ""
-        click.echo(f"{paths[name]}: {len(part)} utterances, {_clock(part.duration_s)}{heard}")
+        voices = f", {len(speakers)} speakers" if speakers else ""
+        click.echo(f"{paths[name]}: {len(part)} utterances, {_clock(part.duration_s)}{voices}")
 
 
 @manifest.command("import")

@@ -31,7 +31,7 @@ def models() -> None:
 def show(model: str, kind: str | None, epochs: int, plan: str | None, **options: Any) -> None:
     """Parts of MODEL with their sizes, and which of them a plan would freeze or train, how fast and from when on."""
     given = {PLAN_SETTINGS[name].removeprefix("plan."): value for name, value in options.items() if value is not None}
-    wish = build(PlanConfig, merge([plan_settings(plan).get("plan", {}), given]), "plan.")
+    plan_config = build(PlanConfig, merge([plan_settings(plan).get("plan", {}), given]), "plan.")
     from speechxfer.encoders.checkpoints import find
 
     checkpoint = find(model)
@@ -50,10 +50,10 @@ def show(model: str, kind: str | None, epochs: int, plan: str | None, **options:
     )
     if opened.problem:
         click.echo(f"its own head cannot be opened: {opened.problem}")
-    if head and not HEADS[head.kind].comes_with_checkpoint and needs_new_head(wish, encoder):
+    if head and not HEADS[head.kind].comes_with_checkpoint and needs_new_head(plan_config, encoder):
         head = None
-    wish = reshape(wish, encoder)
-    fitted = TransferPlan.for_model(wish, encoder, head, epochs=epochs, new_head=head is None)
+    plan_config = reshape(plan_config, encoder)
+    fitted = TransferPlan.for_model(plan_config, encoder, head, epochs=epochs, new_head=head is None)
     fitted.attach(encoder, head)
     rows = fitted.rows(encoder, head)
     if head is None:

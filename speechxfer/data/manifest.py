@@ -199,7 +199,7 @@ class Manifest(Sequence[Utterance]):
 
         return self.holding(measured())
 
-    def labelled_by(self, column: str) -> Self:
+    def labeled_by(self, column: str) -> Self:
         """The same utterances with what stands in another column as their labels: the speaker, say.
 
         Raises:

@@ -165,11 +165,7 @@ def make_plan(
         CheckpointError: a model cannot be found or read.
     """
     started, progress = time.monotonic(), progress or Progress()
-    for name in models:
-        find(name)
-    if unknown := [name for name in presets or () if name not in PRESETS]:
-        raise ConfigError(f"preset {unknown[0]!r} is not known; wanted one of {', '.join(PRESETS)}")
-    choose_device(base.device)
+    _check_wanted(base, models, presets)
     train, dev = (
         _opened((data or {}).get(name, path), name, base) for name, path in (("train", base.train), ("dev", base.dev))
     )
@@ -198,6 +194,15 @@ def make_plan(
     return Plan(
         base, amount, case, probes, similarities, trials.costs, tuple(rounds), favorite, choice, budget_s, spent_s
     )
+
+
+def _check_wanted(base: FinetuneConfig, models: Sequence[str], presets: Sequence[str] | None) -> None:
+    """Look for models, presets and a device that do not exist."""
+    for name in models:
+        find(name)
+    if unknown := [name for name in presets or () if name not in PRESETS]:
+        raise ConfigError(f"preset {unknown[0]!r} is not known; wanted one of {', '.join(PRESETS)}")
+    choose_device(base.device)
 
 
 def _examine(

@@ -1,4 +1,4 @@
-"""Line charts as SVG that takes its colours from the page, so that it is at home in the light and in the dark."""
+"""Line charts as SVG that takes its colors from the page, so that it is at home in the light and in the dark."""
 
 from __future__ import annotations
 

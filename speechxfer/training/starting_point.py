@@ -53,15 +53,15 @@ def starting_point(
         encoder.set_stacked(False)  # which another head reads
     progress.log(f"{checkpoint.name}: {encoder.family} encoder, {encoder.depth} layers of width {encoder.width}")
     if config.augment.where == "spectrogram" and not encoder.mel_bands:
-        raise ConfigError(f'augment.where is "spectrogram", but {encoder.family} hears the waveform itself; wanted "seam"')  # fmt: skip  # noqa: E501
+        raise ConfigError(f'augment.where is "spectrogram", but {encoder.family} has the waveform itself as input; wanted "seam"')  # fmt: skip  # noqa: E501
     needs_new = needs_new_head(config.plan, encoder)
-    wish = reshape(config.plan, encoder)
-    _pool(config, wish, encoder)
-    setup = Setup(config, encoder, opened.head, opened.problem, needs_new, bool(wish.from_scratch), progress)
+    plan_config = reshape(config.plan, encoder)
+    _pool(config, plan_config, encoder)
+    setup = Setup(config, encoder, opened.head, opened.problem, needs_new, bool(plan_config.from_scratch), progress)
     kept = head_class.kept(setup)
     train = usable(train, head_class, setup, kept)
     head: Head = head_class.from_config(setup, kept, train)
-    plan = TransferPlan.for_model(wish, encoder, head, epochs=config.training.epochs, new_head=kept is None)
+    plan = TransferPlan.for_model(plan_config, encoder, head, epochs=config.training.epochs, new_head=kept is None)
     plan.attach(encoder, head)
     if late := [row["part"] for row in plan.table(encoder, head) if (row["first_epoch"] or 0) > config.training.epochs]:
         progress.log(f"warning: the run has {config.training.epochs} epochs, so these are never trained: {', '.join(late)}")  # fmt: skip  # noqa: E501
@@ -69,10 +69,10 @@ def starting_point(
     return StartingPoint(model, plan, opened.transcribes and head.task == "transcription", train)
 
 
-def _pool(config: FinetuneConfig, wish: PlanConfig, encoder: Encoder) -> None:
+def _pool(config: FinetuneConfig, plan_config: PlanConfig, encoder: Encoder) -> None:
     if config.pooling.stride == 1:
         return
-    plan = TransferPlan.for_model(wish, encoder, None, epochs=config.training.epochs)
+    plan = TransferPlan.for_model(plan_config, encoder, None, epochs=config.training.epochs)
     if encoder.pooling is not None:
         raise ConfigError(
             f"pooling.stride is {config.pooling.stride}, but {config.model} pools its frames already; leave "

@@ -108,7 +108,7 @@ def test_a_model_against_what_it_has_said(trained: tuple[str, str], tmp_path: Pa
     assert "No difference: both have as many errors" in result.stderr
 
 
-def test_what_cannot_be_sliced_is_told_before_the_work(manifest: str, tmp_path: Path) -> None:
+def test_what_cannot_be_sliced_is_reported_before_the_work(manifest: str, tmp_path: Path) -> None:
     for number in range(len(TEXTS)):
         (tmp_path / f"test{number}.wav").write_bytes(b"")
     result = run("evaluate", "./no-model", manifest, "--slice", "gender")

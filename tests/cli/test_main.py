@@ -117,7 +117,7 @@ def test_doctor_tells_a_mismatched_pair(monkeypatch: pytest.MonkeyPatch) -> None
     assert "both have to be of one release" in out
 
 
-def test_a_decoder_searches_as_it_is_told(
+def test_a_decoder_searches_as_it_is_reported(
     spelling_whisper: Path, tmp_path: Path, corpus: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = str(corpus("test", ["ab", "ca"]))

@@ -53,7 +53,7 @@ def test_the_decoder_is_shown_where_it_is_the_head(spelling_whisper: Path) -> No
         (["--layer-decay", "2"], "plan.layer_decay is 2.0"),
     ],
 )
-def test_a_mistake_is_told_in_a_line(arguments: list[str], message: str) -> None:
+def test_a_mistake_is_reported_in_a_line(arguments: list[str], message: str) -> None:
     status, _, text = show("wav2vec2-nano", *arguments)
     assert status != 0
     assert message in text
@@ -76,7 +76,7 @@ def test_a_plan_file_replaces_the_plan_of_a_configuration_and_options_change_it(
     assert (written["training"]["epochs"], written["training"]["batch_seconds"]) == (1, 8.0)
 
 
-def test_a_file_without_a_plan_is_told(tmp_path: Path) -> None:
+def test_a_file_without_a_plan_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "plan.toml"
     path.write_text("[training]\nepochs = 3\n")
     status, _, text = show("wav2vec2-nano", "--plan", str(path))

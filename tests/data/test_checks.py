@@ -391,7 +391,7 @@ def test_processes_find_what_one_thread_finds(corpus: Corpus) -> None:
     assert len(check(splits, workers=1).errors) == 10
 
 
-def test_progress_is_told_of_every_line(corpus: Corpus) -> None:
+def test_progress_is_reported_of_every_line(corpus: Corpus) -> None:
     class Counting(Progress):
         done = 0.0
 

@@ -57,7 +57,7 @@ def test_one_class_is_nothing_to_learn(labels: list[str], seen: str) -> None:
         ClassLabels.from_manifest(manifest(labels), multi_label=labels == [""])
 
 
-def test_a_class_that_training_lacks_is_told_with_both_sides() -> None:
+def test_a_class_that_training_lacks_is_reported_with_both_sides() -> None:
     labels = ClassLabels.from_manifest(manifest(["yes", "no"]))
     labels.check(manifest(["no", "yes"], "dev.jsonl"))
     with pytest.raises(DataError, match=r"dev\.jsonl:2: label 'perhaps' is not one .* no, yes \(2 of 3 utterances"):

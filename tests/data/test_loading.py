@@ -87,7 +87,7 @@ def test_thousands_of_warnings_are_a_few_lines(capsys: pytest.CaptureFixture[str
     assert lines[6] == "warning: call.mkv: 2 audio streams"
 
 
-def test_a_listener_that_knows_no_warnings_is_told_them() -> None:
+def test_a_listener_that_knows_no_warnings_is_reported_them() -> None:
     class Said(Progress):
         def log(self, message: str) -> None:
             said.append(message)

@@ -60,7 +60,7 @@ def test_no_sentence_is_shared() -> None:
     assert {len(part) % 8 for part in parts.values()} == {0}
 
 
-def test_one_giant_component_is_told_and_can_be_allowed() -> None:
+def test_one_giant_component_is_reported_and_can_be_allowed() -> None:
     rows = [{"speaker": f"s{n // 10}", "text": f"sentence {n % 10}"} for n in range(200)]
     with pytest.raises(DataError, match=r"the largest of 100%: speakers are connected.*--allow-shared-text"):
         split(made(rows))

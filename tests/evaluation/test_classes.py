@@ -112,7 +112,7 @@ def test_wrong_labels() -> None:
     assert wrong_labels("", said(0.1, 0.1, 0.1, multi_label=True)) == 0
 
 
-def test_labels_that_cannot_be_measured_are_told() -> None:
+def test_labels_that_cannot_be_measured_are_reported() -> None:
     with pytest.raises(DataError, match=r"dev\.jsonl:2: label 'd' is not one"):
         class_scores(manifest(["a", "d"]), [said(1, 0, 0)] * 2)
     with pytest.raises(DataError, match="2 labels but 1 predictions"):
@@ -135,7 +135,7 @@ def test_the_confusion_matrix_is_a_picture_of_like_height_and_width(classes: int
     assert [item.name for item in path.parent.iterdir()] == ["confusion.png"]
 
 
-def test_what_cannot_be_drawn_is_told(tmp_path: Path) -> None:
+def test_what_cannot_be_drawn_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"ends in \.png"):
         draw_confusion(scored(30, NAMES), tmp_path / "confusion.bmp")
     several = class_scores(manifest(["a|b"]), [said(1, 1, 0, multi_label=True)])

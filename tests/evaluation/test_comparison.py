@@ -58,7 +58,7 @@ def test_the_verdict_names_who_is_better_and_by_how_much() -> None:
     assert "B has fewer errors in 30 utterances, more in 0, as many in 30" in found.summary()
 
 
-def test_no_difference_is_told_as_none_shown() -> None:
+def test_no_difference_is_reported_as_none_shown() -> None:
     texts = ["a b c d"] * 40
     first = ["a b c x"] * 4 + texts[4:]
     second = texts[:-4] + ["a b c x"] * 4

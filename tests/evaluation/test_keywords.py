@@ -1,4 +1,4 @@
-"""Words that matter to somebody, and words that training has seldom shown."""
+"""Words that matter to somebody, and words that training has rarely shown."""
 
 from __future__ import annotations
 
@@ -64,24 +64,24 @@ def test_keywords_are_read_as_the_normalizer_writes_them(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"anna\n?!\n", r"words.txt:2: normalizer basic/2 removes all of '\?!'"),
         (b"\n \n", "words.txt: holds no keywords"),
         (b"anna\n\xff\xfe", "words.txt:2: not UTF-8"),
     ],
 )
-def test_bad_keywords_are_told(tmp_path: Path, content: bytes, told: str) -> None:
+def test_bad_keywords_are_reported(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "words.txt").write_bytes(content)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         read_keywords(tmp_path / "words.txt", BASIC)
     with pytest.raises(DataError, match=r"none.txt: no such file"):
         read_keywords(tmp_path / "none.txt", BASIC)
 
 
 def test_words_by_how_often_training_has_shown_them() -> None:
-    training = ["Often! " * 100, "some " * 5, "seldom"]
-    pairs = align(["often some seldom never", "never"], ["often same seldom ever extra", "never"], BASIC)
+    training = ["Often! " * 100, "some " * 5, "rarely"]
+    pairs = align(["often some rarely never", "never"], ["often same rarely ever extra", "never"], BASIC)
     found = {one.seen: (one.words, one.wrong) for one in word_scores(pairs, training, BASIC)}
     assert found == {
         "never": (2, 1),

@@ -99,12 +99,12 @@ def test_nothing_to_measure_is_no_division_by_zero() -> None:
         error_rates([], [], BASIC)
 
 
-def test_a_normalizer_that_leaves_nothing_is_told_with_what_it_took() -> None:
+def test_a_normalizer_that_leaves_nothing_is_reported_with_what_it_took() -> None:
     with pytest.raises(DataError, match=r"it removes all of '\?!'; choose another normalizer"):
         error_rates(["?!", "..."], ["a", "b"], BASIC)
 
 
-def test_both_counts_are_told_where_they_differ() -> None:
+def test_both_counts_are_reported_where_they_differ() -> None:
     with pytest.raises(DataError, match="2 references but 1 hypotheses"):
         error_rates(["a", "b"], ["a"], BASIC)
 
@@ -129,7 +129,7 @@ def test_words_decide_between_models_or_characters_while_hardly_a_word_is_right(
 
 def test_references_whose_marks_a_normalizer_drops_are_counted() -> None:
     hindi = "\u0939\u093f\u0928\u094d\u0926\u0940"
-    told = damage([hindi, None, "caf\u00e9", f"a {hindi}"], TextNormalizer("whisper-basic"))
-    assert told is not None
-    assert told.startswith(f"normalizer whisper-basic/1 removes marks from 2 references: '{hindi}' becomes ")
+    message = damage([hindi, None, "caf\u00e9", f"a {hindi}"], TextNormalizer("whisper-basic"))
+    assert message is not None
+    assert message.startswith(f"normalizer whisper-basic/1 removes marks from 2 references: '{hindi}' becomes ")
     assert damage([hindi], TextNormalizer("basic")) is None

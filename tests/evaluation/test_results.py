@@ -68,6 +68,6 @@ def test_classes_have_an_interval_of_their_accuracy() -> None:
     assert evaluation.to_dict()["intervals"]["bounds"]["accuracy"] == pytest.approx([0.699, 0.972], abs=1e-3)
 
 
-def test_predictions_of_another_number_are_told() -> None:
+def test_predictions_of_another_number_are_reported() -> None:
     with pytest.raises(DataError, match="1 predictions; wanted one for each"):
         compare(manifest(["a", "b"]), [Hypothesis("a")], BASIC)

@@ -81,10 +81,10 @@ def test_a_slice_of_silence_has_insertions_and_no_rate() -> None:
     assert json.loads(json.dumps(part.to_dict()))["insertions"] == 2
 
 
-def test_an_unknown_column_is_told_with_the_known_ones() -> None:
+def test_an_unknown_column_is_reported_with_the_known_ones() -> None:
     evaluation = evaluated([("a", "a", {"gender": "f", "age": 3})], speaker="x")
-    told = r"--slice gendre: .* wanted one of: speaker, duration, snr, words, gender, age"
-    with pytest.raises(ConfigError, match=told):
+    message = r"--slice gendre: .* wanted one of: speaker, duration, snr, words, gender, age"
+    with pytest.raises(ConfigError, match=message):
         check_columns(Manifest(result.utterance for result in evaluation.results), ["age", "gendre"])
 
 

@@ -46,13 +46,13 @@ def test_what_does_not_agree_is_not_written(adapted: Path, tmp_path: Path, monke
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
 
 
-def test_an_unknown_quantization_is_told(adapted: Path, tmp_path: Path) -> None:
+def test_an_unknown_quantization_is_reported(adapted: Path, tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"cannot convert it to int3 .*Accepted types"):
         export(str(adapted), tmp_path / "exported", quantization="int3")
     assert not (tmp_path / "exported").exists()
 
 
-def test_what_has_no_decoder_is_told(spelling_whisper: Path, tmp_path: Path) -> None:
+def test_what_has_no_decoder_is_reported(spelling_whisper: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is not an adapted model"):
         export(str(spelling_whisper), tmp_path / "exported")
     with pytest.raises(ConfigError, match="export target is 'onyx'; wanted one of ctranslate2"):

@@ -208,7 +208,7 @@ def test_what_is_no_time(text: str) -> None:
         seconds(text)
 
 
-def test_bad_options_are_told(planning: list[str], classes: Callable[..., Path]) -> None:
+def test_bad_options_are_reported(planning: list[str], classes: Callable[..., Path]) -> None:
     named = CliRunner().invoke(main, ["plan", *planning, "--output", "plan.txt"])
     assert "wanted a name that ends in .toml" in named.output
     unknown = CliRunner().invoke(main, ["plan", *planning, "--preset", "magic", "--output", "plan.toml"])

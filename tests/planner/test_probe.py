@@ -22,7 +22,7 @@ from speechxfer.opening import open_checkpoint
 from speechxfer.planner.probe import Probe, Row, Standardized, predict_classes, probe
 from speechxfer.planner.states import sample, states_at_seams
 from speechxfer.progress import Progress
-from tests.training.conftest import Heard
+from tests.training.conftest import Log
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_sample_is_drawn_from_all_classes_and_ends_in_time() -> None:
     assert sorted(utterance.label or "" for utterance in drawn) == list("aaabbb")
 
 
-def test_classes_are_told_where_frames_differ_and_not_where_they_do_not() -> None:
+def test_classes_are_reported_where_frames_differ_and_not_where_they_do_not() -> None:
     torch.manual_seed(0)
     lines = [Utterance(audio="x", label="ab"[number % 2]) for number in range(20)]
     labels = ClassLabels(["a", "b"])
@@ -131,7 +131,7 @@ def test_what_cannot_be_learned_from_is_left_out_of_a_probe(encoder: Encoder, sp
     lines = [{"audio": "letter.wav", "text": "a"}, {"audio": "letter.wav", "text": "a", "duration": 0.5}]
     lines.append({"audio": "train0.wav", "text": "abc" * 500})
     train.write_text(train.read_text() + "".join(json.dumps(line) + "\n" for line in lines))
-    logged = Heard()
+    logged = Log()
     manifests = [Manifest.read(spoken[name]) for name in ("train", "dev")]
     found = probe(encoder, "m", *manifests, progress=logged)
     assert all(math.isfinite(row.error) for row in found.rows)

@@ -18,7 +18,7 @@ from tests.conftest import tone
 TIMINGS = ("training_s", "dev_s", "waited")
 
 
-class Heard(sx.Progress):
+class Log(sx.Progress):
     """Remembers what was said."""
 
     def __init__(self) -> None:
@@ -47,10 +47,10 @@ class Runs:
 
     def run(
         self, name: str, *layers: dict[str, Any], resume: bool = False, callbacks: Sequence[sx.Callback] = ()
-    ) -> Heard:
-        heard = Heard()
-        sx.finetune(config=self.config(name, *layers), resume=resume, progress=heard, callbacks=callbacks)
-        return heard
+    ) -> Log:
+        log = Log()
+        sx.finetune(config=self.config(name, *layers), resume=resume, progress=log, callbacks=callbacks)
+        return log
 
     def metrics(self, name: str) -> list[dict[str, Any]]:
         lines = (self.folder / name / "metrics.jsonl").read_text().splitlines()

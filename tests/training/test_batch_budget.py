@@ -68,7 +68,7 @@ def test_it_takes_few_trials() -> None:
     assert len(meter.trials) == len(set(meter.trials))
 
 
-def test_a_device_that_is_too_small_is_told() -> None:
+def test_a_device_that_is_too_small_is_reported() -> None:
     meter = Meter(lambda seconds: 100 * seconds, 1000)
     assert find(meter, 1000, 30.0) == (30.0, False)
     assert find(meter, 1000, 9.0) == (9.0, True)  # more than the plan, but what there is

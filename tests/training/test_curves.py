@@ -18,7 +18,7 @@ def test_overfitting_begins_after_the_lowest_dev_loss() -> None:
     assert str(found) == "overfitting from epoch 3: dev loss 2 -> 2.6 while the training loss fell 2 -> 0.2"
 
 
-def test_a_score_that_still_improved_is_told_with_it() -> None:
+def test_a_score_that_still_improved_is_reported_with_it() -> None:
     found = curves.overfitting(lines([3, 2, 1, 0.5], [3, 2, 2.1, 2.6]), best_epoch=4)
     assert "dev's score was still best in epoch 4" in str(found)
 

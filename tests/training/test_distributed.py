@@ -75,7 +75,7 @@ def test_alone_nothing_is_changed_and_nobody_asked(
         ({"MASTER_PORT": "many"}, "process 0 of 2 cannot reach the others at 127.0.0.1:many"),
     ],
 )
-def test_an_incomplete_environment_is_told(
+def test_an_incomplete_environment_is_reported(
     changes: dict[str, str | None], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in (LAUNCHED | changes).items():
@@ -87,7 +87,7 @@ def test_an_incomplete_environment_is_told(
 
 
 @pytest.mark.parametrize("rank", ["0", "1"])
-def test_others_that_never_come_are_told_in_one_line(rank: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_others_that_never_come_are_reported_in_one_line(rank: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (LAUNCHED | {"RANK": rank, "MASTER_PORT": free_port()}).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(distributed, "_ARRIVAL", timedelta(seconds=1))

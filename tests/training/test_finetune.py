@@ -57,7 +57,7 @@ def test_it_learns_and_the_saved_model_writes_what_was_said(settings: dict[str, 
     run = sx.finetune(config=config(settings))
     assert json.loads((run.folder / "metrics.json").read_text())["dev"]["wer"] == 0
     model = sx.load(str(run.folder / "model"))
-    for text in ("abc a", "cb a", "aab a"):  # no two equal neighbours may melt into one
+    for text in ("abc a", "cb a", "aab a"):  # no two equal neighbors may melt into one
         assert model.transcribe(tone(text), sample_rate=16_000).text == text
         assert model.transcribe(tone(text, rate=8_000), sample_rate=8_000).text == text
 
@@ -165,7 +165,7 @@ def test_resuming_with_other_settings_names_them(settings: dict[str, Any]) -> No
         sx.finetune(config=config(settings, SHORT, {"training": {"epochs": 3}}), resume=True)
 
 
-def test_dev_text_that_cannot_be_written_is_told(settings: dict[str, Any], corpus: Callable[..., Path]) -> None:
+def test_dev_text_that_cannot_be_written_is_reported(settings: dict[str, Any], corpus: Callable[..., Path]) -> None:
     dev = corpus("odd", ["a", "b"])
     dev.write_text(dev.read_text().replace('"b"', '"bé"'))
     with pytest.raises(DataError, match=r"odd\.jsonl:2: 'é' does not occur in the training text, .*1 of 2"):
@@ -174,7 +174,7 @@ def test_dev_text_that_cannot_be_written_is_told(settings: dict[str, Any], corpu
     assert (run.folder / "model").is_dir()
 
 
-class Heard(sx.Progress):
+class Log(sx.Progress):
     def __init__(self) -> None:
         self.messages: list[str] = []
 
@@ -187,9 +187,9 @@ def test_too_few_frames_are_reported(settings: dict[str, Any], corpus: Callable[
     lines = train.read_text().splitlines()
     lines[2] = json.dumps({"audio": "crowded0.wav", "text": "abc " * 100})
     train.write_text("\n".join(lines))
-    heard = Heard()
-    sx.finetune(config=config(settings, SHORT, {"train": str(train)}), progress=heard)
-    assert any("1 of 4 training utterances are too short" in line and "jsonl:3" in line for line in heard.messages)
+    log = Log()
+    sx.finetune(config=config(settings, SHORT, {"train": str(train)}), progress=log)
+    assert any("1 of 4 training utterances are too short" in line and "jsonl:3" in line for line in log.messages)
 
 
 def test_an_adapted_model_is_adapted_further_with_its_own_head(
@@ -198,15 +198,15 @@ def test_an_adapted_model_is_adapted_further_with_its_own_head(
     alone = {"plan": {"head_only_ratio": 1 / 6}}
     first = sx.finetune(config=config(settings, alone, {"training": {"epochs": 20}}))
     again = {"model": str(first.folder / "model"), "output": str(tmp_path / "second"), "test": settings["dev"]}
-    heard = Heard()
+    log = Log()
     waiting = {**alone, "training": {"epochs": 2}}
-    second = sx.finetune(config=config(settings, SHORT, again, waiting), progress=heard)
+    second = sx.finetune(config=config(settings, SHORT, again, waiting), progress=log)
     # The first head is new and learns alone; this one has learned already.
     assert _first_epochs(first.folder) == {1, 4}
     assert _first_epochs(second.folder) == {1}
     third = {"output": str(tmp_path / "third"), "ctc": {"vocabulary": "new"}}
     assert _first_epochs(sx.finetune(config=config(settings, SHORT, again, waiting, third)).folder) == {1, 2}
-    assert any("has a CTC head for 4 characters, which is kept" in line for line in heard.messages)
+    assert any("has a CTC head for 4 characters, which is kept" in line for line in log.messages)
     assert second.before is not None
     assert second.before.rates.wer == json.loads((first.folder / "metrics.json").read_text())["dev"]["wer"]
     assert second.model.source == settings["model"]  # where the weights came from first
@@ -238,9 +238,9 @@ def test_new_characters_are_added_only_on_request(
     extended = sx.finetune(config=config(settings, SHORT, again, {"ctc": {"vocabulary": "extend"}}))
     assert extended.model.head.describe()["vocabulary"]["symbols"] == [" ", "a", "b", "c"]
     new = {"output": str(tmp_path / "third"), "ctc": {"vocabulary": "new"}}
-    heard = Heard()
-    sx.finetune(config=config(settings, SHORT, again, new), progress=heard)
-    assert any("4 characters in the training text" in line for line in heard.messages)
+    log = Log()
+    sx.finetune(config=config(settings, SHORT, again, new), progress=log)
+    assert any("4 characters in the training text" in line for line in log.messages)
 
 
 def test_a_loss_that_is_no_number_stops_with_advice(settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,14 +19,14 @@ from speechxfer.config import build, merge
 from speechxfer.errors import DataError
 from speechxfer.heads.classification.head import ClassificationHead
 from tests.conftest import tone
-from tests.training.conftest import Heard
+from tests.training.conftest import Log
 
-Labelled = Callable[[str, Sequence[str]], Path]
+Labeled = Callable[[str, Sequence[str]], Path]
 LETTERS = {"low": "a", "middle": "b", "high": "c"}
 
 
 @pytest.fixture
-def labelled(tmp_path: Path) -> Labelled:
+def labeled(tmp_path: Path) -> Labeled:
     """Writes a manifest whose utterances are the tones that their labels name, at some level and length."""
 
     def write(name: str, labels: Sequence[str]) -> Path:
@@ -46,12 +46,12 @@ def labelled(tmp_path: Path) -> Labelled:
 
 
 @pytest.fixture
-def settings(labelled: Labelled, whisper_folder: Path, tmp_path: Path) -> dict[str, Any]:
+def settings(labeled: Labeled, whisper_folder: Path, tmp_path: Path) -> dict[str, Any]:
     return {
         "model": str(whisper_folder), "output": str(tmp_path / "run"), "head": "classification", "device": "cpu",
-        "train": str(labelled("train", ["low", "middle", "high"] * 12)),
-        "dev": str(labelled("dev", ["high", "low", "middle"] * 3)),
-        "test": str(labelled("test", ["middle", "high", "low"] * 2)),
+        "train": str(labeled("train", ["low", "middle", "high"] * 12)),
+        "dev": str(labeled("dev", ["high", "low", "middle"] * 3)),
+        "test": str(labeled("test", ["middle", "high", "low"] * 2)),
         "plan": {"freeze_frontend": False, "encoder_lr": 1e-2, "head_lr": 1e-2},
         "training": {"epochs": 8, "batch_seconds": 2.0, "dropout": 0.0, "cache_dir": str(tmp_path / "cache")},
         "augment": {"mask_time_prob": 0.0, "mask_feature_prob": 0.0},
@@ -83,9 +83,9 @@ def test_it_learns_and_the_saved_model_tells(settings: dict[str, Any], pooling: 
     assert getattr(prediction, "label", None) == "middle"
 
 
-def test_several_classes_at_once(settings: dict[str, Any], labelled: Labelled) -> None:
+def test_several_classes_at_once(settings: dict[str, Any], labeled: Labeled) -> None:
     labels = ["low", "middle", "high", "low|high", "middle|high", "low|middle"]
-    data = {"train": str(labelled("several", labels * 8)), "dev": str(labelled("some", labels)), "test": None}
+    data = {"train": str(labeled("several", labels * 8)), "dev": str(labeled("some", labels)), "test": None}
     several = {"classification": {"multi_label": True}, "training": {"epochs": 15}}
     run = sx.finetune(config=build(sx.FinetuneConfig, merge([settings, data, several])))
     assert json.loads((run.folder / "metrics.json").read_text())["dev"]["macro_f1"] > 0.9
@@ -106,43 +106,43 @@ def test_with_a_cache_and_without_the_losses_are_the_same(settings: dict[str, An
 
 def test_a_head_for_the_same_classes_is_kept(settings: dict[str, Any], tmp_path: Path) -> None:
     first = sx.finetune(config=config(settings))
-    heard = Heard()
+    log = Log()
     again = {"model": str(first.folder / "model"), "output": str(tmp_path / "second")}
-    second = sx.finetune(config=config(settings, SHORT, again), progress=heard)
-    assert "has a head for these classes, which is kept" in heard
+    second = sx.finetune(config=config(settings, SHORT, again), progress=log)
+    assert "has a head for these classes, which is kept" in log
     assert second.after is not None
     assert second.after.classes.accuracy == 1.0
 
 
-def test_classes_weigh_alike_on_request(settings: dict[str, Any], labelled: Labelled) -> None:
-    train = labelled("unequal", ["low"] * 12 + ["middle"] * 4 + ["high"] * 4)
+def test_classes_weigh_alike_on_request(settings: dict[str, Any], labeled: Labeled) -> None:
+    train = labeled("unequal", ["low"] * 12 + ["middle"] * 4 + ["high"] * 4)
     run = sx.finetune(config=config(settings, SHORT, {"train": str(train), "classification": {"class_weights": True}}))
     assert isinstance(run.model.head, ClassificationHead)
     assert run.model.head.class_weights is not None
     assert run.model.head.class_weights.tolist() == pytest.approx([9 / 7, 3 / 7, 9 / 7])
 
 
-def test_a_class_that_training_lacks_is_told_before_the_work(settings: dict[str, Any], labelled: Labelled) -> None:
-    dev = labelled("odd", ["low", "shrill"])
+def test_a_class_that_training_lacks_is_reported_before_the_work(settings: dict[str, Any], labeled: Labeled) -> None:
+    dev = labeled("odd", ["low", "shrill"])
     with pytest.raises(DataError, match=r"odd\.jsonl:2: label 'shrill' is not one of .*: high, low, middle \(1 of 2"):
         sx.finetune(config=config(settings, SHORT, {"dev": str(dev)}))
     assert not Path(settings["output"]).exists()
 
 
-def test_a_class_with_one_example_is_told_with_its_line(settings: dict[str, Any], labelled: Labelled) -> None:
-    train = labelled("single", [*["low", "middle"] * 4, "high"])
-    heard = Heard()
-    sx.finetune(config=config(settings, SHORT, {"train": str(train)}), progress=heard)
-    (message,) = [message for message in heard.messages if "single training utterance" in message]
+def test_a_class_with_one_example_is_reported_with_its_line(settings: dict[str, Any], labeled: Labeled) -> None:
+    train = labeled("single", [*["low", "middle"] * 4, "high"])
+    log = Log()
+    sx.finetune(config=config(settings, SHORT, {"train": str(train)}), progress=log)
+    (message,) = [message for message in log.messages if "single training utterance" in message]
     assert message.startswith("1 of 3 classes")
     assert "'high'" in message
     assert "single.jsonl:9" in message
 
 
-def test_a_run_that_names_one_class_only_is_told(
-    settings: dict[str, Any], labelled: Labelled, monkeypatch: pytest.MonkeyPatch
+def test_a_run_that_names_one_class_only_is_reported(
+    settings: dict[str, Any], labeled: Labeled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A bias for one class that the rate is far too small to mend."""
+    """A bias for one class that the rate is far too small to repair."""
     real = ClassificationHead.__init__
 
     def biased(head: ClassificationHead, *arguments: Any, **options: Any) -> None:
@@ -151,13 +151,13 @@ def test_a_run_that_names_one_class_only_is_told(
         torch.nn.init.constant_(head.classifier.bias[:1], 10.0)
 
     monkeypatch.setattr(ClassificationHead, "__init__", biased)
-    heard = Heard()
+    log = Log()
     stuck = {"plan": {**SHORT["plan"], "head_lr": 1e-9}, "training": {"epochs": 5, "batch_seconds": 8.0}}
-    sx.finetune(config=config(settings, stuck), progress=heard)
-    assert "warning: epoch 4: 100% of dev are called the same class" in heard
+    sx.finetune(config=config(settings, stuck), progress=log)
+    assert "warning: epoch 4: 100% of dev are called the same class" in log
 
 
-def test_transcripts_without_labels_are_told(settings: dict[str, Any], corpus: Callable[..., Path]) -> None:
+def test_transcripts_without_labels_are_reported(settings: dict[str, Any], corpus: Callable[..., Path]) -> None:
     with pytest.raises(
         DataError, match=r"none of its 2 utterances can be used.*2 have no label.*wanted the class of texts0\.wav"
     ):

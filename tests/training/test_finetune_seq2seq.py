@@ -93,8 +93,8 @@ def test_spectrograms_that_change_in_every_epoch_are_the_same_in_every_run(runs:
         "plan": {"train_top": 1, "freeze_frontend": True}, "training": {"epochs": 2, "cache": "memory"},
         "augment": {"where": "spectrogram", "mask_time_prob": 0.1, "mask_feature_prob": 0.1, "frequency_warp": 0.1},
     }  # fmt: skip
-    heard = runs.run("once", SEQ2SEQ, warped)
-    assert "frozen layers, train: computed in every epoch, for the spectrograms change" in heard
+    log = runs.run("once", SEQ2SEQ, warped)
+    assert "frozen layers, train: computed in every epoch, for the spectrograms change" in log
     interrupted(runs, "again", 5, SEQ2SEQ, warped)
     runs.run("again", SEQ2SEQ, warped, resume=True)
     assert runs.metrics("once") == runs.metrics("again")
@@ -123,8 +123,8 @@ def test_beams_are_what_is_measured_and_what_is_saved(runs: Runs, monkeypatch: p
 
 def test_a_text_longer_than_the_decoder_is_reported_and_left_out(runs: Runs, corpus: Callable[..., Path]) -> None:
     train = corpus("long", ["a b", "abc " * 12, "b a"])
-    heard = runs.run("run", SEQ2SEQ, {"train": str(train), "training": {"epochs": 1}})
-    (line,) = [message for message in heard.messages if "32 positions" in message]
+    log = runs.run("run", SEQ2SEQ, {"train": str(train), "training": {"epochs": 1}})
+    (line,) = [message for message in log.messages if "32 positions" in message]
     assert line.startswith("1 of 3 training utterances have more tokens than the decoder's 32 positions")
     assert "long.jsonl:2: its text takes 5" in line
     without = corpus("without", ["a b", "b a"])
@@ -142,8 +142,8 @@ def test_where_every_text_is_longer_than_the_decoder_nothing_is_learned(
 
 def test_dev_with_a_text_longer_than_the_decoder_is_measured(runs: Runs, corpus: Callable[..., Path]) -> None:
     dev = corpus("longdev", ["a b", "abc " * 12])
-    heard = runs.run("run", SEQ2SEQ, {"dev": str(dev), "training": {"epochs": 1}})
-    assert "longdev.jsonl:2: its text has more tokens than the decoder's 32 positions (1 of 2 utterances" in heard
+    log = runs.run("run", SEQ2SEQ, {"dev": str(dev), "training": {"epochs": 1}})
+    assert "longdev.jsonl:2: its text has more tokens than the decoder's 32 positions (1 of 2 utterances" in log
     runs.run("short", SEQ2SEQ, {"dev": str(corpus("shortdev", ["a b"])), "training": {"epochs": 1}})
     assert runs.metrics("run")[0]["dev_loss"] == pytest.approx(runs.metrics("short")[0]["dev_loss"], rel=1e-5)
 
@@ -157,12 +157,12 @@ def test_dev_with_a_text_longer_than_the_decoder_is_measured(runs: Runs, corpus:
         ({"plan": {"head_top": 2}}, "plan.head_top is 2, but the seq2seq head has 1 layers"),
     ],
 )
-def test_what_the_model_has_not_is_told(settings: dict[str, Any], seen: str, runs: Runs) -> None:
+def test_what_the_model_has_not_is_reported(settings: dict[str, Any], seen: str, runs: Runs) -> None:
     with pytest.raises(ConfigError, match=seen):
         runs.run("run", SEQ2SEQ, settings)
 
 
-def test_an_encoder_without_decoder_is_told(runs: Runs, tmp_path: Path) -> None:
+def test_an_encoder_without_decoder_is_reported(runs: Runs, tmp_path: Path) -> None:
     runs.run("first", {"plan": {"train_top": 0}, "training": {"epochs": 1}})
     with pytest.raises(ConfigError, match="has no decoder; wanted a Whisper"):
         runs.run("second", SEQ2SEQ, {"model": str(tmp_path / "first" / "model")})

@@ -91,7 +91,7 @@ def no_safetensors(path: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [damage_by_cutting, damage_by_zeros, another_version, no_safetensors])
-def test_a_spoilt_file_is_told_and_computed_again(runs: Runs, spoil: Any) -> None:
+def test_a_spoilt_file_is_reported_and_computed_again(runs: Runs, spoil: Any) -> None:
     runs.run("first", cached("disk"))
     for path in (runs.folder / "cache").rglob("*.safetensors"):
         spoil(path)
@@ -168,8 +168,8 @@ def test_a_cache_that_cannot_be_written_stops_nothing_unless_it_was_asked_for(
         runs.run("disk", cached("disk"))
     monkeypatch.setattr(preparation_module, "_free_memory", lambda: 1)
     monkeypatch.setattr(preparation_module, "_DISK_BYTES_PER_S", 1e12)
-    heard = runs.run("auto", cached("auto"))
-    assert "No space left on device). The frozen layers are computed in every epoch." in heard
+    log = runs.run("auto", cached("auto"))
+    assert "No space left on device). The frozen layers are computed in every epoch." in log
     assert runs.losses("auto") == runs.losses("off")
 
 

@@ -157,7 +157,7 @@ def test_a_run_without_room_for_two_checkpoints_keeps_the_newest(runs: Runs) -> 
 
 
 def test_a_spectrogram_that_is_none_is_reported(runs: Runs) -> None:
-    with pytest.raises(ConfigError, match=r'augment\.where is "spectrogram", but wav2vec2 hears the waveform itself'):
+    with pytest.raises(ConfigError, match=r'augment\.where is "spectrogram", but wav2vec2 has the waveform itself as'):
         runs.run("run", {"model": "wav2vec2-nano", "augment": {"where": "spectrogram"}})
 
 

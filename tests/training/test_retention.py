@@ -18,14 +18,14 @@ from speechxfer.errors import ConfigError, DataError
 from speechxfer.evaluation.results import compare
 from speechxfer.runs import RunFolder
 from speechxfer.training.retention import retained, with_replay
-from tests.training.conftest import Heard, Runs
+from tests.training.conftest import Log, Runs
 
 
 def read(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-def test_what_is_forgotten_is_told(forgetful: Runs) -> None:
+def test_what_is_forgotten_is_reported(forgetful: Runs) -> None:
     folder = forgetful.folder / "second"
     figures, lines = read(folder / "metrics.json"), forgetful.metrics("second")
     before, after = (figures["retained"][name]["wer"] for name in ("before", "after"))
@@ -58,10 +58,10 @@ def test_replayed_utterances_are_a_share_of_all_and_drawn_once(corpus: Callable[
     assert [utterance.extra.get("language") for utterance in mixed][-3:] == [None, "en", "en"]
     assert list(with_replay(train, source, wanted, 1, sx.Progress())) == list(mixed)
     assert list(with_replay(train, source, wanted, 2, sx.Progress())) != list(mixed)
-    heard = Heard()
-    few = with_replay(train, source, RetentionConfig(replay=str(source.path), replay_ratio=0.9), 1, heard)
+    log = Log()
+    few = with_replay(train, source, RetentionConfig(replay=str(source.path), replay_ratio=0.9), 1, log)
     assert len(few) == 28
-    assert "which is all there is of the 72 wanted" in heard
+    assert "which is all there is of the 72 wanted" in log
     assert with_replay(train, None, RetentionConfig(), 1, sx.Progress()) is train
 
 

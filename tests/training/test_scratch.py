@@ -27,7 +27,7 @@ def read(path: Path) -> Any:
 
 
 def test_the_same_shape_is_trained_from_random_weights(runs: Runs) -> None:
-    heard = runs.run("run", SHORT, {"compare_scratch": True})
+    log = runs.run("run", SHORT, {"compare_scratch": True})
     folder = runs.folder / "run"
     figures = read(folder / "metrics.json")
     assert figures["scratch"]["dev"] == read(folder / "scratch" / "metrics.json")["dev"]
@@ -36,7 +36,7 @@ def test_the_same_shape_is_trained_from_random_weights(runs: Runs) -> None:
     assert {name: value.shape for name, value in ours.items()} == {name: value.shape for name, value in theirs.items()}
     steps = [[line["step"] for line in runs.metrics(name)] for name in ("run", "run/scratch")]
     assert steps[0] == steps[1]  # the same budget
-    assert "from scratch: the same shape with random weights, for as many epochs" in heard
+    assert "from scratch: the same shape with random weights, for as many epochs" in log
     settings = build(sx.FinetuneConfig, read_toml(folder / "scratch" / "config.toml"))
     assert settings.plan.preset == "from-scratch"
 

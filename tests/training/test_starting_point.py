@@ -22,23 +22,23 @@ from speechxfer.training.starting_point import StartingPoint, starting_point
 from tests.encoders.conftest import reference
 from tests.families.whisper import test_whisper_checkpoint as whispers
 from tests.test_opening import ctc
-from tests.training.conftest import Heard
+from tests.training.conftest import Log
 
 LETTERS = ["<pad>", "|", "a", "b", "c", "-"]
 
 
 @pytest.fixture
-def start(corpus: Callable[..., Path], tmp_path: Path) -> Callable[..., tuple[StartingPoint, Heard]]:
-    def make(model: Path, texts: list[str], **settings: Any) -> tuple[StartingPoint, Heard]:
-        train, heard = corpus("train", texts), Heard()
+def start(corpus: Callable[..., Path], tmp_path: Path) -> Callable[..., tuple[StartingPoint, Log]]:
+    def make(model: Path, texts: list[str], **settings: Any) -> tuple[StartingPoint, Log]:
+        train, log = corpus("train", texts), Log()
         values = {"model": str(model), "train": str(train), "dev": str(train), "output": str(tmp_path / "run")}
         config = build(sx.FinetuneConfig, values | settings)
-        return starting_point(config, find(str(model)), Manifest.read(train), heard), heard
+        return starting_point(config, find(str(model)), Manifest.read(train), log), log
 
     return make
 
 
-Start = Callable[..., tuple[StartingPoint, Heard]]
+Start = Callable[..., tuple[StartingPoint, Log]]
 
 
 def kept(point: StartingPoint) -> bool:
@@ -51,10 +51,10 @@ def kept(point: StartingPoint) -> bool:
 
 def test_a_kept_head_writes_as_the_normalizer_that_was_asked_for(start: Start, tmp_path: Path, corpus: Any) -> None:
     ctc(tmp_path / "model", tokens=LETTERS)
-    point, heard = start(tmp_path / "model", ["a b", "c"], text={"normalizer": "basic"})
+    point, log = start(tmp_path / "model", ["a b", "c"], text={"normalizer": "basic"})
     assert kept(point)
     assert str(point.model.head.normalizer) == "basic/2"  # type: ignore[union-attr]
-    assert "which is kept" in heard
+    assert "which is kept" in log
     utterance = next(iter(Manifest.read(corpus("train", ["a b", "c"]))))
     assert point.model.head.targets(utterance) == [2, 1, 3]
     point.model.save(tmp_path / "saved")
@@ -74,7 +74,7 @@ def test_without_one_it_writes_as_its_own_does(start: Start, tmp_path: Path) -> 
         start(tmp_path / "upper", ["a b", "c"], text={"normalizer": "basic"})
 
 
-def test_a_normalizer_that_does_not_exist_is_told_with_a_kept_head_too(start: Start, tmp_path: Path) -> None:
+def test_a_normalizer_that_does_not_exist_is_reported_with_a_kept_head_too(start: Start, tmp_path: Path) -> None:
     ctc(tmp_path / "model", tokens=LETTERS)
     with pytest.raises(ConfigError, match="normalizer 'polite' is not known"):
         start(tmp_path / "model", ["a b"], text={"normalizer": "polite"})
@@ -105,10 +105,10 @@ UNREADABLE: dict[str, Any] = {
 def test_a_head_that_cannot_be_opened_makes_room_for_a_new_one(kind: str, start: Start, tmp_path: Path) -> None:
     UNREADABLE[kind](tmp_path / "model")
     for vocabulary in ("keep", "new"):
-        point, heard = start(tmp_path / "model", ["a b", "c"], ctc={"vocabulary": vocabulary})
+        point, log = start(tmp_path / "model", ["a b", "c"], ctc={"vocabulary": vocabulary})
         assert isinstance(point.model.head, CTCHead)
         assert point.model.head.vocabulary.symbols == (" ", "a", "b", "c")
-        assert ("; a new head is trained in its place" in heard) is (vocabulary == "keep")
+        assert ("; a new head is trained in its place" in log) is (vocabulary == "keep")
         assert not point.transcribes
     with pytest.raises(ConfigError, match=r"ctc\.vocabulary is 'extend', but .*; take --new-vocabulary"):
         start(tmp_path / "model", ["a b", "c"], ctc={"vocabulary": "extend"})

@@ -22,7 +22,7 @@ from speechxfer.config import read_config, to_dict
 from speechxfer.errors import CheckpointError, ConfigError, DataError, SpeechxferError
 from speechxfer.runs import RunFolder
 from speechxfer.runs.ownership import check_idle
-from tests.training.conftest import Heard, Runs, interrupted
+from tests.training.conftest import Log, Runs, interrupted
 
 SHORT: dict[str, Any] = {"training": {"epochs": 2, "batch_seconds": 8.0}}
 
@@ -215,10 +215,10 @@ def test_other_data_is_refused_by_its_name_before_the_work(name: str, project: P
     path = Path(runs.base[name])
     other = path.with_name("other.jsonl")
     other.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
-    heard = Heard()
+    log = Log()
     with pytest.raises(CheckpointError, match=rf"other\.jsonl: the {name} manifest has changed since the run began"):
-        sx.finetune(config=runs.config("a", {name: str(other)}), resume=True, progress=heard)
-    assert heard.messages == []
+        sx.finetune(config=runs.config("a", {name: str(other)}), resume=True, progress=log)
+    assert log.messages == []
 
 
 def test_another_model_at_the_same_place_is_refused(project: Path, runs: Runs) -> None:
@@ -253,8 +253,8 @@ def test_as_many_of_dev_are_measured_as_are_asked_for(wanted: int, runs: Runs) -
     lines = Path(runs.base["dev"]).read_text().splitlines(keepends=True)
     dev = Path(runs.base["dev"]).with_name("seven.jsonl")
     dev.write_text("".join([*lines, *lines][:7]))
-    heard = Heard()
-    job = Job(runs.config("run", {"dev": str(dev), "training": {"dev_utterances": wanted}}), World(), heard)
+    log = Log()
+    job = Job(runs.config("run", {"dev": str(dev), "training": {"dev_utterances": wanted}}), World(), log)
     some, again = (job.chosen()["dev"] for _ in range(2))
     assert len(some) == min(wanted, 7)
     assert list(some) == list(again)
@@ -263,4 +263,4 @@ def test_as_many_of_dev_are_measured_as_are_asked_for(wanted: int, runs: Runs) -
     assert places[0] == 0
     gaps = [second - first for first, second in itertools.pairwise(places)]
     assert not gaps or max(gaps) - min(gaps) <= 1
-    assert ("training.dev_utterances is" in heard) == (wanted > 7)
+    assert ("training.dev_utterances is" in log) == (wanted > 7)

@@ -97,8 +97,8 @@ def test_what_counts_is_not_named(settings: dict[str, Any], runs: Runs) -> None:
 
 
 def test_a_run_reports_it_once(runs: Runs) -> None:
-    heard = runs.run("run", {"seq2seq": {"beams": 5}, "training": {"epochs": 1}})
-    said = [line for line in heard.messages if "has no effect" in line]
+    log = runs.run("run", {"seq2seq": {"beams": 5}, "training": {"epochs": 1}})
+    said = [line for line in log.messages if "has no effect" in line]
     assert said == ["seq2seq.beams is 5, which has no effect in this run: the head is ctc"]
 
 

@@ -69,9 +69,9 @@ def test_a_line_that_teaches_nothing_counts_nowhere(
     """Everything is as if it were not there: bit for bit, wherever it stands and with characters of its own."""
     line, said = BAD[kind]
     runs.run("without", PLAIN, {"train": written("good", good)})
-    heard = runs.run("with", PLAIN, {"train": written("mixed", [*good[:5], line, *good[5:], line])})
+    log = runs.run("with", PLAIN, {"train": written("mixed", [*good[:5], line, *good[5:], line])})
     assert runs.metrics("with") == runs.metrics("without")
-    (message,) = [message for message in heard.messages if "are not used" in message]
+    (message,) = [message for message in log.messages if "are not used" in message]
     assert message.startswith("2 of 26 training utterances ")
     assert re.search(said, message)
     assert "mixed.jsonl:6: " in message
@@ -113,8 +113,8 @@ def test_an_utterance_that_turns_out_too_short_counts_neither_in_the_loss_nor_in
         "augment": {"mask_time_prob": 0.0},
     }
     runs.run("without", step)
-    heard = runs.run("with", step, {"train": written("mixed", [*good, BAD["too short"][0]])})
-    assert not any("too short" in message for message in heard.messages)
+    log = runs.run("with", step, {"train": written("mixed", [*good, BAD["too short"][0]])})
+    assert not any("too short" in message for message in log.messages)
     assert runs.losses("with") == pytest.approx(runs.losses("without"), rel=1e-5)
     assert [line["gradient_norm"] for line in runs.metrics("with")] == pytest.approx(
         [line["gradient_norm"] for line in runs.metrics("without")], rel=1e-4
@@ -137,8 +137,8 @@ def test_a_file_that_turns_out_unreadable_is_left_out_and_reported(
 ) -> None:
     """The manifest says how long it is, so its header is not opened before the work."""
     train = written("mixed", [*good, {"audio": "letter.wav", "text": "ab", "duration": 0.5}])
-    heard = runs.run("with", PLAIN, {"train": train, "training": {"cache": cache, "batch_seconds": 2.0}})
-    (message,) = [message for message in heard.messages if "cannot be read" in message]
+    log = runs.run("with", PLAIN, {"train": train, "training": {"cache": cache, "batch_seconds": 2.0}})
+    (message,) = [message for message in log.messages if "cannot be read" in message]
     assert message.startswith("1 of 25 training utterances cannot be read and are not used; the first is ")
     assert "mixed.jsonl:25: " in message
     runs.run("without", PLAIN, {"training": {"cache": cache, "batch_seconds": 2.0}})
@@ -217,7 +217,7 @@ def test_more_processes_than_utterances(runs: Runs, written: Callable[[str, Line
     assert runs.losses("three") == pytest.approx(runs.losses("alone"), abs=1e-4)
 
 
-def labelled(lines: Lines, labels: str) -> Lines:
+def labeled(lines: Lines, labels: str) -> Lines:
     return [{**line, "label": label} for line, label in zip(lines, labels, strict=False)]
 
 
@@ -232,21 +232,21 @@ def labelled(lines: Lines, labels: str) -> Lines:
 def test_classes_that_cannot_be_learned_are_refused(
     train: str, message: str, runs: Runs, good: Lines, written: Callable[[str, Lines], str]
 ) -> None:
-    lines = labelled(good, train.replace("?", "").replace("c", ""))
+    lines = labeled(good, train.replace("?", "").replace("c", ""))
     lines = [{**line, "label": line["label"].strip() or None} for line in lines]
     lines += [{"audio": "letter.wav", "label": "c"}] if "c" in train else []
-    data = {"head": "classification", "train": written("train", lines), "dev": written("dev", labelled(good, "aabb"))}
+    data = {"head": "classification", "train": written("train", lines), "dev": written("dev", labeled(good, "aabb"))}
     with pytest.raises(DataError, match=message):
         runs.run("run", data)
     assert not (runs.folder / "run").exists()
 
 
 def test_utterances_without_a_label_are_left_out(runs: Runs, good: Lines, written: Callable[[str, Lines], str]) -> None:
-    lines = labelled(good, "abababab")
+    lines = labeled(good, "abababab")
     data = {"head": "classification", "dev": written("labels", lines)}
     runs.run("without", PLAIN, data, {"train": written("train", lines)})
-    heard = runs.run("with", PLAIN, data, {"train": written("some", [good[0], *lines])})
-    assert "1 of 9 training utterances have no label and are not used" in heard
+    log = runs.run("with", PLAIN, data, {"train": written("some", [good[0], *lines])})
+    assert "1 of 9 training utterances have no label and are not used" in log
     assert runs.metrics("with") == runs.metrics("without")
 
 

@@ -152,7 +152,7 @@ def test_a_model_without_adapters_has_no_folder_of_them(encoders: Encoders, tmp_
     assert not (tmp_path / "model" / "adapter").exists()
 
 
-def test_without_peft_it_is_told_what_to_install(encoders: Encoders, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_peft_it_is_reported_what_to_install(encoders: Encoders, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "peft", None)
     encoder = encoders("wav2vec2")
     with pytest.raises(ConfigError, match=r"pip install 'speechxfer\[lora\]'"):

@@ -153,7 +153,7 @@ def test_a_layer_may_sleep_between_others(model: SpeechModel) -> None:
         ({"lora_rank": 2, "freeze_frontend": False}, "plan.freeze_frontend is false, but with adapters"),
     ],
 )
-def test_a_plan_that_makes_no_sense_is_told(model: SpeechModel, settings: dict[str, Any], message: str) -> None:
+def test_a_plan_that_makes_no_sense_is_reported(model: SpeechModel, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         plan_of(model, **settings)
     assert message in str(caught.value)
@@ -173,7 +173,7 @@ def test_a_plan_that_makes_no_sense_is_told(model: SpeechModel, settings: dict[s
         ({"from_scratch": True, "freeze_frontend": True}, "which excludes plan.freeze_frontend (True)"),
     ],
 )
-def test_a_shape_that_makes_no_sense_is_told(model: SpeechModel, settings: dict[str, Any], message: str) -> None:
+def test_a_shape_that_makes_no_sense_is_reported(model: SpeechModel, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         reshape(PlanConfig(**settings), model.encoder)
     assert message in str(caught.value)
@@ -187,7 +187,7 @@ def test_a_shape_that_makes_no_sense_is_told(model: SpeechModel, settings: dict[
         ({"drop_top": -1}, "plan.drop_top is -1; wanted at least 0"),
     ],
 )
-def test_a_value_out_of_range_is_told(settings: dict[str, Any], message: str) -> None:
+def test_a_value_out_of_range_is_reported(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         PlanConfig(**settings)
     assert message in str(caught.value)

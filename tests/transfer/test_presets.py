@@ -32,6 +32,6 @@ def test_the_other_way_to_say_which_layers_takes_back_the_preset_s() -> None:
     assert (config.train_top, config.freeze_below) == (None, 1)
 
 
-def test_an_unknown_preset_is_told_with_the_known_ones() -> None:
+def test_an_unknown_preset_is_reported_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"plan.preset is 'finetune'; wanted one of feature-extraction, .*lora"):
         settled(PlanConfig(preset="finetune"), 6)

@@ -18,7 +18,7 @@ import speechxfer as sx
 from speechxfer.errors import ConfigError
 from speechxfer.runs import RunFolder
 from speechxfer.training.callbacks.trackers import Trackers
-from tests.training.conftest import Heard, Runs
+from tests.training.conftest import Log, Runs
 
 SHORT: dict[str, Any] = {"training": {"epochs": 2}}
 
@@ -107,7 +107,7 @@ def test_a_tracker_gets_the_settings_and_every_epoch(runs: Runs, monkeypatch: py
 @pytest.mark.usefixtures("_installed")
 def test_a_tracker_that_fails_on_the_way_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(accelerate.tracking.LOGGER_TYPE_TO_CLASS, "wandb", Failing)
-    log = Heard()
+    log = Log()
     state, trackers = standing(tmp_path / "run", 0, log), Trackers(["wandb"], {})
     trackers.on_begin(state)
     for step in (1, 2):
