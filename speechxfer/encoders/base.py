@@ -327,7 +327,7 @@ class Encoder(Freezable, ABC):
         """Channels of a hidden state that SpecAugment may hide at a cut; 0 in the lower half of the layers.
 
         There, single channels carry what everything above stands on: what a trained model loses when some are hidden
-        (`scripts.bench.regularisers`), training has to win back before it gets anywhere.
+        (`scripts.bench.regularizers`), training has to win back before it gets anywhere.
         """
         return self.width_at(cut) if 2 * cut >= self.depth else 0
 

@@ -1,6 +1,6 @@
 """What masks and dropout cost a Whisper at once, before it could get used to them: its loss a token.
 
-    python -m scripts.bench.regularisers RUN/model --manifest data/accented-english/dev.jsonl --every 4
+    python -m scripts.bench.regularizers RUN/model --manifest data/accented-english/dev.jsonl --every 4
 
 What costs much undoes what the model knows. Masks lie at each cut of the encoder, dropout of a tenth in all its layers.
 """
