@@ -12,9 +12,9 @@ from speechxfer.cli.paths import PATH
 
 @click.command()
 @click.option("--cache-dir", type=PATH, help="As in finetune (default: $SPEECHXFER_CACHE, or ~/.cache/speechxfer).")  # fmt: skip  # noqa: E501
-@click.option("--clear", is_flag=True, help="Remove it all; runs compute again what they need.")
+@click.option("--clear", is_flag=True, help="Remove everything; runs compute what they need again.")
 def cache(cache_dir: Path | None, *, clear: bool) -> None:
-    """Show the cache of hidden states on disk, a line for each model and cut, the largest first."""
+    """Show the cache of hidden states on disk, a line for each model and layer index, the largest first."""
     from speechxfer.errors import ConfigError, StorageError
     from speechxfer.storage import cache_folder
 

@@ -23,9 +23,7 @@ _MOST_SHOWN = 10
 @click.option("--all", "everything", is_flag=True, help=f"Print all findings, not {_MOST_SHOWN} of a kind.")
 @click.option("--shortest", default=0.1, show_default=True, help="Seconds of the shortest ordinary utterance.")
 @click.option("--longest", default=30.0, show_default=True, help="Seconds of the longest ordinary utterance.")
-@click.option(
-    "--normalizer", default="basic", show_default=True, help="How texts are written before they are compared."
-)
+@click.option("--normalizer", default="basic", show_default=True, help="Normalizer of texts before they are compared.")
 @click.option("--workers", type=click.IntRange(1), help="Processes that decode.  [default: one a core]")
 def check(
     manifests: tuple[Path, ...],

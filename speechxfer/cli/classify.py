@@ -25,14 +25,14 @@ _FORMATS = ("txt", "json", "csv")
 @click.command()
 @click.argument("model_name", metavar="MODEL")
 @click.argument("names", metavar="INPUTS...", nargs=-1, required=True)
-@click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="How many of the most likely classes to name.")  # fmt: skip  # noqa: E501
+@click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Number of most likely classes to print.")  # fmt: skip  # noqa: E501
 @click.option("--format", "format_", type=click.Choice(_FORMATS), default="txt", show_default=True)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @audio_options
 def classify(
     *, model_name: str, names: tuple[str, ...], top: int, format_: str, device: str, reading: Options
 ) -> None:  # fmt: skip
-    """Tell which class INPUTS are of, with probabilities.
+    """Classify INPUTS, with probabilities.
 
     MODEL is a model's folder or the name of a checkpoint. INPUTS are files, folders, quoted patterns such
     as 'calls/**/*.wav', and - for the standard input. A recording that is longer than 28 s is cut at pauses;

@@ -13,8 +13,8 @@ import click
 @click.argument("second", metavar="B")
 @click.argument("manifest")
 @click.option("--normalizer", default="basic", show_default=True, help="Applied to all texts: basic, none, whisper-english, whisper-basic.")  # fmt: skip  # noqa: E501
-@click.option("--language", metavar="LL", help="What is spoken, for a multilingual Whisper.")
-@click.option("--differing", default=10, show_default=True, help="How many of the utterances that made the difference to show.")  # fmt: skip  # noqa: E501
+@click.option("--language", metavar="LL", help="Spoken language, for a multilingual Whisper.")
+@click.option("--differing", default=10, show_default=True, help="Number of utterances to show, of those that differ most.")  # fmt: skip  # noqa: E501
 @click.option("--output", type=click.Path(path_type=Path), help="Write the JSON here instead of printing it.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 def compare(
@@ -28,7 +28,7 @@ def compare(
     output: Path | None,
     device: str,
 ) -> None:
-    """Test whether B is better than A on MANIFEST by more than chance.
+    """Test whether B is significantly better than A on MANIFEST.
 
     A and B are models, or files that `speechxfer evaluate --predictions` wrote for the same manifest. Both answer the
     same utterances, so their errors are compared pair by pair: by a bootstrap over utterances, or over speakers where

@@ -44,11 +44,13 @@ _GROUPS = {
     help="Applied to both sides: basic, none, whisper-english, whisper-basic.",
 )
 @decoding_options
-@click.option("--worst", default=10, show_default=True, help="How many of the worst utterances to show.")
-@click.option("--metric", "metrics", metavar="NAME", multiple=True, help="A figure to show, instead of the usual ones; may be repeated.")  # fmt: skip  # noqa: E501
-@click.option("--slice", "columns", metavar="COLUMN", multiple=True, help="Figures for each value of a column of the manifest, or of duration, words or snr (estimated); may be repeated.")  # fmt: skip  # noqa: E501
-@click.option("--keywords", type=_PATH, help="Words and phrases, one a line: how many are found and how many are right.")  # fmt: skip  # noqa: E501
-@click.option("--train", type=_PATH, help="The training manifest: errors in words that it never or rarely holds.")
+@click.option("--worst", default=10, show_default=True, help="Number of worst utterances to show.")
+@click.option("--metric", "metrics", metavar="NAME", multiple=True, help="Metric to show, instead of the usual ones; may be repeated.")  # fmt: skip  # noqa: E501
+@click.option("--slice", "columns", metavar="COLUMN", multiple=True, help="Scores for each value of a column of the manifest, or of duration, words or snr (estimated); may be repeated.")  # fmt: skip  # noqa: E501
+@click.option("--keywords", type=_PATH, help="File with a word or phrase per line: print their recall and precision.")  # fmt: skip  # noqa: E501
+@click.option(
+    "--train", type=_PATH, help="Training manifest: print the error rates of words that are new or rare there."
+)
 @click.option("--predictions", "--hypotheses", type=_PATH, help="Write the prediction for each utterance here, with its alignment, for `speechxfer compare`.")  # fmt: skip  # noqa: E501
 @click.option("--confusion", type=_PATH, help="Draw a classifier's confusion matrix here, a PNG.")
 @click.option("--strict", is_flag=True, help="Stop at an audio file that is a little shorter than it should be, rather than warn and use it.")  # fmt: skip  # noqa: E501

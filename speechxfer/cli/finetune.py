@@ -49,35 +49,35 @@ _GROUPS = {
 @click.option("--train", help="Manifest to learn from (.jsonl, .csv, .tsv).")
 @click.option("--dev", help="Manifest that decides which epoch is best.")
 @click.option("--test", help="Manifest measured before and after.")
-@click.option("--retain", metavar="MANIFEST", help="What the model should not forget: measured before, after every epoch and at the end.")  # fmt: skip  # noqa: E501
-@click.option("--retain-language", metavar="LL", help="What is spoken there, for the decoder of a multilingual Whisper.")  # fmt: skip  # noqa: E501
+@click.option("--retain", metavar="MANIFEST", help="Manifest of the source domain, evaluated before training, after every epoch and at the end, to measure forgetting.")  # fmt: skip  # noqa: E501
+@click.option("--retain-language", metavar="LL", help="Spoken language of --retain, for the decoder of a multilingual Whisper.")  # fmt: skip  # noqa: E501
 @click.option("--replay", metavar="MANIFEST", help="Training data of the source domain, mixed into the training set so that it is not forgotten.")  # fmt: skip  # noqa: E501
 @click.option("--replay-ratio", type=float, metavar="RATIO", help="Fraction of the training set that comes from --replay (default: 0.2).")  # fmt: skip  # noqa: E501
 @click.option("--output", help="Folder for the run.")
-@click.option("--head", metavar="NAME", help="What it learns with: ctc (a CTC head, the default), classification, seq2seq (Whisper's own decoder), or one of another package.")  # fmt: skip  # noqa: E501
-@click.option("--language", metavar="LL", help="What is spoken, for the decoder of a multilingual Whisper.")
+@click.option("--head", metavar="NAME", help="Head: ctc (the default), classification, seq2seq (Whisper's own decoder), or one of another package.")  # fmt: skip  # noqa: E501
+@click.option("--language", metavar="LL", help="Spoken language, for the decoder of a multilingual Whisper.")
 @click.option("--extend-vocabulary", "vocabulary", flag_value="extend", help="Add the training text's new characters to the model's own CTC head.")  # fmt: skip  # noqa: E501
-@click.option("--new-vocabulary", "vocabulary", flag_value="new", help="Begin with a new CTC head even if the model has one.")  # fmt: skip  # noqa: E501
+@click.option("--new-vocabulary", "vocabulary", flag_value="new", help="Train a new CTC head even if the model has one.")  # fmt: skip  # noqa: E501
 @plan_options
-@click.option("--epochs", type=int, help="How often the training data is gone through (default: 20).")
+@click.option("--epochs", type=int, help="Passes over the training set (default: 20).")
 @click.option("--batch-seconds", type=float, help="Seconds of audio in one step.")
-@click.option("--patience", type=int, metavar="EPOCHS", help="Stop after so many epochs without a better dev error (0: never).")  # fmt: skip  # noqa: E501
+@click.option("--patience", type=int, metavar="EPOCHS", help="Stop after this many epochs without a lower dev error (0: never).")  # fmt: skip  # noqa: E501
 @click.option("--speed-copies", type=int, help="Copies of the training audio at other speeds (0 to 4).")
-@click.option("--ema-epochs", type=float, metavar="EPOCHS", help="Measure and save the weights' moving average over about so many epochs (0: none).")  # fmt: skip  # noqa: E501
-@click.option("--frame-stride", type=int, metavar="N", help="Let N frames become one where training begins: faster, and coarser.")  # fmt: skip  # noqa: E501
+@click.option("--ema-epochs", type=float, metavar="EPOCHS", help="Evaluate and save a moving average of the weights over about this many epochs (0: none).")  # fmt: skip  # noqa: E501
+@click.option("--frame-stride", type=int, metavar="N", help="Pool N frames into one below the trained layers: faster, and coarser.")  # fmt: skip  # noqa: E501
 @click.option("--cache", type=click.Choice(["auto", "memory", "disk", "off"]), help="Where the frozen layers' output is kept (default: auto).")  # fmt: skip  # noqa: E501
 @click.option("--cache-dir", help="Folder for --cache disk (default: $SPEECHXFER_CACHE, or ~/.cache/speechxfer).")
-@click.option("--guard", type=click.Choice(["off", "warn", "rollback"]), help="What to do about a run that goes wrong (default: warn).")  # fmt: skip  # noqa: E501
-@click.option("--compare-scratch", is_flag=True, default=None, help="Train the same shape from random weights as well, to see whether transfer helped.")  # fmt: skip  # noqa: E501
-@click.option("--track", type=click.Choice(TRACKERS), multiple=True, help="Where figures go besides TensorBoard; may be given several times.")  # fmt: skip  # noqa: E501
+@click.option("--guard", type=click.Choice(["off", "warn", "rollback"]), help="Reaction to a run that diverges (default: warn).")  # fmt: skip  # noqa: E501
+@click.option("--compare-scratch", is_flag=True, default=None, help="Also train the same architecture from random weights, to see whether transfer helped.")  # fmt: skip  # noqa: E501
+@click.option("--track", type=click.Choice(TRACKERS), multiple=True, help="Experiment tracker besides TensorBoard; may be repeated.")  # fmt: skip  # noqa: E501
 @click.option("--strict", is_flag=True, default=None, help="Stop at an audio file that is a little shorter than it should be, rather than warn and use it.")  # fmt: skip  # noqa: E501
-@click.option("--seed", type=int, help="Start of the random generator (default: 1).")
-@click.option("--pad-to-30s", is_flag=True, default=None, help="Extend every utterance to 30 s, as Whisper was trained.")  # fmt: skip  # noqa: E501
-@click.option("--normalizer", help="How transcripts are written before they are learned (default: as the model's own CTC head, if it is kept; or basic).")  # fmt: skip  # noqa: E501
-@click.option("--ignore-unknown", is_flag=True, default=None, help="Let dev and test hold characters the training text lacks.")  # fmt: skip  # noqa: E501
+@click.option("--seed", type=int, help="Seed of all random numbers (default: 1).")
+@click.option("--pad-to-30s", is_flag=True, default=None, help="Pad every utterance to 30 s, as in Whisper's pre-training.")  # fmt: skip  # noqa: E501
+@click.option("--normalizer", help="Normalizer of training transcripts (default: that of the model's own CTC head, if it is kept; or basic).")  # fmt: skip  # noqa: E501
+@click.option("--ignore-unknown", is_flag=True, default=None, help="Accept characters in dev and test that the training text lacks; they count as errors.")  # fmt: skip  # noqa: E501
 @click.option("--device", help="auto, cpu, cuda or cuda:N.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting, for instance augment.mask_time_prob=0.1.")  # fmt: skip  # noqa: E501
-@click.option("--resume", is_flag=True, help="Go on with the run in --output, or begin it where there is none.")  # fmt: skip  # noqa: E501
+@click.option("--resume", is_flag=True, help="Continue the run in --output, or start it if there is none.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace the run in --output.")
 def finetune(
     config_file: Path | None,

@@ -72,7 +72,7 @@ def convert(source: Path, output: Path, overwrite: bool, label_from: str | None)
 @manifest.command()
 @click.argument("path", metavar="MANIFEST", type=click.Path(path_type=Path))
 def show(path: Path) -> None:
-    """Say what is in MANIFEST."""
+    """Print what MANIFEST holds."""
     from speechxfer.data.manifest import Manifest
 
     for name, value in _description(Manifest.read(path)):
@@ -82,11 +82,11 @@ def show(path: Path) -> None:
 @manifest.command("split")
 @click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="Folder for train, dev and test.")
-@click.option("--dev", default=0.1, show_default=True, help="Share of the audio for dev.")
-@click.option("--test", default=0.1, show_default=True, help="Share of the audio for test.")
+@click.option("--dev", default=0.1, show_default=True, help="Fraction of the audio for dev.")
+@click.option("--test", default=0.1, show_default=True, help="Fraction of the audio for test.")
 @click.option("--by", default="speaker", show_default=True, help="Column whose values stay in one split.")
-@click.option("--allow-shared-text", is_flag=True, help="Let a sentence stand in several splits.")
-@click.option("--seed", default=0, show_default=True, help="Another one gives another split.")
+@click.option("--allow-shared-text", is_flag=True, help="Allow the same sentence in several splits.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the split.")
 @_overwrite
 def split_command(
     source: Path,
@@ -98,7 +98,7 @@ def split_command(
     seed: int,
     overwrite: bool,
 ) -> None:
-    """Split INPUT by speaker, with no sentence in two splits and labels in equal shares."""
+    """Split INPUT by speaker, with no sentence in two splits and labels in equal proportions."""
     import speechxfer as sx
 
     paths = {name: output / f"{name}{source.suffix}" for name in ("train", "dev", "test")}

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @click.group()
 def models() -> None:
-    """Look at models."""
+    """Inspect models."""
 
 
 @models.command(cls=GroupedCommand, groups={"Most used": ("kind", "plan", "epochs"), **PLAN_GROUP})
 @click.argument("model")
-@click.option("--head", "kind", metavar="NAME", help="What it would learn with (default: its own head, if it has one).")  # fmt: skip  # noqa: E501
+@click.option("--head", "kind", metavar="NAME", help="Head of the run (default: the model's own, if it has one).")  # fmt: skip  # noqa: E501
 @click.option("--epochs", type=click.IntRange(1), default=TrainingConfig.epochs, show_default=True, help="Epochs of the run, for layers that are unfrozen later.")  # fmt: skip  # noqa: E501
 @plan_options
 def show(model: str, kind: str | None, epochs: int, plan: str | None, **options: Any) -> None:

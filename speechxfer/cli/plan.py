@@ -35,11 +35,11 @@ _GROUPS = {
     show_default=True,
     help="ctc, classification, seq2seq, or one of another package.",
 )
-@click.option("--language", metavar="LL", help="What is spoken, for the decoder of a multilingual Whisper.")
-@click.option("--budget", default="15m", show_default=True, metavar="TIME", help="For all of it: 90s, 15m, 1h.")
-@click.option("--epochs", type=int, help="Of the run that is planned.")
-@click.option("--preset", "presets", multiple=True, help="Only these ways to transfer (default: all).")
-@click.option("--vary/--no-vary", default=True, help="Also try other learning rates and depths, where there is time.")
+@click.option("--language", metavar="LL", help="Spoken language, for the decoder of a multilingual Whisper.")
+@click.option("--budget", default="15m", show_default=True, metavar="TIME", help="Time for everything: 90s, 15m, 1h.")
+@click.option("--epochs", type=int, help="Epochs of the planned run.")
+@click.option("--preset", "presets", multiple=True, help="Only these presets (default: all).")
+@click.option("--vary/--no-vary", default=True, help="Also try other learning rates and depths, if there is time.")
 @click.option("--strict", is_flag=True, default=None, help="Stop at an audio file that is a little shorter than it should be, rather than warn and use it.")  # fmt: skip  # noqa: E501
 @click.option("--device", help="auto, cpu, cuda or cuda:N.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting of the planned run.")
@@ -48,7 +48,7 @@ def plan(
     models: tuple[str, ...], budget: str, presets: tuple[str, ...], vary: bool, assignments: tuple[str, ...],
     output: Path, language: str | None, epochs: int | None, **options: Any,
 ) -> None:  # fmt: skip
-    """Measure your data and models, try what is likely to do well, and write down which transfer fits."""
+    """Measure data and models, try promising plans, and write the best one."""
     changes = merge(map(parse_setting, assignments))
     _check_assignments(changes)
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 @click.option("--model", required=True, help="Pre-trained model: a folder, an installed package, or a hub id.")
 @click.option("--train", required=True, type=PATH, help="Manifest that the probes are trained on.")
 @click.option("--dev", required=True, type=PATH, help="Manifest that they are evaluated on.")
-@click.option("--head", type=click.Choice(["ctc", "classification"]), default="ctc", show_default=True, help="Characters, or classes.")  # fmt: skip  # noqa: E501
+@click.option("--head", type=click.Choice(["ctc", "classification"]), default="ctc", show_default=True, help="Task of the probes: characters, or classes.")  # fmt: skip  # noqa: E501
 @click.option("--layers", metavar="N,N,…", help="Probe only at these numbers of layers below the probe (default: all, from 0).")  # fmt: skip  # noqa: E501
-@click.option("--sample", type=float, default=600.0, show_default=True, metavar="SECONDS", help="Of the training audio; of dev half as much.")  # fmt: skip  # noqa: E501
-@click.option("--reference", type=PATH, help="Manifest of what the model was trained on, for a distance.")  # fmt: skip
+@click.option("--sample", type=float, default=600.0, show_default=True, metavar="SECONDS", help="Seconds of training audio; half as much of dev.")  # fmt: skip  # noqa: E501
+@click.option("--reference", type=PATH, help="Manifest of the pre-training domain, to measure the distance from it.")  # fmt: skip  # fmt: skip  # noqa: E501
 @click.option("--strict", is_flag=True, help="Stop at an audio file that is a little shorter than it should be, rather than warn and use it.")  # fmt: skip  # noqa: E501
 @click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")
 @click.option("--output", required=True, type=PATH, help="Folder for probe.json and probe.png.")

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 @click.option(
     "--output-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Write one file per input there instead of printing.",
+    help="Write one file per input to this folder instead of printing.",
 )
-@click.option("--skip-existing", is_flag=True, help="Leave out recordings whose transcript is in --output-dir.")
+@click.option("--skip-existing", is_flag=True, help="Skip recordings whose transcript is in --output-dir.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @audio_options
 @decoding_options
