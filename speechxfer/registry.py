@@ -123,7 +123,7 @@ class Register(Mapping[str, Entry]):
 
     def _checked(self, value: object, where: str) -> Entry:
         if not isinstance(value, self._type):
-            raise TypeError(f"{where} is a {type(value).__name__}; wanted a {self._type.__name__}")
+            raise TypeError(f"{where} is of type {type(value).__name__}; wanted a {self._type.__name__}")
         return value
 
     def _warn(self, message: str) -> None:

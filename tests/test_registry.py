@@ -55,7 +55,11 @@ def test_a_package_of_others_adds_an_entry(site: Path) -> None:
     ("code", "points", "message"),
     [
         ("import no_such_module\n", "toy = toys:Toy", r"type 'toy' of toys cannot be used \(ModuleNotFoundError: "),
-        ("Toy = 7\n", "toy = toys:Toy", r"type 'toy' of toys cannot be used \(toys:Toy is a int; wanted a type\)"),
+        (
+            "Toy = 7\n",
+            "toy = toys:Toy",
+            r"type 'toy' of toys cannot be used \(toys:Toy is of type int; wanted",
+        ),
         ("", "toy = toys:Toy", r"type 'toy' of toys cannot be used \(AttributeError: .*Toy"),
         ("class Toy: pass\n", "path = toys:Toy", r"type 'path' of toys is left out: speechxfer has one of this name"),
     ],

@@ -91,9 +91,9 @@ def _utterances(data: Any, name: str) -> Iterator[Utterance]:
     if isinstance(data, Mapping):
         has_splits = bool(data) and all(map(is_hub_data, data.values()))
         hint = f"one of its splits ({', '.join(map(str, data))})" if has_splits else _WANTED
-        raise ConfigError(f"{name} is a {type(data).__name__}; wanted {hint}")
+        raise ConfigError(f"{name} is of type {type(data).__name__}; wanted {hint}")
     if not isinstance(data, Iterable) or isinstance(data, bytes | bytearray):
-        raise ConfigError(f"{name} is {data!r:.80}, a {type(data).__name__}; wanted {_WANTED}")
+        raise ConfigError(f"{name} is {data!r:.80}, of type {type(data).__name__}; wanted {_WANTED}")
     if is_hub_data(data):
         from speechxfer.data import hub
 
@@ -114,7 +114,9 @@ def _utterance(one: Any, origin: str) -> Utterance:
         return _named(_checked(one, one.origin or origin))
     if isinstance(one, Mapping):
         return of_row(one, origin)
-    raise ConfigError(f"{origin} is {one!r:.80}, a {type(one).__name__}; wanted an Utterance or a dictionary {_ROW}")
+    raise ConfigError(
+        f"{origin} is {one!r:.80}, of type {type(one).__name__}; wanted an Utterance or a dictionary {_ROW}"
+    )
 
 
 def of_row(row: Mapping[str, Any], origin: str) -> Utterance:

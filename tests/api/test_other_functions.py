@@ -81,7 +81,7 @@ def test_between_before_and_after(whisper_folder: Path, tmp_path: Path, corpus: 
         (lambda: sx.report("none"), "none: there is no such folder"),
         (lambda: sx.evaluate(3, rows("a")), "model is 3; wanted a SpeechModel, a Run"),
         (lambda: sx.evaluate("m", rows("a"), "best"), "best"),
-        (lambda: sx.evaluate("m", 3), "data is 3, a int; wanted the path"),
+        (lambda: sx.evaluate("m", 3), "data is 3, of type int; wanted the path"),
     ],
 )
 def test_wrong_values_are_refused_where_they_are_given(call: Callable[[], Any], message: str) -> None:

@@ -124,11 +124,11 @@ def test_numbers_of_numpy_and_columns_of_manifests_are_understood() -> None:
 @pytest.mark.parametrize(
     ("data", "error", "message"),
     [
-        (3, ConfigError, r"train is 3, a int; wanted the path of a manifest, a Manifest, a list of utterances"),
+        (3, ConfigError, r"train is 3, of type int; wanted the path of a manifest, a Manifest, a list of utterances"),
         (None, ConfigError, r"train is None"),
-        (b"RIFF", ConfigError, r"train is b'RIFF', a bytes; wanted the path"),
+        (b"RIFF", ConfigError, r"train is b'RIFF', of type bytes; wanted the path"),
         ([], DataError, r"train: holds no utterances"),
-        ({"text": "a"}, ConfigError, r"train is a dict; wanted the path"),
+        ({"text": "a"}, ConfigError, r"train is of type dict; wanted the path"),
         ({"a": HubData([], {}), "b": HubData([], {})}, ConfigError, r"one of its splits \(a, b\)"),
         ([SOUND], ConfigError, r"train\[0\] is array.*wanted an Utterance or a dictionary"),
         ([{"text": "a"}], DataError, r"train\[0\]: no audio among the columns text; wanted"),
