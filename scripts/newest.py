@@ -36,6 +36,8 @@ def main() -> int:
     options, pytest_arguments = parser.parse_known_args()
     venv.create(options.venv, clear=True, with_pip=True)
     python = options.venv / ("Scripts" if os.name == "nt" else "bin") / "python"
+    # Tests build a package, for which the setuptools of a new environment may be too old.
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--upgrade", "setuptools"], check=True)
     subprocess.run([python, "-m", "pip", "install", "--quiet", "--editable", f"{ROOT}[recipes,dev]"], check=True)
     frozen = subprocess.run([python, "-m", "pip", "freeze"], check=True, capture_output=True, text=True).stdout
     newer = changes(pins((ROOT / "requirements/dev.txt").read_text(encoding="utf-8")), pins(frozen))
