@@ -299,6 +299,7 @@ def main(count: int, seed: int, workers: int, numbers: tuple[int, ...], keep: Pa
     with tempfile.TemporaryDirectory() as folder:
         files = sources(Path(folder))
         if keep:
+            keep.mkdir(parents=True, exist_ok=True)
             for number in numbers:
                 suffix, content = mutated(files, number, seed)
                 (keep / f"{number}.{suffix}").write_bytes(content)

@@ -176,7 +176,7 @@ def ends_in_a_page(file: BinaryIO, size: int) -> bool:
     file.seek(start)
     data = file.read()
     at = data.rfind(b"OggS")
-    if at < 0 or len(data) < at + 27 + data[at + 26]:
+    if at < 0 or len(data) < at + 27 or len(data) < at + 27 + data[at + 26]:
         return True
     return at + 27 + data[at + 26] + sum(data[at + 27 : at + 27 + data[at + 26]]) > len(data)
 

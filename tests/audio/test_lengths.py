@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from speechxfer import audio
 from speechxfer.audio.completeness import is_little
+from speechxfer.audio.headers import ends_in_a_page
 from speechxfer.errors import AudioError, TruncatedAudioError
 from tests.audio.sounds import SOUNDFILE, encode, noise, peak_hz, tone, wav_bytes, write
 
@@ -284,3 +285,9 @@ def test_floats_of_a_file_that_are_scaled_as_integers() -> None:
     with pytest.raises(AudioError, match="divide by 32768"):
         audio.load(wav_bytes(20_000 * tone(440, 1), subtype="FLOAT"))
     assert peak_hz(audio.load(wav_bytes(3 * tone(440, 1), subtype="FLOAT"))) == pytest.approx(440, abs=1)
+
+
+@pytest.mark.parametrize("header", range(4, 28))
+def test_an_ogg_file_may_end_within_the_header_of_a_page(header: int) -> None:
+    page = b"OggS" + bytes(22) + b"\x01\x00"
+    assert ends_in_a_page(io.BytesIO(page + page[:header]), len(page) + header)
