@@ -44,7 +44,7 @@ def test_what_is_hidden_does_not_depend_on_neighbours() -> None:
     assert not together.frames[0, 50:].any()
 
 
-def test_an_utterance_keeps_something_to_be_recognised_by() -> None:
+def test_an_utterance_keeps_something_to_be_recognized_by() -> None:
     assert (
         masked(AugmentConfig(mask_time_prob=0.9, mask_time_length=30, mask_feature_prob=0.0), size=20).any(dim=1).all()
     )

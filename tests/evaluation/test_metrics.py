@@ -75,7 +75,7 @@ def test_errors_are_a_distance(first: str, second: str, third: str) -> None:
     assert (distance(first, second) == 0) == (first.split() == second.split())
 
 
-def test_both_sides_are_normalised() -> None:
+def test_both_sides_are_normalized() -> None:
     assert error_rates(["Premi UNO."], ["premi uno"], BASIC).wer == 0
     assert error_rates(["Premi UNO."], ["premi uno"], TextNormalizer("none")).wer == 1
 

@@ -151,7 +151,7 @@ def test_a_gpu_is_measured_beside_what_it_holds_already(monkeypatch: pytest.Monk
     assert budget.seconds == 256.0  # of 320
 
 
-def test_real_and_reported_lack_of_memory_is_recognised() -> None:
+def test_real_and_reported_lack_of_memory_is_recognized() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(10**15)
     assert is_out_of_memory(caught.value)

@@ -42,7 +42,7 @@ def test_each_layer_s_rate_is_a_share_of_that_above(model: SpeechModel) -> None:
     }  # fmt: skip
 
 
-def test_the_optimiser_gets_every_trained_parameter_once_at_its_rate(model: SpeechModel) -> None:
+def test_the_optimizer_gets_every_trained_parameter_once_at_its_rate(model: SpeechModel) -> None:
     plan = plan_of(model, layer_decay=0.5, encoder_lr=1e-3, head_lr=1e-2, freeze_below=1)
     groups = plan.parameter_groups(model, weight_decay=0.1)
     given = {id(parameter): group for group in groups for parameter in group["params"]}
@@ -56,7 +56,7 @@ def test_the_optimiser_gets_every_trained_parameter_once_at_its_rate(model: Spee
     assert given[id(model.head.projection.weight)]["lr"] == 1e-2
 
 
-def test_the_optimiser_knows_when_each_parameter_epochs(model: SpeechModel) -> None:
+def test_the_optimizer_knows_when_each_parameter_is_first_trained(model: SpeechModel) -> None:
     plan = plan_of(model, freeze_below=1, unfreeze_every=2)
     given = {id(one): group["first_epoch"] for group in plan.parameter_groups(model, 0.1) for one in group["params"]}
     _, _, first, middle, last = model.encoder.layer_groups()
@@ -72,7 +72,7 @@ def test_the_convolutions_have_a_switch_of_their_own(model: SpeechModel) -> None
     assert plan.seam is None, "what is trained at the bottom leaves nothing to be computed once"
 
 
-def test_layers_wake_when_they_are_named_and_others_at_once(model: SpeechModel) -> None:
+def test_layers_are_unfrozen_when_they_are_named_and_others_at_once(model: SpeechModel) -> None:
     plan = plan_of(model, unfreeze_at="1@2, 0@3, frontend@4", freeze_frontend=False)
     frozen = [{"convolutions", "projection", "layer 0", "layer 1"}, {"convolutions", "projection", "layer 0"}]
     frozen += [{"convolutions"}, set(), set()]

@@ -239,7 +239,7 @@ class CTCHead(Head):
         return f"ctc head for {len(self.vocabulary.symbols)} characters"
 
     def describe(self) -> dict[str, Any]:
-        """Vocabulary and normaliser."""
+        """Vocabulary and normalizer."""
         return {
             "kind": self.kind,
             "vocabulary": self.vocabulary.to_dict(),
