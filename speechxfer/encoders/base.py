@@ -111,8 +111,6 @@ class Encoder(Freezable, ABC):
     max_duration_s: float | None
     #: Whether hidden states have one size for every utterance, all of it attended to.
     fixed_length: bool = False
-    #: Options of `build` that a user may set.
-    options: tuple[str, ...] = ()
     #: Bands of the log-mel spectrogram that is its input; 0 where that is the waveform itself.
     mel_bands: int = 0
     #: Share of the epochs in which a new head usually learns alone before all layers do (docs/transfer.md).

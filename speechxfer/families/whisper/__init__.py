@@ -1,8 +1,8 @@
 """Whisper (Radford et al., 2022): its encoder, its own decoder with the tokenizer, and the files of other tools."""
 
+from speechxfer.config.families import Family, OwnDecoder
 from speechxfer.config.heads import HeadType
-from speechxfer.encoders.family import Family, OwnDecoder
-from speechxfer.families.whisper.settings import Seq2SeqConfig
+from speechxfer.families.whisper.settings import Seq2SeqConfig, WhisperConfig
 
 _MODULES = __name__
 
@@ -20,6 +20,7 @@ WHISPER = Family(
     prefix="model.",
     anchor="encoder.conv1.weight",
     parts=("encoder.", "decoder."),
+    settings=WhisperConfig,
     classifier_options={"pad_to_30s": True},
     decoder=OwnDecoder(
         head="seq2seq",

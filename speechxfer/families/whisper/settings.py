@@ -1,4 +1,4 @@
-"""Settings of Whisper's own decoder."""
+"""Settings of Whisper's encoder and of its own decoder."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from speechxfer.config.values import Fraction, Language, OneOf, Range, Table
+
+
+@dataclass(frozen=True)
+class WhisperConfig(Table, group="whisper"):
+    """The encoder of Whisper."""
+
+    #: Pad every utterance with silence to 30 s, as in Whisper's pre-training.
+    pad_to_30s: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from speechxfer.config.values import Table
 from speechxfer.errors import CheckpointError
 from speechxfer.registry import Register, resolve
 
@@ -56,9 +57,17 @@ class Family:
     #: Options of the encoder with which classification heads of `transformers` were trained.
     classifier_options: Mapping[str, Any] = field(default_factory=dict)
     decoder: OwnDecoder | None = None
+    #: Its own group of settings, if it has one. Each is an option of its encoder's `build`; one that is false, zero or
+    #: empty is not set. Names of settings are unique among families.
+    settings: type[Table] | None = None
     #: "module:function" for each other tool whose folders are read: from a folder to the configuration and the state
     #: dict as `transformers` has them, or None where the folder is not of that tool.
     readers: tuple[str, ...] = ()
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The names of its settings."""
+        return () if self.settings is None else tuple(item.name for item in fields(self.settings))
 
     def load(self) -> type[Encoder]:
         """The class of its encoders."""
@@ -102,6 +111,17 @@ FAMILIES = Register(
         "data2vec-audio": f"{_MODULES}.wav2vec2:DATA2VEC_AUDIO",
     },
 )
+
+
+def family_groups() -> Mapping[str, type[Table]]:
+    """The groups of settings of all families there are, by name."""
+    return {entry.settings.group: entry.settings for entry in FAMILIES.values() if entry.settings is not None}
+
+
+def setting_of(option: str) -> str:
+    """The full name of the setting that an option of an encoder is, such as "whisper.pad_to_30s"."""
+    groups = (entry.settings.group for entry in FAMILIES.values() if entry.settings and option in entry.options)
+    return f"{next(groups, 'encoder')}.{option}"
 
 
 def family_of(name: str, config: Mapping[str, Any]) -> Family:
