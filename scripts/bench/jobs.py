@@ -35,6 +35,10 @@ def _wav2vec2(train_top: int | None) -> Row:
     return Row("wav2vec2", train_top, None, 10, 40.0, head_lr=1e-3, encoder_lr=rate, mask_share=0.05)
 
 
+def _fastconformer(train_top: int) -> Row:
+    return Row("fastconformer", train_top, None, 20, 40.0, head_lr=1e-3)
+
+
 ROWS = {
     "whisper-head-padded": _whisper(0, peer_padded=True),
     "whisper-top2-padded": _whisper(2, peer_padded=True),
@@ -43,6 +47,8 @@ ROWS = {
     "w2v2-head": _wav2vec2(0),
     "w2v2-top2": _wav2vec2(2),
     "w2v2-all": _wav2vec2(None),
+    "fastconformer-head": _fastconformer(0),
+    "fastconformer-top2": _fastconformer(2),
 }
 
 

@@ -1,12 +1,15 @@
-"""Log-mel spectrograms as Whisper has them, of each utterance on its own."""
+"""Log-mel spectrograms: what all of them share, and Whisper's, of each utterance on its own."""
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
-import torchaudio.functional
 from torch import Tensor, nn
+from transformers.audio_utils import mel_filter_bank
 
+from speechxfer.data.augment import FrameMask
 from speechxfer.encoders.base import valid_positions
 
 #: Samples of one Fourier transform, 25 ms; and between mel frames, 10 ms.
@@ -16,45 +19,35 @@ _HIGHEST = 8000.0  # Hz
 _FORMANTS = 4800.0  # Hz; what is below is warped evenly
 
 
-class LogMel(nn.Module):
-    """Whisper's log-mel spectrogram, each utterance normalized by its own maximum.
+def mel_filters(num_mel_bins: int, fft_size: int) -> Tensor:
+    """Triangles [mel bins, fft_size // 2 + 1] of equal area from 0 to 8000 Hz, on Slaney's mel scale.
 
-    An utterance is taken to be followed by silence, as it is when padded to 30 s, so its bins are those of
-    the padded original whatever stands beside it in a batch.
+    The scale is that of the Auditory Toolbox (Slaney, 1998), which librosa, Whisper and NeMo use.
+    """
+    filters = mel_filter_bank(1 + fft_size // 2, num_mel_bins, 0.0, _HIGHEST, 16_000, norm="slaney", mel_scale="slaney")
+    return torch.from_numpy(filters.T).float().contiguous()
+
+
+class MelFilters(nn.Module):
+    """Filters over the frequencies of a power spectrum.
+
+    Args:
+        filters: [mel bins, frequencies], the frequencies from 0 to 8000 Hz.
     """
 
-    def __init__(self, num_mel_bins: int) -> None:
+    def __init__(self, filters: Tensor) -> None:
         super().__init__()
-        filters = torchaudio.functional.melscale_fbanks(
-            n_freqs=1 + WINDOW // 2, f_min=0.0, f_max=_HIGHEST, n_mels=num_mel_bins, sample_rate=16_000,
-            norm="slaney", mel_scale="slaney",
-        )  # fmt: skip
         self.filters: Tensor
-        self.window: Tensor
-        self.register_buffer("filters", filters.T.contiguous(), persistent=False)
-        self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
+        self.register_buffer("filters", filters, persistent=False)
 
-    @torch.no_grad()
-    def forward(self, waveforms: Tensor, num_samples: Tensor, warps: Tensor | None = None) -> Tensor:
-        """[batch, samples], [batch] -> [batch, mel bins, samples // 160], zero beyond each length.
+    def forward(self, power: Tensor, warps: Tensor | None = None) -> Tensor:
+        """[batch, frequencies, steps] -> [batch, mel bins, steps].
 
-        Fewer than 400 samples are extended to 400, so that there always is a bin. `warps` [batch] are what each
-        utterance's frequencies are multiplied with.
+        `warps` [batch] are what each utterance's frequencies are multiplied with.
         """
-        waveforms = F.pad(waveforms, (0, max(WINDOW - waveforms.shape[1], 0)))
-        # Reflection on the left, as in the original; on the right the silence that follows.
-        padded = F.pad(waveforms, (0, WINDOW // 2))
-        padded = torch.cat([padded[:, 1 : WINDOW // 2 + 1].flip(1), padded], dim=1)
-        spectrum = torch.stft(padded, WINDOW, HOP, window=self.window, center=False, return_complex=True)
-        size = waveforms.shape[1] // HOP
-        power = (spectrum.real**2 + spectrum.imag**2)[..., :size]
         filters = self.filters if warps is None else self._warped(warps.to(power.device))
         with torch.autocast(power.device.type, enabled=_autocast_has_range(power.device.type)):
-            log_mel = (filters @ power).clamp_(min=1e-10).log10_()
-        valid = valid_positions(num_samples // HOP, size)[:, None]
-        loudest = log_mel.masked_fill(~valid, -10.0).amax(dim=(1, 2), keepdim=True)
-        log_mel = torch.maximum(log_mel, loudest - _DYNAMIC_RANGE)
-        return ((log_mel + 4.0) / 4.0).masked_fill_(~valid, 0.0)
+            return filters @ power
 
     def _warped(self, warps: Tensor) -> Tensor:
         """Filters [batch, mel bins, frequencies] that hear each frequency where a factor [batch] puts it.
@@ -73,6 +66,47 @@ class LogMel(nn.Module):
         above_share = (moved - below)[:, None]
         table = self.filters[:, below].transpose(0, 1), self.filters[:, below + 1].transpose(0, 1)
         return torch.lerp(*table, above_share)
+
+
+class LogMel(nn.Module):
+    """Whisper's log-mel spectrogram, each utterance normalized by its own maximum.
+
+    An utterance is taken to be followed by silence, as it is when padded to 30 s, so its bins are those of
+    the padded original whatever stands beside it in a batch.
+    """
+
+    def __init__(self, num_mel_bins: int) -> None:
+        super().__init__()
+        self.mel = MelFilters(mel_filters(num_mel_bins, WINDOW))
+        self.window: Tensor
+        self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
+
+    @torch.no_grad()
+    def forward(self, waveforms: Tensor, num_samples: Tensor, warps: Tensor | None = None) -> Tensor:
+        """[batch, samples], [batch] -> [batch, mel bins, samples // 160], zero beyond each length.
+
+        Fewer than 400 samples are extended to 400, so that there always is a bin. `warps` [batch] are what each
+        utterance's frequencies are multiplied with.
+        """
+        waveforms = F.pad(waveforms, (0, max(WINDOW - waveforms.shape[1], 0)))
+        # Reflection on the left, as in the original; on the right the silence that follows.
+        padded = F.pad(waveforms, (0, WINDOW // 2))
+        padded = torch.cat([padded[:, 1 : WINDOW // 2 + 1].flip(1), padded], dim=1)
+        spectrum = torch.stft(padded, WINDOW, HOP, window=self.window, center=False, return_complex=True)
+        size = waveforms.shape[1] // HOP
+        power = (spectrum.real**2 + spectrum.imag**2)[..., :size]
+        log_mel = cast(Tensor, self.mel(power, warps)).clamp_(min=1e-10).log10_()
+        valid = valid_positions(num_samples // HOP, size)[:, None]
+        loudest = log_mel.masked_fill(~valid, -10.0).amax(dim=(1, 2), keepdim=True)
+        log_mel = torch.maximum(log_mel, loudest - _DYNAMIC_RANGE)
+        return ((log_mel + 4.0) / 4.0).masked_fill_(~valid, 0.0)
+
+
+def masked_spectrogram(features: Tensor, num_steps: Tensor, mask: FrameMask) -> Tensor:
+    """[batch, steps, mel bins], steps [batch] -> the same with what is masked set to the mean of its utterance."""
+    own = valid_positions(num_steps.clamp(min=1), features.shape[1])[..., None]
+    mean = (features * own).sum(dim=(1, 2), keepdim=True) / (own.sum(dim=1, keepdim=True) * features.shape[2])
+    return torch.where(own, mask(features, mean), features)
 
 
 def _autocast_has_range(device_type: str) -> bool:

@@ -22,12 +22,14 @@ from speechxfer.encoders.checkpoints import find
 from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.model import SpeechModel
 from speechxfer.opening import open_checkpoint
-from tests.families import tiny_wav2vec2, tiny_whisper
+from tests.families import tiny_fastconformer, tiny_wav2vec2, tiny_whisper
 from tests.families.tiny import Tiny, noise
 from tests.training.conftest import Runs, interrupted, texts
 
 TOLERANCE = 1e-4
-MODELS = [*tiny_wav2vec2.MODELS, *tiny_whisper.MODELS]
+MODELS = [*tiny_wav2vec2.MODELS, *tiny_whisper.MODELS, *tiny_fastconformer.MODELS]
+# Of a reference, about zeros that torch adds to an even kernel.
+pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 #: The first is what is looked at; the others stand beside it.
 WAVEFORMS = [noise(12_345, 1), noise(33_333, 2), noise(40_000, 3)]
 

@@ -6,10 +6,16 @@ from speechxfer.config.families import Family
 
 _PARTS = ("feature_extractor.", "feature_projection.", "encoder.", "adapter.", "masked_spec_embed")
 
+#: Names of weight norm before `torch.nn.utils.parametrizations`.
+_WEIGHT_NORM = {
+    r"\.weight_g$": ".parametrizations.weight.original0",
+    r"\.weight_v$": ".parametrizations.weight.original1",
+}
+
 
 def _family(encoder: str, stem: str, prefix: str) -> Family:
     anchor = "feature_extractor.conv_layers.0.conv.weight"
-    return Family(f"{__name__}.encoder:{encoder}", stem, prefix, anchor, _PARTS)
+    return Family(f"{__name__}.encoder:{encoder}", stem, prefix, anchor, _PARTS, renamed=_WEIGHT_NORM)
 
 
 WAV2VEC2 = _family("Wav2Vec2Encoder", "Wav2Vec2", "wav2vec2.")

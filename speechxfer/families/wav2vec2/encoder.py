@@ -20,7 +20,7 @@ from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2Model
 from transformers.models.wavlm.modeling_wavlm import WavLMAttention, WavLMModel
 
 from speechxfer.data.augment import Distortion
-from speechxfer.encoders.base import Encoder, LayerGroup, valid_positions
+from speechxfer.encoders.base import Architecture, Encoder, LayerGroup, valid_positions
 from speechxfer.errors import CheckpointError
 
 #: Seconds of audio in the convolutions at once. On a CPU utterances go one by one, each at its own length: twice as
@@ -76,11 +76,11 @@ class Wav2Vec2Encoder(Encoder):
         return cls(cls._config(**config), **options)
 
     @property
-    def architectures(self) -> Mapping[str, tuple[str, str]]:
+    def architectures(self) -> Mapping[str, Architecture]:
         """The family's classes for both kinds of head."""
         name = self._model.__name__.removesuffix("Model")
         kinds = {"ctc": f"{name}ForCTC", "classification": f"{name}ForSequenceClassification"}
-        return {kind: (architecture, self._prefix) for kind, architecture in kinds.items()}
+        return {kind: Architecture(architecture, self._prefix) for kind, architecture in kinds.items()}
 
     def feature_extractor(self) -> dict[str, Any]:
         """Padding only matters to the reference's group norm, which is why that is given no mask."""
