@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
-from speechxfer.config.values import Table
+from speechxfer.config.values import Table, kinds
 from speechxfer.errors import CheckpointError
 from speechxfer.registry import Register, resolve
-
-if TYPE_CHECKING:
-    from speechxfer.encoders.base import Encoder
 
 #: What training puts around a model, and so into the names of its weights: DataParallel, torch.compile, FSDP and
 #: recomputed activations.
@@ -69,12 +66,11 @@ class Family:
     @property
     def options(self) -> tuple[str, ...]:
         """The names of its settings."""
-        return () if self.settings is None else tuple(item.name for item in fields(self.settings))
+        return () if self.settings is None else tuple(kinds(self.settings))
 
-    def load(self) -> type[Encoder]:
-        """The class of its encoders."""
-        found: type[Encoder] = resolve(self.encoder)
-        return found
+    def load(self) -> Any:
+        """The class of its encoders; importing it takes seconds."""
+        return resolve(self.encoder)
 
     def named(self, state: Mapping[str, Value]) -> dict[str, Value]:
         """A state dict under the names of a model with a head, without what training put around them.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Self, TypeVar, cast
 
 from speechxfer.config.families import family_groups
 from speechxfer.config.heads import HEADS, HeadType, head_groups
-from speechxfer.config.values import Fraction, Language, OneOf, Place, Range, Table
+from speechxfer.config.values import Fraction, Language, OneOf, Place, Range, Table, kinds
 from speechxfer.errors import ConfigError
 
 #: Where figures may go besides TensorBoard.
@@ -262,7 +262,7 @@ class FinetuneConfig(Table):
     def encoder_options(self) -> dict[str, Any]:
         """The settings of families of encoders, by name."""
         groups = (self.groups[name] for name in family_groups())
-        return {item.name: getattr(group, item.name) for group in groups for item in fields(group)}
+        return {name: getattr(group, name) for group in groups for name in kinds(type(group))}
 
     def group_of(self, table: type[_Group]) -> _Group:
         """The settings of a head or a family, by the class of its table."""

@@ -30,7 +30,7 @@ def restore_encoder(description: dict[str, Any], **options: Any) -> Encoder:
         known = ", ".join(FAMILIES)
         raise CheckpointError(f"an encoder of family {name!r} is not known to this version (known: {known})")
     chosen = {**description["options"], **_set(options, name, FAMILIES[name])}
-    encoder = FAMILIES[name].load().build(description["config"], chosen)
+    encoder: Encoder = FAMILIES[name].load().build(description["config"], chosen)
     if pooling := description.get("pooling"):
         encoder.set_pooling(**pooling)
     encoder.set_stacked(description.get("stacked", False))
@@ -47,7 +47,7 @@ def load_encoder(name: str, config: dict[str, Any], state: dict[str, Tensor], **
         ConfigError: an option is set that the family does not have.
     """
     known = family_of(name, config)
-    family = known.load()
+    family: type[Encoder] = known.load()
     if known.parts and not any(weight.startswith(f"{known.prefix}{known.parts[0]}") for weight in state):
         raise CheckpointError(f"{name}: has no encoder among its weights ({', '.join(sorted(state)[:3])} …); wanted a whole {family.family} model")  # fmt: skip  # noqa: E501
     chosen = _set(options, family.family, known)
