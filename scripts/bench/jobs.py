@@ -24,6 +24,8 @@ class Row:
     mask_share: float = 0.0
     #: "ctc", or "seq2seq": Whisper's own decoder.
     head: str = "ctc"
+    #: Pieces of words that the CTC head writes; 0 for characters.
+    pieces: int = 0
 
 
 def _whisper(train_top: int, peer_padded: bool) -> Row:
@@ -36,7 +38,7 @@ def _wav2vec2(train_top: int | None) -> Row:
 
 
 def _fastconformer(train_top: int) -> Row:
-    return Row("fastconformer", train_top, None, 20, 40.0, head_lr=1e-3)
+    return Row("fastconformer", train_top, None, 20, 40.0, head_lr=1e-3, pieces=128)
 
 
 ROWS = {

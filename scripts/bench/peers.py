@@ -35,7 +35,7 @@ from scripts.bench import peer_models
 from scripts.bench.jobs import SCORED_BY, Job
 from scripts.bench.machine import peak_memory_gb
 from speechxfer.data.loading import read
-from speechxfer.data.vocabulary import Characters, Vocabulary
+from speechxfer.data.vocabulary import Characters, Pieces, Vocabulary
 from speechxfer.decoding.greedy import collapse
 from speechxfer.evaluation.metrics import error_rates
 
@@ -50,7 +50,7 @@ Example = dict[str, Any]
 
 
 class CTCPeer:
-    """A linear head over characters, as `run_speech_recognition_ctc.py` trains it."""
+    """A linear head over characters or pieces of words, as `run_speech_recognition_ctc.py` trains it."""
 
     trainer = Trainer
     arguments = TrainingArguments
@@ -58,7 +58,8 @@ class CTCPeer:
     def __init__(self, job: Job) -> None:
         self.job = job
         texts = (_NORMALIZER(utterance.text or "") for utterance in sx.Manifest.read(job.train))
-        self.vocabulary = Characters.from_texts(texts)
+        pieces = job.row.pieces
+        self.vocabulary: Vocabulary = Pieces.trained(texts, pieces) if pieces else Characters.from_texts(texts)
         is_whisper = job.row.family == "whisper"
         self.extractor: Any = WhisperFeatureExtractor() if is_whisper else AutoFeatureExtractor.from_pretrained(job.model)  # fmt: skip  # noqa: E501
 
