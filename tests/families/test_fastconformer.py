@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import peft
 import pytest
 import torch
 import transformers
@@ -14,6 +16,9 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer, decoders, pre_tokenizers
+from tokenizers.models import BPE
+from tokenizers.trainers import BpeTrainer
 
 import speechxfer as sx
 from speechxfer.cli import main
@@ -27,7 +32,7 @@ from speechxfer.families.fastconformer.attention import RelativeAttention, relat
 from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.opening import open_checkpoint
 from tests.families.tiny import Tiny, noise
-from tests.families.tiny_fastconformer import ENCODER, MODELS
+from tests.families.tiny_fastconformer import ENCODER, MODELS, tiny
 
 TINY = {model.name: model for model in MODELS}
 WAVEFORMS = [noise(20_123, 1), noise(9_000, 2), noise(31_000, 3)]
@@ -278,6 +283,44 @@ def test_a_checkpoints_own_ctc_head_gives_the_same_logits(name: str, tokens: lis
         expected = original(**inputs).logits[0][:, rows]
         found = opened.head.logits(opened.encoder.eval()(*opened.encoder.collate([WAVEFORMS[0]]))[0][0])
     torch.testing.assert_close(found, expected[: len(found)], atol=TOLERANCE, rtol=TOLERANCE)
+
+
+def test_pieces_of_a_published_checkpoint_are_written_as_transformers_writes_them(tmp_path: Path) -> None:
+    pieces = Tokenizer(BPE(unk_token="<unk>"))
+    pieces.pre_tokenizer, pieces.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()  # type: ignore[assignment]
+    pieces.train_from_iterator(["hello the cat", "the hat"] * 3, BpeTrainer(vocab_size=30, special_tokens=["<unk>"]))
+    tokenizer = transformers.ParakeetTokenizer(tokenizer_object=pieces, unk_token="<unk>", pad_token="<pad>")
+    original = tiny("", "Parakeet", "ForCTC", (0, 0), vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id)
+    original.build().save_pretrained(tmp_path / "theirs")
+    processor = transformers.ParakeetProcessor(transformers.ParakeetFeatureExtractor(), tokenizer)
+    processor.save_pretrained(tmp_path / "theirs")
+    model = sx.load(str(tmp_path / "theirs"), device="cpu")
+    model.save(tmp_path / "ours")
+    for waveform in WAVEFORMS:
+        text = model.recognize([waveform])[0].text
+        assert len(set(text)) > 3
+        assert [written(tmp_path / name, waveform) for name in ("theirs", "ours")] == [text, text]
+
+
+def written(folder: Path, waveform: np.ndarray) -> str:
+    """What `transformers` writes by the files of a folder; its pipeline reads padded frames as well."""
+    processor = transformers.AutoProcessor.from_pretrained(folder)
+    tokens = transformers.AutoModelForCTC.from_pretrained(folder).eval().generate(**processor(waveform, sampling_rate=16_000))  # fmt: skip  # noqa: E501
+    return " ".join(processor.batch_decode(tokens, skip_special_tokens=True)[0].split())
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+def test_an_adapter_of_peft_beside_a_checkpoint_is_merged(saved: Saved, tmp_path: Path) -> None:
+    base = transformers.ParakeetForCTC.from_pretrained(saved("parakeet-ctc"))
+    adapted = peft.get_peft_model(base, peft.LoraConfig(r=2, target_modules=["q_proj", "linear1"]))
+    for name, parameter in adapted.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.3)
+    adapted.save_pretrained(tmp_path)
+    change(tmp_path, "adapter_config.json", base_model_name_or_path=str(saved("parakeet-ctc")))
+    expected = adapted.merge_and_unload().encoder.state_dict()
+    found = encoder(tmp_path).modules_.state_dict()
+    assert all(torch.allclose(value, expected[name], atol=1e-6) for name, value in found.items())
 
 
 # What does not fit
