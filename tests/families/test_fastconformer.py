@@ -298,7 +298,7 @@ def test_pieces_of_a_published_checkpoint_are_written_as_transformers_writes_the
     model.save(tmp_path / "ours")
     for waveform in WAVEFORMS:
         text = model.recognize([waveform])[0].text
-        assert len(set(text)) > 3
+        assert len(set(text)) > 2
         assert [written(tmp_path / name, waveform) for name in ("theirs", "ours")] == [text, text]
 
 
