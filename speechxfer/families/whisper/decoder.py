@@ -97,7 +97,7 @@ class WhisperSeq2SeqHead(Seq2SeqHead):
         """Set it to what a run asks for.
 
         Raises:
-            ConfigError: it lacks the language or the task, or has to be told the language.
+            ConfigError: it lacks the language or the task, or needs a language and none is set.
         """
         if self.tokens.is_multilingual and not wanted.language:
             raise ConfigError(f"{model} knows several languages; say which is spoken, for instance --language it")
