@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from speechxfer.config import HEADS
-from speechxfer.config.families import family_of
+from speechxfer.config.families import FAMILIES, family_of
 from speechxfer.encoders import load_encoder, restore_encoder
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import ADAPTER_FILE, MODEL_FILE, Checkpoint
@@ -18,7 +18,6 @@ from speechxfer.encoders.weights import read_weights
 from speechxfer.errors import CheckpointError
 from speechxfer.heads.base import Head
 from speechxfer.hf_format import folder_of, options_of, read_head
-from speechxfer.registry import resolve
 
 #: Stands for the head that a checkpoint has, whichever that is.
 OWN = "own"
@@ -70,7 +69,7 @@ def open_checkpoint(checkpoint: Checkpoint, *, head: str | None = None, **option
     usual = {**decoder.options, **options} if decoder else {**options, **options_of(family, state)}
     encoder = load_encoder(checkpoint.name, config, state, **usual)
     _check_features(checkpoint, encoder)
-    opens = resolve(decoder.opens) if decoder else read_head
+    opens = decoder.load().read if decoder else read_head
     found, problem = None, None
     try:
         found = opens(checkpoint, config, state, encoder)
@@ -115,6 +114,8 @@ def restore_head(description: dict[str, Any], encoder: Encoder, checkpoint: Chec
     Raises:
         CheckpointError: of a kind or normalizer version that this version does not have.
     """
-    entry = HEADS.find(str(description.get("kind")), CheckpointError, setting="the kind of its head")
-    head: Head = entry.load().restore(description, encoder, checkpoint)
+    entry = HEADS.find(kind := str(description.get("kind")), CheckpointError, setting="the kind of its head")
+    own = FAMILIES[encoder.family].decoder if entry.comes_with_checkpoint else None
+    known: type[Head] = own.load() if own and own.head == kind else entry.load()
+    head: Head = known.restore(description, encoder, checkpoint)
     return head

@@ -119,10 +119,6 @@ class ConformerEncoder(Encoder):
         """Dropout, where the lowest layer is trained."""
         return F.dropout(hidden_states, self.modules_.dropout, training=self._layers[0].training)
 
-    def _frame_step(self, start: int) -> int:
-        """How many original frames the neighbors among those at cut `start` are apart."""
-        return self.pooling.stride if self.pooling is not None and start >= self.pooling.at else 1
-
     def _layer_groups(self) -> list[LayerGroup]:
         """The subsampling, then each layer."""
         layers = [LayerGroup(f"layer {index}", index + 1, (layer,)) for index, layer in enumerate(self._layers)]

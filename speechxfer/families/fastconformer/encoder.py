@@ -60,7 +60,7 @@ class FastConformerEncoder(ConformerEncoder):
 
     def _run_layers(self, hidden_states: Tensor, valid: Tensor | None, start: int, stop: int) -> Tensor:
         mask = None if valid is None else valid[:, None, None, :]
-        positions = relative_positions(hidden_states, self._frame_step(start))
+        positions = relative_positions(hidden_states, self.frame_step(start))
         for layer in self._layers[start:stop]:
             hidden_states = self._call(layer, hidden_states, mask, positions)
         return hidden_states

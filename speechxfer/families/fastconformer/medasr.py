@@ -60,7 +60,7 @@ class MedASREncoder(ConformerEncoder):
 
     def _run_layers(self, hidden_states: Tensor, valid: Tensor | None, start: int, stop: int) -> Tensor:
         mask = None if valid is None else valid[:, None, None, :]
-        places = torch.arange(hidden_states.shape[1], device=hidden_states.device) * self._frame_step(start)
+        places = torch.arange(hidden_states.shape[1], device=hidden_states.device) * self.frame_step(start)
         positions = self.modules_.rotary_emb(hidden_states, places[None])
         for layer in self._layers[start:stop]:
             hidden_states = self._call(layer, hidden_states, mask, positions)

@@ -35,7 +35,7 @@ class StreamingEncoder(FastConformerEncoder):
         return self._strided(num_steps, stride - 2, stride)
 
     def _run_layers(self, hidden_states: Tensor, valid: Tensor | None, start: int, stop: int) -> Tensor:
-        step = self._frame_step(start)
+        step = self.frame_step(start)
         mask = self._chunks(hidden_states, step)
         if valid is not None:
             # A padded frame has to attend to something: to itself.
