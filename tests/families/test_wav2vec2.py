@@ -220,7 +220,7 @@ def test_layers_too_many_are_reported(saved: Saved) -> None:
 def test_an_option_of_another_family_is_refused(saved: Saved) -> None:
     config, state = find(str(saved("wav2vec2"))).read()
     load_encoder("tiny", config, state, pad_to_30s=False)
-    with pytest.raises(ConfigError, match=r"encoder\.pad_to_30s is set, but a wav2vec2 encoder"):
+    with pytest.raises(ConfigError, match=r"whisper\.pad_to_30s is set, but a wav2vec2 encoder"):
         load_encoder("tiny", config, state, pad_to_30s=True)
 
 
