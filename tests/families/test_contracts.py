@@ -15,7 +15,8 @@ import transformers
 from torch import Tensor
 
 import speechxfer as sx
-from speechxfer.data.text import CTCVocabulary, TextNormalizer
+from speechxfer.data.text import TextNormalizer
+from speechxfer.data.vocabulary import Characters
 from speechxfer.encoders import restore_encoder
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import find
@@ -171,7 +172,7 @@ def test_a_saved_model_opens_here_and_in_transformers_with_the_same_logits(
     encoder: Encoder, folder: Path, tmp_path: Path
 ) -> None:
     torch.manual_seed(1)
-    vocabulary = CTCVocabulary(list(" 'abc"))
+    vocabulary = Characters(list(" 'abc"))
     head = CTCHead(encoder.width, encoder.output_frame_rate, vocabulary, TextNormalizer("basic"))
     torch.nn.init.normal_(head.projection.weight)
     model = SpeechModel(encoder, head, str(folder)).eval()
