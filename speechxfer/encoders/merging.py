@@ -18,6 +18,7 @@ from speechxfer import adapters
 from speechxfer.encoders.family import Family, family_of
 from speechxfer.encoders.files import read_json
 from speechxfer.encoders.weights import ADAPTER_WEIGHTS, read_weights
+from speechxfer.encoders.without_torchaudio import ignore_broken_torchaudio
 from speechxfer.errors import CheckpointError
 
 _KINDS = ("ForCTC", "ForConditionalGeneration", "ForSequenceClassification", "ForAudioClassification", "ForAudioFrameClassification", "ForXVector", "ForPreTraining", "Model")  # fmt: skip  # noqa: E501
@@ -36,6 +37,7 @@ def with_adapter(
     Raises:
         CheckpointError: the adapter is damaged, does not fit the model, or is of a kind that cannot be merged.
     """
+    ignore_broken_torchaudio()
     family = family_of(str(folder), config)
     described = read_json(folder / "adapter_config.json")
     weights = {f"{'' if name.startswith('base_model.') else adapters.PREFIX}{name}": value for name, value in read_weights(folder, ADAPTER_WEIGHTS).items()}  # fmt: skip  # noqa: E501
