@@ -18,9 +18,7 @@ lock() {  # lock NAME UV_ARGUMENT ...
 pinned() {  # what dev.txt pins, without hashes
   grep -oE '^[A-Za-z0-9._-]+==[^ ;]+( ;[^\\]*)?' requirements/dev.txt
 }
-# torchaudio, with which tests compare, ends at 2.11 and needs torch of the same release.
-echo 'torch<2.12' > "$room/with-torchaudio.in"
-lock dev pyproject.toml --extra recipes --extra dev --constraints "$room/with-torchaudio.in"
+lock dev pyproject.toml --extra recipes --extra dev
 # The same versions, fewer packages.
 lock demo pyproject.toml --extra recipes --constraints <(pinned)
 lock docs pyproject.toml --extra docs --constraints <(pinned)
