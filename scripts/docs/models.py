@@ -10,27 +10,27 @@ from speechxfer.families.published import PublishedModel, published_models
 _INTRODUCTION = """# Which model for which job
 
 Published models that open here, by the job they suit. `speechxfer models list` prints the same table, and
-`speechxfer models list --language Italian` those that were trained on a language. The lists are not complete: any model
-of these families opens, and so does one that somebody adapted from them.
+`speechxfer models list --language Italian` those that were trained on a language. It is not complete: any model of
+these families opens, and so does one that somebody adapted.
 
 Choose in this order:
 
-1. **Is there a model that writes your language almost as you want it?** Then keep its own head, and adapt its upper
-   layers. A Whisper (`--head seq2seq`) writes case and punctuation, but may guess words where there is none. A model with a
-   CTC head writes what it hears, and is many times as fast.
-2. **Is there none?** Take an encoder that was pre-trained on many languages, and train a new CTC head on it.
-3. **Then the smallest one that is good enough.** GMAC/s says what computing the encoder costs, training and using it alike.
-   States/s and width say what is kept of frozen layers on disk: states/s x width x 2 bytes for each second of audio.
-   At 12.5 states/s characters do not fit fluent speech; there a new CTC head writes sub-words.
+1. **Does a model write your language almost as you want it?** Then keep its own head, and adapt its upper layers.
+   A Whisper (`--head seq2seq`) writes case and punctuation, but may write words that nobody said. A CTC head writes
+   what was said, and is many times as fast.
+2. **Does none?** Take an encoder that was pre-trained on many languages, and train a new CTC head on it.
+3. **Take the smallest one that is good enough.** GMAC/s is the cost of computing the encoder, in training and in use.
+   States/s and width are what is stored of frozen layers: states/s × width × 2 bytes for each second of audio.
+   At 12.5 states/s characters do not fit fluent speech, so a new CTC head has to write sub-words.
 
-Measure the best two on your own recordings ([have it measured](../how-to/measure-transfer.md)), and look at the license
-before you ship: `cc-by-nc-4.0` excludes commercial use.
+Measure the best two on your own recordings ([have it measured](../how-to/measure-transfer.md)), and look at the
+license before you publish: `cc-by-nc-4.0` excludes commercial use.
 """
-_COLUMNS = """| model | parameters, millions | encoder, millions | layers | GMAC/s | states/s | width | languages | license |
+_COLUMNS = """| model | parameters | of its encoder | layers | GMAC/s | states/s | width | languages | license |
 |---|---:|---:|---:|---:|---:|---:|---:|---|"""
-_LEGEND = """Parameters, operations and states are counted from the models' configurations (`python -m scripts.count_models`); operations
-are the encoder's multiply-accumulates for a second of audio, in an utterance of 10 s. Languages, licenses and notes are those
-of the models' cards; read the card before you use a model.
+_LEGEND = """Parameters are in millions. They, operations and states are counted from the models' configurations
+(`python -m scripts.count_models`); operations are the encoder's multiply-accumulates for a second of audio, in an
+utterance of 10 s. Languages, licenses and notes are those of the models' cards; read the card before you use a model.
 """
 
 

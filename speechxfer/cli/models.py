@@ -78,10 +78,8 @@ def _columns(rows: Sequence[Sequence[str]]) -> str:
     """Rows below each other; numbers to the right."""
     sizes = [max(map(len, column)) for column in zip(*rows, strict=True)]
     texts = (0, len(sizes) - 2, len(sizes) - 1)
-    lines = (
-        "  ".join(cell.ljust(size) if number in texts else cell.rjust(size) for number, (cell, size) in enumerate(zip(row, sizes, strict=True)))
-        for row in rows
-    )
+    aligned = [str.ljust if number in texts else str.rjust for number in range(len(sizes))]
+    lines = ("  ".join(align(*cell) for align, cell in zip(aligned, zip(row, sizes))) for row in rows)  # noqa: B905
     return "\n".join(line.rstrip() for line in lines)
 
 

@@ -61,7 +61,8 @@ def _indexed(index: Path) -> list[Path]:
 def read_weights(folder: Path, names: tuple[str, ...] = MODEL_WEIGHTS) -> dict[str, Tensor]:
     """The tensors of a folder's weights, on torch's default device; numbers of any precision become float32.
 
-    On the device "meta", only names and shapes are read, which takes no time and no memory. Of a pickle (`.bin`) only tensors are read: whatever else one holds is refused, not run.
+    On the device "meta", only names and shapes are read, which takes no time and no memory. Of a pickle (`.bin`) only
+    tensors are read: whatever else one holds is refused, not run.
 
     Raises:
         CheckpointError: there are none, or one is damaged or more than tensors.
