@@ -20,7 +20,7 @@ Choose in this order:
    what was said, and is many times as fast.
 2. **Does none?** Take an encoder that was pre-trained on many languages, and train a new CTC head on it.
 3. **Take the smallest one that is good enough.** GMAC/s is the cost of computing the encoder, in training and in use.
-   States/s and width are what is stored of frozen layers: states/s × width × 2 bytes for each second of audio.
+   States/s and width are what is stored of frozen layers: states/s times width times 2 bytes for a second of audio.
    At 12.5 states/s characters do not fit fluent speech, so a new CTC head has to write sub-words.
 
 Measure the best two on your own recordings ([have it measured](../how-to/measure-transfer.md)), and look at the

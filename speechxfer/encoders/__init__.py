@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from speechxfer.encoders.family import FAMILIES, family_of
+from speechxfer.encoders.without_torchaudio import ignore_broken_torchaudio
 from speechxfer.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def restore_encoder(description: dict[str, Any]) -> Encoder:
     if name not in FAMILIES:
         known = ", ".join(FAMILIES)
         raise CheckpointError(f"an encoder of family {name!r} is not known to this version (known: {known})")
+    ignore_broken_torchaudio()
     encoder = FAMILIES[name].load().build(description["config"], description["options"])
     if pooling := description.get("pooling"):
         encoder.set_pooling(**pooling)
@@ -40,6 +42,7 @@ def load_encoder(name: str, config: dict[str, Any], state: dict[str, Tensor], **
         ConfigError: an option is set that the family does not have.
     """
     known = family_of(name, config)
+    ignore_broken_torchaudio()
     family = known.load()
     if known.parts and not any(weight.startswith(f"{known.prefix}{known.parts[0]}") for weight in state):
         raise CheckpointError(f"{name}: has no encoder among its weights ({', '.join(sorted(state)[:3])} …); wanted a whole {family.family} model")  # fmt: skip  # noqa: E501

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from speechxfer.encoders.without_torchaudio import ignore_broken_torchaudio
 from speechxfer.errors import CheckpointError
 from speechxfer.registry import Register, resolve
 
@@ -63,7 +62,6 @@ class Family:
 
     def load(self) -> type[Encoder]:
         """The class of its encoders."""
-        ignore_broken_torchaudio()
         found: type[Encoder] = resolve(self.encoder)
         return found
 
