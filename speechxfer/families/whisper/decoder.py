@@ -377,6 +377,7 @@ class WhisperSeq2SeqHead(TextScorer):
 
     def describe(self) -> dict[str, Any]:
         """Everything but the tokenizer, which has a file of its own."""
+        # Two values keep the names that they have in models saved before: of `timestamp_ratio` and `is_pretrained`.
         return {
             "kind": self.kind,
             "normalizer": self.normalizer.to_dict(),
