@@ -69,7 +69,8 @@ def read_weights(folder: Path, names: tuple[str, ...] = MODEL_WEIGHTS) -> dict[s
     """
     import torch
 
-    device, state = torch.get_default_device(), {}
+    device = torch.get_default_device()
+    state: dict[str, Tensor] = {}
     for file in weight_files(folder, names):
         check_fetched(file)
         read = _safetensors(file) if file.suffix == ".safetensors" else _unpickled(file, device)

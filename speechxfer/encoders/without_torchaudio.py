@@ -18,8 +18,9 @@ def ignore_broken_torchaudio() -> None:
     try:
         importlib.import_module("torchaudio")
     except Exception:  # OSError, ImportError or RuntimeError, as the mismatch has it
+        sys.modules["torchaudio"] = None  # type: ignore[assignment]  # means: not to be found
         from transformers.utils import is_torchaudio_available
 
-        sys.modules["torchaudio"] = None  # type: ignore[assignment]  # means: not to be found
-        is_torchaudio_available()  # asked once, then remembered
+        is_torchaudio_available.cache_clear()
+        is_torchaudio_available()  # remembered from here on
         del sys.modules["torchaudio"]
