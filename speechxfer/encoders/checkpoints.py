@@ -93,8 +93,12 @@ class Checkpoint:
 
     def _of_another_tool(self, config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
         """What the reader of a family finds in a folder that another tool than `transformers` wrote."""
+        import torch
+
         readers = (resolve(name) for family in FAMILIES.values() for name in family.readers)
-        return next((found for read in readers if (found := read(self.folder, config))), None)
+        found = next((found for read in readers if (found := read(self.folder, config))), None)
+        device = torch.get_default_device()
+        return found and (found[0], {name: tensor.to(device) for name, tensor in found[1].items()})
 
     def _preprocessing(self) -> dict[str, Any]:
         """What belongs to the model but is kept beside it: whether waveforms are normalized.

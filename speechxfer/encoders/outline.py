@@ -36,7 +36,7 @@ def outline(architecture: str, config: Mapping[str, Any]) -> nn.Module:
     kind = getattr(transformers, architecture)
     with torch.device("meta"), _quiet():
         model: nn.Module = kind(kind.config_class(**config))
-    return model.eval()
+    return model.to("meta").eval()  # some weights are made on the CPU even so
 
 
 @contextlib.contextmanager
