@@ -8,15 +8,18 @@ and attention, as torch counts them (torch.utils.flop_counter); those of norms a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, replace
 
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from speechxfer.encoders import restore_encoder
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.family import FAMILIES
 from speechxfer.encoders.outline import outline
@@ -29,15 +32,16 @@ _SECONDS = 10
 def count(model: PublishedModel) -> Size:
     """Everything that is counted of a model."""
     with torch.device("meta"):
-        encoder = FAMILIES[model.family].load().build(model.config, {}).eval()
-    return Size(
+        encoder = FAMILIES[model.family].load().build(model.config, {})
+    size = Size(
         parameters=_parameters([outline(model.config["architectures"][0], model.config)]),
         encoder_parameters=_parameters(module for group in encoder.layer_groups() for module in group.modules),
-        gmacs_per_second=round(_operations(encoder) / _SECONDS / 1e9, 2),
+        gmacs_per_second=0.0,
         states_per_second=encoder.output_frame_rate,
         width=encoder.width,
         layers=encoder.depth,
     )
+    return replace(size, gmacs_per_second=round(_operations(encoder) / _SECONDS / 1e9, 2))
 
 
 def _parameters(modules: Iterable[nn.Module]) -> int:
@@ -47,13 +51,24 @@ def _parameters(modules: Iterable[nn.Module]) -> int:
 
 
 def _operations(encoder: Encoder) -> int:
-    """Multiply-accumulates of one utterance."""
-    size = _SECONDS * encoder.sample_rate
-    # Lengths have values, which some encoders look at; nothing else has.
-    lengths = torch.tensor([size])
-    with torch.device("meta"), torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        encoder.to("meta")(torch.zeros(1, size), lengths)
-    return int(counter.get_total_flops()) // 2
+    """Multiply-accumulates of one utterance. All layers are alike, so two of them are computed and one is multiplied."""
+    others = encoder.depth - 2
+    encoder.drop_top(others)
+    small = restore_encoder(encoder.describe()).eval().requires_grad_(False)
+    waveforms, lengths = torch.zeros(1, _SECONDS * small.sample_rate), torch.tensor([_SECONDS * small.sample_rate])
+    with _counted() as whole:
+        states, num_frames = small.frontend(waveforms, lengths)
+        states = small.run(states, num_frames, 0, 1)
+    with _counted() as layer:
+        small.run(states, num_frames, 1, 2)
+    return (whole.get_total_flops() + (others + 1) * layer.get_total_flops()) // 2
+
+
+@contextlib.contextmanager
+def _counted() -> Iterator[FlopCounterMode]:
+    # Of the kernels for attention, this one consists of matrix products.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        yield counter
 
 
 def main() -> None:

@@ -65,7 +65,7 @@ def test_published_models_are_listed_by_job_and_language() -> None:
     assert result.exit_code == 0
     assert result.stdout.index("To try things out") < result.stdout.index("wav2vec2-nano ")
     row = next(line.split() for line in result.stdout.splitlines() if line.startswith("facebook/wav2vec2-base-960h"))
-    assert row[1:8] == ["94", "M", "94", "M", "6.7", "50", "768"]
+    assert row[1:8] == ["94", "M", "94", "M", "7.4", "50", "768"]
     assert row[8:] == ["en", "apache-2.0"]
     italian = CliRunner().invoke(main, ["models", "list", "--language", "Italian"]).stdout
     assert "openai/whisper-base" in italian
