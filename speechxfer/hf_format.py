@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from speechxfer.data.labels import ClassLabels
-from speechxfer.data.text import CTCVocabulary, TextNormalizer
+from speechxfer.data.text import TextNormalizer
+from speechxfer.data.vocabulary import Phonemes, Vocabulary
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.encoders.family import Family, family_of
@@ -19,7 +20,7 @@ from speechxfer.heads.classification.head import ClassificationHead
 from speechxfer.heads.ctc.files import read_spelling
 from speechxfer.heads.ctc.head import CTCHead
 
-#: What is no head: what pre-training leaves above an encoder, and Whisper's tokens, which its decoder has as well.
+#: What is no head: what pre-training leaves above an encoder, and a decoder's tokens, which the decoder has as well.
 _NO_HEAD = ("quantizer.", "project_q.", "project_hid.", "proj_out.")
 _CTC = {"lm_head.weight", "lm_head.bias"}
 _CLASSIFICATION = {"projector.weight", "projector.bias", "classifier.weight", "classifier.bias"}
@@ -88,20 +89,22 @@ def _ctc_head(
 ) -> CTCHead:
     weight, bias = state["lm_head.weight"], state["lm_head.bias"]
     spelling = read_spelling(checkpoint, config, len(weight))
-    numbers = [spelling.blank, *spelling.symbols.values()]
-    vocabulary = CTCVocabulary(list(spelling.symbols))
+    vocabulary, outputs = spelling.vocabulary, spelling.outputs
     head = CTCHead(encoder.width, encoder.output_frame_rate, vocabulary, _normalizer_of(vocabulary))
-    _take(checkpoint, head, {"projection.weight": weight[numbers], "projection.bias": bias[numbers]})
+    _take(checkpoint, head, {"projection.weight": weight[outputs], "projection.bias": bias[outputs]})
     return head
 
 
-def _normalizer_of(vocabulary: CTCVocabulary) -> TextNormalizer:
-    """The first that writes every character of the vocabulary as it is."""
-    for name in ("basic", "basic-upper"):
+def _normalizer_of(vocabulary: Vocabulary) -> TextNormalizer:
+    """The first that writes every character of the vocabulary as it is; phonemes are never written otherwise."""
+    characters = vocabulary.alphabet
+    for name in ("basic", "basic-upper") if not isinstance(vocabulary, Phonemes) else ():
         normalizer = TextNormalizer(name)
         # Apostrophes and marks only stand between letters.
-        letter = next((symbol for symbol in vocabulary.symbols if symbol.isalpha()), "a")
-        if all(normalizer(f"{letter}{symbol}{letter}") == f"{letter}{symbol}{letter}" for symbol in vocabulary.symbols):
+        letter = next((character for character in characters if character.isalpha()), "a")
+        if all(
+            normalizer(f"{letter}{character}{letter}") == f"{letter}{character}{letter}" for character in characters
+        ):
             return normalizer
     return TextNormalizer("none")
 

@@ -58,7 +58,7 @@ class SpeechModel(nn.Module):
         cls, name: str, *, device: str = "auto", dtype: str = "float32", threads: int | None = None,
         revision: str | None = None,
     ) -> SpeechModel:  # fmt: skip
-        """Open an adapted model, a CTC or classification model of `transformers`, or a Whisper with its own decoder.
+        """Open an adapted model, a CTC or classification model of `transformers`, or one with its own decoder.
 
         Several threads may use one model: a call changes nothing in it.
 

@@ -12,13 +12,12 @@ from speechxfer.config import HEADS
 from speechxfer.encoders import load_encoder, restore_encoder
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import ADAPTER_FILE, MODEL_FILE, Checkpoint
-from speechxfer.encoders.family import family_of
+from speechxfer.encoders.family import FAMILIES, family_of
 from speechxfer.encoders.files import read_json
 from speechxfer.encoders.weights import read_weights
 from speechxfer.errors import CheckpointError
 from speechxfer.heads.base import Head
 from speechxfer.hf_format import folder_of, options_of, read_head
-from speechxfer.registry import resolve
 
 #: Stands for the head that a checkpoint has, whichever that is.
 OWN = "own"
@@ -69,7 +68,7 @@ def open_checkpoint(checkpoint: Checkpoint, *, head: str | None = None, **option
     decoder = own if own and head in (OWN, own.head) else None
     usual = {**decoder.options, **options} if decoder else {**options, **options_of(family, state)}
     encoder = load_encoder(checkpoint.name, config, state, **usual)
-    opens = resolve(decoder.opens) if decoder else read_head
+    opens = decoder.load().read if decoder else read_head
     found, problem = None, None
     try:
         found = opens(checkpoint, config, state, encoder)
@@ -108,6 +107,8 @@ def restore_head(description: dict[str, Any], encoder: Encoder, checkpoint: Chec
     Raises:
         CheckpointError: of a kind or normalizer version that this version does not have.
     """
-    entry = HEADS.find(str(description.get("kind")), CheckpointError, setting="the kind of its head")
-    head: Head = entry.load().restore(description, encoder, checkpoint)
+    entry = HEADS.find(kind := str(description.get("kind")), CheckpointError, setting="the kind of its head")
+    own = FAMILIES[encoder.family].decoder if entry.comes_with_checkpoint else None
+    known: type[Head] = own.load() if own and own.head == kind else entry.load()
+    head: Head = known.restore(description, encoder, checkpoint)
     return head

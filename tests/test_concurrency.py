@@ -17,7 +17,8 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import WhisperConfig
 
 import speechxfer as sx
-from speechxfer.data.text import CTCVocabulary, TextNormalizer
+from speechxfer.data.text import TextNormalizer
+from speechxfer.data.vocabulary import Characters
 from speechxfer.encoders.checkpoints import find
 from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
 from speechxfer.families.whisper.encoder import WhisperEncoder
@@ -61,7 +62,7 @@ def whisper(whisper_config: dict[str, object]) -> SpeechModel:
 def ctc() -> SpeechModel:
     encoder = open_checkpoint(find("wav2vec2-nano")).encoder
     torch.manual_seed(0)
-    head = CTCHead(encoder.width, encoder.output_frame_rate, CTCVocabulary(["a", "b", " "]), TextNormalizer())
+    head = CTCHead(encoder.width, encoder.output_frame_rate, Characters(["a", "b", " "]), TextNormalizer())
     return SpeechModel(encoder, head, "wav2vec2-nano").eval()
 
 

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import speechxfer as sx
-from speechxfer.data.text import CTCVocabulary, TextNormalizer
+from speechxfer.data.text import TextNormalizer
+from speechxfer.data.vocabulary import Characters
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError
 from speechxfer.heads.ctc.head import CTCHead
@@ -24,7 +25,7 @@ WAVEFORMS = [tone("ab ca"), tone("b")]
 def ctc_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     encoder = open_checkpoint(find("wav2vec2-nano")).encoder
     torch.manual_seed(0)
-    head = CTCHead(encoder.width, encoder.output_frame_rate, CTCVocabulary(["a", "b", "c", " "]), TextNormalizer())
+    head = CTCHead(encoder.width, encoder.output_frame_rate, Characters(["a", "b", "c", " "]), TextNormalizer())
     folder = tmp_path_factory.mktemp("ctc") / "model"
     SpeechModel(encoder, head, "wav2vec2-nano").save(folder)
     return folder

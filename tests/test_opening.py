@@ -245,7 +245,8 @@ def show(folder: Path, *options: str) -> str:
     [
         ("Model", {}, "hubert encoder: 3 layers of width 32, 50 frames/s\n"),
         ("ForCTC", {"tokens": TOKENS}, "50 frames/s, ctc head for 5 characters\n"),
-        ("ForCTC", {"tokens": ["<pad>", "AH", "tʃ"]}, "its own head cannot be opened: .*'AH' is more than a character"),
+        ("ForCTC", {"tokens": ["<pad>", "▁the", "s"]}, "50 frames/s, ctc head for 2 pieces of words\n"),
+        ("ForCTC", {"tokens": ["a", "<pad>"]}, "its own head cannot be opened: .*'<pad>' is number 1, but config.json"),
         ("ForSequenceClassification", {"id2label": {0: "no", 1: "yes"}}, "classification head for no, yes\n"),
         ("ForSequenceClassification", {"num_labels": 12}, "head for LABEL_0, .*LABEL_9 and 2 more\n"),
     ],

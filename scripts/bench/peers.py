@@ -35,7 +35,7 @@ from scripts.bench import peer_models
 from scripts.bench.jobs import SCORED_BY, Job
 from scripts.bench.machine import peak_memory_gb
 from speechxfer.data.loading import read
-from speechxfer.data.text import CTCVocabulary
+from speechxfer.data.vocabulary import Characters, Vocabulary
 from speechxfer.decoding.greedy import collapse
 from speechxfer.evaluation.metrics import error_rates
 
@@ -58,7 +58,7 @@ class CTCPeer:
     def __init__(self, job: Job) -> None:
         self.job = job
         texts = (_NORMALIZER(utterance.text or "") for utterance in sx.Manifest.read(job.train))
-        self.vocabulary = CTCVocabulary.from_texts(texts)
+        self.vocabulary = Characters.from_texts(texts)
         is_whisper = job.row.family == "whisper"
         self.extractor: Any = WhisperFeatureExtractor() if is_whisper else Wav2Vec2FeatureExtractor.from_pretrained(job.model)  # fmt: skip  # noqa: E501
 
@@ -97,7 +97,7 @@ class CTCPeer:
         batch = {name: value.to(self.job.device) for name, value in self.collate([example]).items() if name != "labels"}
         logits = model(**batch)["logits"][0, : example.get("num_frames")]
         best, path = logits.float().log_softmax(-1).max(-1)
-        symbols = collapse(path.tolist(), best.tolist(), CTCVocabulary.BLANK)
+        symbols = collapse(path.tolist(), best.tolist(), Vocabulary.BLANK)
         return " ".join(self.vocabulary.decode(symbol.number for symbol in symbols).split())
 
 

@@ -21,6 +21,7 @@ _SETTINGS = {
     "cache": "training.cache", "cache_dir": "training.cache_dir", "guard": "training.guard",
     "frame_stride": "pooling.stride",
     "head": "head", "language": "seq2seq.language", "vocabulary": "ctc.vocabulary",
+    "units": "ctc.units", "vocabulary_size": "ctc.vocabulary_size",
     "pad_to_30s": "encoder.pad_to_30s", "normalizer": "text.normalizer", "ignore_unknown": "ctc.ignore_unknown",
     "retain": "retain", "retain_language": "retention.language", "replay": "retention.replay",
     "replay_ratio": "retention.replay_ratio", "compare_scratch": "compare_scratch", "track": "training.trackers",
@@ -36,7 +37,7 @@ _GROUPS = {
         "batch_seconds", "patience", "speed_copies", "ema_epochs", "frame_stride", "pad_to_30s", "guard", "seed",
         "compare_scratch",
     ),
-    "Text": ("normalizer", "vocabulary", "ignore_unknown"),
+    "Text": ("normalizer", "vocabulary", "units", "vocabulary_size", "ignore_unknown"),
     "What the model should not forget": ("retain", "retain_language", "replay", "replay_ratio"),
     "Machine": ("device", "cache", "cache_dir", "track"),
     "Settings and files": ("config_file", "assignments", "overwrite", "strict"),
@@ -54,10 +55,12 @@ _GROUPS = {
 @click.option("--replay", metavar="MANIFEST", help="Training data of the source domain, mixed into the training set so that it is not forgotten.")  # fmt: skip  # noqa: E501
 @click.option("--replay-ratio", type=float, metavar="RATIO", help="Fraction of the training set that comes from --replay (default: 0.2).")  # fmt: skip  # noqa: E501
 @click.option("--output", help="Folder for the run.")
-@click.option("--head", metavar="NAME", help="Head: ctc (the default), classification, seq2seq (Whisper's own decoder), or one of another package.")  # fmt: skip  # noqa: E501
+@click.option("--head", metavar="NAME", help="Head: ctc (the default), classification, seq2seq (the model's own decoder), or one of another package.")  # fmt: skip  # noqa: E501
 @click.option("--language", metavar="LL", help="Spoken language, for the decoder of a multilingual Whisper.")
 @click.option("--extend-vocabulary", "vocabulary", flag_value="extend", help="Add the training text's new characters to the model's own CTC head.")  # fmt: skip  # noqa: E501
 @click.option("--new-vocabulary", "vocabulary", flag_value="new", help="Train a new CTC head even if the model has one.")  # fmt: skip  # noqa: E501
+@click.option("--units", type=click.Choice(["auto", "characters", "pieces"]), help="What a new CTC head writes: characters, pieces of words, or what fits the frames (default: auto).")  # fmt: skip  # noqa: E501
+@click.option("--vocabulary-size", type=int, metavar="N", help="Number of pieces of words of a new CTC head (default: as few as fit the frames).")  # fmt: skip  # noqa: E501
 @plan_options
 @click.option("--epochs", type=int, help="Passes over the training set (default: 20).")
 @click.option("--batch-seconds", type=float, help="Seconds of audio in one step.")

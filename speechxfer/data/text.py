@@ -1,18 +1,16 @@
-"""Text to indices and back: named, versioned normalizers and the CTC vocabulary."""
+"""How transcripts are written: named, versioned normalizers."""
 
 from __future__ import annotations
 
 import functools
-import itertools
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from speechxfer.data.characters import JOINERS, is_word_character, unified
-from speechxfer.errors import CheckpointError, ConfigError, DataError
+from speechxfer.errors import CheckpointError, ConfigError
 
 _OLD_APOSTROPHES = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "＇": "'", "`": "'", "´": "'"})  # noqa: RUF001
 
@@ -174,56 +172,3 @@ def _has_marks(word: str, form: str) -> bool:
         elif form == "NFC" or not unicodedata.name(base, "").startswith("LATIN "):
             return True
     return False
-
-
-class CTCVocabulary:
-    """The symbols of a CTC head, which are single characters; index 0 is the blank."""
-
-    BLANK = 0
-
-    def __init__(self, symbols: Sequence[str]) -> None:
-        if len(set(symbols)) != len(symbols) or not all(len(symbol) == 1 for symbol in symbols):
-            raise CheckpointError(f"a CTC vocabulary is a list of distinct single characters; found {symbols!r:.200}")
-        self.symbols = tuple(symbols)
-        self._indices = {symbol: index for index, symbol in enumerate(symbols, start=1)}
-
-    @classmethod
-    def from_texts(cls, texts: Iterable[str]) -> CTCVocabulary:
-        """All characters of the (normalized) training texts, in code point order.
-
-        Raises:
-            DataError: the texts hold no character at all.
-        """
-        symbols = sorted(set().union(*texts) - {"\n"})
-        if not symbols:
-            raise DataError("the training texts hold no characters after normalization; nothing to learn")
-        return cls(symbols)
-
-    def extended(self, characters: Iterable[str]) -> CTCVocabulary:
-        """The vocabulary with new characters appended in code point order."""
-        return CTCVocabulary([*self.symbols, *sorted(set(characters) - set(self.symbols))])
-
-    def __len__(self) -> int:
-        return len(self.symbols) + 1
-
-    def unknown(self, text: str) -> Counter[str]:
-        """Characters of `text` that are not in the vocabulary, with their counts."""
-        return Counter(character for character in text if character not in self._indices)
-
-    def encode(self, text: str) -> list[int]:
-        """Indices of the characters; unknown characters are skipped."""
-        return [self._indices[character] for character in text if character in self._indices]
-
-    def decode(self, indices: Iterable[int]) -> str:
-        """The characters of collapsed indices."""
-        return "".join(self.symbols[index - 1] for index in indices)
-
-    def to_dict(self) -> dict[str, Any]:
-        """For the model folder."""
-        return {"symbols": list(self.symbols)}
-
-
-def frames_needed(targets: Sequence[int]) -> int:
-    """Least number of frames that CTC needs: one for each symbol, and a blank between equal neighbors."""
-    repeats = sum(first == second for first, second in itertools.pairwise(targets))
-    return len(targets) + repeats

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from speechxfer.decoding.hypothesis import Hypothesis, Word
 
 #: A longer pause between two symbols ends a word.
 _PAUSE_S = 0.8
+_SPACES = re.compile(r"\s+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,37 +40,49 @@ def collapse(path: Sequence[int], log_probabilities: Sequence[float], blank: int
 
 
 def hypothesis(
-    symbols: Sequence[Symbol], characters: Sequence[str], frame_s: float, *, separator: str = " "
+    symbols: Sequence[Symbol], texts: Sequence[str], frame_s: float, *, separator: str = " ", pauses: bool = True
 ) -> Hypothesis:
-    """Symbols with their characters -> text with word times in seconds.
+    """Symbols with their texts -> text with word times in seconds.
 
-    A word ends at a space, and at a pause of 0.8 s: over silence a model sometimes writes no space. A confidence is the
-    geometric mean of the probabilities of the symbols' frames.
+    A word ends at a space, which is a symbol or part of one, and at a pause of 0.8 s: over silence a model sometimes
+    writes no space. A confidence is the geometric mean of the probabilities of the symbols' frames.
 
     Args:
         frame_s: seconds of one frame.
         separator: the text between two words; empty for a vocabulary without a space.
+        pauses: whether a pause ends a word; where symbols begin with the space before them, none is left out.
     """
     words: list[Word] = []
     current: list[tuple[Symbol, str]] = []
 
     def finish() -> None:
         if current:
-            text = "".join(character for _, character in current)
+            text = "".join(part for _, part in current)
             first, last = current[0][0], current[-1][0]
             words.append(Word(text, first.start * frame_s, last.end * frame_s, _confidence([s for s, _ in current])))
             current.clear()
 
-    for symbol, character in zip(symbols, characters, strict=True):
-        if current and (symbol.start - current[-1][0].end) * frame_s >= _PAUSE_S:
+    for symbol, text in zip(symbols, texts, strict=True):
+        if pauses and current and (symbol.start - current[-1][0].end) * frame_s >= _PAUSE_S:
             finish()
-        if character.isspace():
-            finish()
-        else:
-            current.append((symbol, character))
+        for number, (part, written) in enumerate(_parts(symbol, text)):
+            if number:
+                finish()
+            if written:
+                current.append((part, written))
     finish()
     text = separator.join(word.text for word in words)
     return Hypothesis(text, tuple(words), _confidence(symbols) if symbols else None)
+
+
+def _parts(symbol: Symbol, text: str) -> list[tuple[Symbol, str]]:
+    """A symbol's text as its spaces divide it; each part has as many of the symbol's frames as it has characters."""
+    written = _SPACES.split(text)
+    total = max(sum(map(len, written)), 1)
+    counts = itertools.accumulate(map(len, written), initial=0)
+    bounds = [symbol.start + (symbol.end - symbol.start) * count // total for count in counts]
+    spans = itertools.pairwise(bounds)
+    return [(replace(symbol, start=start, end=end), part) for (start, end), part in zip(spans, written, strict=True)]
 
 
 def _confidence(symbols: Sequence[Symbol]) -> float:

@@ -63,13 +63,27 @@ class Head(Freezable, ABC):
         return setup.own if isinstance(setup.own, cls) and not setup.needs_new_head else None
 
     @classmethod
+    def draft(cls, setup: Setup, kept: Self | None, measured: Sequence[tuple[Utterance, int]]) -> Self | None:
+        """The head, if it decides which utterances can be used; else None.
+
+        Args:
+            setup: what it is made from.
+            kept: what `kept` returned.
+            measured: utterances that can be read, with the number of hidden states of each.
+
+        Raises:
+            DataError: a head that is asked for cannot be made for these utterances.
+        """
+        return kept
+
+    @classmethod
     @abstractmethod
     def from_config(cls, setup: Setup, kept: Self | None, train: Manifest) -> Self:
         """The head to be trained.
 
         Args:
             setup: what it is made from.
-            kept: what `kept` returned.
+            kept: what `draft` returned, which is what `kept` returned unless a head says otherwise.
             train: the utterances that can be used, of which it takes its vocabulary or its classes.
 
         Raises:

@@ -19,13 +19,16 @@ from speechxfer.config import HEADS
 from speechxfer.data.labels import ClassLabels
 from speechxfer.data.loading import check_words, texts
 from speechxfer.data.manifest import Manifest
-from speechxfer.data.text import CTCVocabulary, TextNormalizer
+from speechxfer.data.text import TextNormalizer
+from speechxfer.data.vocabulary import Characters
 from speechxfer.decoding.hypothesis import Classification, Prediction
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.base import Encoder
 from speechxfer.errors import DataError
 from speechxfer.evaluation.results import Scores, score
+from speechxfer.heads.ctc.choice import choose
 from speechxfer.heads.ctc.head import CTCHead
+from speechxfer.heads.ctc.settings import CTCConfig
 from speechxfer.planner.states import SeamStates, check_seams, sample, states_at_seams
 from speechxfer.progress import Progress
 from speechxfer.training.usable import readable
@@ -187,7 +190,9 @@ def predict_texts(
     Raises:
         DataError: an utterance without text, or no utterance with enough frames for its text.
     """
-    vocabulary = CTCVocabulary.from_texts(map(normalizer, texts(train)))
+    written = list(map(normalizer, texts(train)))
+    spoken = [(text, len(one)) for text, one in zip(written, states.train, strict=True)]
+    vocabulary = choose(spoken, frame_rate, CTCConfig()).pieces or Characters.from_texts(written)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         head = CTCHead(states.train[0].shape[1], frame_rate, vocabulary, normalizer)

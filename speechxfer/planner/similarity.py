@@ -17,7 +17,8 @@ from scipy.linalg import sqrtm
 from torch import Tensor
 
 from speechxfer.data.manifest import Manifest
-from speechxfer.data.text import CTCVocabulary, TextNormalizer
+from speechxfer.data.text import TextNormalizer
+from speechxfer.data.vocabulary import Vocabulary
 from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.base import Encoder
@@ -157,7 +158,7 @@ def _mean_entropy(model: SpeechModel, dev: Manifest, progress: Progress) -> floa
 
 def frame_entropy(log_probabilities: Tensor) -> Tensor:
     """Log-probabilities [frames, symbols] -> relative entropies (0 to 1) of the frames that are not blank."""
-    spoken = log_probabilities[log_probabilities.argmax(-1) != CTCVocabulary.BLANK]
+    spoken = log_probabilities[log_probabilities.argmax(-1) != Vocabulary.BLANK]
     return -(spoken.exp() * spoken).sum(-1) / math.log(log_probabilities.shape[-1])
 
 

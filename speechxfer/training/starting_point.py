@@ -59,8 +59,8 @@ def starting_point(
     _pool(config, plan_config, encoder)
     setup = Setup(config, encoder, opened.head, opened.problem, needs_new, bool(plan_config.from_scratch), progress)
     kept = head_class.kept(setup)
-    train = usable(train, head_class, setup, kept)
-    head: Head = head_class.from_config(setup, kept, train)
+    train, draft = usable(train, head_class, setup, kept)
+    head: Head = head_class.from_config(setup, draft, train)
     plan = TransferPlan.for_model(plan_config, encoder, head, epochs=config.training.epochs, new_head=kept is None)
     plan.attach(encoder, head)
     if late := [row["part"] for row in plan.table(encoder, head) if (row["first_epoch"] or 0) > config.training.epochs]:

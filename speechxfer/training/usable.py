@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from speechxfer.data.batching import cost_s
 from speechxfer.data.loading import read
@@ -13,9 +13,11 @@ from speechxfer.heads.base import Head
 from speechxfer.heads.setup import Setup, Unusable
 from speechxfer.progress import Progress
 
+_Faults = dict[str, list[tuple[Utterance, Unusable]]]
 
-def usable(train: Manifest, head_class: type[Head], setup: Setup, kept: Head | None) -> Manifest:
-    """The utterances that can be used in training, in order; of the others, a line for each reason.
+
+def usable(train: Manifest, head_class: type[Head], setup: Setup, kept: Head | None) -> tuple[Manifest, Head | None]:
+    """The utterances that can be used in training, in order, and the head's draft; the others are logged by reason.
 
     Args:
         train: the training manifest.
@@ -26,23 +28,28 @@ def usable(train: Manifest, head_class: type[Head], setup: Setup, kept: Head | N
     Raises:
         DataError: there are none, or what is left teaches nothing (`Head.check_usable`).
     """
-    progress = setup.progress
-    found: list[Utterance] = []
-    faults: dict[str, list[tuple[Utterance, Unusable]]] = defaultdict(list)
-    for utterance in train:
-        fault = _fault(utterance, head_class, setup, kept)
-        if fault is None:
+    faults: _Faults = defaultdict(list)
+    measured = list(_computable(train, setup, faults))
+    draft = head_class.draft(setup, kept, measured)
+    found = []
+    for utterance, frames in measured:
+        if (fault := head_class.unusable(utterance, frames, setup, draft)) is None:
             found.append(utterance)
         else:
             faults[fault.reason].append((utterance, fault))
+    left = _left(train, found, faults, setup.progress)
+    head_class.check_usable(train, left, setup, draft)
+    return left, draft
+
+
+def _left(train: Manifest, found: Sequence[Utterance], faults: _Faults, progress: Progress) -> Manifest:
+    """The training manifest without the faulty utterances, which are reported."""
     if not found:
         seen = "; ".join(_first(reason, some) for reason, some in faults.items())
         raise DataError(f"{train.path}: none of its {len(train)} utterances can be used, so nothing would be learned: {seen}")  # fmt: skip  # noqa: E501
     for reason, some in faults.items():
         progress.log(f"{len(some)} of {len(train)} training utterances {_first(reason, some, counted=False)}")
-    left = train.holding(found) if faults else train
-    head_class.check_usable(train, left, setup, kept)
-    return left
+    return train.holding(found) if faults else train
 
 
 def readable(manifest: Manifest, progress: Progress, *, decoded: bool = False) -> Manifest:
@@ -78,18 +85,27 @@ def _first(reason: str, some: Sequence[tuple[Utterance, Unusable]], *, counted: 
     return f"{count}{reason} and are not used; the first is {utterance.origin}: {fault.seen}"
 
 
-def _fault(utterance: Utterance, head_class: type[Head], setup: Setup, kept: Head | None) -> Unusable | None:
-    measured = _measured(utterance, setup.progress)
-    if isinstance(measured, Unusable):
-        return measured
+def _computable(train: Manifest, setup: Setup, faults: _Faults) -> Iterator[tuple[Utterance, int]]:
+    """The utterances that can be read and computed, with their numbers of hidden states; the others become faults."""
+    encoder = setup.encoder
+    for utterance in train:
+        measured = _measured(utterance, setup.progress)
+        fault = measured if isinstance(measured, Unusable) else _too_long(measured.duration or 0.0, setup)
+        if fault is not None:
+            faults[fault.reason].append((utterance, fault))
+        elif isinstance(measured, Utterance):
+            samples = int((measured.duration or 0.0) * encoder.sample_rate)
+            yield utterance, encoder.output_frames(encoder.num_frames(samples))
+
+
+def _too_long(duration: float, setup: Setup) -> Unusable | None:
     encoder, most = setup.encoder, setup.config.training.device_batch_seconds
-    duration, longest = measured.duration or 0.0, encoder.max_duration_s
+    longest = encoder.max_duration_s
     if longest is not None and duration > longest:
         return Unusable(f"are longer than the {longest:g} s that the model takes at once", f"{duration:.1f} s; cut it with its words")  # fmt: skip  # noqa: E501
     if most and cost_s(encoder.computed_s(duration)) > most:
         return Unusable(f"exceed training.device_batch_seconds={most:g} on their own", f"{duration:.1f} s")
-    frames = encoder.output_frames(encoder.num_frames(int(duration * encoder.sample_rate)))
-    return head_class.unusable(utterance, frames, setup, kept)
+    return None
 
 
 def _measured(utterance: Utterance, progress: Progress, *, decoded: bool = False) -> Utterance | Unusable:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechxfer.data.text import CTCVocabulary, TextNormalizer, frames_needed
-from speechxfer.errors import CheckpointError, ConfigError, DataError
+from speechxfer.data.text import TextNormalizer
+from speechxfer.errors import CheckpointError, ConfigError
 
 
 @pytest.mark.parametrize(
@@ -204,33 +204,6 @@ def test_an_unknown_normalizer_is_reported() -> None:
         match="'basics' is not known; wanted one of: basic, basic-turkish, basic-upper, none, whisper-basic, whisper-",
     ):
         TextNormalizer("basics")
-
-
-@given(st.text(alphabet="abc 'è", min_size=1))
-def test_the_vocabulary_spells_what_it_was_built_from(text: str) -> None:
-    vocabulary = CTCVocabulary.from_texts([text])
-    numbers = vocabulary.encode(text)
-    assert vocabulary.decode(numbers) == text
-    assert CTCVocabulary.BLANK not in numbers
-    assert max(numbers) < len(vocabulary)
-    assert CTCVocabulary(vocabulary.to_dict()["symbols"]).encode(text) == numbers
-
-
-def test_unknown_characters_are_counted_and_left_out() -> None:
-    vocabulary = CTCVocabulary.from_texts(["abc"])
-    assert vocabulary.unknown("axbxy") == {"x": 2, "y": 1}
-    assert vocabulary.decode(vocabulary.encode("axbxy")) == "ab"
-
-
-def test_texts_without_characters_make_no_vocabulary() -> None:
-    with pytest.raises(DataError, match="no characters"):
-        CTCVocabulary.from_texts(["", ""])
-
-
-def test_repeats_need_a_blank_between_them() -> None:
-    assert frames_needed([]) == 0
-    assert frames_needed([1, 2, 3]) == 3
-    assert frames_needed([1, 2, 2, 2]) == 6
 
 
 @pytest.mark.parametrize(

@@ -85,3 +85,25 @@ def test_no_word_holds_a_long_pause_and_no_letter_is_lost(steps: list[tuple[str,
 def test_silence_is_an_empty_text_without_confidence() -> None:
     assert hypothesis([], [], 0.02).text == ""
     assert hypothesis([], [], 0.02).confidence is None
+
+
+def words(texts: list[str], spans: list[tuple[int, int]], *, pauses: bool = False) -> list[tuple[str, float, float]]:
+    symbols = [Symbol(number, start, end, -1.0) for number, (start, end) in enumerate(spans, start=1)]
+    found = hypothesis(symbols, texts, frame_s=1.0, pauses=pauses)
+    assert found.text == " ".join(word.text for word in found.words)
+    return [(word.text, word.start, word.end) for word in found.words]
+
+
+def test_a_word_begins_with_the_piece_that_holds_its_space() -> None:
+    assert words([" the", " c", "at"], [(0, 1), (3, 4), (4, 6)]) == [("the", 0, 1), ("cat", 3, 6)]
+    assert words(["un", "do"], [(0, 1), (5, 6)]) == [("undo", 0, 6)]
+    assert words([" ", "a", " ", " b"], [(0, 1), (1, 2), (2, 3), (3, 4)]) == [("a", 1, 2), ("b", 3, 4)]
+
+
+def test_a_piece_of_several_words_divides_its_frames() -> None:
+    assert words([" a", " of the", "n"], [(0, 1), (2, 12), (12, 13)]) == [("a", 0, 1), ("of", 2, 6), ("then", 6, 13)]
+    assert words(["s of"], [(4, 5)]) == [("s", 4, 4), ("of", 4, 5)]
+
+
+def test_phonemes_are_words() -> None:
+    assert words([" h", " oʊ"], [(0, 1), (1, 2)]) == [("h", 0, 1), ("oʊ", 1, 2)]

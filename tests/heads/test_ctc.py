@@ -10,7 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechxfer.data.text import CTCVocabulary, TextNormalizer
+from speechxfer.data.text import TextNormalizer
+from speechxfer.data.vocabulary import Characters
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.errors import ConfigError
 from speechxfer.heads.ctc.head import CTCHead
@@ -20,7 +21,7 @@ from speechxfer.opening import restore_head
 
 def head() -> CTCHead:
     torch.manual_seed(0)
-    return CTCHead(8, 50.0, CTCVocabulary("abc"), TextNormalizer("basic"))
+    return CTCHead(8, 50.0, Characters("abc"), TextNormalizer("basic"))
 
 
 def test_the_loss_is_a_sum_that_padding_and_order_do_not_change() -> None:
@@ -111,7 +112,7 @@ def test_a_model_gone_astray_still_has_a_loss(scale: float) -> None:
 
 
 def test_a_saved_head_keeps_the_version_of_its_normalizer() -> None:
-    saved = CTCHead(4, 50.0, CTCVocabulary.from_texts(["soft ware"]), TextNormalizer("basic", 1))
+    saved = CTCHead(4, 50.0, Characters.from_texts(["soft ware"]), TextNormalizer("basic", 1))
     encoder = SimpleNamespace(width=4, output_frame_rate=50.0, num_states=1)
     opened = restore_head(saved.describe(), cast(Any, encoder), Path())
     assert isinstance(opened, CTCHead)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from transformers import Wav2Vec2CTCTokenizer
+from transformers import Wav2Vec2CTCTokenizer, Wav2Vec2PhonemeCTCTokenizer
 
-from speechxfer.data.text import CTCVocabulary
+from speechxfer.data.vocabulary import Characters, Phonemes, Pieces
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.errors import CheckpointError
 from speechxfer.heads.ctc.files import Spelling, read_spelling
@@ -78,6 +78,7 @@ VOCABULARIES: dict[str, tuple[Any, dict[str, Any], dict[str, Any], str]] = {
         "ş ",
     ),
     "no blank's number": (USUAL, {}, {"pad_token_id": None}, " abc'"),
+    "several code points": (["<pad>", "|", "t", "ʃ", "tʃ", "ɛ̃"], {}, {}, " tʃtʃɛ̃"),
     "scripts": (["<pad>", "|", "ن", "ș", "가", "𞤀", "—"], {}, {}, " نș가𞤀—"),
 }
 
@@ -89,7 +90,36 @@ def test_a_vocabulary_is_read_as_transformers_reads_it(name: str, tmp_path: Path
     inner = vocabulary if isinstance(vocabulary, list) else vocabulary["tur"]
     found = check_same(folder, len(inner), **config)
     assert "".join(found.symbols) == symbols
-    CTCVocabulary(list(found.symbols))
+    assert isinstance(found.vocabulary, Characters)
+    assert found.vocabulary.symbols == tuple(found.symbols)
+
+
+PHONEMES = ["<pad>", "<s>", "h", "</s>", "<unk>", "ə", "oʊ", "tʃ", "s^"]
+
+
+@pytest.mark.parametrize("delimiter", [None, "|"])
+def test_phonemes_are_read_as_transformers_reads_them(delimiter: str | None, tmp_path: Path) -> None:
+    name = {"tokenizer_class": "Wav2Vec2PhonemeCTCTokenizer", "word_delimiter_token": delimiter, "do_phonemize": False}
+    tokens = PHONEMES if delimiter is None else [*PHONEMES, delimiter]
+    folder = write(tmp_path / "model", tokens, **name)
+    found = spelling(folder, len(tokens))
+    theirs = Wav2Vec2PhonemeCTCTokenizer.from_pretrained(folder)
+    assert isinstance(found.vocabulary, Phonemes)
+    assert (
+        found.vocabulary.symbols
+        == tuple(found.symbols)
+        == tuple(tokens[i] for i in range(len(tokens)) if i not in (0, 1, 3, 4))
+    )
+    indices = [1, 3, 2, *range(1, len(found.vocabulary))]
+    outputs = [found.outputs[index] for index in indices]
+    assert found.vocabulary.decode(indices) == theirs.decode(outputs, filter_word_delimiter_token=False)
+    assert theirs("h oʊ tʃ").input_ids == [found.outputs[i] for i in found.vocabulary.encode("h oʊ tʃ")]
+
+
+def test_pieces_by_nothing_but_their_names(tmp_path: Path) -> None:
+    found = spelling(write(tmp_path / "model", ["<pad>", "▁", "▁the", "t", "h", "e", "n"]), 7)
+    assert isinstance(found.vocabulary, Pieces)
+    assert found.vocabulary.split("then the nth") == [" the", "n", " the", " ", "n", "t", "h"]
 
 
 def test_tokens_that_were_added_later_are_read(tmp_path: Path) -> None:
@@ -127,9 +157,11 @@ def test_one_vocabulary_of_a_language_needs_no_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("vocabulary", "tokenizer", "message"),
     [
-        (["<pad>", "tʃ"], {}, "'tʃ' is more than a character; a CTC head over phonemes or pieces of words"),
-        (["<pad>", "▁the"], {}, "'▁the' is more than a character"),
-        (["<pad>", "a"], {"tokenizer_class": "Wav2Vec2PhonemeCTCTokenizer"}, "writes by a Wav2Vec2PhonemeCTCTokenizer"),
+        (
+            ["<pad>", "a"],
+            {"tokenizer_class": "BertTokenizer"},
+            r"writes by a BertTokenizer, but there is no tokenizer\.json",
+        ),
         (["a", "<pad>"], {}, "'<pad>' is number 1, but config.json says that the blank"),
         (["[PAD]", "a"], {}, "'<pad>' is missing, but config.json says that the blank"),
         ({"eng": {"<pad>": 0, "a": 1}, "tur": {}}, {}, "the vocabularies of 2 languages, but .* says None"),

@@ -47,11 +47,12 @@ def test_most_measures_decide_and_doubt_means_far() -> None:
 def test_a_model_with_a_ctc_head_is_heard_and_asked_how_sure_it_is(
     whisper_folder: Path, spoken: dict[str, Path], tmp_path: Path
 ) -> None:
-    from speechxfer.data.text import CTCVocabulary, TextNormalizer
+    from speechxfer.data.text import TextNormalizer
+    from speechxfer.data.vocabulary import Characters
     from speechxfer.heads.ctc.head import CTCHead
 
     encoder = open_checkpoint(find(str(whisper_folder))).encoder
-    head: Head = CTCHead(encoder.width, 50.0, CTCVocabulary(list(" abc")), TextNormalizer())
+    head: Head = CTCHead(encoder.width, 50.0, Characters(list(" abc")), TextNormalizer())
     SpeechModel(encoder, head, "tiny").save(tmp_path / "model")
     train, dev = (Manifest.read(spoken[name]) for name in ("train", "dev"))
     _, found = examine(find(str(tmp_path / "model")), train, dev, seconds=20.0, reference=dev)

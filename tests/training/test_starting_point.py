@@ -15,9 +15,9 @@ from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
-from speechxfer.families.whisper.settings import Seq2SeqConfig
 from speechxfer.heads.classification.head import ClassificationHead
 from speechxfer.heads.ctc.head import CTCHead
+from speechxfer.heads.seq2seq.settings import Seq2SeqConfig
 from speechxfer.training.starting_point import StartingPoint, starting_point
 from tests.encoders.conftest import reference
 from tests.families.whisper import test_whisper_checkpoint as whispers
@@ -89,8 +89,7 @@ def test_a_new_head_is_written_for_as_before(start: Start, tmp_path: Path) -> No
 # Heads nobody asked for
 
 UNREADABLE: dict[str, Any] = {
-    "phonemes": lambda folder: ctc(folder, tokens=["<pad>", "tʃ", "dʒ", "n"]),
-    "pieces of words": lambda folder: ctc(folder, tokens=["<pad>", "▁the", "▁a", "s"]),
+    "another blank": lambda folder: ctc(folder, tokens=["a", "<pad>"]),
     "no tokenizer": lambda folder: (ctc(folder), (folder / "vocab.json").unlink()),
     "several languages": lambda folder: (ctc(folder), (folder / "vocab.json").write_text('{"a": {}, "b": {}}')),
     "adapter": lambda folder: ctc(folder, add_adapter=True, num_adapter_layers=1),
@@ -114,8 +113,22 @@ def test_a_head_that_cannot_be_opened_makes_room_for_a_new_one(kind: str, start:
         start(tmp_path / "model", ["a b", "c"], ctc={"vocabulary": "extend"})
 
 
+@pytest.mark.parametrize("tokens", [["tʃ", "dʒ", "n"], ["▁the", "▁a", "s"]])
+def test_a_vocabulary_of_another_kind_is_kept_extended_or_replaced(
+    tokens: list[str], start: Start, tmp_path: Path
+) -> None:
+    ctc(tmp_path / "model", tokens=["<pad>", *tokens])
+    old = tuple(token.replace("▁", " ") for token in tokens)
+    with pytest.raises(DataError, match=r"' abc' occur in the training text .* without them; .* --new-vocabulary"):
+        start(tmp_path / "model", ["a b", "c"])
+    point, _ = start(tmp_path / "model", ["a b", "c"], ctc={"vocabulary": "extend"})
+    assert point.model.head.vocabulary.symbols == (*old, " ", "a", "b", "c")  # type: ignore[union-attr]
+    point, _ = start(tmp_path / "model", ["a b", "c"], ctc={"vocabulary": "new"})
+    assert point.model.head.vocabulary.symbols == (" ", "a", "b", "c")  # type: ignore[union-attr]
+
+
 def test_a_run_from_such_a_checkpoint_trains(corpus: Callable[..., Path], tmp_path: Path) -> None:
-    ctc(tmp_path / "model", tokens=["<pad>", "tʃ", "dʒ", "n"])
+    ctc(tmp_path / "model", tokens=["a", "<pad>"])
     train, dev = corpus("train", ["a b", "b a", "c"]), corpus("dev", ["a"])
     values = {"model": str(tmp_path / "model"), "train": str(train), "dev": str(dev), "test": str(dev)}
     sx.finetune(config=build(sx.FinetuneConfig, {**values, "output": str(tmp_path / "run"), "device": "cpu", "training": {"epochs": 1}}))  # fmt: skip  # noqa: E501
@@ -157,7 +170,7 @@ def test_settings_hold_the_code_of_a_language() -> None:
 def test_a_decoder_that_cannot_be_opened_says_why(start: Start, tmp_path: Path) -> None:
     folder = whispers.save(whispers.whisper(), tmp_path / "model")
     (folder / "tokenizer.json").unlink()
-    with pytest.raises(ConfigError, match=r"head is 'seq2seq', but .* lacks tokenizer\.json.*; wanted a Whisper with"):
+    with pytest.raises(ConfigError, match=r"head is 'seq2seq', but .* lacks tokenizer\.json.*; wanted a model with"):
         start(folder, ["a b"], head="seq2seq", seq2seq={"language": "it"})
     point, _ = start(folder, ["a b"])
     assert (point.model.head.kind, point.transcribes) == ("ctc", True)

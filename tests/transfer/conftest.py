@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from speechxfer.data.labels import ClassLabels
-from speechxfer.data.text import CTCVocabulary, TextNormalizer
+from speechxfer.data.text import TextNormalizer
+from speechxfer.data.vocabulary import Characters
 from speechxfer.encoders import load_encoder
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import find
@@ -29,7 +30,7 @@ Encoders = Callable[[str], Encoder]
 
 
 def ctc_head(encoder: Encoder) -> CTCHead:
-    vocabulary, normalizer = CTCVocabulary("abc"), TextNormalizer("basic")
+    vocabulary, normalizer = Characters("abc"), TextNormalizer("basic")
     return CTCHead(encoder.width, encoder.output_frame_rate, vocabulary, normalizer, states=encoder.num_states)
 
 

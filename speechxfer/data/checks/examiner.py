@@ -14,7 +14,8 @@ from speechxfer.data.checks.finding import Finding
 from speechxfer.data.checks.lines import Lines
 from speechxfer.data.checks.sound import Sound
 from speechxfer.data.manifest import Utterance
-from speechxfer.data.text import TextNormalizer, frames_needed
+from speechxfer.data.text import TextNormalizer
+from speechxfer.data.vocabulary import frames_needed
 from speechxfer.errors import DataError
 from speechxfer.languages import language_code
 
@@ -108,7 +109,7 @@ class Examiner:
             yield "empty-text", f"text without a letter or digit (as {self._limits.normalizer!r} writes it)"
         elif rate is not None and sound.duration_s:
             # Joiners are silent, so they do not count.
-            needed = frames_needed([ord(symbol) for symbol in text if symbol not in JOINERS])
+            needed = frames_needed([symbol for symbol in text if symbol not in JOINERS])
             there = int(sound.duration_s * rate)
             if needed > there:
                 frames = f"{sound.duration_s:.2f} s give {there} frames, but its characters need {needed}"

@@ -33,8 +33,11 @@ def generation_config(
     if writes_nothing:
         first = generation["begin_suppress_tokens"]
         generation["begin_suppress_tokens"] = [token for token in first if token != tokens.end]
-    if heads := getattr(config, "alignment_heads", None):
-        generation["alignment_heads"] = heads  # else nothing there or in faster-whisper can tell words' times
+    # Without them neither `transformers` nor faster-whisper aligns words. distil-whisper names those of the model that
+    # it was made from, which has more layers.
+    named_heads = getattr(config, "alignment_heads", None) or []
+    if heads := [[layer, head] for layer, head in named_heads if layer < config.decoder_layers]:
+        generation["alignment_heads"] = heads
     if tokens.is_multilingual:
         named = {f"<|{code}|>": token for code, token in tokens.languages.items()}
         tasks = {name: tokens.number(f"<|{name}|>") for name in ("transcribe", "translate")}

@@ -1,4 +1,4 @@
-"""How a CTC head of `transformers` spells: which of its outputs stands for which character."""
+"""How a CTC head of `transformers` spells: which of its outputs stands for which symbol."""
 
 from __future__ import annotations
 
@@ -8,17 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from speechxfer.data.vocabulary import Characters, Phonemes, Pieces, Vocabulary
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.encoders.files import read_json
 from speechxfer.errors import CheckpointError
+from speechxfer.heads.ctc import tokenizer_json
 from speechxfer.heads.tokenizer_files import TokenizerFiles
 
 _VOCABULARY = "vocab.json"
 _ROLES = {"pad_token": "<pad>", "unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
-#: Tokenizers that spell in characters.
-_SPELLING = ("Wav2Vec2CTCTokenizer", "Wav2Vec2Tokenizer")
+#: Tokenizers that have a vocabulary and nothing else: of characters, and of phonemes.
+_CHARACTERS, _PHONEMES = "Wav2Vec2CTCTokenizer", "Wav2Vec2PhonemeCTCTokenizer"
+_BY_VOCABULARY = (_CHARACTERS, "Wav2Vec2Tokenizer", _PHONEMES)
 #: Special tokens that no file names as such: <mask>, [NOISE].
 _BRACKETED = re.compile(r"<.+>|\[.+\]", re.DOTALL)
+#: The first piece of a word, in a vocabulary that says nothing else of its pieces.
+_MARK = "▁"
 
 
 @dataclass(frozen=True)
@@ -26,33 +31,84 @@ class Spelling:
     """What the outputs of a CTC head stand for; special tokens, which no transcript holds, are left out."""
 
     blank: int
-    #: Character -> output.
+    #: Symbol -> output, in the order of the vocabulary.
     symbols: dict[str, int]
+    vocabulary: Vocabulary
+
+    @property
+    def outputs(self) -> list[int]:
+        """The output of each index of the vocabulary."""
+        return [self.blank, *self.symbols.values()]
 
 
 def read_spelling(checkpoint: Checkpoint, config: Mapping[str, Any], outputs: int) -> Spelling:
-    """From a folder with `vocab.json` and what else the tokenizer left there.
+    """From a folder with `vocab.json` or `tokenizer.json`, and what else the tokenizer left there.
 
     Raises:
-        CheckpointError: there is no vocabulary, it does not fit the head, or it is not one of characters.
+        CheckpointError: there is no vocabulary, it does not fit the head, or it is of a kind that is not supported.
     """
-    files, path = TokenizerFiles.read(checkpoint), checkpoint.file(_VOCABULARY)
-    kind = str(files.settings.get("tokenizer_class") or config.get("tokenizer_class") or _SPELLING[0])
-    if kind not in _SPELLING:
-        raise CheckpointError(f"{path.parent}: its CTC head writes by a {kind}; wanted one over characters ({_SPELLING[0]})")  # fmt: skip  # noqa: E501
-    if not path.exists():
-        raise CheckpointError(f"{path.parent}: lacks {_VOCABULARY}, so what its CTC head writes cannot be read; copy it and tokenizer_config.json from where the tokenizer was saved")  # fmt: skip  # noqa: E501
-    added = {number: token for number, token in files.added.items() if number < outputs}  # the head may lack new ones
-    tokens = added | {number: token for token, number in _vocabulary(checkpoint, files).items()}
+    files = TokenizerFiles.read(checkpoint)
+    pieces = _piece_file(checkpoint, files, config)
+    path = checkpoint.file(_VOCABULARY) if pieces is None else pieces.path
+    vocabulary = _vocabulary(checkpoint, files) if pieces is None else pieces.tokens
+    added = files.added | (pieces.added if pieces else {})
+    added = {number: token for number, token in added.items() if number < outputs}  # the head may lack new ones
+    tokens = added | {number: token for token, number in vocabulary.items()}
     roles = {role: files.role(role, usual) for role, usual in _ROLES.items()}
     blank = _blank(path, tokens, roles["pad_token"], config.get("pad_token_id"))
     _check_size(path, tokens, outputs, set(roles.values()) - set(tokens.values()))
-    special = (files.special | set(roles.values())) - {files.role("word_delimiter_token", "|")}
+    special = files.special | set(roles.values()) | (pieces.special if pieces else set())
+    special -= {files.role("word_delimiter_token", "|")}
     text = {number: token for number, token in tokens.items() if token not in special and not _BRACKETED.fullmatch(token)}  # fmt: skip  # noqa: E501
-    symbols = _characters(text, files)
-    if long := [symbol for symbol in symbols if len(symbol) != 1]:
-        raise CheckpointError(f"{path}: {long[0]!r} is more than a character; a CTC head over phonemes or pieces of words is not supported")  # fmt: skip  # noqa: E501
-    return Spelling(blank, symbols)
+    if pieces is not None:
+        found, numbers = pieces.pieces(text)
+        return Spelling(blank, numbers, found)
+    if _class_name(files, config) == _PHONEMES:
+        numbers = {token: number for number, token in sorted(text.items())}
+        return Spelling(blank, numbers, Phonemes(numbers))
+    if any(token.startswith(_MARK) and token != _MARK for token in text.values()):
+        numbers = {token.replace(_MARK, " "): number for number, token in sorted(text.items())}
+        return Spelling(blank, numbers, Pieces(numbers))
+    numbers = _characters(text, files)
+    return Spelling(blank, numbers, Characters(numbers))
+
+
+def tokenizer_files(vocabulary: Vocabulary) -> dict[str, Any] | None:
+    """The files of a tokenizer of `transformers` that writes as the vocabulary does, by name.
+
+    None where there is no such tokenizer: "|" as a character is how it spells the space.
+    """
+    if isinstance(vocabulary, Pieces):
+        return tokenizer_json.files(vocabulary)
+    symbols, settings = vocabulary.symbols, {"tokenizer_class": _PHONEMES, "do_phonemize": False}
+    if isinstance(vocabulary, Characters):
+        if "|" in symbols:
+            return None
+        symbols = tuple("|" if symbol == " " else symbol for symbol in symbols)
+        settings = {"tokenizer_class": _CHARACTERS, "word_delimiter_token": "|", "do_lower_case": False}
+    numbers = {symbol: number for number, symbol in enumerate(symbols, start=1)}
+    blank = {_ROLES["pad_token"]: Vocabulary.BLANK}
+    return {_VOCABULARY: blank | numbers, "tokenizer_config.json": settings | _ROLES}
+
+
+def _class_name(files: TokenizerFiles, config: Mapping[str, Any]) -> str:
+    """Of the tokenizer; empty where no file names it."""
+    return str(files.settings.get("tokenizer_class") or config.get("tokenizer_class") or "")
+
+
+def _piece_file(
+    checkpoint: Checkpoint, files: TokenizerFiles, config: Mapping[str, Any]
+) -> tokenizer_json.PieceFile | None:
+    """`tokenizer.json`; None where `vocab.json` counts."""
+    path, name = checkpoint.file(_VOCABULARY), _class_name(files, config)
+    has_pieces = checkpoint.file(tokenizer_json.NAME).exists()
+    if name in _BY_VOCABULARY or not (name or (has_pieces and not path.exists())):
+        if not path.exists():
+            raise CheckpointError(f"{path.parent}: lacks {_VOCABULARY}, so what its CTC head writes cannot be read; copy it and tokenizer_config.json from where the tokenizer was saved")  # fmt: skip  # noqa: E501
+        return None
+    if has_pieces:
+        return tokenizer_json.PieceFile.read(checkpoint)
+    raise CheckpointError(f"{path.parent}: its CTC head writes by a {name}, but there is no {tokenizer_json.NAME}; save the tokenizer with AutoTokenizer of transformers beside the model")  # fmt: skip  # noqa: E501
 
 
 def _vocabulary(checkpoint: Checkpoint, files: TokenizerFiles) -> dict[str, int]:

@@ -1,8 +1,8 @@
-"""Connectionist temporal classification over characters (Graves et al., 2006)."""
+"""Connectionist temporal classification (Graves et al., 2006)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self, cast
 
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from speechxfer.config import FinetuneConfig
 from speechxfer.data.loading import texts
 from speechxfer.data.manifest import Manifest, Utterance
-from speechxfer.data.text import CTCVocabulary, TextNormalizer, frames_needed
+from speechxfer.data.text import TextNormalizer
+from speechxfer.data.vocabulary import Characters, Vocabulary, frames_needed, restore_vocabulary
 from speechxfer.decoding.greedy import collapse, hypothesis
 from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.decoding.options import DecodingOptions
@@ -21,6 +22,8 @@ from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.heads.base import Head, Interchange
+from speechxfer.heads.ctc.choice import choose
+from speechxfer.heads.ctc.files import tokenizer_files
 from speechxfer.heads.ctc.settings import CTCConfig
 from speechxfer.heads.layer_sum import LayerSum
 from speechxfer.heads.setup import Setup, Unusable
@@ -43,7 +46,7 @@ class CTCHead(Head):
     decoding_options = frozenset({"word_times"})
 
     def __init__(
-        self, width: int, frame_rate: float, vocabulary: CTCVocabulary, normalizer: TextNormalizer, *, states: int = 1
+        self, width: int, frame_rate: float, vocabulary: Vocabulary, normalizer: TextNormalizer, *, states: int = 1
     ) -> None:
         super().__init__()
         self.frame_rate = frame_rate
@@ -65,38 +68,51 @@ class CTCHead(Head):
         return super().kept(setup)
 
     @classmethod
+    def draft(cls, setup: Setup, kept: Self | None, measured: Sequence[tuple[Utterance, int]]) -> Self | None:
+        """The head that is kept, or a new one with pieces of words; one with characters has those of what is usable."""
+        if kept is not None:
+            return kept
+        normalizer, rate = cls.training_normalizer(setup, None), setup.encoder.output_frame_rate
+        spoken = [(normalizer(one.text), frames) for one, frames in measured if one.text is not None]
+        choice = choose(spoken, rate, setup.config.group_of(CTCConfig))
+        if choice.reason:
+            setup.progress.log(choice.reason)
+        return None if choice.pieces is None else cls._new(setup, choice.pieces)
+
+    @classmethod
     def from_config(cls, setup: Setup, kept: Self | None, train: Manifest) -> Self:
-        """A new head for the characters of the training text, or the checkpoint's own, extended where that is asked."""
+        """A new head for the training text, or the checkpoint's own, extended where that is asked."""
         if kept is None:
-            return cls._new(setup, train)
-        kept.normalizer = cls.training_normalizer(setup, kept)
-        symbols = kept.vocabulary.symbols
-        new = kept.vocabulary.extended("".join(map(kept.normalizer, texts(train)))).symbols[len(symbols) :]
-        writes = f"{setup.config.model} has a CTC head for {len(symbols)} characters"
+            written = Characters.from_texts(map(cls.training_normalizer(setup, None), texts(train)))
+            setup.progress.log(f"{len(written.symbols)} characters in the training text: {''.join(written.symbols)!r}")
+            return cls._new(setup, written)
+        if kept is not setup.own:
+            return kept
+        kept.normalizer, vocabulary = cls.training_normalizer(setup, kept), kept.vocabulary
+        new = vocabulary.missing(map(kept.normalizer, texts(train)))
+        writes = f"{setup.config.model} has a CTC head for {len(vocabulary.symbols)} {vocabulary.units}"
         if not new:
             setup.progress.log(f"{writes}, which is kept")
             return kept
         if setup.config.group_of(CTCConfig).vocabulary != "extend":
             raise DataError(
-                f"{train.path}: {''.join(new)!r} occur in the training text (as normalizer {kept.normalizer.name!r} "
-                f"writes it), but {writes} without them; write it otherwise with --normalizer, add them with "
-                "--extend-vocabulary, or begin with a new head with --new-vocabulary"
+                f"{train.path}: {vocabulary.listed(new)!r} occur in the training text (as normalizer "
+                f"{kept.normalizer.name!r} writes it), but {writes} without them; write it otherwise with "
+                "--normalizer, add them with --extend-vocabulary, or begin with a new head with --new-vocabulary"
             )
-        setup.progress.log(f"{writes}, to which {len(new)} are added: {''.join(new)!r}")
+        setup.progress.log(f"{writes}, to which {len(new)} are added: {vocabulary.listed(new)!r}")
         return kept.extended(new)
 
     @classmethod
-    def _new(cls, setup: Setup, train: Manifest) -> Self:
+    def _new(cls, setup: Setup, vocabulary: Vocabulary) -> Self:
         normalizer, encoder = cls.training_normalizer(setup, None), setup.encoder
-        vocabulary = CTCVocabulary.from_texts(normalizer(text) for text in texts(train))
-        setup.progress.log(f"{len(vocabulary) - 1} characters in the training text: {''.join(vocabulary.symbols)!r}")
         return cls(encoder.width, encoder.output_frame_rate, vocabulary, normalizer, states=encoder.num_states)
 
     @classmethod
     def restore(cls, description: Mapping[str, Any], encoder: Encoder, checkpoint: Checkpoint) -> Self:
         """The inverse of `describe`, with random weights."""
         normalizer = TextNormalizer.restore(description["normalizer"])
-        vocabulary = CTCVocabulary(cast(list[str], description["vocabulary"]["symbols"]))
+        vocabulary = restore_vocabulary(description["vocabulary"])
         return cls(encoder.width, encoder.output_frame_rate, vocabulary, normalizer, states=encoder.num_states)
 
     @classmethod
@@ -112,8 +128,9 @@ class CTCHead(Head):
         if (found := super().unusable(utterance, num_frames, setup, kept)) is not None:
             return found
         text = cls.training_normalizer(setup, kept)(utterance.text or "")
-        needed = frames_needed([ord(character) for character in text])  # unknown ones are refused elsewhere
-        if num_frames >= max(needed, 1):
+        # Unknown symbols count as others do: they are refused elsewhere.
+        needed = kept.vocabulary.frames_needed(text) if kept else max(frames_needed(text), 1)
+        if num_frames >= needed:
             return None
         remedy = "a smaller --frame-stride gives more" if setup.encoder.pooling else "does it belong there?"
         return Unusable("are too short for their text", f"{num_frames} frames, but {needed} are needed to spell it; {remedy}")  # fmt: skip  # noqa: E501
@@ -131,23 +148,32 @@ class CTCHead(Head):
                 raise DataError(f"{message}; add training text with it, or pass --ignore-unknown to count it as wrong")
             progress.log(f"{message}; they count as wrong")
 
+    def unused_settings(self, config: FinetuneConfig, train: Manifest) -> Iterator[tuple[str, str]]:
+        """What was asked for of a new vocabulary, where the checkpoint's own is kept or has characters."""
+        own, vocabulary = config.group_of(CTCConfig), self.vocabulary
+        kept = "the vocabulary of the checkpoint is kept (--new-vocabulary replaces it)"
+        if own.units not in ("auto", vocabulary.kind):
+            yield "ctc.units", kept
+        if own.vocabulary_size != len(vocabulary.symbols):
+            yield "ctc.vocabulary_size", "ctc.units is characters" if own.units == "characters" else kept
+
     def _unknown(self, name: str, manifest: Manifest) -> str | None:
         """A line about the characters of a split that the vocabulary lacks."""
         missing = {
-            utterance.origin: "".join(unknown)
+            utterance.origin: self.vocabulary.listed(unknown)
             for utterance, text in zip(manifest, texts(manifest), strict=True)
             if (unknown := self.vocabulary.unknown(self.normalizer(text)))
         }
         if not missing:
             return None
-        line, characters = next(iter(missing.items()))
+        line, symbols = next(iter(missing.items()))
         return (
-            f"{line}: {characters!r} does not occur in the training text, so it cannot be written "
-            f"({len(missing)} of {len(manifest)} utterances of {name} hold such characters)"
+            f"{line}: {symbols!r} does not occur in the training text, so it cannot be written "
+            f"({len(missing)} of {len(manifest)} utterances of {name} hold such {self.vocabulary.foreign})"
         )
 
     def targets(self, utterance: Utterance) -> list[int]:
-        """Numbers of the normalized transcript's characters; unknown ones are left out."""
+        """Indices of the symbols of the normalized transcript; unknown ones are left out."""
         return self.vocabulary.encode(self.normalizer(utterance.text or ""))
 
     def learnable(self, targets: Sequence[int], num_frames: int) -> bool:
@@ -178,7 +204,7 @@ class CTCHead(Head):
         log_probabilities = self(hidden_states).transpose(0, 1)
         return F.ctc_loss(
             log_probabilities, flat, num_frames.cpu(), lengths,
-            blank=CTCVocabulary.BLANK, reduction="sum", zero_infinity=True,
+            blank=Vocabulary.BLANK, reduction="sum", zero_infinity=True,
         )  # fmt: skip
 
     @property
@@ -194,17 +220,19 @@ class CTCHead(Head):
         return found if options.word_times else [replace(one, words=()) for one in found]
 
     def _read(self, path: list[int], log_probabilities: list[float]) -> Hypothesis:
-        symbols = collapse(path, log_probabilities, CTCVocabulary.BLANK)
-        characters = [self.vocabulary.decode([symbol.number]) for symbol in symbols]
-        separator = " " if " " in self.vocabulary.symbols else ""
-        return hypothesis(symbols, characters, 1.0 / self.frame_rate, separator=separator)
+        symbols = collapse(path, log_probabilities, Vocabulary.BLANK)
+        vocabulary = self.vocabulary
+        return hypothesis(
+            symbols, [vocabulary.written(symbol.number) for symbol in symbols], 1.0 / self.frame_rate,
+            separator=vocabulary.separator, pauses=not vocabulary.leading_spaces,
+        )  # fmt: skip
 
-    def extended(self, characters: Sequence[str]) -> Self:
-        """A head that can write further characters; what it knew before, it still knows.
+    def extended(self, symbols: Sequence[str]) -> Self:
+        """A head that can write further symbols; what it knew before, it still knows.
 
-        New rows begin as random as those of a new head, with the mean bias of the old characters.
+        New rows begin as random as those of a new head, with the mean bias of the old symbols.
         """
-        vocabulary = self.vocabulary.extended(characters)
+        vocabulary = self.vocabulary.extended(symbols)
         head = type(self)(self.projection.in_features, self.frame_rate, vocabulary, self.normalizer)
         head.layer_sum = self.layer_sum
         known = len(self.vocabulary)
@@ -215,28 +243,22 @@ class CTCHead(Head):
         return head
 
     def interchange(self) -> Interchange | None:
-        """`lm_head`, and the files of a `Wav2Vec2CTCTokenizer` that spells as the vocabulary does.
+        """`lm_head`, and the files of a tokenizer that writes as the vocabulary does.
 
-        None where "|" is a character, for that is how such a tokenizer spells the space, and for a sum of layers.
+        None where `transformers` has no such tokenizer, and for a sum of layers.
         """
-        symbols = self.vocabulary.symbols
-        if "|" in symbols or isinstance(self.layer_sum, LayerSum):
+        files = tokenizer_files(self.vocabulary)
+        if files is None or isinstance(self.layer_sum, LayerSum):
             return None
-        spelled = {"|" if symbol == " " else symbol: number for number, symbol in enumerate(symbols, start=1)}
-        tokenizer = {
-            "tokenizer_class": "Wav2Vec2CTCTokenizer", "word_delimiter_token": "|", "do_lower_case": False,
-            "pad_token": "<pad>", "unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>",
-        }  # fmt: skip
         config = {
-            "vocab_size": len(self.vocabulary), "pad_token_id": CTCVocabulary.BLANK,
+            "vocab_size": len(self.vocabulary), "pad_token_id": Vocabulary.BLANK,
             "ctc_loss_reduction": "mean", "ctc_zero_infinity": True,
         }  # fmt: skip
-        files = {"vocab.json": {"<pad>": CTCVocabulary.BLANK, **spelled}, "tokenizer_config.json": tokenizer}
         return Interchange({"projection.": "lm_head."}, config, files)
 
     def summary(self) -> str:
-        """With how many characters it writes."""
-        return f"ctc head for {len(self.vocabulary.symbols)} characters"
+        """With the size of its vocabulary."""
+        return f"ctc head for {len(self.vocabulary.symbols)} {self.vocabulary.units}"
 
     def describe(self) -> dict[str, Any]:
         """Vocabulary and normalizer."""
