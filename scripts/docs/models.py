@@ -53,7 +53,7 @@ def _row(model: PublishedModel) -> str:
     counted = (
         [
             f"{size.parameters / 1e6:.1f}", f"{size.encoder_parameters / 1e6:.1f}", str(size.layers),
-            f"{size.gmacs_per_second:.2f}", f"{size.states_per_second:g}", str(size.width),
+            f"{size.gmacs_per_second:.2f}", f"{size.states_per_second:.3g}", str(size.width),
         ]
         if size
         else [""] * 6

@@ -65,7 +65,7 @@ def _line(model: PublishedModel) -> tuple[str, ...]:
     counted = (
         (
             f"{size.parameters / 1e6:.0f} M", f"{size.encoder_parameters / 1e6:.0f} M", f"{size.gmacs_per_second:.1f}",
-            f"{size.states_per_second:g}", str(size.width),
+            f"{size.states_per_second:.3g}", str(size.width),
         )
         if size
         else ("",) * 5
