@@ -104,6 +104,7 @@ FAMILIES = Register(
         "hubert": f"{_MODULES}.wav2vec2:HUBERT",
         "wavlm": f"{_MODULES}.wav2vec2:WAVLM",
         "data2vec-audio": f"{_MODULES}.wav2vec2:DATA2VEC_AUDIO",
+        "wav2vec2-bert": f"{_MODULES}.wav2vec2_bert:WAV2VEC2_BERT",
         "moonshine": f"{_MODULES}.moonshine:MOONSHINE",
     },
 )
