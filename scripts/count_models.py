@@ -51,7 +51,7 @@ def _parameters(modules: Iterable[nn.Module]) -> int:
 
 
 def _operations(encoder: Encoder) -> int:
-    """Multiply-accumulates of one utterance. All layers are alike, so two are computed, and one stands for the others."""
+    """Multiply-accumulates of one utterance; all layers are alike, so only two of them are computed."""
     others = encoder.depth - 2
     encoder.drop_top(others)
     small = restore_encoder(encoder.describe()).eval().requires_grad_(False)
