@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from speechxfer.config.families import FAMILIES, Family, family_of, setting_of
+from speechxfer.encoders.without_torchaudio import ignore_broken_torchaudio
 from speechxfer.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def restore_encoder(description: dict[str, Any], **options: Any) -> Encoder:
         known = ", ".join(FAMILIES)
         raise CheckpointError(f"an encoder of family {name!r} is not known to this version (known: {known})")
     chosen = {**description["options"], **_set(options, name, FAMILIES[name])}
-    encoder: Encoder = FAMILIES[name].load().build(description["config"], chosen)
+    encoder = _built(FAMILIES[name], description["config"], chosen)
     if pooling := description.get("pooling"):
         encoder.set_pooling(**pooling)
     encoder.set_stacked(description.get("stacked", False))
@@ -47,12 +48,12 @@ def load_encoder(name: str, config: dict[str, Any], state: dict[str, Tensor], **
         ConfigError: an option is set that the family does not have.
     """
     known = family_of(name, config)
-    family: type[Encoder] = known.load()
+    family = _class_of(known)
     if known.parts and not any(weight.startswith(f"{known.prefix}{known.parts[0]}") for weight in state):
         raise CheckpointError(f"{name}: has no encoder among its weights ({', '.join(sorted(state)[:3])} …); wanted a whole {family.family} model")  # fmt: skip  # noqa: E501
     chosen = _set(options, family.family, known)
     try:
-        encoder = family.build(config, chosen)
+        encoder = _built(known, config, chosen)
     except CheckpointError:
         raise
     except Exception as error:  # whatever wrong values lead to in `transformers`
@@ -73,3 +74,16 @@ def _set(options: Mapping[str, Any], name: str, family: Family) -> dict[str, Any
         if option not in family.options:
             raise ConfigError(f"{setting_of(option)} is set, but a {name} encoder has no such option; leave it out")
     return chosen
+
+
+def _class_of(family: Family) -> type[Encoder]:
+    ignore_broken_torchaudio()
+    found: type[Encoder] = family.load()
+    return found
+
+
+def _built(family: Family, config: Mapping[str, Any], options: Mapping[str, Any]) -> Encoder:
+    """With random weights, on torch's default device, to which `transformers` does not hold for every one of them."""
+    import torch
+
+    return _class_of(family).build(config, options).to(torch.get_default_device())
