@@ -121,7 +121,7 @@ class SpeechModel(nn.Module):
         with replacing_folder(Path(folder)) as temporary:
             write_tensors(temporary / "model.safetensors", renamed(state))
             adapters.write(self, temporary / "adapter", source=self.source, whole=own, renamed=renamed)
-            for name, content in (theirs.files if theirs else {}).items():
+            for name, content in {**self.head.files(), **(theirs.files if theirs else {})}.items():
                 write_json(temporary / name, content)
                 if name != "config.json" and (temporary / "adapter").is_dir():  # which has no base model's vocabulary
                     write_json(temporary / "adapter" / name, content)

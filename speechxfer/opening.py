@@ -27,7 +27,7 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class Opened:
-    """What a checkpoint holds, on the CPU."""
+    """What a checkpoint holds, on torch's default device."""
 
     encoder: Encoder
     #: None where it is an encoder only.
@@ -49,6 +49,8 @@ class Opened:
 
 def open_checkpoint(checkpoint: Checkpoint, *, head: str | None = None, **options: Any) -> Opened:
     """The encoder of a checkpoint and the head on it, if there is one that can be opened.
+
+    On torch's device "meta" (`with torch.device("meta")`), no weights are read, and the parts have shapes only.
 
     Args:
         head: the head that is wanted, by its name in the register. The decoder that a family has of its own is only
@@ -91,6 +93,8 @@ def _open_saved(checkpoint: Checkpoint, options: Mapping[str, Any]) -> Opened:
     wanted = {name: value for name, value in options.items() if value}
     encoder = restore_encoder({**described, "options": {**described["options"], **wanted}})
     head = restore_head(description["head"], encoder, checkpoint)
+    if not checkpoint.has_weights:
+        return Opened(encoder, head, description["source"])
     state, theirs = read_weights(checkpoint.folder), folder_of(restore_encoder(described), head)
     try:
         nn.ModuleDict({"encoder": encoder, "head": head}).load_state_dict(theirs.ours(state) if theirs else state)

@@ -9,13 +9,13 @@ import difflib
 import importlib.metadata
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 from speechxfer.encoders.family import FAMILIES, family_of
 from speechxfer.encoders.files import read_json
-from speechxfer.encoders.hub import from_hub, one_more_from_hub
+from speechxfer.encoders.hub import from_hub, is_whole, one_more_from_hub
 from speechxfer.encoders.weights import LANGUAGE_WEIGHTS, read_weights
 from speechxfer.errors import CheckpointError, ConfigError
 from speechxfer.languages import similar_language, tags_of
@@ -45,6 +45,8 @@ class Checkpoint:
     base: Checkpoint | None = None
     #: The language that was asked for, by any name; empty for the one that the folder is set to.
     language: str = ""
+    #: Whether the folder holds weights; without, only their names and shapes are known, by the class in `config.json`.
+    has_weights: bool = True
 
     @property
     def is_ours(self) -> bool:
@@ -126,15 +128,28 @@ class Checkpoint:
         _check(self.folder / "config.json", config)
         # The weights are float32 from here on.
         config = {key: value for key, value in config.items() if key not in ("dtype", "torch_dtype")}
+        if not self.has_weights:
+            from speechxfer.encoders.outline import weight_shapes
+
+            return config, family.named(weight_shapes(self.name, config | self._size_of_vocabulary()))
         state = family.named(read_weights(self.folder))
         if self.language and self.language_tag and family.languages:
             config, state = resolve(family.languages.opens)(self, config, state)
         return config, state
 
+    def _size_of_vocabulary(self) -> dict[str, int]:
+        """The setting of `config.json` that is another one for the language that was asked for."""
+        tag = self.language_tag if self.language else None
+        return {"vocab_size": max(self.settings(VOCABULARY)[tag].values()) + 1} if tag else {}
+
     def _of_another_tool(self, config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
         """What the reader of a family finds in a folder that another tool than `transformers` wrote."""
+        import torch
+
         readers = (resolve(name) for family in FAMILIES.values() for name in family.readers)
-        return next((found for read in readers if (found := read(self.folder, config))), None)
+        found = next((found for read in readers if (found := read(self.folder, config))), None)
+        device = torch.get_default_device()
+        return found and (found[0], {name: tensor.to(device) for name, tensor in found[1].items()})
 
     def _preprocessing(self) -> dict[str, Any]:
         """What belongs to the model but is kept beside it: whether waveforms are normalized.
@@ -174,7 +189,9 @@ def _check(path: Path, config: dict[str, Any]) -> None:
         raise CheckpointError(f"{path}: the weights are quantized (quantization_config), which is not supported; wanted the original ones")  # fmt: skip  # noqa: E501
 
 
-def find(name: str, revision: str | None = None, *, language: str | None = None) -> Checkpoint:
+def find(
+    name: str, revision: str | None = None, *, language: str | None = None, weights: bool = True
+) -> Checkpoint:  # fmt: skip
     """Locate a model by folder, name of one that comes with this package, installed package or hub id, in this order.
 
     Args:
@@ -182,6 +199,7 @@ def find(name: str, revision: str | None = None, *, language: str | None = None)
         revision: of a hub id: a branch, a tag or a commit; the newest without it.
         language: what is spoken, by a tag, code or English name; only of a model that has weights for each of several
             languages does it choose some.
+        weights: whether those of a hub id are fetched; without them, it can be opened on the device "meta" only.
 
     Raises:
         CheckpointError: it is nowhere, lacks the language, or the hub cannot be reached (reported within two seconds).
@@ -189,9 +207,9 @@ def find(name: str, revision: str | None = None, *, language: str | None = None)
     """
     local = _on_this_machine(name, language or "")
     if local is None:
-        folder = from_hub(name, _closest(Path(name)), revision)
-        found = _in_folder(name, folder, language or "")
-        if (tag := found.language_tag) and language:
+        folder = from_hub(name, _closest(Path(name)), revision, weights=weights)
+        found = replace(_in_folder(name, folder, language or ""), has_weights=weights or is_whole(folder))
+        if (tag := found.language_tag) and language and found.has_weights:
             one_more_from_hub(name, folder, [file.format(tag) for file in LANGUAGE_WEIGHTS])
         return found
     if revision is not None:

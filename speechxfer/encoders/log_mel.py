@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-import torchaudio.functional
 from torch import Tensor, nn
+from transformers.audio_utils import mel_filter_bank
 
 from speechxfer.encoders.base import valid_positions
 
@@ -14,6 +14,15 @@ WINDOW, HOP = 400, 160
 _DYNAMIC_RANGE = 8.0  # powers of ten kept below the loudest bin
 _HIGHEST = 8000.0  # Hz
 _FORMANTS = 4800.0  # Hz; what is below is warped evenly
+
+
+def mel_filters(num_mel_bins: int, fft_size: int) -> Tensor:
+    """Triangles [mel bins, fft_size // 2 + 1] of equal area from 0 to 8000 Hz, on Slaney's mel scale.
+
+    The scale is that of the Auditory Toolbox (Slaney, 1998), which librosa, Whisper and NeMo use.
+    """
+    filters = mel_filter_bank(1 + fft_size // 2, num_mel_bins, 0.0, _HIGHEST, 16_000, norm="slaney", mel_scale="slaney")
+    return torch.from_numpy(filters.T).float().contiguous()
 
 
 class LogMel(nn.Module):
@@ -25,13 +34,9 @@ class LogMel(nn.Module):
 
     def __init__(self, num_mel_bins: int) -> None:
         super().__init__()
-        filters = torchaudio.functional.melscale_fbanks(
-            n_freqs=1 + WINDOW // 2, f_min=0.0, f_max=_HIGHEST, n_mels=num_mel_bins, sample_rate=16_000,
-            norm="slaney", mel_scale="slaney",
-        )  # fmt: skip
         self.filters: Tensor
         self.window: Tensor
-        self.register_buffer("filters", filters.T.contiguous(), persistent=False)
+        self.register_buffer("filters", mel_filters(num_mel_bins, WINDOW), persistent=False)
         self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
 
     @torch.no_grad()

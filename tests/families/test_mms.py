@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,14 @@ def test_commands_open_the_language(mms: Path, tmp_path: Path) -> None:
     scores = json.loads(run("evaluate", str(mms), str(tmp_path / "m.jsonl")).stdout)
     assert (scores["language"], scores["worst"][0]["hypothesis"]) == ("it", expected)
     assert "ctc head for 6 characters" in run("models", "show", str(mms)).stdout
+
+
+def test_without_weights_the_head_has_the_size_of_the_language(mms: Path) -> None:
+    checkpoint = replace(find(str(mms), language="ita"), has_weights=False)
+    with torch.device("meta"):
+        opened = open_checkpoint(checkpoint)
+    assert opened.head is not None, opened.problem
+    assert opened.head.summary() == "ctc head for 6 characters"
 
 
 def test_the_digest_of_a_model_is_that_of_the_language_that_is_used(mms: Path) -> None:

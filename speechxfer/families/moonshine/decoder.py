@@ -5,7 +5,7 @@ The modules are those of `transformers`; they are called layer by layer, so that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Self, cast
 
 import torch
@@ -23,7 +23,7 @@ from speechxfer.errors import ConfigError
 from speechxfer.families.moonshine.encoder import MoonshineEncoder
 from speechxfer.families.moonshine.tokens import MoonshineTokens
 from speechxfer.heads.base import Interchange
-from speechxfer.heads.seq2seq.head import Seq2SeqHead, options_of
+from speechxfer.heads.seq2seq.head import Seq2SeqHead
 from speechxfer.heads.seq2seq.settings import Seq2SeqConfig
 
 
@@ -101,30 +101,21 @@ class MoonshineSeq2SeqHead(Seq2SeqHead):
     # Folders
 
     @classmethod
-    def unadapted(cls, checkpoint: Checkpoint, config: Mapping[str, Any], encoder: Encoder) -> Self:
-        """The decoder of a checkpoint, with random weights.
+    def built(cls, checkpoint: Checkpoint, encoder: Encoder, **options: Any) -> Self:
+        """With random weights.
 
         Raises:
             CheckpointError: there is no tokenizer, or one that does not fit.
         """
-        return cls(encoder.config, MoonshineTokens.read(checkpoint, encoder.config), is_pretrained=True)
+        return cls(encoder.config, MoonshineTokens.read(checkpoint, encoder.config), **options)
 
     def interchange(self) -> Interchange:
         """The decoder, the tokenizer's files, and what `generate` has to know."""
         numbers = {"bos_token_id": self.config.bos_token_id, "eos_token_id": self.tokens.end}
         numbers |= {"pad_token_id": self.tokens.end, "decoder_start_token_id": self.tokens.start}
         generation = {**numbers, "max_length": self.max_positions}
-        files = {"generation_config.json": generation, **self.tokens.files()}
+        files = {"generation_config.json": generation, "tokenizer_config.json": self.tokens.settings(), **self.files()}
         return Interchange({"decoder.": "model.decoder."}, {**numbers, "tie_word_embeddings": True}, files)
-
-    @classmethod
-    def restore(cls, description: Mapping[str, Any], encoder: Encoder, checkpoint: Checkpoint) -> Self:
-        """The inverse of `describe`, with random weights.
-
-        Raises:
-            CheckpointError: there is no tokenizer, or a normalizer that is not known here.
-        """
-        return cls(encoder.config, MoonshineTokens.read(checkpoint, encoder.config), **options_of(description))
 
 
 class DecoderLayer(MoonshineDecoderLayer):  # type: ignore[misc]

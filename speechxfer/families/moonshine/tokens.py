@@ -1,8 +1,7 @@
-"""Moonshine's tokens, and the files that `transformers` reads them from."""
+"""Moonshine's tokens."""
 
 from __future__ import annotations
 
-import json
 from typing import Any, Self
 
 from tokenizers import Tokenizer
@@ -45,13 +44,8 @@ class MoonshineTokens(DecoderTokens):
             raise CheckpointError(f"{checkpoint.file('tokenizer.json')}: its tokens are numbered up to {highest}, but the decoder has {config.vocab_size} outputs (vocab_size in config.json); one of them is of another model")  # fmt: skip  # noqa: E501
         return cls(tokenizer, config)
 
-    def files(self) -> dict[str, dict[str, Any]]:
-        """The contents of `tokenizer.json` and `tokenizer_config.json`."""
+    def settings(self) -> dict[str, Any]:
+        """The content of `tokenizer_config.json`."""
         start, end = map(self.tokenizer.id_to_token, (self.start, self.end))
-        return {
-            "tokenizer.json": json.loads(self.tokenizer.to_str()),
-            "tokenizer_config.json": {
-                "tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False,
-                "bos_token": start, "eos_token": end, "pad_token": end,
-            },
-        }  # fmt: skip
+        names = {"bos_token": start, "eos_token": end, "pad_token": end}
+        return {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False, **names}

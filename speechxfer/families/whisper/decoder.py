@@ -22,10 +22,10 @@ from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.errors import ConfigError
 from speechxfer.families.whisper.checkpoint import spoken
-from speechxfer.families.whisper.files import generation_config, tokenizer_files
+from speechxfer.families.whisper.files import generation_config, tokenizer_settings
 from speechxfer.families.whisper.tokens import WhisperTokens, fraction_of
 from speechxfer.heads.base import Interchange
-from speechxfer.heads.seq2seq.head import Seq2SeqHead, options_of
+from speechxfer.heads.seq2seq.head import Seq2SeqHead
 from speechxfer.heads.seq2seq.settings import Seq2SeqConfig
 
 
@@ -196,18 +196,27 @@ class WhisperSeq2SeqHead(Seq2SeqHead):
     # Folders
 
     @classmethod
-    def unadapted(cls, checkpoint: Checkpoint, config: Mapping[str, Any], encoder: Encoder) -> Self:
-        """With its usual language and task.
+    def built(cls, checkpoint: Checkpoint, encoder: Encoder, **options: Any) -> Self:
+        """With random weights.
 
         Raises:
             CheckpointError: there is no tokenizer, or one that does not fit.
         """
-        whole = WhisperConfig(**config)
-        tokens = WhisperTokens.read(checkpoint, whole.vocab_size)
-        language, task = spoken(checkpoint, config, tokens)
-        return cls(
-            whole, tokens, language=language, task=task, attend_everything=encoder.fixed_length, is_pretrained=True
-        )
+        whole = WhisperConfig(**encoder.describe()["config"])
+        return cls(whole, WhisperTokens.read(checkpoint, whole.vocab_size), **options)
+
+    @classmethod
+    def read(
+        cls, checkpoint: Checkpoint, config: Mapping[str, Any], state: Mapping[str, Tensor], encoder: Encoder
+    ) -> Self:
+        """As it was pre-trained, with its usual language and task.
+
+        Raises:
+            CheckpointError: see `Seq2SeqHead.read`; or a language that the model lacks.
+        """
+        head = super().read(checkpoint, config, state, encoder)
+        head.language, head.task_token = spoken(checkpoint, config, head.tokens)
+        return head
 
     def interchange(self) -> Interchange:
         """The decoder, the tokenizer's files, and what `generate` has to know."""
@@ -218,22 +227,12 @@ class WhisperSeq2SeqHead(Seq2SeqHead):
             task=self.task_token,
             writes_nothing=not self.is_pretrained,
         )
-        files = {"generation_config.json": generation, **tokenizer_files(self.tokens)}
+        settings = {"generation_config.json": generation, "tokenizer_config.json": tokenizer_settings(self.tokens)}
         config = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), self.tokens.end)
         config |= {"decoder_start_token_id": self.tokens.start, "tie_word_embeddings": True}
-        return Interchange({"decoder.": "model.decoder."}, config, files)
+        return Interchange({"decoder.": "model.decoder."}, config, settings | self.files())
 
     def describe(self) -> dict[str, Any]:
         """Everything but the tokenizer, which has a file of its own."""
         own = {"language": self.language, "task": self.task_token, "timestamp_share": self.timestamp_share}
         return super().describe() | own
-
-    @classmethod
-    def restore(cls, description: Mapping[str, Any], encoder: Encoder, checkpoint: Checkpoint) -> Self:
-        """The inverse of `describe`, with random weights.
-
-        Raises:
-            CheckpointError: there is no tokenizer, or a normalizer that is not known here.
-        """
-        whole = WhisperConfig(**encoder.describe()["config"])
-        return cls(whole, WhisperTokens.read(checkpoint, whole.vocab_size), **options_of(description))

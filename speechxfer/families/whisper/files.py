@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from transformers import WhisperConfig
@@ -46,15 +45,12 @@ def generation_config(
     return generation
 
 
-def tokenizer_files(tokens: WhisperTokens) -> dict[str, dict[str, Any]]:
-    """The contents of `tokenizer.json` and `tokenizer_config.json`."""
+def tokenizer_settings(tokens: WhisperTokens) -> dict[str, Any]:
+    """The content of `tokenizer_config.json`."""
     end = "<|endoftext|>"
     return {
-        "tokenizer.json": json.loads(tokens.tokenizer.to_str()),
-        "tokenizer_config.json": {
-            "tokenizer_class": "WhisperTokenizer", "model_max_length": 1024,
-            **dict.fromkeys(("unk_token", "bos_token", "eos_token", "pad_token"), end),
-            # In this order: `transformers` takes the token after the last of them for the time 0.
-            "additional_special_tokens": tokens.controls,
-        },
+        "tokenizer_class": "WhisperTokenizer", "model_max_length": 1024,
+        **dict.fromkeys(("unk_token", "bos_token", "eos_token", "pad_token"), end),
+        # In this order: `transformers` takes the token after the last of them for the time 0.
+        "additional_special_tokens": tokens.controls,
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -49,8 +50,7 @@ class Seq2SeqHead(TextScorer):
     zero); the others are learned.
 
     A family says what its decoder is (`new_decoder`, `new_cache`, `run`, `_parts`), what is given to it (`prompt`), how
-    it is set to what a run asks for (`prepare`), and how it is opened and saved (`unadapted`, `restore`,
-    `interchange`).
+    it is set to what a run asks for (`prepare`), and how it is opened and saved (`built`, `interchange`).
 
     Args:
         config: the whole model's configuration, as `transformers` has it.
@@ -67,7 +67,7 @@ class Seq2SeqHead(TextScorer):
     rates = (1e-4, 1e-4)
     #: What messages call it.
     title: str
-    #: Hidden states a second.
+    #: Hidden states a second; fewer where frames are pooled.
     frame_rate: float
     #: Most tokens for each second of an utterance. Fast speech stays below; a loop is cut soon.
     tokens_a_second: float
@@ -127,8 +127,11 @@ class Seq2SeqHead(TextScorer):
 
     @classmethod
     @abstractmethod
-    def unadapted(cls, checkpoint: Checkpoint, config: Mapping[str, Any], encoder: Encoder) -> Self:
-        """The decoder of a checkpoint that `transformers` saved, with random weights and the tokenizer in its folder.
+    def built(cls, checkpoint: Checkpoint, encoder: Encoder, **options: Any) -> Self:
+        """The decoder of an encoder with random weights, and the tokenizer in the folder of the checkpoint.
+
+        Args:
+            options: of the class, besides configuration and tokenizer.
 
         Raises:
             CheckpointError: there is no tokenizer, or one that does not fit.
@@ -140,14 +143,14 @@ class Seq2SeqHead(TextScorer):
     def read(
         cls, checkpoint: Checkpoint, config: Mapping[str, Any], state: Mapping[str, Tensor], encoder: Encoder
     ) -> Self:
-        """As `unadapted`, with the weights.
+        """The decoder of a checkpoint that `transformers` saved, as it was pre-trained.
 
         Raises:
             CheckpointError: there is no tokenizer, weights are missing, or its output is not its token embedding.
         """
         if not config.get("tie_word_embeddings", True) and not torch.equal(state.get(_OUTPUT, torch.empty(0)), state[_EMBEDDING]):  # fmt: skip  # noqa: E501
             raise CheckpointError(f"{checkpoint.name}: its decoder's output matrix is not its token embedding (tie_word_embeddings), which is not supported")  # fmt: skip  # noqa: E501
-        head = cls.unadapted(checkpoint, config, encoder)
+        head = cls.built(checkpoint, encoder, attend_everything=encoder.fixed_length, is_pretrained=True)
         own = {name.removeprefix(_DECODER): value for name, value in state.items() if name.startswith(_DECODER)}
         try:
             head.decoder.load_state_dict(own)
@@ -171,6 +174,7 @@ class Seq2SeqHead(TextScorer):
         if setup.encoder.stacked:
             raise ConfigError(f"plan.weighted_layer_sum is true, but {own.title} reads the last layer only; leave it out, or take --head ctc or classification")  # fmt: skip  # noqa: E501
         own.prepare(setup.config, cls.training_normalizer(setup, own))
+        own.frame_rate = setup.encoder.output_frame_rate
         if setup.from_scratch:
             own.decoder = own.new_decoder()
         return own
@@ -355,13 +359,20 @@ class Seq2SeqHead(TextScorer):
             "untouched": self.is_pretrained, "beams": self.beams,  # codespell:ignore untouched
         }  # fmt: skip
 
+    @classmethod
+    def restore(cls, description: Mapping[str, Any], encoder: Encoder, checkpoint: Checkpoint) -> Self:
+        """The inverse of `describe`, with random weights.
 
-def options_of(description: Mapping[str, Any]) -> dict[str, Any]:
-    """The keyword arguments of a decoder's class, from what `describe` wrote.
+        Raises:
+            CheckpointError: there is no tokenizer, or a normalizer that is not known here.
+        """
+        options = {name: value for name, value in description.items() if name != "kind"}
+        options["is_pretrained"] = options.pop("untouched")  # codespell:ignore untouched
+        options["normalizer"] = TextNormalizer.restore(description["normalizer"])
+        head = cls.built(checkpoint, encoder, **options)
+        head.frame_rate = encoder.output_frame_rate
+        return head
 
-    Raises:
-        CheckpointError: a normalizer that is not known here.
-    """
-    options = {name: value for name, value in description.items() if name != "kind"}
-    options["is_pretrained"] = options.pop("untouched")  # codespell:ignore untouched
-    return options | {"normalizer": TextNormalizer.restore(description["normalizer"])}
+    def files(self) -> dict[str, Any]:
+        """The tokenizer."""
+        return {"tokenizer.json": json.loads(self.tokens.tokenizer.to_str())}
