@@ -30,6 +30,7 @@ RENAMED = {
     "seq2seq.language": "language",
     "seq2seq.timestamp_share": "seq2seq.timestamp_ratio",
     "seq2seq.nothing_share": "seq2seq.non_speech_ratio",
+    "encoder.pad_to_30s": "whisper.pad_to_30s",
     "retention.replay_share": "retention.replay_ratio",
 }
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
-from speechxfer.encoders.family import FAMILIES, family_of
+from speechxfer.config.families import FAMILIES, family_of
 from speechxfer.encoders.files import read_json
 from speechxfer.encoders.hub import from_hub, is_whole, one_more_from_hub
 from speechxfer.encoders.weights import LANGUAGE_WEIGHTS, read_weights
