@@ -133,6 +133,8 @@ class CTCHead(Head):
         if num_frames >= needed:
             return None
         remedy = "a smaller --frame-stride gives more" if setup.encoder.pooling else "does it belong there?"
+        if kept is None and setup.config.group_of(CTCConfig).units == "characters":
+            remedy += ", and --units pieces needs fewer" if setup.encoder.pooling else " pieces of words need fewer (--units pieces)"  # noqa: E501
         return Unusable("are too short for their text", f"{num_frames} frames, but {needed} are needed to spell it; {remedy}")  # fmt: skip  # noqa: E501
 
     def check_splits(self, splits: Mapping[str, Manifest], config: FinetuneConfig, progress: Progress) -> None:
@@ -155,7 +157,7 @@ class CTCHead(Head):
         if own.units not in ("auto", vocabulary.kind):
             yield "ctc.units", kept
         if own.vocabulary_size != len(vocabulary.symbols):
-            yield "ctc.vocabulary_size", "ctc.units is characters" if own.units == "characters" else kept
+            yield "ctc.vocabulary_size", "ctc.units is characters" if own.units == vocabulary.kind else kept
 
     def _unknown(self, name: str, manifest: Manifest) -> str | None:
         """A line about the characters of a split that the vocabulary lacks."""
