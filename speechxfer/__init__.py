@@ -56,9 +56,9 @@ if TYPE_CHECKING:
     from speechxfer.evaluation.predictions import write_predictions as write_predictions
     from speechxfer.evaluation.results import Evaluation as Evaluation
     from speechxfer.evaluation.slices import slices as slices
-    from speechxfer.families.whisper.settings import Seq2SeqConfig as Seq2SeqConfig
     from speechxfer.heads.classification.settings import ClassificationConfig as ClassificationConfig
     from speechxfer.heads.ctc.settings import CTCConfig as CTCConfig
+    from speechxfer.heads.seq2seq.settings import Seq2SeqConfig as Seq2SeqConfig
     from speechxfer.inference.transcript import Segment as Segment
     from speechxfer.inference.transcript import Transcript as Transcript
     from speechxfer.model import SpeechModel as SpeechModel
@@ -175,9 +175,9 @@ _MODULES = {
     "evaluation.predictions": ("write_predictions",),
     "evaluation.results": ("Evaluation",),
     "evaluation.slices": ("slices",),
-    "families.whisper.settings": ("Seq2SeqConfig",),
     "heads.classification.settings": ("ClassificationConfig",),
     "heads.ctc.settings": ("CTCConfig",),
+    "heads.seq2seq.settings": ("Seq2SeqConfig",),
     "inference.transcript": ("Segment", "Transcript"),
     "model": ("SpeechModel",),
     "progress": ("Progress",),
@@ -194,7 +194,7 @@ _OTHER_NAMES = {"Plan": "PlanConfig"}
 def load(
     name: str, *, device: str = "auto", dtype: str = "float32", threads: int | None = None, revision: str | None = None
 ) -> SpeechModel:
-    """Open an adapted model, a CTC or classification model of `transformers`, or a Whisper with its own decoder.
+    """Open an adapted model, a CTC or classification model of `transformers`, or one with its own decoder.
 
     Short for `SpeechModel.load`, which explains the arguments.
 

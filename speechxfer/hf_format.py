@@ -20,7 +20,7 @@ from speechxfer.heads.classification.head import ClassificationHead
 from speechxfer.heads.ctc.files import read_spelling
 from speechxfer.heads.ctc.head import CTCHead
 
-#: What is no head: what pre-training leaves above an encoder, and Whisper's tokens, which its decoder has as well.
+#: What is no head: what pre-training leaves above an encoder, and a decoder's tokens, which the decoder has as well.
 _NO_HEAD = ("quantizer.", "project_q.", "project_hid.", "proj_out.")
 _CTC = {"lm_head.weight", "lm_head.bias"}
 _CLASSIFICATION = {"projector.weight", "projector.bias", "classifier.weight", "classifier.bias"}

@@ -58,7 +58,7 @@ class SpeechModel(nn.Module):
         cls, name: str, *, device: str = "auto", dtype: str = "float32", threads: int | None = None,
         revision: str | None = None,
     ) -> SpeechModel:  # fmt: skip
-        """Open an adapted model, a CTC or classification model of `transformers`, or a Whisper with its own decoder.
+        """Open an adapted model, a CTC or classification model of `transformers`, or one with its own decoder.
 
         Several threads may use one model: a call changes nothing in it.
 
@@ -110,7 +110,7 @@ class SpeechModel(nn.Module):
         with replacing_folder(Path(folder)) as temporary:
             write_tensors(temporary / "model.safetensors", renamed(state))
             adapters.write(self, temporary / "adapter", source=self.source, whole=own, renamed=renamed)
-            for name, content in (theirs.files if theirs else {}).items():
+            for name, content in {**self.head.files(), **(theirs.files if theirs else {})}.items():
                 write_json(temporary / name, content)
                 if name != "config.json" and (temporary / "adapter").is_dir():  # which has no base model's vocabulary
                     write_json(temporary / "adapter" / name, content)

@@ -12,13 +12,12 @@ from speechxfer.config import HEADS
 from speechxfer.encoders import load_encoder, restore_encoder
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import ADAPTER_FILE, MODEL_FILE, Checkpoint
-from speechxfer.encoders.family import family_of
+from speechxfer.encoders.family import FAMILIES, family_of
 from speechxfer.encoders.files import read_json
 from speechxfer.encoders.weights import read_weights
 from speechxfer.errors import CheckpointError
 from speechxfer.heads.base import Head
 from speechxfer.hf_format import folder_of, options_of, read_head
-from speechxfer.registry import resolve
 
 #: Stands for the head that a checkpoint has, whichever that is.
 OWN = "own"
@@ -28,7 +27,7 @@ FORMAT = 2
 
 @dataclass(frozen=True)
 class Opened:
-    """What a checkpoint holds, on the CPU."""
+    """What a checkpoint holds, on torch's default device."""
 
     encoder: Encoder
     #: None where it is an encoder only.
@@ -49,6 +48,8 @@ class Opened:
 def open_checkpoint(checkpoint: Checkpoint, *, head: str | None = None, **options: Any) -> Opened:
     """The encoder of a checkpoint and the head on it, if there is one that can be opened.
 
+    On torch's device "meta" (`with torch.device("meta")`), no weights are read, and the parts have shapes only.
+
     Args:
         head: the head that is wanted, by its name in the register. The decoder that a family has of its own is only
             opened, which takes time, where it is that one, or with `OWN`; unless options say otherwise, the encoder
@@ -67,7 +68,7 @@ def open_checkpoint(checkpoint: Checkpoint, *, head: str | None = None, **option
     decoder = own if own and head in (OWN, own.head) else None
     usual = {**decoder.options, **options} if decoder else {**options, **options_of(family, state)}
     encoder = load_encoder(checkpoint.name, config, state, **usual)
-    opens = resolve(decoder.opens) if decoder else read_head
+    opens = decoder.load().read if decoder else read_head
     found, problem = None, None
     try:
         found = opens(checkpoint, config, state, encoder)
@@ -89,6 +90,8 @@ def _open_saved(checkpoint: Checkpoint, options: Mapping[str, Any]) -> Opened:
     wanted = {name: value for name, value in options.items() if value}
     encoder = restore_encoder({**described, "options": {**described["options"], **wanted}})
     head = restore_head(description["head"], encoder, checkpoint)
+    if not checkpoint.has_weights:
+        return Opened(encoder, head, description["source"])
     state, theirs = read_weights(checkpoint.folder), folder_of(restore_encoder(described), head)
     try:
         nn.ModuleDict({"encoder": encoder, "head": head}).load_state_dict(theirs.ours(state) if theirs else state)
@@ -104,6 +107,8 @@ def restore_head(description: dict[str, Any], encoder: Encoder, checkpoint: Chec
     Raises:
         CheckpointError: of a kind or normalizer version that this version does not have.
     """
-    entry = HEADS.find(str(description.get("kind")), CheckpointError, setting="the kind of its head")
-    head: Head = entry.load().restore(description, encoder, checkpoint)
+    entry = HEADS.find(kind := str(description.get("kind")), CheckpointError, setting="the kind of its head")
+    own = FAMILIES[encoder.family].decoder if entry.comes_with_checkpoint else None
+    known: type[Head] = own.load() if own and own.head == kind else entry.load()
+    head: Head = known.restore(description, encoder, checkpoint)
     return head

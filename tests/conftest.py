@@ -7,6 +7,7 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -117,3 +118,19 @@ def spelling_whisper(tmp_path_factory: pytest.TempPathFactory, whisper_folder: P
     tokenizer.add_special_tokens([AddedToken(f"<|{name}|>", special=True) for name in special])
     tokenizer.save(str(folder / "tokenizer.json"))
     return folder
+
+
+@pytest.fixture
+def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """The cache's folder of a model, made of files of another folder."""
+
+    import huggingface_hub
+
+    def make(name: str, source: Path) -> Path:
+        model = tmp_path / "hub" / f"models--{name.replace('/', '--')}"
+        (model / "refs").mkdir(parents=True)
+        (model / "refs" / "main").write_text("0" * 40)
+        return shutil.copytree(source, model / "snapshots" / ("0" * 40))
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return make

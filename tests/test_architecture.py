@@ -31,7 +31,8 @@ def name(path: Path) -> str:
 def classes() -> set[str]:
     """The names of all heads and encoders."""
     heads = {resolve(entry.implementation).__name__ for entry in HEADS.values()}
-    return heads | {family.load().__name__ for family in FAMILIES.values()}
+    decoders = {family.decoder.load().__name__ for family in FAMILIES.values() if family.decoder}
+    return heads | decoders | {family.load().__name__ for family in FAMILIES.values()}
 
 
 @pytest.mark.parametrize("path", OTHERS, ids=name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,22 @@ def logits(folder: Path) -> torch.Tensor:
     return opened.head.logits(states(opened))
 
 
+def outlined(opened: Opened) -> dict[str, torch.Size]:
+    """Names and shapes of all weights, its head's and its encoder's."""
+    parts = torch.nn.ModuleList([part for part in (opened.encoder, opened.head) if part is not None])
+    return {name: tensor.shape for name, tensor in parts.state_dict().items()}
+
+
+def assert_outlined_alike(folder: Path, whole: Opened) -> None:
+    """A folder opens alike without numbers: from names and shapes of its weights, and from its configuration alone."""
+    for checkpoint in (find(str(folder)), replace(find(str(folder)), has_weights=False)):
+        with torch.device("meta"):
+            opened = open_checkpoint(checkpoint)
+        assert next(opened.encoder.parameters()).is_meta
+        assert outlined(opened) == outlined(whole)
+        assert (opened.problem, opened.own_decoder) == (whole.problem, whole.own_decoder)
+
+
 def close(found: torch.Tensor, expected: torch.Tensor) -> None:
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
@@ -80,6 +97,7 @@ def test_the_encoder_opens_under_every_head(variant: str, head: str, settings: d
     model.save_pretrained(tmp_path)
     opened = open_checkpoint(find(str(tmp_path)))
     base = getattr(model, model.base_model_prefix, model)
+    assert_outlined_alike(tmp_path, opened)
     with torch.inference_mode():
         base.adapter = None
         opened.encoder.set_stacked(False)
@@ -248,3 +266,9 @@ def test_models_show_names_the_decoder_of_a_whisper(spelling_whisper: Path, whis
     refused = CliRunner().invoke(main, ["models", "show", str(whisper_folder), "--head", "seq2seq"])
     assert refused.exit_code != 0
     assert "lacks tokenizer.json" in refused.stderr
+
+
+def test_a_saved_model_opens_without_its_weights(tmp_path: Path) -> None:
+    ctc(tmp_path / "theirs")
+    sx.load(str(tmp_path / "theirs"), device="cpu").save(tmp_path / "ours")
+    assert_outlined_alike(tmp_path / "ours", open_checkpoint(find(str(tmp_path / "ours"))))

@@ -63,8 +63,8 @@ def _table(path: Path) -> dict[str, str]:
 
 
 @click.command(cls=Command)
-@click.option("--corpus", type=click.Path(path_type=Path), help="Where it already is (default: fetched to --output).")
-@click.option("--test-manifest", default="test", show_default=True, help="Name of the half that is measured.")
+@click.option("--corpus", type=click.Path(path_type=Path), help="Folder of the corpus (default: download it).")
+@click.option("--test-manifest", default="test", show_default=True, help="Name of the manifest for the test half.")
 @click.option("--output", type=click.Path(path_type=Path), default=Path("data/accented-english"), show_default=True)
 def prepare(corpus: Path | None, test_manifest: str, output: Path) -> None:
     """Write train.jsonl, dev.jsonl and test.jsonl."""

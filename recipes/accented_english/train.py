@@ -9,9 +9,9 @@ import speechxfer as sx
 
 @click.command(cls=sx.Command)
 @click.option("--row", type=click.Choice(["seq2seq", "base", "ctc"]), default="seq2seq", show_default=True)
-@click.option("--data", default="data/accented-english", show_default=True, help="What prepare.py wrote.")
+@click.option("--data", default="data/accented-english", show_default=True, help="Folder that prepare.py wrote.")
 @click.option("--output", help="Folder for the run (default: runs/accented-english-ROW).")
-@click.option("--resume", is_flag=True, help="Go on with the run in --output.")
+@click.option("--resume", is_flag=True, help="Resume the run in --output.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in --output.")
 def train(row: str, data: str, output: str | None, resume: bool, overwrite: bool) -> None:
     """Train, and print the error rates before and after."""

@@ -389,8 +389,8 @@ def prepare(language: str, output: Path, overwrite: bool) -> None:
 
 @click.command(cls=Command, help=__doc__)
 @click.option("--language", type=click.Choice(sorted(VOICES)), required=True)
-@click.option("--output", type=click.Path(path_type=Path), help="Folder to make [default: data/ivr-LANGUAGE]")
-@click.option("--overwrite", is_flag=True, help="Make it again where it is there already")
+@click.option("--output", type=click.Path(path_type=Path), help="Folder to write [default: data/ivr-LANGUAGE].")
+@click.option("--overwrite", is_flag=True, help="Replace the folder if it exists.")
 def main(language: str, output: Path | None, overwrite: bool) -> None:
     try:
         prepare(language, output or Path("data") / f"ivr-{language}", overwrite)

@@ -10,9 +10,9 @@ import speechxfer as sx
 @click.command(cls=sx.Command)
 @click.option("--language", type=click.Choice(["en", "es", "fr", "it", "ru"]), default="it", show_default=True)
 @click.option("--row", type=click.Choice(["ctc", "seq2seq", "base"]), default="ctc", show_default=True)
-@click.option("--data", help="What prepare.py wrote (default: data/ivr-LANGUAGE).")
+@click.option("--data", help="Folder that prepare.py wrote (default: data/ivr-LANGUAGE).")
 @click.option("--output", help="Folder for the run (default: runs/ivr-LANGUAGE[-ROW]).")
-@click.option("--resume", is_flag=True, help="Go on with the run in --output.")
+@click.option("--resume", is_flag=True, help="Resume the run in --output.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in --output.")
 def train(language: str, row: str, data: str | None, output: str | None, resume: bool, overwrite: bool) -> None:
     """Train, and print the error rates before and after."""

@@ -139,8 +139,8 @@ def prepare(languages: Sequence[str], prompts: Path, output: Path) -> None:
 
 
 @click.command(cls=Command, help=__doc__)
-@click.option("--languages", default="en,es,fr,it,ru", show_default=True, help="Which of them, with commas.")
-@click.option("--prompts", type=click.Path(path_type=Path), default=Path("data"), show_default=True, help="Where the corpora of ivr_prompts are or go.")  # fmt: skip  # noqa: E501
+@click.option("--languages", default="en,es,fr,it,ru", show_default=True, help="Languages, separated by commas.")
+@click.option("--prompts", type=click.Path(path_type=Path), default=Path("data"), show_default=True, help="Folder of the corpora of ivr_prompts; those that are missing are made there.")  # fmt: skip  # noqa: E501
 @click.option("--output", type=click.Path(path_type=Path), default=Path("data/language_id"), show_default=True)
 def main(languages: str, prompts: Path, output: Path) -> None:
     chosen = sorted(set(languages.split(",")))

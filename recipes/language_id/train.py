@@ -10,9 +10,9 @@ import speechxfer as sx
 
 @click.command(cls=sx.Command)
 @click.option("--model", help="Pre-trained model (default: Whisper tiny.en).")
-@click.option("--data", default="data/language_id", show_default=True, help="What prepare.py wrote.")
+@click.option("--data", default="data/language_id", show_default=True, help="Folder that prepare.py wrote.")
 @click.option("--output", default="runs/language_id", show_default=True, help="Folder for the run.")
-@click.option("--resume", is_flag=True, help="Go on with the run in --output.")
+@click.option("--resume", is_flag=True, help="Resume the run in --output.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in --output.")
 def train(model: str | None, data: str, output: str, resume: bool, overwrite: bool) -> None:
     """Train, and print how often the language is right: of known voices, and of others."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from scripts.docs import api, commands, decisions, settings
+from scripts.docs import api, commands, decisions, models, settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,6 +19,7 @@ def pages() -> dict[str, str]:
         "reference/settings.md": settings.page(),
         "reference/commands.md": commands.page(),
         "reference/api.md": api.page(),
+        "reference/models.md": models.page(),
         **decisions.pages((ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")),
     }
 

@@ -51,7 +51,7 @@ def finetune(
         dev: decides which epoch is best.
         test: is measured before and after.
         output: the run's folder; `runs/MODEL-HEAD` if it is not given.
-        head: "ctc" (the default), "classification", or "seq2seq" for Whisper's own decoder.
+        head: "ctc" (the default), "classification", or "seq2seq" for the checkpoint's own decoder.
         plan: what is frozen and how fast the rest is trained: the name of a preset, a TOML file with a table [plan], a
             `Plan`, a dictionary of its settings, or "auto", which tries for five minutes first.
         config: settings that all others are laid over: a TOML file, a dictionary or a `FinetuneConfig`.

@@ -11,8 +11,7 @@ import shutil
 from dataclasses import dataclass
 
 #: Dependencies that are checked by more than their presence.
-_CHECKED_APART = ("torch", "torchaudio", "soundfile", "av")
-_REINSTALL = 'python -m pip install "torch>=2.11,<2.12" "torchaudio>=2.11,<2.12"'
+_CHECKED_APART = ("torch", "soundfile", "av")
 
 
 @dataclass(frozen=True)
@@ -45,22 +44,24 @@ def _python() -> Check:
 
 
 def _torch() -> list[Check]:
-    found = {name: _version(name) for name in ("torch", "torchaudio")}
-    missing = [name for name, version in found.items() if version is None]
-    if missing:
-        return [Check(name, False, "not installed", _REINSTALL) for name in missing]
-    torch, torchaudio = (str(version) for version in found.values())
-    same = torch.split("+")[0].split(".")[:2] == torchaudio.split("+")[0].split(".")[:2]
-    checks = [Check("torch", True, torch)]
+    version = _version("torch")
+    if version is None:
+        return [Check("torch", False, "not installed", 'python -m pip install "torch>=2.11"')]
+    return [Check("torch", True, version), _torchaudio()]
+
+
+def _torchaudio() -> Check:
+    """It is not needed here, but `transformers` imports it wherever it is installed."""
+    version = _version("torchaudio")
+    if version is None:
+        return Check("torchaudio", True, "not installed; not needed")
     try:
         importlib.import_module("torchaudio")
-    except Exception as error:  # a mismatch shows as OSError, ImportError or RuntimeError
-        reason = str(error).splitlines()[0]
-        checks.append(Check("torchaudio", False, f"{torchaudio} does not import: {reason}", _REINSTALL))
-    else:
-        remedy = "" if same else f"torch is {torch}; both have to be of one release: {_REINSTALL}"
-        checks.append(Check("torchaudio", same, torchaudio, remedy))
-    return checks
+    except Exception as error:  # a torch of another release or CUDA shows as OSError, ImportError or RuntimeError
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        remedy = "other programs that use transformers may fail here: python -m pip uninstall torchaudio"
+        return Check("torchaudio", True, f"{version} does not import ({reason}); not needed", remedy)
+    return Check("torchaudio", True, version)
 
 
 def _dependencies() -> list[str]:

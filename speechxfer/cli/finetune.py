@@ -55,7 +55,7 @@ _GROUPS = {
 @click.option("--replay", metavar="MANIFEST", help="Training data of the source domain, mixed into the training set so that it is not forgotten.")  # fmt: skip  # noqa: E501
 @click.option("--replay-ratio", type=float, metavar="RATIO", help="Fraction of the training set that comes from --replay (default: 0.2).")  # fmt: skip  # noqa: E501
 @click.option("--output", help="Folder for the run.")
-@click.option("--head", metavar="NAME", help="Head: ctc (the default), classification, seq2seq (Whisper's own decoder), or one of another package.")  # fmt: skip  # noqa: E501
+@click.option("--head", metavar="NAME", help="Head: ctc (the default), classification, seq2seq (the model's own decoder), or one of another package.")  # fmt: skip  # noqa: E501
 @click.option("--language", metavar="LL", help="Spoken language, for the decoder of a multilingual Whisper.")
 @click.option("--extend-vocabulary", "vocabulary", flag_value="extend", help="Add the training text's new characters to the model's own CTC head.")  # fmt: skip  # noqa: E501
 @click.option("--new-vocabulary", "vocabulary", flag_value="new", help="Train a new CTC head even if the model has one.")  # fmt: skip  # noqa: E501

@@ -25,7 +25,8 @@ class HeadType:
         task: what its predictions are: transcripts, or classes of whole utterances.
         settings: its own group of settings, if it has one.
         ignores: the general settings that have no effect with it, by their full names.
-        comes_with_checkpoint: it is the decoder of a family, which a checkpoint has; a new one is never made.
+        comes_with_checkpoint: it is the decoder that a checkpoint has of its own, so a new one is never made; which
+            class it is says its family (`Family.decoder`), and `implementation` is what they have in common.
         limits: what a reader of a model card should know of models with this head, a sentence each.
     """
 
@@ -54,7 +55,7 @@ HEADS = Register(
     builtin={
         "ctc": "speechxfer.heads.ctc:CTC",
         "classification": "speechxfer.heads.classification:CLASSIFICATION",
-        "seq2seq": "speechxfer.families.whisper:SEQ2SEQ",
+        "seq2seq": "speechxfer.heads.seq2seq:SEQ2SEQ",
     },
 )
 

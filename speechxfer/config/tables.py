@@ -47,13 +47,13 @@ class PlanConfig(Table, group="plan"):
     #: head would distort the pre-trained layers (Kumar et al., 2022; Baevski et al., 2020). Has no effect in a run of
     #: one epoch. Usually 1/6 when all layers of a Whisper are trained without another schedule, otherwise 0.
     head_only_ratio: Fraction | None = None
-    #: Of a head with layers of its own (Whisper's decoder), train only this many, counted from the top; usually all.
+    #: Of a head with layers of its own (a decoder), train only this many, counted from the top; usually all.
     head_top: _Count | None = None
     #: Also train the token embedding of such a head, which is most of its weights.
     train_embedding: bool | None = None
-    #: Peak learning rate of the encoder; usually 3e-4, or 1e-4 with Whisper's decoder, and ten times that for adapters.
+    #: Peak learning rate of the encoder; usually 3e-4, or 1e-4 with a decoder, and ten times that for adapters.
     encoder_lr: _Rate | None = None
-    #: Peak learning rate of the head; usually 3e-3, or 1e-4 for Whisper's decoder.
+    #: Peak learning rate of the head; usually 3e-3, or 1e-4 for a decoder.
     head_lr: _Rate | None = None
     #: Learning rate of each layer relative to the layer above it (Howard and Ruder, 2018); usually 1.
     layer_decay: Annotated[float, Range(0, 1, with_least=False)] | None = None
@@ -223,8 +223,8 @@ class FinetuneConfig(Table):
     compare_scratch: bool = False
     #: Stop at an audio file that is a little shorter than its header says, instead of using it with a warning.
     strict: bool = False
-    #: The head, by its name in the register: "ctc", "classification", "seq2seq" (Whisper's own decoder), or one that
-    #: another package brings.
+    #: The head, by its name in the register: "ctc", "classification", "seq2seq" (the checkpoint's own decoder), or one
+    #: that another package brings.
     head: str = "ctc"
     #: "auto", "cpu", "cuda" or "cuda:N".
     device: str = "auto"

@@ -25,8 +25,8 @@ NAMES = {
     "audio_stream": ("audio_stream",),
     "audio_channel": ("audio_channel",),
 }
-#: Fallback names, as in data sets of the Hugging Face hub, if none of the above is there; the first is used, the others
-#: are ordinary columns.
+#: Names that count only if a row has none of the names above, as in data sets of the Hugging Face hub. If there are
+#: several of one column, the first counts and the others are ordinary columns.
 OTHER_NAMES = {
     "audio": ("file_name", "filename", "audio_path", "wav", "wav_path", "file", "filepath"),
     "text": ("transcription", "transcript", "normalized_text", "raw_transcription"),
@@ -35,7 +35,7 @@ OTHER_NAMES = {
 }
 _COLUMNS = {name: column for column, names in NAMES.items() for name in names}
 RESERVED = frozenset(_COLUMNS)
-#: Columns that other programs write for parts of a recording, which are ignored.
+#: Columns in which other programs write times or channels in their own way; a manifest ignores them.
 UNUSED = frozenset(
     ("channel", "start_time", "end_time", "begin", "stop", "start_ms", "end_ms", "duration_ms", "offset_ms")
 )
@@ -45,34 +45,34 @@ SEPARATOR = "|"
 #: Missing values of numbers or names, as programs write them.
 _MISSING_NUMBERS = frozenset(("", "nan", "none", "null", "n/a", "na", "<na>", "nat", "#n/a", "-"))
 MISSING_NAMES = frozenset(("nan", "NaN", "<NA>", "NaT", "#N/A"))
-_LONGEST_S = 1e9  # 31 years: whatever is more is no time in an audio file
-_SAME_S = 0.01  # two ends that differ by less are one
+_LONGEST_S = 1e9  # 31 years; a larger number is not a time in an audio file
+_SAME_S = 0.01  # two ends that differ by less are taken for equal
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
 _LIST = re.compile(r"\s*\[.*\]\s*", re.DOTALL)
 
 
 def plain(name: str) -> str:
-    """A column's name for comparison: "File Name" becomes `file_name`."""
+    """A column name as it is compared: "File Name" is `file_name`."""
     return re.sub(r"[\s\-]+", "_", name.strip().casefold())
 
 
 def known_as(name: str) -> str | None:
-    """The meaning of a column name: "speaker" for `speaker`, `client_id` and `speaker_id`; None for most names."""
+    """The column that a name stands for: "speaker" for `speaker`, `client_id` and `speaker_id`; None for most names."""
     spelled = plain(name)
     others = (column for column, names in OTHER_NAMES.items() if spelled in names)
     return _COLUMNS.get(spelled) or next(others, None)
 
 
 def is_number(name: str) -> bool:
-    """Whether a column of this name has seconds, or the index of a stream or channel."""
+    """Whether a column of this name holds seconds, or the index of a stream or channel."""
     return _COLUMNS.get(plain(name)) in ("start", "duration", "end", "audio_stream", "audio_channel")
 
 
 def meanings(names: Iterable[str], origin: str) -> dict[str, str]:
-    """The meanings of column names that have one.
+    """Which column each name stands for; names that stand for none are left out.
 
     Raises:
-        DataError: two of them mean the same.
+        DataError: two names stand for one column.
     """
     found, problem = _meanings(tuple(names))
     if problem:
@@ -82,7 +82,7 @@ def meanings(names: Iterable[str], origin: str) -> dict[str, str]:
 
 @functools.lru_cache(maxsize=256)
 def _meanings(names: tuple[str, ...]) -> tuple[dict[str, str], str]:
-    """Meanings of names, and a problem with them, if any."""
+    """As `meanings`, with the error as a text; empty if there is none."""
     found: dict[str, str] = {}
     for name in names:
         if (column := _COLUMNS.get(plain(name))) is None:
@@ -100,10 +100,13 @@ def _meanings(names: tuple[str, ...]) -> tuple[dict[str, str], str]:
 
 
 def values(row: Mapping[str, Any], origin: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The values of a row by column, parsed; columns without a meaning have their own names.
+    """Parse a row.
+
+    Returns:
+        The values of known columns by column, and the values of all others by their own names.
 
     Raises:
-        DataError: a value that cannot be used, with what is wanted.
+        DataError: a value cannot be used.
     """
     known: dict[str, Any] = {}
     meant = meanings(row, origin)
@@ -116,12 +119,12 @@ def values(row: Mapping[str, Any], origin: str) -> tuple[dict[str, Any], dict[st
 
 
 def plain_name(text: str) -> str:
-    """A label or a speaker, stripped and in NFC."""
+    """The name of a class or a speaker, with single spaces and in Unicode's composed form (NFC)."""
     return unicodedata.normalize("NFC", " ".join(text.split()))
 
 
 def _apply_end(known: dict[str, Any], name: str, origin: str) -> None:
-    """Convert an end to a duration."""
+    """Replace the end of an utterance by its duration."""
     if (end := known.pop("end", None)) is None:
         return
     start = known.get("start", 0.0)
@@ -146,7 +149,7 @@ def _audio(name: str, value: Any, origin: str) -> str:
 
 
 def _name(name: str, value: Any, origin: str) -> str | None:
-    if _is_number(value):  # a name that happens to be a number, which pandas makes 1.0 where another one is missing
+    if _is_number(value):  # a name that is a number; pandas writes 1 as 1.0 if other rows have none
         return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
     text = _string(name, value, origin)
     return None if text.strip() in MISSING_NAMES else plain_name(text)
@@ -163,7 +166,7 @@ def _label(name: str, value: Any, origin: str) -> str | None:
 
 
 def _listed(value: Any) -> list[Any] | None:
-    """A list of classes, also in a cell as JSON or Python."""
+    """Several classes as a list, which a table holds as JSON or Python; None for a single class."""
     if isinstance(value, list):
         return value
     if isinstance(value, str) and _LIST.fullmatch(value):
@@ -178,10 +181,10 @@ def _listed(value: Any) -> list[Any] | None:
 
 
 def seconds(name: str, value: Any, origin: str) -> float | None:
-    """A time of `start`, `duration` or `end`: a number, also as text, or "00:01:02.5"; None if missing.
+    """The seconds of `start`, `duration` or `end`, from a number, its text, or "00:01:02.5"; None if missing.
 
     Raises:
-        DataError: it is none.
+        DataError: the value is not a time.
     """
     column = _COLUMNS.get(plain(name))
     number: Any = _parsed(value) if isinstance(value, str) else value
@@ -217,7 +220,7 @@ def _parsed(text: str) -> float | str | None:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) is int or (isinstance(value, float) and not math.isnan(value))  # which leaves out booleans
+    return type(value) is int or (isinstance(value, float) and not math.isnan(value))  # no boolean, which is an int
 
 
 def _shown(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""JSON files with a row for each utterance: one object per line, or a list of objects."""
+"""Read JSON files with an object for each utterance: one object a line, or a list of objects."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from speechxfer.data import textfiles
 from speechxfer.errors import DataError
 
-#: The key of the rows in an object.
+#: Keys under which an object may hold the list of rows.
 _CONTAINERS = ("data", "rows", "utterances", "samples", "items", "records", "examples")
 _WANTED = 'wanted one object a line, such as {"audio": "a.wav", "text": "yes"}'
 _BETWEEN = re.compile(r"[\s,]*")
@@ -26,15 +26,15 @@ def read(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each object with its first line number; null and NaN become None.
 
-    Objects stand one a line, or in a list, or in the list that an object has under a name such as `data`.
+    A file holds one object a line, a list of objects, or an object with such a list under a key such as `data`.
 
     Args:
-        path: of the file.
-        suffixes: as of `textfiles.lines`.
-        refused: is handed what is wrong with a row; it may raise it.
+        path: path of the file.
+        suffixes: see `textfiles.lines`.
+        refused: called with the error of each row that cannot be used; it may raise it.
 
     Raises:
-        DataError: a file that cannot be read, or a list that does not end.
+        DataError: the file cannot be read, or its list does not end.
     """
     lines = enumerate(textfiles.lines(path, suffixes), start=1)
     number, first = next(((number, line) for number, line in lines if line.strip()), (1, ""))
@@ -55,7 +55,7 @@ def _is_nan(value: Any) -> bool:
 
 
 def _is_row(line: str) -> bool:
-    """Whether a line is a whole object, and not the one that contains the rows."""
+    """Whether a line is a whole row, and not an object that contains all rows."""
     try:
         value = _loaded(line)
     except (ValueError, RecursionError):
@@ -73,7 +73,7 @@ def _by_line(lines: Iterator[tuple[int, str]], path: Path, refused: Callable[[Da
 
 
 def _whole(text: str, path: Path, refused: Callable[[DataError], None]) -> _Numbered:
-    """The rows of a list, or of objects over several lines; otherwise reports what is wrong with each line."""
+    """The rows of a list, or objects that take several lines; if it is neither, each line is an error."""
     try:
         return iter(list(_values(text, _start(text))))
     except (ValueError, RecursionError) as error:
@@ -83,7 +83,7 @@ def _whole(text: str, path: Path, refused: Callable[[DataError], None]) -> _Numb
 
 
 def _start(text: str) -> int:
-    """Position of the first row: after the bracket of a list, or of a list in an object."""
+    """Position of the first row: behind the bracket of the list, if there is one."""
     if not text.lstrip().startswith("{"):
         return text.find("[") + 1
     value, end = _decoder.raw_decode(text, text.index("{"))
@@ -92,10 +92,10 @@ def _start(text: str) -> int:
 
 
 def _values(text: str, place: int) -> _Numbered:
-    """JSON values from a position to the end of the list or of the text.
+    """JSON values with their line numbers, from a position to the end of the list or of the text.
 
     Raises:
-        ValueError: they are none, or the list does not end.
+        ValueError: the text is not JSON, or the list does not end.
     """
     line, is_list = 1 + text.count("\n", 0, place), place > 0
     while True:
@@ -113,7 +113,7 @@ def _values(text: str, place: int) -> _Numbered:
 
 
 def _container(value: dict[str, Any]) -> str | None:
-    """The key of the rows in an object."""
+    """The key under which an object holds the list of rows; None if it has none."""
     for name in _CONTAINERS:
         if isinstance(rows := value.get(name), list) and rows and all(isinstance(row, dict) for row in rows):
             return name
@@ -125,7 +125,7 @@ def _loaded(line: str) -> Any:
 
 
 def _checked(value: Any, written: str) -> Any:
-    if "\\u" in written:  # half a surrogate pair is valid JSON but no text, and would fail much later
+    if "\\u" in written:  # half of a surrogate pair is valid JSON, but cannot be written as text later
         json.dumps(value, ensure_ascii=False).encode()
     return value
 

@@ -13,23 +13,23 @@ from speechxfer.errors import DataError
 
 #: The transcript of `a.wav` is `a.txt` or `a.lab`, in any case.
 _SIDECARS = (".txt", ".lab")
-#: One file for a folder with a name and a text per line, as in LibriSpeech.
+#: One file for all recordings of a folder, with a name and a text a line, as in LibriSpeech.
 _TOGETHER = ".trans.txt"
-#: Words with start and end in samples or time, as in TIMIT and HTK.
+#: A line of a file in which each word has a start and an end, as in TIMIT (samples) and HTK (100 ns).
 _TIMED = re.compile(r"(\d+)\s+(\d{4,})\s+(\S.*)")
 
 
 def recordings(folder: Path, skipped: Callable[[str], None]) -> list[tuple[Path, str | None]]:
-    """The recordings of a folder (`recordings.search`) and the text of each; None without a transcript.
+    """The recordings of a folder (`recordings.search`), each with its transcript, or None if it has none.
 
-    The text of `a.wav` is that of `a.txt` or `a.lab` beside it, in any case of letters, or its line in a `*.trans.txt`.
+    The transcript of `a.wav` is `a.txt` or `a.lab` beside it, in upper or lower case, or its line in a `*.trans.txt`.
 
     Args:
-        folder: to look through.
-        skipped: is called with a line about files without sound, and about each whose name no manifest can hold.
+        folder: the folder to search, with all folders in it.
+        skipped: called with a message for files without sound, and for each file whose name is not UTF-8.
 
     Raises:
-        DataError: no audio, or a transcript that cannot be read.
+        DataError: the folder has no audio, or a transcript cannot be read.
     """
     from speechxfer.recordings import listed, search
 
@@ -50,12 +50,12 @@ def recordings(folder: Path, skipped: Callable[[str], None]) -> list[tuple[Path,
 
 
 class _Transcripts:
-    """The texts of a folder by the stems of the recordings."""
+    """The transcripts of a folder, by the names of the recordings without suffix."""
 
     def __init__(self, folder: Path) -> None:
         self._sidecars: dict[tuple[str, str], Path] = {}
         self._together: dict[str, str] = {}
-        for file in sorted(folder.iterdir()):  # upper case before lower case, which then stays
+        for file in sorted(folder.iterdir()):  # lower case comes last, and so replaces upper case
             if file.name.lower().endswith(_TOGETHER):
                 self._together |= dict(_named_texts(file))
             elif file.suffix.lower() in _SIDECARS:
@@ -63,7 +63,7 @@ class _Transcripts:
                     self._sidecars[stem, file.suffix.lower()] = file
 
     def get(self, stem: str) -> str | None:
-        """The text of a recording."""
+        """The transcript of a recording; None if it has none."""
         for suffix in _SIDECARS:
             for spelled in (stem, stem.casefold()):
                 if sidecar := self._sidecars.get((spelled, suffix)):
@@ -83,7 +83,7 @@ def _named_texts(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _text(sidecar: Path) -> str:
-    """The whole file as one transcript, without line breaks and the times of words."""
+    """A file as one transcript, without line breaks and without the times of words."""
     lines = [line.strip() for line in textfiles.lines(sidecar) if line.strip()]
     timed = [_TIMED.fullmatch(line) for line in lines]
     if timed and all(timed):

@@ -20,14 +20,14 @@ def read_corpus(kind: str, source: str, *, beside: Path, split: str | None = Non
 
     Args:
         kind: one of `KINDS`.
-        source: file, folder, or name on the hub.
-        beside: where the manifest will be written; audio that is stored in no file of its own is put into a folder
-            beside it.
-        split: of a Hugging Face data set that has several.
+        source: path of a file or folder, or the name of a data set on the hub.
+        beside: path of the manifest that will be written; audio without a file of its own (Hugging Face) is written
+            to a folder beside it.
+        split: name of the split, for a Hugging Face data set with several.
 
     Raises:
-        ConfigError: another kind, or a library that is not installed.
-        DataError: files that are missing, or lines that cannot be used.
+        ConfigError: the kind is unknown, or its library is not installed.
+        DataError: a file is missing, or a line cannot be used.
     """
     if kind not in KINDS:
         raise ConfigError(f"{kind!r} is not a kind of corpus; wanted one of: {', '.join(KINDS)}")
@@ -42,16 +42,14 @@ def read_corpus(kind: str, source: str, *, beside: Path, split: str | None = Non
 
 
 def from_kaldi(folder: Path) -> Manifest:
-    """A data folder of Kaldi: wav.scp with plain files, and optional text, segments and utt2spk.
+    """Read a Kaldi data folder: `wav.scp`, and `text`, `segments` and `utt2spk` if they exist.
 
-    Relative paths are seen from the working folder, as Kaldi does, or from the data folder.
-
-    Columns are separated by any white space. Of the commands of a wav.scp, those that print a file as it is
-    (`cat`, `flac -d -c`) stand for the file.
+    Columns are separated by any whitespace. A relative path starts in the working folder, as in Kaldi, or else in the
+    data folder. A command in `wav.scp` that only prints or decodes a file (`cat`, `flac -d -c`) stands for that file.
 
     Raises:
-        DataError: no wav.scp, another command or an archive in it, lines that are too short, or names that do not
-            match or occur twice.
+        DataError: `wav.scp` is missing, or holds another command or an offset in an archive; a line is too short; a
+            name is repeated, or is not in all files.
     """
     recordings = {
         name: (_recording(folder, path, at), at) for name, (path, at) in _by_name(folder / "wav.scp", 2).items()
@@ -84,7 +82,7 @@ def from_kaldi(folder: Path) -> Manifest:
 
 
 def _table(path: Path, columns: int) -> Iterator[tuple[str, str, str]]:
-    """(name, rest of the line, file and line number) of each line."""
+    """Each line as (name, rest of the line, "file:line number")."""
     for number, line in enumerate(lines(path), start=1):
         if line.strip():
             name, *rest = line.strip().split(maxsplit=1)
@@ -119,10 +117,10 @@ def _recording(folder: Path, text: str, at: str) -> Path:
 
 
 def _printed_file(command: str, at: str) -> str:
-    """The file of a command in wav.scp that only prints or decodes it.
+    """The file that a command in `wav.scp` prints or decodes.
 
     Raises:
-        DataError: it does something else.
+        DataError: the command does something else.
     """
     try:
         program, *arguments = shlex.split(command.strip("| "))
@@ -158,10 +156,10 @@ def _segments(
 
 
 def from_librispeech(folder: Path) -> Manifest:
-    """LibriSpeech or a part of it: texts in SPEAKER-CHAPTER.trans.txt, and an audio file for each line.
+    """Read LibriSpeech or a part of it: `SPEAKER-CHAPTER.trans.txt` files, with an audio file for each line.
 
     Raises:
-        DataError: no transcripts beneath the folder, or a line without its audio.
+        DataError: the folder has no such file below it, or the audio file of a line is missing.
     """
     found: list[Utterance] = []
     for path in sorted(folder.rglob("*.trans.txt")):

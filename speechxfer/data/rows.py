@@ -1,6 +1,6 @@
 """Read and write rows of JSON, CSV and TSV files as dictionaries, with their line numbers.
 
-What the columns mean is no matter of this module; how the files are written is one of `documents` and `tables`.
+What the columns mean is known to `columns`, how the files are written to `documents` and `tables`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def check_suffix(path: Path) -> None:
     """Check that the suffix of a file is one of `SUFFIXES`.
 
     Raises:
-        ConfigError: so it is.
+        ConfigError: it is another.
     """
     if path.suffix.lower() not in SUFFIXES:
         hint = "; a folder becomes one by `speechxfer manifest from-folder`" if path.is_dir() else ""
@@ -43,16 +43,17 @@ def read(
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Each row with its first line number, counted from 1; null, NaN and empty cells become None.
 
-    All cells of a table are strings; JSON has types of its own.
+    Values of a table are strings; values of JSON have their own types.
 
     Args:
-        path: of a file with a suffix of `SUFFIXES`.
-        is_number: whether a column of a table holds numbers, which some write with a decimal comma.
-        refused: is handed what is wrong with a row, which is then passed over; without it that is raised.
+        path: path of a file with one of `SUFFIXES`.
+        is_number: whether a column of a table holds numbers, which may have a decimal comma.
+        refused: called with the error of each row that cannot be used, which is then skipped. Without it, the first
+            such error is raised.
 
     Raises:
         ConfigError: the suffix is another.
-        DataError: no such file, one that is no text, or, without `refused`, a row that cannot be used.
+        DataError: the file does not exist or is not text; without `refused`, a row cannot be used.
     """
     check_suffix(path)
     if is_table(path):
@@ -68,12 +69,12 @@ def _raised(error: DataError) -> None:
 def write(path: Path, rows: Sequence[Mapping[str, Any]], first: Sequence[str] = ()) -> None:
     """Write rows in the format of the suffix.
 
-    The columns of a table are those of `first` that any row has, then the others as they appear. What is
-    no string becomes JSON there, and a missing value an empty cell.
+    The columns of a table are those of `first` that any row has, then the others as they appear. A table holds other
+    values than strings as JSON, and a missing value as an empty cell.
 
     Raises:
-        ConfigError: the suffix is none of `SUFFIXES`.
-        DataError: text that is not Unicode, or a tab or line break for a TSV.
+        ConfigError: the suffix is another than `SUFFIXES`.
+        DataError: a text is not Unicode, or holds a tab or line break and the file is TSV.
         StorageError: the file cannot be written.
     """
     check_suffix(path)
@@ -83,6 +84,6 @@ def write(path: Path, rows: Sequence[Mapping[str, Any]], first: Sequence[str] = 
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     try:
         storage.write_text(path, text)
-    except UnicodeEncodeError as error:  # file names that are not UTF-8 end here
+    except UnicodeEncodeError as error:  # the name of a file may not be UTF-8
         seen = error.object[max(0, error.start - 40) : error.end]
         raise DataError(f"{path}: {seen!a} is not Unicode text; rename the file, or correct the text") from error

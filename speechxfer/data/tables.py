@@ -1,4 +1,4 @@
-"""Read and write CSV and TSV tables of spreadsheets and other programs, as rows with line numbers."""
+"""Read and write CSV and TSV tables, as spreadsheets and other programs write them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from speechxfer.errors import DataError
 
 _DELIMITERS = ",;\t"
 _DECIMAL_COMMA = re.compile(r"\s*-?\d*,\d+(?:[eE][+-]?\d+)?\s*")
-_SAID_DELIMITER = re.compile(r"sep=(.)\s*")  # the first line of a table for Excel
+_NAMED_DELIMITER = re.compile(r"sep=(.)\s*")  # the first line of a table for Excel
 _QUOTED = re.compile(r'"[^"]*"')
 
 _Lines = Iterator[tuple[int, str]]
@@ -32,21 +32,20 @@ class _Dialect:
 def read(
     path: Path, suffixes: Sequence[str], is_number: Callable[[str], bool], refused: Callable[[DataError], None]
 ) -> Iterator[tuple[int, dict[str, str | None]]]:
-    """Each row by the names of the header, with None for empty cells; rows without any cell are skipped.
+    """Each row as a dictionary with its line number; empty cells are None, empty rows are skipped.
 
-    Cells are separated by what the header is separated by: commas, semicolons or tabs (.tsv: tabs, and no quoting
-    unless the file is UTF-16, as Excel's "Unicode text" is). Columns without a name and without a cell are left out;
-    those with one are called `column_3`. Where commas separate no cells, they are decimal commas in the columns that
-    `is_number` names.
+    The header shows which separator a .csv has: comma, semicolon or tab. A .tsv has tabs, and no quotation marks unless
+    it is UTF-16 (Excel's "Unicode text"). A column without a name is left out if it is empty, and is `column_3` (its
+    number) otherwise. If the separator is not a comma, numbers may have a decimal comma.
 
     Args:
-        path: of the table.
-        suffixes: as of `textfiles.lines`.
+        path: path of the table.
+        suffixes: see `textfiles.lines`.
         is_number: whether a column of this name holds numbers.
-        refused: is handed what is wrong with a row; it may raise it.
+        refused: called with the error of each row that cannot be used; it may raise it.
 
     Raises:
-        DataError: a file that cannot be read, two columns of one name, or quotation marks that never end.
+        DataError: the file cannot be read, two columns have one name, or a quotation mark is never closed.
     """
     dialect, lines = _recognized(enumerate(textfiles.lines(path, suffixes), start=1), path)
     records = _quoted_records(lines, dialect.delimiter, path) if dialect.quoted else _plain_records(lines, dialect)
@@ -64,18 +63,18 @@ def read(
 
 
 def _recognized(lines: _Lines, path: Path) -> tuple[_Dialect, _Lines]:
-    """The dialect of the table, and its lines from the header on."""
+    """The separator and the quoting of a table, and its lines from the header on."""
     number, first = next(((number, line) for number, line in lines if line.strip()), (1, ""))
     is_csv = path.suffix.lower() == ".csv"
-    if is_csv and (said := _SAID_DELIMITER.fullmatch(first)):
-        return _Dialect(said[1], quoted=True), lines
+    if is_csv and (named := _NAMED_DELIMITER.fullmatch(first)):
+        return _Dialect(named[1], quoted=True), lines
     bare = _QUOTED.sub("", first)
-    delimiter = max(_DELIMITERS, key=bare.count) if is_csv else "\t"  # of several as frequent ones the first
+    delimiter = max(_DELIMITERS, key=bare.count) if is_csv else "\t"  # the first, if several are as frequent
     return _Dialect(delimiter, is_csv or textfiles.is_utf16(path)), itertools.chain([(number, first)], lines)
 
 
 def _quoted_records(lines: _Lines, delimiter: str, path: Path) -> Iterator[tuple[int, list[str]]]:
-    numbers: list[int] = []  # of the lines that the reader has taken for the record
+    numbers: list[int] = []  # of the lines that belong to the record that is being read
 
     def taken() -> Iterator[str]:
         for number, line in lines:
@@ -106,7 +105,7 @@ def _row(
 ) -> dict[str, str | None]:
     named = sum(map(bool, header))
     beyond = any(cell.strip() for cell in cells[len(header) :])
-    # Spreadsheets omit trailing empty cells, but a row of one cell probably has another dialect.
+    # Spreadsheets omit empty cells at the end; but a row of one cell probably has another separator.
     if beyond or len(cells) < min(named, 2):
         raise DataError(f"{origin}: number of cells is {len(cells)}; wanted {len(header)}, as in the header")
     row: dict[str, str | None] = {}
@@ -124,11 +123,11 @@ def _row(
 def written(rows: Sequence[Mapping[str, Any]], path: Path, first: Sequence[str] = ()) -> str:
     """A table with a header, in the format of the suffix: CSV with quoting, TSV without.
 
-    The columns are those of `first` that any row has, then the others in the order of the rows. What is no string
-    becomes JSON, and a missing value an empty cell.
+    The columns are those of `first` that any row has, then the others in the order of the rows. Values other than
+    strings are written as JSON, a missing value as an empty cell.
 
     Raises:
-        DataError: a tab or line break for a TSV.
+        DataError: a cell of a TSV holds a tab or a line break.
     """
     columns = _columns(rows, first)
     records = [columns, *([_cell(row.get(name)) for name in columns] for row in rows)]
@@ -140,7 +139,7 @@ def written(rows: Sequence[Mapping[str, Any]], path: Path, first: Sequence[str] 
 
 
 def _columns(rows: Iterable[Mapping[str, Any]], first: Sequence[str]) -> list[str]:
-    """The names of all rows, in an order that agrees with each row."""
+    """The names of all columns, in an order that agrees with that of each row."""
     order: list[str] = []
     for row in rows:
         if not row.keys() <= set(order):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from speechxfer.encoders.family import FAMILIES, family_of
+from speechxfer.encoders.family import FAMILIES, Family, family_of
+from speechxfer.encoders.without_torchaudio import ignore_broken_torchaudio
 from speechxfer.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ def restore_encoder(description: dict[str, Any]) -> Encoder:
     if name not in FAMILIES:
         known = ", ".join(FAMILIES)
         raise CheckpointError(f"an encoder of family {name!r} is not known to this version (known: {known})")
-    encoder = FAMILIES[name].load().build(description["config"], description["options"])
+    encoder = _built(FAMILIES[name], description["config"], description["options"])
     if pooling := description.get("pooling"):
         encoder.set_pooling(**pooling)
     encoder.set_stacked(description.get("stacked", False))
@@ -40,7 +42,7 @@ def load_encoder(name: str, config: dict[str, Any], state: dict[str, Tensor], **
         ConfigError: an option is set that the family does not have.
     """
     known = family_of(name, config)
-    family = known.load()
+    family = _class_of(known)
     if known.parts and not any(weight.startswith(f"{known.prefix}{known.parts[0]}") for weight in state):
         raise CheckpointError(f"{name}: has no encoder among its weights ({', '.join(sorted(state)[:3])} …); wanted a whole {family.family} model")  # fmt: skip  # noqa: E501
     chosen = {option: value for option, value in options.items() if value}
@@ -50,7 +52,7 @@ def load_encoder(name: str, config: dict[str, Any], state: dict[str, Tensor], **
                 f"encoder.{option} is set, but a {family.family} encoder has no such option; leave it out"
             )
     try:
-        encoder = family.build(config, chosen)
+        encoder = _built(known, config, chosen)
     except CheckpointError:
         raise
     except Exception as error:  # whatever wrong values lead to in `transformers`
@@ -62,3 +64,15 @@ def load_encoder(name: str, config: dict[str, Any], state: dict[str, Tensor], **
         detail = " ".join(str(error).split())
         raise CheckpointError(f"{name}: the weights do not fit the configuration: {detail:.300}") from error
     return encoder
+
+
+def _class_of(family: Family) -> type[Encoder]:
+    ignore_broken_torchaudio()
+    return family.load()
+
+
+def _built(family: Family, config: Mapping[str, Any], options: Mapping[str, Any]) -> Encoder:
+    """With random weights, on torch's default device, to which `transformers` does not hold for every one of them."""
+    import torch
+
+    return _class_of(family).build(config, options).to(torch.get_default_device())

@@ -113,6 +113,8 @@ class Encoder(Freezable, ABC):
     fixed_length: bool = False
     #: Options of `build` that a user may set.
     options: tuple[str, ...] = ()
+    #: What the number of layers is called in `config`.
+    depth_setting: str = "num_hidden_layers"
     #: Bands of the log-mel spectrogram that is its input; 0 where that is the waveform itself.
     mel_bands: int = 0
     #: Share of the epochs in which a new head usually learns alone before all layers do (docs/transfer.md).
@@ -298,7 +300,7 @@ class Encoder(Freezable, ABC):
             raise ConfigError(f"plan.drop_top is {count}, but the model pools its frames at cut {self.pooling.at} and needs a layer above it; wanted at most {self.depth - self.pooling.at - 1}")  # fmt: skip  # noqa: E501
         del self._layers[left:]
         self.depth = left
-        self.config.num_hidden_layers = left
+        setattr(self.config, self.depth_setting, left)
 
     def reinit_top(self, count: int) -> None:
         """Give the upper `count` layers random weights, as the family begins with them."""
@@ -309,6 +311,10 @@ class Encoder(Freezable, ABC):
     def frames_at(self, num_frames: Any, cut: int) -> Any:
         """How many of `num_frames` frames at cut 0 there are at another cut; takes an int or an integer tensor."""
         return num_frames if self.pooling is None or cut <= self.pooling.at else self.pooling.num_frames(num_frames)
+
+    def frame_step(self, cut: int) -> int:
+        """How many frames at cut 0 neighbors are apart in the layer above a cut, for relative positions."""
+        return 1 if self.pooling is None or cut < self.pooling.at else self.pooling.stride
 
     def output_frames(self, num_frames: Any) -> Any:
         """How many of `num_frames` frames at cut 0 leave the top; takes an int or an integer tensor."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 import difflib
 import importlib.metadata
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 from speechxfer.encoders.family import FAMILIES, family_of
 from speechxfer.encoders.files import read_json
-from speechxfer.encoders.hub import from_hub
+from speechxfer.encoders.hub import from_hub, is_whole
 from speechxfer.encoders.weights import read_weights
 from speechxfer.errors import CheckpointError, ConfigError
 from speechxfer.registry import resolve
@@ -39,6 +39,8 @@ class Checkpoint:
     folder: Path
     #: Of a folder that holds an adapter only: the model that the adapter belongs to.
     base: Checkpoint | None = None
+    #: Whether the folder holds weights; without, only their names and shapes are known, by the class in `config.json`.
+    has_weights: bool = True
 
     @property
     def is_ours(self) -> bool:
@@ -83,12 +85,20 @@ class Checkpoint:
         _check(self.folder / "config.json", config)
         # The weights are float32 from here on.
         config = {key: value for key, value in config.items() if key not in ("dtype", "torch_dtype")}
-        return config, family.named(read_weights(self.folder))
+        if self.has_weights:
+            return config, family.named(read_weights(self.folder))
+        from speechxfer.encoders.outline import weight_shapes
+
+        return config, family.named(weight_shapes(self.name, config))
 
     def _of_another_tool(self, config: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
         """What the reader of a family finds in a folder that another tool than `transformers` wrote."""
+        import torch
+
         readers = (resolve(name) for family in FAMILIES.values() for name in family.readers)
-        return next((found for read in readers if (found := read(self.folder, config))), None)
+        found = next((found for read in readers if (found := read(self.folder, config))), None)
+        device = torch.get_default_device()
+        return found and (found[0], {name: tensor.to(device) for name, tensor in found[1].items()})
 
     def _preprocessing(self) -> dict[str, Any]:
         """What belongs to the model but is kept beside it: whether waveforms are normalized.
@@ -128,11 +138,12 @@ def _check(path: Path, config: dict[str, Any]) -> None:
         raise CheckpointError(f"{path}: the weights are quantized (quantization_config), which is not supported; wanted the original ones")  # fmt: skip  # noqa: E501
 
 
-def find(name: str, revision: str | None = None) -> Checkpoint:
+def find(name: str, revision: str | None = None, *, weights: bool = True) -> Checkpoint:
     """Locate a model by folder, name of one that comes with this package, installed package or hub id, in this order.
 
     Args:
         revision: of a hub id: a branch, a tag or a commit; the newest without it.
+        weights: whether those of a hub id are fetched; without them, it can be opened on the device "meta" only.
 
     Raises:
         CheckpointError: it is nowhere, or the hub cannot be reached (reported within two seconds).
@@ -140,7 +151,8 @@ def find(name: str, revision: str | None = None) -> Checkpoint:
     """
     local = _on_this_machine(name)
     if local is None:
-        return _in_folder(name, from_hub(name, _closest(Path(name)), revision))
+        folder = from_hub(name, _closest(Path(name)), revision, weights=weights)
+        return replace(_in_folder(name, folder), has_weights=weights or is_whole(folder))
     if revision is not None:
         raise ConfigError(f"revision is {revision!r}, but {name} is at {local.folder}, and only models of the hub have revisions; leave it out")  # fmt: skip  # noqa: E501
     return local

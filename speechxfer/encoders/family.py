@@ -26,14 +26,18 @@ Value = TypeVar("Value")
 class OwnDecoder:
     """A decoder that comes with the encoders of a family, and is one of the heads."""
 
+    #: "module:Class", of a subclass of `heads.seq2seq.head.Seq2SeqHead`, or of another head with a `read` like it.
+    implementation: str
     #: The head that it is, by its name in the register of heads.
     head: str
     #: What the names of its weights begin with.
     prefix: str
-    #: "module:function" that opens it; see `heads.base.OpenDecoder`.
-    opens: str
     #: Options of the encoder with which it was trained; they hold unless others are asked for.
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def load(self) -> Any:
+        """The class; importing it takes seconds."""
+        return resolve(self.implementation)
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,8 @@ FAMILIES = Register(
         "hubert": f"{_MODULES}.wav2vec2:HUBERT",
         "wavlm": f"{_MODULES}.wav2vec2:WAVLM",
         "data2vec-audio": f"{_MODULES}.wav2vec2:DATA2VEC_AUDIO",
+        "wav2vec2-bert": f"{_MODULES}.wav2vec2_bert:WAV2VEC2_BERT",
+        "moonshine": f"{_MODULES}.moonshine:MOONSHINE",
     },
 )
 

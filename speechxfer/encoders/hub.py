@@ -9,27 +9,31 @@ import threading
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from speechxfer.encoders.files import read_json
 from speechxfer.encoders.weights import ADAPTER_WEIGHTS, MODEL_WEIGHTS, weight_files
 from speechxfer.errors import CheckpointError
 
 _PATIENCE_S = 1.5
-_WANTED = ("*.json", "*.safetensors", "*.txt")
+#: What describes a model: its configuration and its vocabulary.
+_DESCRIPTION = ("*.json", "*.txt")
+_WANTED = (*_DESCRIPTION, "*.safetensors")
 #: The adapters of other languages, of which one model has a thousand, and other precisions of the same weights.
 _UNWANTED = ("adapter.*.safetensors", "model.fp16.safetensors", "model.bf16.safetensors", "*/*.safetensors")
-#: Some published models exist in no other form: pickles, or converted for CTranslate2.
+#: Forms in which some models are published only: pickles, and folders of CTranslate2.
 _OTHER_FORMS = ("pytorch_model*.bin", "adapter_model.bin", "model.bin")
 
 
-def from_hub(name: str, closest: str, revision: str | None = None) -> Path:
-    """The folder of a complete model; files that the cache lacks are fetched.
+def from_hub(name: str, closest: str, revision: str | None = None, *, weights: bool = True) -> Path:
+    """The folder of a complete model in the local hub cache; missing files are downloaded.
 
     Args:
-        name: its id.
-        closest: what an error adds about a folder with a similar name.
+        name: the hub id.
+        closest: text about a folder with a similar name, added to the error that the model is nowhere.
         revision: a branch, a tag or a commit; the main branch without it.
+        weights: without them, a model whose configuration names its class is complete.
 
     Raises:
-        CheckpointError: it is not there, or the hub cannot be reached, which is found out within two seconds.
+        CheckpointError: the hub has no such model, or cannot be reached (reported within two seconds).
     """
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
@@ -38,7 +42,7 @@ def from_hub(name: str, closest: str, revision: str | None = None) -> Path:
     download = functools.partial(huggingface_hub.snapshot_download, name, revision=revision)
     try:
         folder = Path(download(local_files_only=True))
-        if not (lacks := _lacks(folder)):
+        if not (lacks := _lacks(folder, weights=weights)):
             return folder
     except LocalEntryNotFoundError:
         pass
@@ -52,20 +56,28 @@ def from_hub(name: str, closest: str, revision: str | None = None) -> Path:
             f"and {reason}; check the spelling or the connection"
         )
     try:
-        folder = Path(download(allow_patterns=list(_WANTED), ignore_patterns=list(_UNWANTED)))
-        if _lacks(folder):
-            download(allow_patterns=list(_OTHER_FORMS))
+        for patterns in (*(() if weights else (_DESCRIPTION,)), _WANTED, _OTHER_FORMS):
+            folder = Path(download(allow_patterns=list(patterns), ignore_patterns=list(_UNWANTED)))
+            if not _lacks(folder, weights=weights):
+                break
     except (HfHubHTTPError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(f"{label}: could not be fetched from the hub ({reason})") from error
     return folder
 
 
-def _lacks(folder: Path) -> str | None:
-    """What a folder lacks to be a model or an adapter; None where it is whole."""
+def is_whole(folder: Path) -> bool:
+    """Whether a folder holds all of a model or an adapter, weights included."""
+    return _lacks(folder, weights=True) is None
+
+
+def _lacks(folder: Path, *, weights: bool) -> str | None:
+    """What is missing in a folder for a complete model or adapter; None if it is complete."""
     is_model = (folder / "config.json").is_file()
     if not is_model and not (folder / "adapter_config.json").is_file():
         return "no config.json"
+    if is_model and not weights and read_json(folder / "config.json").get("architectures"):
+        return None
     if is_model and (folder / "model.bin").is_file():  # of CTranslate2
         return None
     try:
@@ -76,7 +88,7 @@ def _lacks(folder: Path) -> str | None:
 
 
 def _reachable(endpoint: str) -> bool:
-    """Whether a connection to the hub (or the proxy before it) opens in time; name look-ups included."""
+    """Whether a connection to the hub, or to the proxy before it, opens in time, including the look-up of its name."""
     proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
     target = urlsplit(proxy or endpoint)
     opened = threading.Event()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-import torchaudio.functional
 from torch import Tensor, nn
+from transformers.audio_utils import mel_filter_bank
 
 from speechxfer.encoders.base import valid_positions
 
@@ -14,6 +14,15 @@ WINDOW, HOP = 400, 160
 _DYNAMIC_RANGE = 8.0  # powers of ten kept below the loudest bin
 _HIGHEST = 8000.0  # Hz
 _FORMANTS = 4800.0  # Hz; what is below is warped evenly
+
+
+def mel_filters(num_mel_bins: int, fft_size: int) -> Tensor:
+    """Triangles [mel bins, fft_size // 2 + 1] of equal area from 0 to 8000 Hz, on Slaney's mel scale.
+
+    The scale is that of the Auditory Toolbox (Slaney, 1998), which librosa, Whisper and NeMo use.
+    """
+    filters = mel_filter_bank(1 + fft_size // 2, num_mel_bins, 0.0, _HIGHEST, 16_000, norm="slaney", mel_scale="slaney")
+    return torch.from_numpy(filters.T).float().contiguous()
 
 
 class LogMel(nn.Module):
@@ -25,13 +34,9 @@ class LogMel(nn.Module):
 
     def __init__(self, num_mel_bins: int) -> None:
         super().__init__()
-        filters = torchaudio.functional.melscale_fbanks(
-            n_freqs=1 + WINDOW // 2, f_min=0.0, f_max=_HIGHEST, n_mels=num_mel_bins, sample_rate=16_000,
-            norm="slaney", mel_scale="slaney",
-        )  # fmt: skip
         self.filters: Tensor
         self.window: Tensor
-        self.register_buffer("filters", filters.T.contiguous(), persistent=False)
+        self.register_buffer("filters", mel_filters(num_mel_bins, WINDOW), persistent=False)
         self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
 
     @torch.no_grad()
@@ -48,7 +53,7 @@ class LogMel(nn.Module):
         spectrum = torch.stft(padded, WINDOW, HOP, window=self.window, center=False, return_complex=True)
         size = waveforms.shape[1] // HOP
         power = (spectrum.real**2 + spectrum.imag**2)[..., :size]
-        filters = self.filters if warps is None else self._warped(warps.to(power.device))
+        filters = self.filters if warps is None else warped(self.filters, warps.to(power.device))
         with torch.autocast(power.device.type, enabled=_autocast_has_range(power.device.type)):
             log_mel = (filters @ power).clamp_(min=1e-10).log10_()
         valid = valid_positions(num_samples // HOP, size)[:, None]
@@ -56,23 +61,24 @@ class LogMel(nn.Module):
         log_mel = torch.maximum(log_mel, loudest - _DYNAMIC_RANGE)
         return ((log_mel + 4.0) / 4.0).masked_fill_(~valid, 0.0)
 
-    def _warped(self, warps: Tensor) -> Tensor:
-        """Filters [batch, mel bins, frequencies] that hear each frequency where a factor [batch] puts it.
 
-        Up to the formants' region all are multiplied, above it they are moved so that the highest one stays (Jaitly and
-        Hinton, 2013, Vocal tract length perturbation improves speech recognition).
-        """
-        last = self.filters.shape[1] - 1
-        places = torch.arange(last + 1, device=warps.device) * (_HIGHEST / last)
-        even = _FORMANTS * warps.clamp(max=1.0) / warps  # up to here they are multiplied
-        slope = (_HIGHEST - even * warps) / (_HIGHEST - even)
-        factors, even, slope = warps[:, None], even[:, None], slope[:, None]
-        moved = torch.where(places <= even, places * factors, _HIGHEST - slope * (_HIGHEST - places))
-        moved = (moved * (last / _HIGHEST)).clamp(0.0, last)
-        below = moved.long().clamp(max=last - 1)
-        above_share = (moved - below)[:, None]
-        table = self.filters[:, below].transpose(0, 1), self.filters[:, below + 1].transpose(0, 1)
-        return torch.lerp(*table, above_share)
+def warped(filters: Tensor, warps: Tensor) -> Tensor:
+    """[mel bins, frequencies], factors [batch] -> filters for frequencies that are multiplied with them [batch, ...].
+
+    Up to the formants' region all are multiplied, above it they are moved so that the highest one stays (Jaitly and
+    Hinton, 2013, Vocal tract length perturbation improves speech recognition).
+    """
+    last = filters.shape[1] - 1
+    places = torch.arange(last + 1, device=warps.device) * (_HIGHEST / last)
+    even = _FORMANTS * warps.clamp(max=1.0) / warps  # up to here they are multiplied
+    slope = (_HIGHEST - even * warps) / (_HIGHEST - even)
+    factors, even, slope = warps[:, None], even[:, None], slope[:, None]
+    moved = torch.where(places <= even, places * factors, _HIGHEST - slope * (_HIGHEST - places))
+    moved = (moved * (last / _HIGHEST)).clamp(0.0, last)
+    below = moved.long().clamp(max=last - 1)
+    above_share = (moved - below)[:, None]
+    table = filters[:, below].transpose(0, 1), filters[:, below + 1].transpose(0, 1)
+    return torch.lerp(*table, above_share)
 
 
 def _autocast_has_range(device_type: str) -> bool:

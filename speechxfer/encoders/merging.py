@@ -5,8 +5,7 @@ The adapter is set into the model's own class of `transformers`, for it names it
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,9 @@ from torch import Tensor, nn
 from speechxfer import adapters
 from speechxfer.encoders.family import Family, family_of
 from speechxfer.encoders.files import read_json
+from speechxfer.encoders.outline import outline
 from speechxfer.encoders.weights import ADAPTER_WEIGHTS, read_weights
+from speechxfer.encoders.without_torchaudio import ignore_broken_torchaudio
 from speechxfer.errors import CheckpointError
 
 _KINDS = ("ForCTC", "ForConditionalGeneration", "ForSequenceClassification", "ForAudioClassification", "ForAudioFrameClassification", "ForXVector", "ForPreTraining", "Model")  # fmt: skip  # noqa: E501
@@ -36,6 +37,7 @@ def with_adapter(
     Raises:
         CheckpointError: the adapter is damaged, does not fit the model, or is of a kind that cannot be merged.
     """
+    ignore_broken_torchaudio()
     family = family_of(str(folder), config)
     described = read_json(folder / "adapter_config.json")
     weights = {f"{'' if name.startswith('base_model.') else adapters.PREFIX}{name}": value for name, value in read_weights(folder, ADAPTER_WEIGHTS).items()}  # fmt: skip  # noqa: E501
@@ -72,9 +74,7 @@ def _architecture(folder: Path, family: Family, named: Iterable[str], weights: I
 
 
 def _children(architecture: str) -> set[str]:
-    with torch.device("meta"), _quiet():
-        kind = getattr(transformers, architecture)
-        return {name for name, _ in kind(kind.config_class()).named_children()}
+    return {name for name, _ in outline(architecture, {}).named_children()}
 
 
 def _resized(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -95,9 +95,7 @@ def _built(
 
     Weights that are tied there stand for themselves here, so that an adapter of one leaves the other alone.
     """
-    kind = getattr(transformers, architecture)
-    with torch.device("meta"), _quiet():
-        model: nn.Module = kind(kind.config_class(**config)).eval()
+    model = outline(architecture, config)
     lacking, own = set(), {}
     for name, value in model.state_dict().items():
         names = (name, f"{family.prefix}{name}", _tied(model).get(name, name))
@@ -112,14 +110,3 @@ def _built(
 def _tied(model: nn.Module) -> dict[str, str]:
     """Weights that are others as well: their name -> the other's."""
     return getattr(model, "_tied_weights_keys", None) or {}
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what `transformers` says of a model that is not there to be used."""
-    level = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers.logging.set_verbosity(level)

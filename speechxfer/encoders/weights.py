@@ -15,6 +15,7 @@ from speechxfer.encoders.files import check_fetched, read_json, unfinished
 from speechxfer.errors import CheckpointError
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 #: Names of the weights in one file, the preferred ones first; `NAME.index.json` lists the files of a larger model.
@@ -58,17 +59,22 @@ def _indexed(index: Path) -> list[Path]:
 
 
 def read_weights(folder: Path, names: tuple[str, ...] = MODEL_WEIGHTS) -> dict[str, Tensor]:
-    """The tensors of a folder's weights; numbers of any precision become float32.
+    """The tensors of a folder's weights, on torch's default device; numbers of any precision become float32.
 
-    Of a pickle (`.bin`) only tensors are read: whatever else one holds is refused, not run.
+    On the device "meta", only names and shapes are read, which takes no time and no memory. Of a pickle (`.bin`) only
+    tensors are read: whatever else one holds is refused, not run.
 
     Raises:
         CheckpointError: there are none, or one is damaged or more than tensors.
     """
+    import torch
+
+    device = torch.get_default_device()
     state: dict[str, Tensor] = {}
     for file in weight_files(folder, names):
         check_fetched(file)
-        state |= _safetensors(file) if file.suffix == ".safetensors" else _unpickled(file)
+        read = _safetensors(file) if file.suffix == ".safetensors" else _unpickled(file, device)
+        state |= {name: tensor.to(device) for name, tensor in read.items()}
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
 
 
@@ -100,7 +106,7 @@ def _whole_size(file: Path) -> int | None:
         return None
 
 
-def _unpickled(file: Path) -> dict[str, Tensor]:
+def _unpickled(file: Path, device: torch.device) -> dict[str, Tensor]:
     import torch
 
     with file.open("rb") as opened:
@@ -108,7 +114,7 @@ def _unpickled(file: Path) -> dict[str, Tensor]:
     if is_archive and not zipfile.is_zipfile(file):  # whose list of contents stands at its end
         raise CheckpointError(f"{file}: ends early, so it was not downloaded or copied whole; fetch it again")
     try:
-        loaded = torch.load(file, map_location="cpu", weights_only=True)
+        loaded = torch.load(file, map_location=device, weights_only=True)
     except Exception as error:  # whatever damaged bytes lead to
         reason = str(error).strip().partition("\n")[0].partition(". ")[0]
         raise CheckpointError(

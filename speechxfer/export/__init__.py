@@ -21,12 +21,14 @@ class ExportTarget:
         convert: writes the model in a folder (first argument) to another (second), with weights of a quantization
             (third), and compares the two; nothing is written where they do not agree.
         heads: the heads that it runs, by their names.
+        families: the families of encoders that it runs, by their names; empty for all.
         wanted: what it runs, in words, for messages.
     """
 
     convert: Callable[[Path, Path, str], Parity]
     heads: tuple[str, ...]
     wanted: str
+    families: tuple[str, ...] = ()
 
 
 EXPORT_TARGETS = Register(
@@ -53,8 +55,11 @@ def export(model: str, output: str | Path, *, to: str = "ctranslate2", quantizat
     """
     target = EXPORT_TARGETS.find(to)
     checkpoint = find(model)
-    kind = read_json(checkpoint.folder / MODEL_FILE)["head"]["kind"] if checkpoint.is_ours else None
-    if kind not in target.heads:
-        seen = f"has a {kind} head" if kind else "is not an adapted model"
-        raise ConfigError(f"{model}: {seen}, but {to} runs {target.wanted}")
-    return target.convert(checkpoint.folder, Path(output), quantization)
+    seen = "is not an adapted model"
+    if checkpoint.is_ours:
+        saved = read_json(checkpoint.folder / MODEL_FILE)
+        kind, family = saved["head"]["kind"], saved["encoder"]["family"]
+        if kind in target.heads and family in (target.families or [family]):
+            return target.convert(checkpoint.folder, Path(output), quantization)
+        seen = f"has a {kind} head" if kind not in target.heads else f"has a {family} encoder"
+    raise ConfigError(f"{model}: {seen}, but {to} runs {target.wanted}")

@@ -58,6 +58,7 @@ def _compare(folder: Path, converted: Any, library: Any) -> Parity:
     opened = open_checkpoint(find(str(folder)), pad_to_30s=True)
     encoder, head = cast(WhisperEncoder, opened.encoder.eval()), cast(WhisperSeq2SeqHead, opened.head)
     head.eval().attend_everything = True
+    head.language = head.language or "en"  # where none is set, each would find out its own
     waveforms, worst, same = sounds(), 0.0, 0
     for waveform in waveforms:
         samples, num_samples = encoder.collate([waveform])
@@ -78,5 +79,6 @@ def _compare(folder: Path, converted: Any, library: Any) -> Parity:
 CTRANSLATE2 = ExportTarget(
     export_whisper,
     heads=("seq2seq",),
+    families=("whisper",),
     wanted="Whisper with its own decoder; wanted a model from finetune --head seq2seq",
 )

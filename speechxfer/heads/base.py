@@ -239,6 +239,10 @@ class Head(Freezable, ABC):
         """How `transformers` writes this head down; None where it has no such head."""
         return None
 
+    def files(self) -> Mapping[str, Any]:
+        """JSON files by name that `restore` reads, written into every folder of a model with this head."""
+        return {}
+
     def summary(self) -> str:
         """What it is, in a few words."""
         return f"{self.kind} head"

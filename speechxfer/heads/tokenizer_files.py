@@ -1,11 +1,15 @@
-"""What the files of a tokenizer say beside its vocabulary: which tokens are special, and which were added later."""
+"""The files of a tokenizer: its vocabulary as a whole, which tokens are special, and which were added later."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
+from tokenizers import Tokenizer
+
 from speechxfer.encoders.checkpoints import Checkpoint
+from speechxfer.encoders.files import check_fetched
+from speechxfer.errors import CheckpointError
 
 _EXTRA = ("additional_special_tokens", "extra_special_tokens")
 
@@ -48,3 +52,24 @@ class TokenizerFiles:
 def _content(token: Any) -> str:
     """A token's text; some files describe it by more than that."""
     return str(token["content"] if isinstance(token, dict) else token)
+
+
+def read_tokenizer(checkpoint: Checkpoint) -> Tokenizer:
+    """The tokenizer of a model's folder, `tokenizer.json`.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    path = checkpoint.file("tokenizer.json")
+    if not path.exists():
+        raise CheckpointError(f"{path.parent}: lacks tokenizer.json, so its decoder's output cannot be read; copy it from where the tokenizer was saved")  # fmt: skip  # noqa: E501
+    check_fetched(path)
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # as `tokenizers` says that something is not what it expects
+        raise CheckpointError(f"{path}: is not a tokenizer ({reason_of(error)}); copy the model folder again") from error  # fmt: skip  # noqa: E501
+
+
+def reason_of(error: Exception) -> str:
+    """What a library says of a file, in a line."""
+    return f"{' '.join(str(error).split()):.120}"

@@ -107,14 +107,16 @@ def test_doctor_finds_this_machine_fit() -> None:
         assert f"ok   {name} " in out
 
 
-def test_doctor_tells_a_mismatched_pair(monkeypatch: pytest.MonkeyPatch) -> None:
-    from speechxfer.cli import diagnosis
-
-    real = diagnosis._version
-    monkeypatch.setattr(diagnosis, "_version", lambda name: "2.15.0" if name == "torch" else real(name))
+def test_doctor_warns_of_a_torchaudio_that_does_not_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "torchaudio").mkdir()
+    broken = 'raise OSError("libtorchaudio.so: undefined symbol: f\\nand more")\n'
+    (tmp_path / "torchaudio" / "__init__.py").write_text(broken)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "torchaudio", raising=False)
     status, out, _ = run("doctor")
-    assert status == 1
-    assert "both have to be of one release" in out
+    assert status == 0
+    assert " does not import (libtorchaudio.so: undefined symbol: f); not needed" in out
+    assert "pip uninstall torchaudio" in out
 
 
 def test_a_decoder_searches_as_it_is_reported(

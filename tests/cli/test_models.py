@@ -60,6 +60,36 @@ def test_a_mistake_is_reported_in_a_line(arguments: list[str], message: str) -> 
     assert "Traceback" not in text
 
 
+def test_published_models_are_listed_by_job_and_language() -> None:
+    result = CliRunner().invoke(main, ["models", "list"])
+    assert result.exit_code == 0
+    assert result.stdout.index("To try things out") < result.stdout.index("wav2vec2-nano ")
+    row = next(line.split() for line in result.stdout.splitlines() if line.startswith("facebook/wav2vec2-base-960h"))
+    assert row[1:8] == ["94", "M", "94", "M", "7.4", "50", "768"]
+    assert row[8:] == ["en", "apache-2.0"]
+    italian = CliRunner().invoke(main, ["models", "list", "--language", "Italian"]).stdout
+    assert "openai/whisper-base" in italian
+    assert "wav2vec2-base-960h" not in italian
+
+
+def test_an_unknown_language_is_reported() -> None:
+    result = CliRunner().invoke(main, ["models", "list", "--language", "Itallian"])
+    assert result.exit_code == 2
+    assert "--language is 'Itallian', which is no known language; did you mean Italian?" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["--drop-top", "1"], ["--reinit-top", "1", "--train-top", "1"], ["--weighted-layer-sum"]])  # fmt: skip  # noqa: E501
+def test_a_model_of_the_hub_is_shown_without_its_weights(
+    arguments: list[str], cached: Callable[..., Path], spelling_whisper: Path
+) -> None:
+    folder = cached("somebody/tiny", spelling_whisper)
+    arguments = ["somebody/tiny", "--head", "seq2seq", *arguments]
+    whole = show(*arguments)
+    (folder / "model.safetensors").unlink()
+    assert show(*arguments) == whole
+    assert whole[0] == 0
+
+
 def test_a_plan_file_replaces_the_plan_of_a_configuration_and_options_change_it(
     corpus: Callable[..., Path], whisper_folder: Path, tmp_path: Path
 ) -> None:

@@ -6,8 +6,9 @@ import click
 import pytest
 
 import speechxfer
-from scripts.docs import api, commands, decisions, settings
+from scripts.docs import api, commands, decisions, models, settings
 from speechxfer.config import FinetuneConfig
+from speechxfer.families.published import published_models
 from tests.docs.pages import ROOT
 
 
@@ -96,3 +97,10 @@ def test_a_decision_whose_title_is_a_sentence_begins_with_its_reason():
     pages = decisions.pages("# A\n\n## Decisions\n\n- **One thing.** Because\n  of that.\n- **Two**, though three.\n")
     assert pages["explanation/decisions/one-thing.md"].startswith("# One thing\n\nBecause of that.\n")
     assert pages["explanation/decisions/two.md"].startswith("# Two\n\nTwo, though three.\n")
+
+
+def test_the_page_of_models_lists_each_that_opens_here_once():
+    page = models.page()
+    for model in published_models():
+        assert page.count(f"| `{model.name}` |") == model.is_available
+    assert page.count("## ") == 4

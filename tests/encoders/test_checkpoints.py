@@ -65,6 +65,7 @@ def write_ctranslate2(folder: Path, state: dict[str, torch.Tensor], config: dict
         kind = {np.dtype(np.float16): 4, np.dtype(np.int16): 2}[array.dtype]
         data += text(name) + struct.pack("<B", array.ndim) + struct.pack(f"<{array.ndim}I", *array.shape)
         data += struct.pack("<BI", kind, array.nbytes) + array.tobytes()
+    data += struct.pack("<I", 0)  # no tensor has a second name
     folder.mkdir(exist_ok=True)
     (folder / "model.bin").write_bytes(data)
     (folder / "config.json").write_text(json.dumps({"suppress_ids": [1], "suppress_ids_begin": [2]}))

@@ -95,7 +95,7 @@ def test_a_head_keeps_its_names_beside_an_encoder_without_prefix() -> None:
             {"model_type": "speech_to_text"},
             "is a 'speech_to_text' model; wanted one of: whisper, wav2vec2, hubert, wavlm, data2vec-audio",
         ),
-        ({"model_type": "wav2vec2-bert"}, "is a 'wav2vec2-bert' model"),
+        ({"model_type": "unispeech"}, "is a 'unispeech' model"),
         (
             {"model_type": "custom", "auto_map": {"AutoModel": "m.M"}},
             r"is a 'custom' model; it brings code of its own \(auto_map\), which is never run",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,26 +10,11 @@ from typing import Any
 
 import huggingface_hub
 import pytest
-from huggingface_hub import constants
 
 from speechxfer.encoders import hub
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import CheckpointError, ConfigError
 from tests.encoders.test_weights import sharded
-
-
-@pytest.fixture
-def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """The cache's folder of a model, made of files of another folder."""
-
-    def make(name: str, source: Path) -> Path:
-        model = tmp_path / "hub" / f"models--{name.replace('/', '--')}"
-        (model / "refs").mkdir(parents=True)
-        (model / "refs" / "main").write_text("0" * 40)
-        return shutil.copytree(source, model / "snapshots" / ("0" * 40))
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    return make
 
 
 def test_a_whole_model_of_the_cache_is_used(cached: Callable[..., Path], whisper_folder: Path) -> None:
@@ -100,3 +86,46 @@ def test_what_the_cache_lacks_is_fetched_and_nothing_that_nobody_reads(
     assert find("somebody/tiny", "v2").folder == folder
     assert revisions == {"v2"}
     assert sorted(asked) == sorted(["config.json", form, "vocab.json", "merges.txt"])
+
+
+def test_what_describes_a_model_is_fetched_alone(
+    cached: Callable[..., Path], whisper_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, asked = cached("somebody/tiny", whisper_folder), []
+    saved = (folder / "config.json").read_bytes()
+    for name in ("model.safetensors", "config.json"):
+        (folder / name).unlink()
+
+    def download(name: str, *, revision: str | None, local_files_only: bool = False, **patterns: Any) -> str:
+        if not local_files_only:
+            asked.append(patterns["allow_patterns"])
+            (folder / "config.json").write_bytes(saved)
+        return str(folder)
+
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(hub, "_reachable", lambda endpoint: True)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    found = find("somebody/tiny", weights=False)
+    assert (found.folder, found.has_weights) == (folder, False)
+    assert asked == [["*.json", "*.txt"]]
+
+
+@pytest.mark.parametrize("files", [{"adapter_config.json": {}}, {"config.json": {"model_type": "whisper"}}])
+def test_a_model_that_its_configuration_does_not_describe_is_fetched_whole(
+    files: dict[str, Any], cached: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "source").mkdir()
+    for name, content in files.items():
+        (tmp_path / "source" / name).write_text(json.dumps(content))
+    cached("somebody/tiny", tmp_path / "source")
+    with pytest.raises(CheckpointError, match="holds only a part of it"):
+        find("somebody/tiny", weights=False)
+
+
+def test_a_class_that_transformers_lacks_is_named(cached: Callable[..., Path], tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    config = {"model_type": "whisper", "architectures": ["TheirWhisper"]}
+    (tmp_path / "source" / "config.json").write_text(json.dumps(config))
+    cached("somebody/tiny", tmp_path / "source")
+    with pytest.raises(CheckpointError, match=r"^somebody/tiny: its config.json names the class 'TheirWhisper'"):
+        find("somebody/tiny", weights=False).read()

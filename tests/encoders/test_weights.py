@@ -50,6 +50,17 @@ def test_a_model_in_several_files_is_read_whole(ending: str, tmp_path: Path) -> 
     assert values(tmp_path) == {1.0}
 
 
+@pytest.mark.parametrize("ending", ["safetensors", "bin"])
+def test_on_the_device_meta_only_names_and_shapes_are_read(ending: str, tmp_path: Path) -> None:
+    sharded(tmp_path, 1.0, "model" if ending == "safetensors" else "pytorch_model", ending)
+    with torch.device("meta"):
+        state = read_weights(tmp_path)
+    assert {name: (tensor.shape, tensor.device.type) for name, tensor in state.items()} == {
+        "weight": ((2, 3), "meta"),
+        "bias": ((2, 3), "meta"),
+    }
+
+
 #: What stands beside weights, and is none of them.
 OTHERS = (
     "adapter_model.safetensors",

@@ -1,5 +1,6 @@
-"""What tests of families share with those of encoders."""
+"""What tests of families share with those of encoders and of runs."""
 
 from tests.encoders.conftest import saved
+from tests.training.conftest import runs
 
-__all__ = ["saved"]
+__all__ = ["runs", "saved"]

@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import Wav2Vec2FeatureExtractor
 
-from speechxfer.encoders import load_encoder, restore_encoder
+from speechxfer.encoders import load_encoder, restore_encoder, waveform
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import CheckpointError, ConfigError
-from speechxfer.families.wav2vec2 import encoder as wav2vec2
 from tests.encoders.conftest import TINY, VARIANTS, noise, reference
 
 TOLERANCE = 1e-4
@@ -60,7 +59,7 @@ def test_neighbors_and_padding_change_nothing(
     with torch.no_grad():
         alone = [ours(*ours.collate([waveform])) for waveform in waveforms]
         # A GPU takes many utterances through the convolutions together, a CPU one by one.
-        monkeypatch.setitem(wav2vec2._AT_ONCE_S, "cpu", at_once_s)
+        monkeypatch.setitem(waveform._AT_ONCE_S, "cpu", at_once_s)
         together, num_frames = ours(*ours.collate(waveforms))
     assert num_frames.tolist() == [49, 1, 15, 74, 0, 1, 0, 93]
     assert torch.isfinite(together).all()

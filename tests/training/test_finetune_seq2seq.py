@@ -103,6 +103,19 @@ def test_spectrograms_that_change_in_every_epoch_are_the_same_in_every_run(runs:
     assert runs.losses("plain") != runs.losses("once")
 
 
+def test_pooled_frames_are_kept_with_the_tokenizer(runs: Runs) -> None:
+    """`transformers` has no such model, so its files are not there; what the decoder reads is."""
+    some = {"plan": {"train_top": 1, "freeze_frontend": True}, "training": {"epochs": 1}, "pooling": {"stride": 2}}
+    runs.run("run", SEQ2SEQ, some)
+    folder = runs.folder / "run" / "model"
+    assert {path.name for path in folder.glob("*.json")} == {"speechxfer.json", "tokenizer.json"}
+    model = sx.load(str(folder), device="cpu")
+    assert model.head.limits(torch.tensor([25]), 4) == [28]  # type: ignore[operator]
+    model.head.max_positions = 448
+    assert model.head.limits(torch.tensor([25]), 4) == [16 + 25]  # type: ignore[operator]
+    assert isinstance(model.transcribe(tone("ab"), sample_rate=16_000).text, str)
+
+
 def test_beams_are_what_is_measured_and_what_is_saved(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     followed: list[int] = []
     real = search.beam_search
@@ -164,7 +177,7 @@ def test_what_the_model_has_not_is_reported(settings: dict[str, Any], seen: str,
 
 def test_an_encoder_without_decoder_is_reported(runs: Runs, tmp_path: Path) -> None:
     runs.run("first", {"plan": {"train_top": 0}, "training": {"epochs": 1}})
-    with pytest.raises(ConfigError, match="has no decoder; wanted a Whisper"):
+    with pytest.raises(ConfigError, match=r"has no decoder; wanted a model with its decoder \(whisper"):
         runs.run("second", SEQ2SEQ, {"model": str(tmp_path / "first" / "model")})
 
 

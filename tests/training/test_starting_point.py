@@ -15,9 +15,9 @@ from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
-from speechxfer.families.whisper.settings import Seq2SeqConfig
 from speechxfer.heads.classification.head import ClassificationHead
 from speechxfer.heads.ctc.head import CTCHead
+from speechxfer.heads.seq2seq.settings import Seq2SeqConfig
 from speechxfer.training.starting_point import StartingPoint, starting_point
 from tests.encoders.conftest import reference
 from tests.families.whisper import test_whisper_checkpoint as whispers
@@ -170,7 +170,7 @@ def test_settings_hold_the_code_of_a_language() -> None:
 def test_a_decoder_that_cannot_be_opened_says_why(start: Start, tmp_path: Path) -> None:
     folder = whispers.save(whispers.whisper(), tmp_path / "model")
     (folder / "tokenizer.json").unlink()
-    with pytest.raises(ConfigError, match=r"head is 'seq2seq', but .* lacks tokenizer\.json.*; wanted a Whisper with"):
+    with pytest.raises(ConfigError, match=r"head is 'seq2seq', but .* lacks tokenizer\.json.*; wanted a model with"):
         start(folder, ["a b"], head="seq2seq", seq2seq={"language": "it"})
     point, _ = start(folder, ["a b"])
     assert (point.model.head.kind, point.transcribes) == ("ctc", True)

@@ -19,23 +19,16 @@ from transformers.models.hubert.modeling_hubert import HubertModel
 from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2Model
 from transformers.models.wavlm.modeling_wavlm import WavLMAttention, WavLMModel
 
-from speechxfer.data.augment import Distortion
-from speechxfer.encoders.base import Encoder, LayerGroup, valid_positions
+from speechxfer.encoders.base import LayerGroup
+from speechxfer.encoders.waveform import WaveformEncoder, norm_over_time
 from speechxfer.errors import CheckpointError
 
-#: Seconds of audio in the convolutions at once. On a CPU utterances go one by one, each at its own length: twice as
-#: fast as together, for what a whole batch gives to 512 channels at 3,200 frames a second fits no cache.
-_AT_ONCE_S = {"cpu": 0.0}
-_AT_ONCE_ELSEWHERE_S = 100.0
 #: What pre-training puts in place of frames to be guessed.
 _EMBEDDING = "masked_spec_embed"
 
 
-class Wav2Vec2Encoder(Encoder):
+class Wav2Vec2Encoder(WaveformEncoder):
     """wav2vec2 in all its sizes, and what its relatives share.
-
-    An utterance too short for a single frame is extended with silence to one, so that something can be computed;
-    its number of frames is still 0.
 
     Args:
         config: the model's configuration, as `transformers` writes it; with `do_normalize` false, which is the
@@ -60,7 +53,7 @@ class Wav2Vec2Encoder(Encoder):
             raise CheckpointError(f"{self.family}: batch norm over positions (conv_pos_batch_norm) is not supported")
         config.add_adapter = False  # a stage for other tasks above the encoder
         self.config = config
-        self._normalize = getattr(config, "do_normalize", True)
+        self.normalizes = getattr(config, "do_normalize", True)
         self.width = config.hidden_size
         self.depth = config.num_hidden_layers
         self.frame_rate = self.sample_rate / math.prod(config.conv_stride)
@@ -84,63 +77,19 @@ class Wav2Vec2Encoder(Encoder):
 
     def feature_extractor(self) -> dict[str, Any]:
         """Padding only matters to the reference's group norm, which is why that is given no mask."""
-        return {
-            "feature_extractor_type": "Wav2Vec2FeatureExtractor",
-            "sampling_rate": self.sample_rate,
-            "feature_size": 1,
-            "padding_side": "right",
-            "padding_value": 0.0,
-            "do_normalize": self._normalize,
-            "return_attention_mask": getattr(self.config, "feat_extract_norm", "layer") == "layer",
-        }
-
-    def num_frames(self, num_samples: Any) -> Any:
-        """As the convolutions give, which pad nothing: 49 for 16,000 samples, 1 for 400, 0 for 399."""
-        return self._num_frames(num_samples, len(self.config.conv_stride))
-
-    def _num_frames(self, num_samples: Any, layers: int) -> Any:
-        for kernel, stride in zip(self.config.conv_kernel[:layers], self.config.conv_stride[:layers], strict=True):
-            num_samples = (num_samples - kernel) // stride + 1
-            num_samples = num_samples * (num_samples > 0)
-        return num_samples
+        masked = getattr(self.config, "feat_extract_norm", "layer") == "layer"
+        return super().feature_extractor() | {"return_attention_mask": masked}
 
     @property
-    def _samples_of_a_frame(self) -> int:
-        size = 1
-        for kernel, stride in zip(reversed(self.config.conv_kernel), reversed(self.config.conv_stride), strict=True):
-            size = (size - 1) * stride + kernel
-        return size
+    def convolutions(self) -> tuple[tuple[int, int], ...]:
+        """Of all models so far 49 frames for 16,000 samples, 1 for 400, 0 for 399."""
+        return tuple(zip(self.config.conv_kernel, self.config.conv_stride, strict=True))
 
-    def frontend(
-        self, waveforms: Tensor, num_samples: Tensor, distortion: Distortion | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """The normalization and the convolutions."""
-        if self._normalize:
-            waveforms = _normalized(waveforms, num_samples)
-        waveforms = F.pad(waveforms, (0, max(self._samples_of_a_frame - waveforms.shape[1], 0)))
-        at_once_s = _AT_ONCE_S.get(waveforms.device.type, _AT_ONCE_ELSEWHERE_S)
-        rows = max(1, int(at_once_s * self.sample_rate) // waveforms.shape[1])
-        pieces = [
-            self._call(self._convolved, *piece)
-            for piece in zip(torch.split(waveforms, rows), torch.split(num_samples, rows), strict=True)
-        ]
-        size = max(piece.shape[1] for piece in pieces)
-        padded = [F.pad(piece, (0, 0, 0, size - piece.shape[1])) for piece in pieces]
-        return torch.cat(padded), self.num_frames(num_samples)
-
-    def _convolved(self, waveforms: Tensor, num_samples: Tensor) -> Tensor:
-        """[batch, samples], [batch] -> [batch, frames, channels].
-
-        Nothing is padded in here, so a valid frame sees valid frames only; but a norm over time sees everything.
-        """
-        is_padded = True
-        if num_samples.device.type == "cpu":
-            waveforms = waveforms[:, : max(int(num_samples.max()), self._samples_of_a_frame)]
-            is_padded = bool((num_samples < waveforms.shape[1]).any())
+    def _convolved(self, waveforms: Tensor, num_samples: Tensor | None) -> Tensor:
         first, *others = self.modules_.feature_extractor.conv_layers
         hidden = waveforms[:, None]
-        if is_padded and isinstance(getattr(first, "layer_norm", None), nn.GroupNorm):
-            normed = _norm_over_time(first.conv(hidden), self._num_frames(num_samples, 1), first.layer_norm)
+        if num_samples is not None and isinstance(getattr(first, "layer_norm", None), nn.GroupNorm):
+            normed = norm_over_time(first.conv(hidden), self._num_frames(num_samples, 1), first.layer_norm)
             hidden = first.activation(normed)
         else:
             hidden = first(hidden)
@@ -265,10 +214,8 @@ class WavLMEncoder(Wav2Vec2Encoder):
         if valid is not None:
             mask = torch.zeros(valid.shape, device=valid.device).masked_fill_(~valid, -torch.inf)[:, None, None, :]
         layers = self.modules_.encoder.layers
-        is_pooled = self.pooling is not None and start >= self.pooling.at
-        step = self.pooling.stride if self.pooling is not None and is_pooled else 1
         # The first layer owns the table that all layers read, wherever a run starts.
-        bias = layers[0].attention.relative_bias(hidden_states.shape[1], step)
+        bias = layers[0].attention.relative_bias(hidden_states.shape[1], self.frame_step(start))
         for layer in layers[start:stop]:
             hidden_states, _ = self._call(layer, hidden_states, mask, bias)
         return hidden_states
@@ -310,25 +257,3 @@ class GatedAttention(WavLMAttention):  # type: ignore[misc]
 def _silenced(hidden_states: Tensor, valid: Tensor | None) -> Tensor:
     """Zero where not valid."""
     return hidden_states if valid is None else hidden_states.masked_fill(~valid[:, :, None], 0.0)
-
-
-def _normalized(waveforms: Tensor, num_samples: Tensor) -> Tensor:
-    """Each row [samples] to zero mean and unit variance over its own length, zero beyond."""
-    valid = valid_positions(num_samples, waveforms.shape[1])
-    count = num_samples.clamp(min=1)[:, None]
-    mean = waveforms.masked_fill(~valid, 0.0).sum(1, keepdim=True) / count
-    centered = (waveforms - mean).masked_fill(~valid, 0.0)
-    variance = centered.square().sum(1, keepdim=True) / count
-    return centered * torch.rsqrt(variance + 1e-7)
-
-
-def _norm_over_time(hidden_states: Tensor, num_frames: Tensor, norm: nn.GroupNorm) -> Tensor:
-    """Group norm with a group for each channel of [batch, channels, frames], over each row's own frames only."""
-    hidden_states = hidden_states.float()
-    valid = valid_positions(num_frames, hidden_states.shape[2])[:, None]
-    count = num_frames.clamp(min=1)[:, None, None]
-    mean = hidden_states.masked_fill(~valid, 0.0).sum(2, keepdim=True) / count
-    centered = hidden_states - mean
-    variance = centered.masked_fill(~valid, 0.0).square().sum(2, keepdim=True) / count
-    scale = norm.weight[:, None] * torch.rsqrt(variance + norm.eps)
-    return torch.addcmul(norm.bias[:, None], centered, scale)

@@ -1,18 +1,8 @@
 """Whisper (Radford et al., 2022): its encoder, its own decoder with the tokenizer, and the files of other tools."""
 
-from speechxfer.config.heads import HeadType
 from speechxfer.encoders.family import Family, OwnDecoder
-from speechxfer.families.whisper.settings import Seq2SeqConfig
 
 _MODULES = __name__
-
-SEQ2SEQ = HeadType(
-    f"{_MODULES}.decoder:WhisperSeq2SeqHead",
-    summary="Whisper's own decoder",
-    settings=Seq2SeqConfig,
-    comes_with_checkpoint=True,
-    limits=("Its decoder may write words where there is no speech.",),
-)
 
 WHISPER = Family(
     encoder=f"{_MODULES}.encoder:WhisperEncoder",
@@ -22,9 +12,9 @@ WHISPER = Family(
     parts=("encoder.", "decoder."),
     classifier_options={"pad_to_30s": True},
     decoder=OwnDecoder(
+        implementation=f"{_MODULES}.decoder:WhisperSeq2SeqHead",
         head="seq2seq",
         prefix="model.decoder.",
-        opens=f"{_MODULES}.checkpoint:load_whisper_head",
         options={"pad_to_30s": True},
     ),
     readers=(f"{_MODULES}.ctranslate2:read_whisper",),

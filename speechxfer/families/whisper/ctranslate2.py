@@ -1,6 +1,7 @@
 """Reads a CTranslate2 Whisper folder into the state dict and configuration `transformers` uses.
 
-The format: `model.bin` is a list of named tensors behind a short header; attention projections are fused.
+The format: `model.bin` is a list of named tensors behind a short header, then other names of some of them; attention
+projections are fused.
 """
 
 from __future__ import annotations
@@ -74,6 +75,9 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
         if kind not in _DTYPES or (kind == 1 and shape):
             raise CheckpointError(f"{path}: {name} is quantised; wanted a float16 or float32 conversion")
         tensors[name] = raw.view(_DTYPES[kind]).reshape(shape)
+    for _ in range(reader.number("I")):  # tensors that are equal to another are written once
+        alias, name = reader.string(), reader.string()
+        tensors[alias] = tensors[name]
     return tensors
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from transformers import WhisperConfig
@@ -33,8 +32,11 @@ def generation_config(
     if writes_nothing:
         first = generation["begin_suppress_tokens"]
         generation["begin_suppress_tokens"] = [token for token in first if token != tokens.end]
-    if heads := getattr(config, "alignment_heads", None):
-        generation["alignment_heads"] = heads  # else nothing there or in faster-whisper can tell words' times
+    # Without them neither `transformers` nor faster-whisper aligns words. distil-whisper names those of the model that
+    # it was made from, which has more layers.
+    named_heads = getattr(config, "alignment_heads", None) or []
+    if heads := [[layer, head] for layer, head in named_heads if layer < config.decoder_layers]:
+        generation["alignment_heads"] = heads
     if tokens.is_multilingual:
         named = {f"<|{code}|>": token for code, token in tokens.languages.items()}
         tasks = {name: tokens.number(f"<|{name}|>") for name in ("transcribe", "translate")}
@@ -43,15 +45,12 @@ def generation_config(
     return generation
 
 
-def tokenizer_files(tokens: WhisperTokens) -> dict[str, dict[str, Any]]:
-    """The contents of `tokenizer.json` and `tokenizer_config.json`."""
+def tokenizer_settings(tokens: WhisperTokens) -> dict[str, Any]:
+    """The content of `tokenizer_config.json`."""
     end = "<|endoftext|>"
     return {
-        "tokenizer.json": json.loads(tokens.tokenizer.to_str()),
-        "tokenizer_config.json": {
-            "tokenizer_class": "WhisperTokenizer", "model_max_length": 1024,
-            **dict.fromkeys(("unk_token", "bos_token", "eos_token", "pad_token"), end),
-            # In this order: `transformers` takes the token after the last of them for the time 0.
-            "additional_special_tokens": tokens.controls,
-        },
+        "tokenizer_class": "WhisperTokenizer", "model_max_length": 1024,
+        **dict.fromkeys(("unk_token", "bos_token", "eos_token", "pad_token"), end),
+        # In this order: `transformers` takes the token after the last of them for the time 0.
+        "additional_special_tokens": tokens.controls,
     }  # fmt: skip

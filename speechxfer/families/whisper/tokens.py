@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, pre_tokenizers
@@ -13,7 +13,8 @@ from tokenizers.models import BPE
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.encoders.files import check_fetched, read_json
 from speechxfer.errors import CheckpointError, ConfigError
-from speechxfer.heads.tokenizer_files import TokenizerFiles
+from speechxfer.heads.seq2seq.tokens import DecoderTokens
+from speechxfer.heads.tokenizer_files import TokenizerFiles, read_tokenizer, reason_of
 from speechxfer.languages import language_code, similar_language
 
 #: The grid of time stamps, in seconds, and the last of them.
@@ -25,7 +26,7 @@ _MULTILINGUAL, _ENGLISH_END = 51_865, 50_256
 _CONTROL = re.compile(r"<\|.*\|>")
 
 
-class WhisperTokens:
+class WhisperTokens(DecoderTokens):
     """A Whisper's tokenizer, special tokens included, and what is known of it.
 
     Args:
@@ -35,8 +36,7 @@ class WhisperTokens:
     """
 
     def __init__(self, tokenizer: Tokenizer, vocab_size: int, generation: Mapping[str, Any] | None = None) -> None:
-        self.tokenizer = tokenizer
-        self.vocab_size = vocab_size
+        super().__init__(tokenizer, vocab_size)
         self.end = self.number("<|endoftext|>")
         self.start = self.number("<|startoftranscript|>")
         #: Asks for text without times.
@@ -59,17 +59,8 @@ class WhisperTokens:
         Raises:
             CheckpointError: there is no tokenizer, or one that is damaged or not Whisper's.
         """
-        path = checkpoint.file("tokenizer.json")
-        if path.exists():
-            check_fetched(path)
-            try:
-                tokenizer = Tokenizer.from_file(str(path))
-            except Exception as error:  # as `tokenizers` says that something is not what it expects
-                raise CheckpointError(f"{path}: is not a tokenizer ({_reason(error)}); copy the model folder again") from error  # fmt: skip  # noqa: E501
-        elif checkpoint.file("vocab.json").exists():
-            tokenizer = _from_parts(checkpoint)
-        else:
-            raise CheckpointError(f"{path.parent}: lacks tokenizer.json, so its decoder's output cannot be read; copy it from where the tokenizer was saved")  # fmt: skip  # noqa: E501
+        in_parts = checkpoint.file("vocab.json").exists() and not checkpoint.file("tokenizer.json").exists()
+        tokenizer = _from_parts(checkpoint) if in_parts else read_tokenizer(checkpoint)
         return cls(tokenizer, vocab_size, checkpoint.settings("generation_config.json"))
 
     def _languages(self, named: Any) -> dict[str, int]:
@@ -106,15 +97,7 @@ class WhisperTokens:
 
     def spell(self, text: str) -> list[int]:
         """Text to tokens, as Whisper writes it: with a space before it."""
-        return self.tokenizer.encode(f" {text}", add_special_tokens=False).ids if text else []
-
-    def text(self, tokens: Sequence[int]) -> str:
-        """Tokens to text, without special ones and without the beginning of a character at the end.
-
-        A token may be part of a character, so a sequence that was cut at its limit may end within one.
-        """
-        text: str = self.tokenizer.decode(list(tokens), skip_special_tokens=True)
-        return text.rstrip("\N{REPLACEMENT CHARACTER}").strip()
+        return super().spell(f" {text}" if text else "")
 
     def stamp(self, seconds: float) -> int:
         """The time stamp nearest to a time."""
@@ -175,17 +158,13 @@ def _from_parts(checkpoint: Checkpoint) -> Tokenizer:
         merges = [tuple(line.split()) for line in lines if line and not line.startswith("#version")]
         made = Tokenizer(BPE(vocabulary | added, merges))  # type: ignore[arg-type]
     except Exception as error:  # as `tokenizers` says that something is not what it expects
-        raise CheckpointError(f"{path}: does not fit vocab.json ({_reason(error)}); copy the model folder again") from error  # fmt: skip  # noqa: E501
+        raise CheckpointError(f"{path}: does not fit vocab.json ({reason_of(error)}); copy the model folder again") from error  # fmt: skip  # noqa: E501
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
     special = {name for name in vocabulary | added if name in files.special or _CONTROL.fullmatch(name)}
     named = sorted(special | added.keys(), key=(vocabulary | added).__getitem__)
     made.add_tokens([AddedToken(name, special=name in special and not _is_stamp(name), normalized=False) for name in named])  # fmt: skip  # noqa: E501
     return made
-
-
-def _reason(error: Exception) -> str:
-    return f"{' '.join(str(error).split()):.120}"
 
 
 def _is_stamp(name: str) -> bool:

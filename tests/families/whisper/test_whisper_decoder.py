@@ -14,10 +14,10 @@ from transformers import WhisperConfig, WhisperForConditionalGeneration
 from speechxfer.data.manifest import Utterance
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.errors import ConfigError
-from speechxfer.families.whisper import decoder as seq2seq
-from speechxfer.families.whisper import scorer
 from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
 from speechxfer.families.whisper.tokens import WhisperTokens
+from speechxfer.heads.seq2seq import head as seq2seq
+from speechxfer.heads.seq2seq import scorer
 
 NUM_WORDS = 90
 SPECIAL = ("endoftext", "startoftranscript", "en", "it", "translate", "transcribe", "startofprev", "notimestamps")

@@ -1,34 +1,11 @@
-"""What of a run does not suit Whisper's decoder."""
+"""What of a run does not suit a decoder, which has a tokenizer and a number of positions."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from speechxfer.data.loading import texts
 from speechxfer.data.manifest import Manifest
-from speechxfer.errors import ConfigError
-from speechxfer.families.whisper.settings import Seq2SeqConfig
 from speechxfer.heads.base import Head
-from speechxfer.heads.setup import Setup
 from speechxfer.progress import Progress
-
-if TYPE_CHECKING:
-    from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
-
-
-def check_wanted(own: WhisperSeq2SeqHead, setup: Setup) -> None:
-    """Check that a decoder can do what a run asks of it.
-
-    Raises:
-        ConfigError: it reads another layer, or it lacks the language or the task.
-    """
-    model, wanted = setup.config.model, setup.config.group_of(Seq2SeqConfig)
-    if setup.encoder.stacked:
-        raise ConfigError("plan.weighted_layer_sum is true, but Whisper's decoder reads the last layer only; leave it out, or take --head ctc or classification")  # fmt: skip  # noqa: E501
-    if own.tokens.is_multilingual and not wanted.language:
-        raise ConfigError(f"{model} knows several languages; say which is spoken, for instance --language it")
-    if not own.tokens.is_multilingual and wanted.task == "translate":
-        raise ConfigError(f"seq2seq.task is 'translate', but {model} knows English only; leave it out")
 
 
 def report_spelling(head: Head, train: Manifest, progress: Progress) -> None:

@@ -1,4 +1,4 @@
-"""How likely Whisper's decoder finds tokens: the next one of a batch, and those of given texts."""
+"""How likely a decoder finds tokens: the next one of a batch, and those of given texts."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
 if TYPE_CHECKING:
-    from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
+    from speechxfer.heads.seq2seq.head import Seq2SeqHead
 
 #: Most tokens whose probabilities over the vocabulary are computed at once.
 _SCORED_TOKENS = 2048
@@ -23,13 +22,12 @@ class Scorer:
     """The decoder with what it remembers of a batch."""
 
     def __init__(
-        self, head: WhisperSeq2SeqHead, hidden_states: Tensor, mask: Tensor | None,
+        self, head: Seq2SeqHead, hidden_states: Tensor, mask: Tensor | None,
         unwanted: list[int], unwanted_first: list[int],
     ) -> None:  # fmt: skip
         self._head, self._hidden_states, self._mask = head, hidden_states, mask
         self._unwanted, self._unwanted_first = unwanted, unwanted_first
-        config = head.config
-        self._cache = EncoderDecoderCache(DynamicCache(config=config), DynamicCache(config=config))
+        self._cache = head.new_cache()
         #: Probability of each row that nothing is said, known after the first call.
         self.no_speech: list[float] = []
 
@@ -52,7 +50,7 @@ class Scorer:
 
 
 def log_probabilities(
-    head: WhisperSeq2SeqHead, hidden_states: Tensor, mask: Tensor | None, prompts: Sequence[Sequence[int]],
+    head: Seq2SeqHead, hidden_states: Tensor, mask: Tensor | None, prompts: Sequence[Sequence[int]],
     texts: Sequence[Sequence[str]],
 ) -> list[list[float]]:  # fmt: skip
     """Natural logarithms of the probabilities of some texts for each utterance.
@@ -81,7 +79,7 @@ def log_probabilities(
 
 
 def _of_batch(
-    head: WhisperSeq2SeqHead, targets: Tensor, prompt_size: int, hidden_states: Tensor, mask: Tensor | None
+    head: Seq2SeqHead, targets: Tensor, prompt_size: int, hidden_states: Tensor, mask: Tensor | None
 ) -> list[float]:
     """Of what follows the prompt in each row of tokens."""
     targets = targets.to(hidden_states.device)

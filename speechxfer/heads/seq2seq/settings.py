@@ -1,4 +1,4 @@
-"""Settings of Whisper's own decoder."""
+"""Settings of a checkpoint's own decoder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from speechxfer.config.values import Fraction, Language, OneOf, Range, Table
 
 @dataclass(frozen=True)
 class Seq2SeqConfig(Table, group="seq2seq"):
-    """Whisper's own decoder as the head."""
+    """The checkpoint's own decoder as the head; language, task and timestamps are Whisper's only."""
 
     #: Spoken language, by its code or English name, such as "it"; required for a multilingual model.
     language: Annotated[str, Language()] = ""
