@@ -19,9 +19,9 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from speechxfer.config.families import FAMILIES
 from speechxfer.encoders import restore_encoder
 from speechxfer.encoders.base import Encoder
-from speechxfer.encoders.family import FAMILIES
 from speechxfer.encoders.outline import outline
 from speechxfer.families.published import SIZES, PublishedModel, Size, published_models
 from speechxfer.storage import write_json

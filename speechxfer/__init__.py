@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from speechxfer.cli import Command as Command
     from speechxfer.cli.terminal import TerminalProgress as TerminalProgress
     from speechxfer.config import AugmentConfig as AugmentConfig
-    from speechxfer.config import EncoderConfig as EncoderConfig
     from speechxfer.config import FinetuneConfig as FinetuneConfig
     from speechxfer.config import PlanConfig as Plan
     from speechxfer.config import PoolingConfig as PoolingConfig
@@ -87,7 +86,6 @@ __all__ = [
     "Dataset",
     "DecodingOptions",
     "DiskFullError",
-    "EncoderConfig",
     "Evaluation",
     "ExportError",
     "FileSource",
@@ -143,7 +141,6 @@ _MODULES = {
     "cli.terminal": ("TerminalProgress",),
     "config": (
         "AugmentConfig",
-        "EncoderConfig",
         "FinetuneConfig",
         "Plan",
         "PoolingConfig",

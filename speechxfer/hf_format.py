@@ -8,12 +8,12 @@ from typing import Any
 
 from torch import Tensor
 
+from speechxfer.config.families import Family, family_of
 from speechxfer.data.labels import ClassLabels
 from speechxfer.data.text import TextNormalizer
 from speechxfer.data.vocabulary import Phonemes, Vocabulary
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import Checkpoint
-from speechxfer.encoders.family import Family, family_of
 from speechxfer.errors import CheckpointError
 from speechxfer.heads.base import Head
 from speechxfer.heads.classification.head import ClassificationHead

@@ -9,10 +9,10 @@ from typing import Any
 from torch import nn
 
 from speechxfer.config import HEADS
+from speechxfer.config.families import FAMILIES, family_of
 from speechxfer.encoders import load_encoder, restore_encoder
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import ADAPTER_FILE, MODEL_FILE, Checkpoint
-from speechxfer.encoders.family import FAMILIES, family_of
 from speechxfer.encoders.files import read_json
 from speechxfer.encoders.weights import read_weights
 from speechxfer.errors import CheckpointError
@@ -87,8 +87,7 @@ def _open_saved(checkpoint: Checkpoint, options: Mapping[str, Any]) -> Opened:
     if checkpoint.has_adapter:
         raise CheckpointError(f"{checkpoint.folder}: holds an adapter of PEFT ({ADAPTER_FILE}) beside an adapted model; move it to a folder of its own that names this one (base_model_name_or_path)")  # fmt: skip  # noqa: E501
     described = description["encoder"]
-    wanted = {name: value for name, value in options.items() if value}
-    encoder = restore_encoder({**described, "options": {**described["options"], **wanted}})
+    encoder = restore_encoder(described, **options)
     head = restore_head(description["head"], encoder, checkpoint)
     if not checkpoint.has_weights:
         return Opened(encoder, head, description["source"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from speechxfer.config import HEADS
-from speechxfer.encoders.family import FAMILIES
+from speechxfer.config.families import FAMILIES
 from speechxfer.registry import resolve
 
 PACKAGE = Path(__file__).parents[1] / "speechxfer"

@@ -22,7 +22,7 @@ _SETTINGS = {
     "frame_stride": "pooling.stride",
     "head": "head", "language": "seq2seq.language", "vocabulary": "ctc.vocabulary",
     "units": "ctc.units", "vocabulary_size": "ctc.vocabulary_size",
-    "pad_to_30s": "encoder.pad_to_30s", "normalizer": "text.normalizer", "ignore_unknown": "ctc.ignore_unknown",
+    "pad_to_30s": "whisper.pad_to_30s", "normalizer": "text.normalizer", "ignore_unknown": "ctc.ignore_unknown",
     "retain": "retain", "retain_language": "retention.language", "replay": "retention.replay",
     "replay_ratio": "retention.replay_ratio", "compare_scratch": "compare_scratch", "track": "training.trackers",
     "strict": "strict",

@@ -19,7 +19,6 @@ from speechxfer.config.renamed import renamed_option
 from speechxfer.config.tables import (
     TRACKERS,
     AugmentConfig,
-    EncoderConfig,
     FinetuneConfig,
     PlanConfig,
     PoolingConfig,
@@ -32,7 +31,6 @@ __all__ = [
     "HEADS",
     "TRACKERS",
     "AugmentConfig",
-    "EncoderConfig",
     "FinetuneConfig",
     "HeadType",
     "PlanConfig",

@@ -29,6 +29,7 @@ RENAMED = {
     "classes.multi_label": "classification.multi_label",
     "seq2seq.timestamp_share": "seq2seq.timestamp_ratio",
     "seq2seq.nothing_share": "seq2seq.non_speech_ratio",
+    "encoder.pad_to_30s": "whisper.pad_to_30s",
     "retention.replay_share": "retention.replay_ratio",
 }
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Self, TypeVar, cast
 
+from speechxfer.config.families import family_groups
 from speechxfer.config.heads import HEADS, HeadType, head_groups
-from speechxfer.config.values import Fraction, Language, OneOf, Place, Range, Table
+from speechxfer.config.values import Fraction, Language, OneOf, Place, Range, Table, kinds
 from speechxfer.errors import ConfigError
 
 #: Where figures may go besides TensorBoard.
@@ -153,14 +154,6 @@ class AugmentConfig(Table, group="augment"):
 
 
 @dataclass(frozen=True)
-class EncoderConfig(Table, group="encoder"):
-    """Options of the encoder."""
-
-    #: Pad every utterance with silence to 30 s, as in Whisper's pre-training.
-    pad_to_30s: bool = False
-
-
-@dataclass(frozen=True)
 class PoolingConfig(Table, group="pooling"):
     """Pooling of frames at the seam, so that the trained layers are faster."""
 
@@ -231,21 +224,20 @@ class FinetuneConfig(Table):
     plan: PlanConfig = field(default_factory=PlanConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    encoder: EncoderConfig = field(default_factory=EncoderConfig)
     pooling: PoolingConfig = field(default_factory=PoolingConfig)
     text: TextConfig = field(default_factory=TextConfig)
     retention: RetentionConfig = field(default_factory=RetentionConfig)
-    #: The groups of settings that heads bring, by name; `group` finds one.
+    #: The groups of settings that heads and families of encoders bring, by name; `group_of` finds one.
     groups: Mapping[str, Table] = field(default_factory=dict)
 
     @classmethod
     def added_groups(cls) -> Mapping[str, type[Table]]:
-        """Those of the heads there are."""
-        return head_groups()
+        """Those of the heads and of the families of encoders there are."""
+        return {**head_groups(), **family_groups()}
 
     @classmethod
     def make(cls, values: Mapping[str, Any]) -> Self:
-        """From all settings that are given, those of heads by the names of their groups."""
+        """From all settings that are given, those of heads and families by the names of their groups."""
         added = cls.added_groups()
         groups = {name: value for name, value in values.items() if name in added}
         return cls(**{name: value for name, value in values.items() if name not in added}, groups=groups)
@@ -266,8 +258,14 @@ class FinetuneConfig(Table):
         own = self.head_type.settings
         return own is not None and bool(getattr(self.group_of(own), "multi_label", False))
 
+    @property
+    def encoder_options(self) -> dict[str, Any]:
+        """The settings of families of encoders, by name."""
+        groups = (self.groups[name] for name in family_groups())
+        return {name: getattr(group, name) for group in groups for name in kinds(type(group))}
+
     def group_of(self, table: type[_Group]) -> _Group:
-        """The settings of a head, by the class of its table."""
+        """The settings of a head or a family, by the class of its table."""
         return cast(_Group, self.groups[table.group])
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from speechxfer.encoders.family import FAMILIES, Family, family_of
+from speechxfer.config.families import FAMILIES, Family, family_of, setting_of
 from speechxfer.encoders.without_torchaudio import ignore_broken_torchaudio
 from speechxfer.errors import CheckpointError, ConfigError
 
@@ -15,17 +15,23 @@ if TYPE_CHECKING:
     from speechxfer.encoders.base import Encoder
 
 
-def restore_encoder(description: dict[str, Any]) -> Encoder:
+def restore_encoder(description: dict[str, Any], **options: Any) -> Encoder:
     """Build the encoder that `Encoder.describe` described, with random weights.
+
+    Args:
+        description: what `describe` returned.
+        options: of the encoder, in place of those described; one that is false, zero or empty counts as not set.
 
     Raises:
         CheckpointError: the family is not known to this version.
+        ConfigError: an option is set that the family does not have.
     """
     name = description["family"]
     if name not in FAMILIES:
         known = ", ".join(FAMILIES)
         raise CheckpointError(f"an encoder of family {name!r} is not known to this version (known: {known})")
-    encoder = _built(FAMILIES[name], description["config"], description["options"])
+    chosen = {**description["options"], **_set(options, name, FAMILIES[name])}
+    encoder = _built(FAMILIES[name], description["config"], chosen)
     if pooling := description.get("pooling"):
         encoder.set_pooling(**pooling)
     encoder.set_stacked(description.get("stacked", False))
@@ -35,7 +41,7 @@ def restore_encoder(description: dict[str, Any]) -> Encoder:
 def load_encoder(name: str, config: dict[str, Any], state: dict[str, Tensor], **options: Any) -> Encoder:
     """Build the encoder of a checkpoint as `transformers` stores it.
 
-    Options that are false count as not set, so that all may be passed to every family.
+    An option that is false, zero or empty counts as not set, so that all may be passed to every family.
 
     Raises:
         CheckpointError: another architecture, or weights that do not fit the configuration.
@@ -45,12 +51,7 @@ def load_encoder(name: str, config: dict[str, Any], state: dict[str, Tensor], **
     family = _class_of(known)
     if known.parts and not any(weight.startswith(f"{known.prefix}{known.parts[0]}") for weight in state):
         raise CheckpointError(f"{name}: has no encoder among its weights ({', '.join(sorted(state)[:3])} …); wanted a whole {family.family} model")  # fmt: skip  # noqa: E501
-    chosen = {option: value for option, value in options.items() if value}
-    for option in chosen:
-        if option not in family.options:
-            raise ConfigError(
-                f"encoder.{option} is set, but a {family.family} encoder has no such option; leave it out"
-            )
+    chosen = _set(options, family.family, known)
     try:
         encoder = _built(known, config, chosen)
     except CheckpointError:
@@ -66,9 +67,19 @@ def load_encoder(name: str, config: dict[str, Any], state: dict[str, Tensor], **
     return encoder
 
 
+def _set(options: Mapping[str, Any], name: str, family: Family) -> dict[str, Any]:
+    """The options that are set, which the family has."""
+    chosen = {option: value for option, value in options.items() if value}
+    for option in chosen:
+        if option not in family.options:
+            raise ConfigError(f"{setting_of(option)} is set, but a {name} encoder has no such option; leave it out")
+    return chosen
+
+
 def _class_of(family: Family) -> type[Encoder]:
     ignore_broken_torchaudio()
-    return family.load()
+    found: type[Encoder] = family.load()
+    return found
 
 
 def _built(family: Family, config: Mapping[str, Any], options: Mapping[str, Any]) -> Encoder:

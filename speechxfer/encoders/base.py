@@ -111,8 +111,6 @@ class Encoder(Freezable, ABC):
     max_duration_s: float | None
     #: Whether hidden states have one size for every utterance, all of it attended to.
     fixed_length: bool = False
-    #: Options of `build` that a user may set.
-    options: tuple[str, ...] = ()
     #: What the number of layers is called in `config`.
     depth_setting: str = "num_hidden_layers"
     #: Bands of the log-mel spectrogram that is its input; 0 where that is the waveform itself.

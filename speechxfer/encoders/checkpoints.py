@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
-from speechxfer.encoders.family import FAMILIES, family_of
+from speechxfer.config.families import FAMILIES, family_of
 from speechxfer.encoders.files import read_json
 from speechxfer.encoders.hub import from_hub, is_whole
 from speechxfer.encoders.weights import read_weights

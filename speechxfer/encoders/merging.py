@@ -14,7 +14,7 @@ import transformers
 from torch import Tensor, nn
 
 from speechxfer import adapters
-from speechxfer.encoders.family import Family, family_of
+from speechxfer.config.families import Family, family_of
 from speechxfer.encoders.files import read_json
 from speechxfer.encoders.outline import outline
 from speechxfer.encoders.weights import ADAPTER_WEIGHTS, read_weights

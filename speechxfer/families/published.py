@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from speechxfer.encoders.family import FAMILIES
+from speechxfer.config.families import FAMILIES
 
 #: What people wrote down, and what `scripts.count_models` counted.
 FACTS, SIZES = (Path(__file__).with_name(name) for name in ("models.toml", "model_sizes.json"))

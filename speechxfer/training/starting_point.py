@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 
@@ -47,7 +47,7 @@ def starting_point(
     """
     torch.manual_seed(config.training.seed)
     head_class = HEADS.find(config.head, setting="head").load()
-    opened = open_checkpoint(checkpoint, head=config.head, **asdict(config.encoder))
+    opened = open_checkpoint(checkpoint, head=config.head, **config.encoder_options)
     encoder = opened.encoder
     if not isinstance(opened.head, head_class):
         encoder.set_stacked(False)  # which another head reads

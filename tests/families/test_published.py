@@ -7,7 +7,7 @@ import re
 import pytest
 
 from scripts.count_models import count
-from speechxfer.encoders.family import FAMILIES
+from speechxfer.config.families import FAMILIES
 from speechxfer.families.published import PublishedModel, published_models
 from speechxfer.languages import language_code
 

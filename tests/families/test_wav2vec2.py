@@ -37,17 +37,6 @@ def inputs(waveform: np.ndarray, *, do_normalize: bool = True) -> torch.Tensor:
 
 
 @every_variant
-def test_an_utterance_alone_comes_out_as_from_the_original(saved: Saved, variant: str) -> None:
-    ours, waveform = load(saved(variant)), noise(20_123)
-    with torch.no_grad():
-        expected = reference(variant)(inputs(waveform)).last_hidden_state
-        found, num_frames = ours(*ours.collate([waveform]))
-    assert num_frames.tolist() == [expected.shape[1]] == [62]
-    assert expected.std() > 0.1
-    assert (found - expected).abs().max() < TOLERANCE
-
-
-@every_variant
 @pytest.mark.parametrize("at_once_s", [0.0, 3.0, 100.0])
 def test_neighbors_and_padding_change_nothing(
     saved: Saved, variant: str, at_once_s: float, monkeypatch: pytest.MonkeyPatch
@@ -85,18 +74,6 @@ def test_the_originals_group_norm_looks_at_padding(saved: Saved, masked: bool) -
     assert (found - alone).abs().max() < TOLERANCE
 
 
-@every_variant
-@pytest.mark.parametrize("cut", [0, 1, 2, 3])
-def test_the_stack_can_be_cut_anywhere(saved: Saved, variant: str, cut: int) -> None:
-    ours = load(saved(variant))
-    with torch.no_grad():
-        hidden, num_frames = ours.frontend(*ours.collate([noise(20_000), noise(9_000)]))
-        whole = ours.run(hidden, num_frames, 0, ours.depth)
-        below = ours.run(hidden, num_frames, 0, cut)
-        assert below.shape[2] == ours.width_at(cut)
-        assert torch.equal(whole, ours.run(below, num_frames, cut, ours.depth))
-
-
 def test_channels_may_be_hidden_in_the_upper_half_only() -> None:
     ours = untrained()
     assert ours.depth == 3
@@ -124,14 +101,6 @@ def test_frames_are_as_many_as_the_convolutions_give(saved: Saved) -> None:
         assert (ours.num_frames(num_samples), num_frames.item()) == (frames, frames)
         assert hidden.shape[1] == max(frames, 1)
     assert ours.frame_rate == 50.0
-
-
-@every_variant
-def test_every_parameter_that_can_be_trained_belongs_to_one_group(saved: Saved, variant: str) -> None:
-    ours = load(saved(variant))
-    grouped = [id(parameter) for group in ours.layer_groups() for parameter in group.parameters()]
-    trainable = [id(parameter) for parameter in ours.parameters() if parameter.requires_grad]
-    assert sorted(grouped) == sorted(trainable)
 
 
 @every_variant

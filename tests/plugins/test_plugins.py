@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from speechxfer.cli import main
 from speechxfer.config import HEADS
-from speechxfer.encoders.family import FAMILIES
+from speechxfer.config.families import FAMILIES
 
 PACKAGE = Path(__file__).parent / "toy_speech"
 Run = Callable[..., Result]
@@ -103,8 +103,22 @@ def test_all_commands_take_the_encoder_and_the_head(
 def test_its_ctc_head_is_ours(checkpoint: Path, corpus: Callable[..., Path], tmp_path: Path) -> None:
     """A family of another package goes with the heads of this one."""
     splits = [option for name in ("train", "dev") for option in (f"--{name}", corpus(name, ["a b", "c"]))]
-    run("finetune", "--model", checkpoint, *splits, "--epochs", 1, "--output", tmp_path / "run")
-    assert (tmp_path / "run" / "model" / "speechxfer.json").is_file()
+    options = ["--epochs", 1, "--set", "energy.skip_bass=true", "--output", tmp_path / "run"]
+    run("finetune", "--model", checkpoint, *splits, *options)
+    described = json.loads((tmp_path / "run" / "model" / "speechxfer.json").read_text())["encoder"]
+    assert described["options"] == {"skip_bass": True}
+
+
+def test_settings_of_the_family_hold_for_its_encoders_only(
+    checkpoint: Path, corpus: Callable[..., Path], tmp_path: Path
+) -> None:
+    splits = [option for name in ("train", "dev") for option in (f"--{name}", str(corpus(name, ["a b", "c"])))]
+    rest = [*splits, "--epochs", "1", "--output", str(tmp_path / "run"), "--set"]
+    for model, setting in ((checkpoint, "whisper.pad_to_30s"), ("wav2vec2-nano", "energy.skip_bass")):
+        result = CliRunner().invoke(main, ["finetune", "--model", str(model), *rest, f"{setting}=true"])
+        assert result.exit_code == 2
+        assert f"{setting} is set, but a " in result.output
+        assert "encoder has no such option; leave it out" in result.output
 
 
 def test_settings_of_the_head_are_checked_as_ours(installed: None) -> None:

@@ -1,6 +1,6 @@
 """Moonshine (Jeffries et al., 2024): its encoder on the waveform, and its own decoder with the tokenizer."""
 
-from speechxfer.encoders.family import Family, OwnDecoder
+from speechxfer.config.families import Family, OwnDecoder
 
 MOONSHINE = Family(
     encoder=f"{__name__}.encoder:MoonshineEncoder",

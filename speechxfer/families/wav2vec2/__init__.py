@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from speechxfer.encoders.family import Family
+from speechxfer.config.families import Family
 
 _PARTS = ("feature_extractor.", "feature_projection.", "encoder.", "adapter.", "masked_spec_embed")
 

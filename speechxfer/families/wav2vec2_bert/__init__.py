@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from speechxfer.encoders.family import Family
+from speechxfer.config.families import Family
 
 WAV2VEC2_BERT = Family(
     encoder=f"{__name__}.encoder:Wav2Vec2BertEncoder",

@@ -1,6 +1,7 @@
 """Whisper (Radford et al., 2022): its encoder, its own decoder with the tokenizer, and the files of other tools."""
 
-from speechxfer.encoders.family import Family, OwnDecoder
+from speechxfer.config.families import Family, OwnDecoder
+from speechxfer.families.whisper.settings import WhisperConfig
 
 _MODULES = __name__
 
@@ -10,6 +11,7 @@ WHISPER = Family(
     prefix="model.",
     anchor="encoder.conv1.weight",
     parts=("encoder.", "decoder."),
+    settings=WhisperConfig,
     classifier_options={"pad_to_30s": True},
     decoder=OwnDecoder(
         implementation=f"{_MODULES}.decoder:WhisperSeq2SeqHead",

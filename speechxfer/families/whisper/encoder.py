@@ -32,7 +32,6 @@ class WhisperEncoder(Encoder):
 
     family = "whisper"
     head_only_ratio = 1 / 6
-    options = ("pad_to_30s",)
     frame_rate = 50.0
     attention_matrices = ("q_proj", "k_proj", "v_proj", "out_proj")
     feed_forward_matrices = ("fc1", "fc2")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from speechxfer.config import FinetuneConfig
+from speechxfer.config.families import FAMILIES
 from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.data.non_speech import with_non_speech
 from speechxfer.data.text import TextNormalizer
@@ -23,7 +24,6 @@ from speechxfer.decoding.options import TEMPERATURES, DecodingOptions
 from speechxfer.decoding.search import TokenSequence, greedy, search
 from speechxfer.encoders.base import Encoder, LayerGroup, valid_positions
 from speechxfer.encoders.checkpoints import Checkpoint
-from speechxfer.encoders.family import FAMILIES
 from speechxfer.errors import CheckpointError, ConfigError
 from speechxfer.heads.seq2seq.checks import report_long_texts, report_spelling
 from speechxfer.heads.seq2seq.scorer import Scorer, log_probabilities

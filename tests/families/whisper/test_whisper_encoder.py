@@ -31,18 +31,6 @@ def encoder(folder: Path, *, pad_to_30s: bool = False) -> Encoder:
     return load_encoder("tiny", config, state, pad_to_30s=pad_to_30s).eval()
 
 
-def test_padded_to_30_s_it_is_the_original(whisper_folder: Path) -> None:
-    waveforms = [noise(40_000, 1), noise(7_000, 2)]
-    features = WhisperFeatureExtractor()(waveforms, sampling_rate=16_000, return_tensors="pt").input_features
-    reference = WhisperForConditionalGeneration.from_pretrained(whisper_folder).eval()
-    ours = encoder(whisper_folder, pad_to_30s=True)
-    with torch.no_grad():
-        expected = reference.model.encoder(features).last_hidden_state
-        hidden, num_frames = ours(*ours.collate(waveforms))
-    assert (hidden - expected).abs().max() < TOLERANCE
-    assert num_frames.tolist() == [125, 22]
-
-
 def test_unpadded_it_is_the_originals_modules_called_one_by_one(whisper_folder: Path) -> None:
     waveform = noise(33_333)
     features = WhisperFeatureExtractor()(waveform, sampling_rate=16_000, return_tensors="pt").input_features
@@ -85,23 +73,6 @@ def test_the_number_of_frames_is_exact(num_samples: int) -> None:
     from speechxfer.families.whisper.encoder import WhisperEncoder
 
     assert WhisperEncoder.num_frames(None, num_samples) == conv  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("cut", [0, 1, 2])
-def test_the_stack_can_be_cut_anywhere(whisper_folder: Path, cut: int) -> None:
-    ours = encoder(whisper_folder)
-    with torch.no_grad():
-        hidden, num_frames = ours.frontend(*ours.collate([noise(20_000), noise(9_000)]))
-        whole = ours.run(hidden, num_frames, 0, ours.depth)
-        in_two = ours.run(ours.run(hidden, num_frames, 0, cut), num_frames, cut, ours.depth)
-    assert torch.equal(whole, in_two)
-
-
-def test_every_parameter_that_can_be_trained_belongs_to_one_group(whisper_folder: Path) -> None:
-    ours = encoder(whisper_folder)
-    grouped = [id(parameter) for group in ours.layer_groups() for parameter in group.parameters()]
-    trainable = [id(parameter) for parameter in ours.parameters() if parameter.requires_grad]
-    assert sorted(grouped) == sorted(trainable)
 
 
 def test_frozen_parts_stay_in_eval_mode_and_without_gradient(whisper_folder: Path) -> None:

@@ -7,11 +7,20 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from speechxfer.config import HeadType
+from speechxfer.config.families import Family
 from speechxfer.config.values import Range, Table
-from speechxfer.encoders.family import Family
+
+
+@dataclass(frozen=True)
+class EnergyConfig(Table, group="energy"):
+    """The encoder of energies."""
+
+    #: Leave out the lowest band, which has the hum of power lines.
+    skip_bass: bool = False
+
 
 #: Its name in the entry point is the `model_type` in the `config.json` of its checkpoints.
-ENERGY = Family(encoder="toy_speech.encoder:EnergyEncoder")
+ENERGY = Family(encoder="toy_speech.encoder:EnergyEncoder", settings=EnergyConfig)
 
 
 @dataclass(frozen=True)

@@ -21,22 +21,23 @@ class EnergyEncoder(Encoder):
     Args:
         width: size of a hidden state.
         depth: number of layers.
+        skip_bass: leave out the lowest band.
     """
 
     family = "toy-energy"
     frame_rate = 50.0
     max_duration_s = None
 
-    def __init__(self, width: int, depth: int) -> None:
+    def __init__(self, width: int, depth: int, *, skip_bass: bool = False) -> None:
         super().__init__()
-        self.width, self.depth = width, depth
+        self.width, self.depth, self.skip_bass = width, depth, skip_bass
         self.projection = nn.Linear(_BANDS, width)
         self.layers = nn.ModuleList(nn.Sequential(nn.Linear(width, width), nn.Tanh()) for _ in range(depth))
 
     @classmethod
     def build(cls, config: Mapping[str, Any], options: Mapping[str, Any]) -> Self:
         """With random weights."""
-        return cls(int(config["width"]), int(config["depth"]))
+        return cls(int(config["width"]), int(config["depth"]), **options)
 
     def load_source(self, state: Mapping[str, Tensor]) -> None:
         """Take the weights, whose names are those of the modules."""
@@ -52,6 +53,8 @@ class EnergyEncoder(Encoder):
         """[batch, samples], [batch] -> projected energies [batch, frames, width], frames [batch]."""
         frames = waveforms[:, : waveforms.shape[1] // _HOP * _HOP].unflatten(1, (-1, _HOP))
         power = torch.fft.rfft(frames).abs()[..., 1:].unflatten(2, (_BANDS, -1)).mean(dim=-1)
+        if self.skip_bass:
+            power[..., 0] = 0.0
         return self.projection(torch.log(power + 1e-3)), self.num_frames(num_samples)
 
     @property
@@ -69,7 +72,7 @@ class EnergyEncoder(Encoder):
 
     def _describe(self) -> dict[str, Any]:
         config = {"model_type": self.family, "width": self.width, "depth": self.depth}
-        return {"config": config, "options": {}}
+        return {"config": config, "options": {"skip_bass": self.skip_bass}}
 
     def set_dropout(self, probability: float) -> None:
         """There is none."""

@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from speechxfer.config.values import Table, kinds
 from speechxfer.errors import CheckpointError
 from speechxfer.registry import Register, resolve
-
-if TYPE_CHECKING:
-    from speechxfer.encoders.base import Encoder
 
 #: What training puts around a model, and so into the names of its weights: DataParallel, torch.compile, FSDP and
 #: recomputed activations.
@@ -60,14 +58,21 @@ class Family:
     #: Options of the encoder with which classification heads of `transformers` were trained.
     classifier_options: Mapping[str, Any] = field(default_factory=dict)
     decoder: OwnDecoder | None = None
+    #: Its own group of settings, if it has one. Each is an option of its encoder's `build`; one that is false, zero or
+    #: empty is not set. Names of settings are unique among families.
+    settings: type[Table] | None = None
     #: "module:function" for each other tool whose folders are read: from a folder to the configuration and the state
     #: dict as `transformers` has them, or None where the folder is not of that tool.
     readers: tuple[str, ...] = ()
 
-    def load(self) -> type[Encoder]:
-        """The class of its encoders."""
-        found: type[Encoder] = resolve(self.encoder)
-        return found
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The names of its settings."""
+        return () if self.settings is None else tuple(kinds(self.settings))
+
+    def load(self) -> Any:
+        """The class of its encoders; importing it takes seconds."""
+        return resolve(self.encoder)
 
     def named(self, state: Mapping[str, Value]) -> dict[str, Value]:
         """A state dict under the names of a model with a head, without what training put around them.
@@ -108,6 +113,17 @@ FAMILIES = Register(
         "moonshine": f"{_MODULES}.moonshine:MOONSHINE",
     },
 )
+
+
+def family_groups() -> Mapping[str, type[Table]]:
+    """The groups of settings of all families there are, by name."""
+    return {entry.settings.group: entry.settings for entry in FAMILIES.values() if entry.settings is not None}
+
+
+def setting_of(option: str) -> str:
+    """The full name of the setting that an option of an encoder is, such as "whisper.pad_to_30s"."""
+    groups = (entry.settings.group for entry in FAMILIES.values() if entry.settings and option in entry.options)
+    return f"{next(groups, 'encoder')}.{option}"
 
 
 def family_of(name: str, config: Mapping[str, Any]) -> Family:

@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from speechxfer.config.families import FAMILIES
 from speechxfer.encoders import load_encoder
 from speechxfer.encoders.checkpoints import find
-from speechxfer.encoders.family import FAMILIES
 from speechxfer.errors import CheckpointError
 from tests.encoders.conftest import noise, reference
 
