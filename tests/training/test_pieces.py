@@ -62,7 +62,7 @@ def test_pieces_are_chosen_where_characters_do_not_fit(runs: Runs) -> None:
     asked = runs.run("characters", CROWDED, {"ctc": {"units": "characters"}})
     assert isinstance(head(runs, "characters").vocabulary, Characters)
     (line,) = [message for message in asked.messages if "too short for their text" in message]
-    assert line.endswith("a smaller --frame-stride gives more, and --units pieces needs fewer")
+    assert line.endswith("a smaller --frame-stride gives more, and pieces of words need fewer (--units pieces)")
 
 
 @pytest.mark.parametrize("kind", BAD)

@@ -132,9 +132,10 @@ class CTCHead(Head):
         needed = kept.vocabulary.frames_needed(text) if kept else max(frames_needed(text), 1)
         if num_frames >= needed:
             return None
-        remedy = "a smaller --frame-stride gives more" if setup.encoder.pooling else "does it belong there?"
+        remedies = ["a smaller --frame-stride gives more"] if setup.encoder.pooling else []
         if kept is None and setup.config.group_of(CTCConfig).units == "characters":
-            remedy += ", and --units pieces needs fewer" if setup.encoder.pooling else " pieces of words need fewer (--units pieces)"  # noqa: E501
+            remedies.append("pieces of words need fewer (--units pieces)")
+        remedy = ", and ".join(remedies) or "does it belong there?"
         return Unusable("are too short for their text", f"{num_frames} frames, but {needed} are needed to spell it; {remedy}")  # fmt: skip  # noqa: E501
 
     def check_splits(self, splits: Mapping[str, Manifest], config: FinetuneConfig, progress: Progress) -> None:
