@@ -120,14 +120,12 @@ def _ctc_head(
 
 def _normalizer_of(vocabulary: Vocabulary) -> TextNormalizer:
     """The first that writes every character of the vocabulary as it is; phonemes are never written otherwise."""
-    characters = vocabulary.alphabet
+    # Apostrophes and marks only stand between letters.
+    letter = next((character for character in vocabulary.alphabet if character.isalpha()), "a")
+    written = [f"{letter}{symbol.replace(' ', '')}{letter}" for symbol in vocabulary.symbols]
     for name in ("basic", "basic-upper") if not isinstance(vocabulary, Phonemes) else ():
         normalizer = TextNormalizer(name)
-        # Apostrophes and marks only stand between letters.
-        letter = next((character for character in characters if character.isalpha()), "a")
-        if all(
-            normalizer(f"{letter}{character}{letter}") == f"{letter}{character}{letter}" for character in characters
-        ):
+        if all(normalizer(text) == text for text in written):
             return normalizer
     return TextNormalizer("none")
 

@@ -40,6 +40,8 @@ class Opened:
     problem: str | None = None
     #: The head that the checkpoint's own decoder is, opened or not, by its name in the register.
     own_decoder: str | None = None
+    #: The tag of the language whose adapters and head it has, of a model of several languages.
+    language: str = ""
 
     @property
     def transcribes(self) -> bool:
@@ -77,7 +79,8 @@ def open_checkpoint(checkpoint: Checkpoint, *, head: str | None = None, **option
         found = opens(checkpoint, config, state, encoder)
     except CheckpointError as error:
         problem = str(error)
-    return Opened(encoder, found, checkpoint.name, problem, own.head if own else None)
+    language = checkpoint.language_tag or ""
+    return Opened(encoder, found, checkpoint.name, problem, own.head if own else None, language)
 
 
 def _check_features(checkpoint: Checkpoint, encoder: Encoder) -> None:
@@ -109,7 +112,7 @@ def _open_saved(checkpoint: Checkpoint, options: Mapping[str, Any]) -> Opened:
     except RuntimeError as error:
         detail = " ".join(str(error).split())
         raise CheckpointError(f"{checkpoint.folder}: weights do not fit {MODEL_FILE}: {detail:.300}") from error
-    return Opened(encoder, head, description["source"])
+    return Opened(encoder, head, description["source"], language=description.get("language", ""))
 
 
 def restore_head(description: dict[str, Any], encoder: Encoder, checkpoint: Checkpoint) -> Head:

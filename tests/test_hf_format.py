@@ -13,7 +13,7 @@ import transformers
 import speechxfer as sx
 from speechxfer.data.labels import ClassLabels
 from speechxfer.data.text import TextNormalizer
-from speechxfer.data.vocabulary import Characters
+from speechxfer.data.vocabulary import Characters, Phonemes, Pieces, Vocabulary
 from speechxfer.encoders import load_encoder
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import CheckpointError
@@ -49,8 +49,9 @@ def adapted(folder: Path, make_head: Callable[[Any], Head], **options: Any) -> S
     return model
 
 
-def ctc(encoder: Any, symbols: str = " 'abc") -> CTCHead:
-    return CTCHead(encoder.width, encoder.output_frame_rate, Characters(list(symbols)), TextNormalizer("basic"))
+def ctc(encoder: Any, symbols: str | Vocabulary = " 'abc") -> CTCHead:
+    vocabulary = Characters(symbols) if isinstance(symbols, str) else symbols
+    return CTCHead(encoder.width, encoder.output_frame_rate, vocabulary, TextNormalizer("basic"))
 
 
 def classifier(encoder: Any) -> ClassificationHead:
@@ -139,8 +140,23 @@ def test_a_bar_as_a_character_is_not_mistaken_for_a_space(
     assert "|" in model.recognize([noise(24_000)])[0].text
 
 
-@pytest.mark.parametrize("symbols", [" 'abc", "abc", " abcé"])
-def test_the_pipeline_writes_what_we_write(symbols: str, encoder_folder: Callable[[str], Path], tmp_path: Path) -> None:
+VOCABULARIES: dict[str, str | Vocabulary] = {
+    "characters": " 'abc",
+    "no space": "abc",
+    "an accent": " abcé",
+    "several code points": Characters([" ", "a", "ch", "ɛ̃"]),
+    "byte-pair encoding": Pieces([*" abc", " a", "ab", " ab"], merges=[(" ", "a"), ("a", "b"), (" a", "b")]),
+    "unigram": Pieces([*" abc", " a", "ab"], scores=[-3.0, -3.0, -4.0, -4.0, -1.0, -2.0]),
+    "several words": Pieces([*" abc", " a b", " a"], merges=[]),
+    "longest piece": Pieces([*" abc", " a", "ab"]),
+    "phonemes": Phonemes(["h", "ə", "oʊ", "tʃ", "|"]),
+}
+
+
+@pytest.mark.parametrize("symbols", VOCABULARIES.values(), ids=VOCABULARIES)
+def test_the_pipeline_writes_what_we_write(
+    symbols: str | Vocabulary, encoder_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
     model = adapted(encoder_folder("wav2vec2-stable"), lambda encoder: ctc(encoder, symbols))
     model.save(tmp_path / "model")
     pipe = transformers.pipeline("automatic-speech-recognition", str(tmp_path / "model"), device="cpu")
@@ -149,6 +165,29 @@ def test_the_pipeline_writes_what_we_write(symbols: str, encoder_folder: Callabl
         ours = model.recognize([waveform])[0].text
         assert len(set(ours)) > 2
         assert " ".join(pipe(waveform.copy())["text"].split()) == ours
+    theirs = logits(tmp_path / "model", transformers.AutoModelForCTC, noise(8000))
+    torch.testing.assert_close(our_logits(model, noise(8000)), theirs, atol=1e-4, rtol=1e-4)
+    processor = transformers.AutoProcessor.from_pretrained(tmp_path / "model")
+    assert (
+        " ".join(processor.batch_decode(theirs.argmax(-1)[None])[0].split()) == model.recognize([noise(8000)])[0].text
+    )
+
+
+@pytest.mark.parametrize("kind", ["byte-pair encoding", "unigram", "phonemes", "several code points"])
+def test_a_vocabulary_is_kept_in_our_files_and_in_theirs(
+    kind: str, encoder_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    model = adapted(encoder_folder("hubert"), lambda encoder: ctc(encoder, VOCABULARIES[kind]))
+    model.save(tmp_path / "model")
+    found = [sx.load(str(tmp_path / "model"), device="cpu")]
+    (tmp_path / "model" / "speechxfer.json").unlink()
+    found.append(sx.load(str(tmp_path / "model"), device="cpu"))
+    for other in found:
+        assert isinstance(other.head, CTCHead)
+        assert other.head.vocabulary.to_dict() == model.head.vocabulary.to_dict()  # type: ignore[union-attr]
+        assert other.recognize([noise(24_000)]) == model.recognize([noise(24_000)])
+    assert str(found[0].head.normalizer) == "basic/2"  # type: ignore[union-attr]
+    assert str(found[1].head.normalizer) == ("none/1" if kind == "phonemes" else "basic/2")  # type: ignore[union-attr]
 
 
 def test_the_pipeline_tells_classes_as_we_do(encoder_folder: Callable[[str], Path], tmp_path: Path) -> None:

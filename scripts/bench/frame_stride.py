@@ -22,7 +22,7 @@ from speechxfer.runs import RunFolder
 from speechxfer.storage import write_json
 
 RESULTS = Path(__file__).parent / "results"
-RECIPE = Path(__file__).parents[2] / "recipes" / "ivr_prompts" / "recipe.toml"
+RECIPE = Path(__file__).parents[2] / "recipes" / "ivr_prompts" / "ctc.toml"
 VARIANTS: dict[str, dict[str, Any]] = {
     "every frame": {"stride": 1},
     "mean of two": {"stride": 2, "kind": "mean"},

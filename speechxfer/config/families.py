@@ -37,6 +37,16 @@ class OwnDecoder:
 
 
 @dataclass(frozen=True)
+class Languages:
+    """Weights that checkpoints of a family may have for each of several languages, beside those that all share."""
+
+    #: The setting that is in the `config.json` of such a checkpoint.
+    setting: str
+    #: "module:function": from a checkpoint, its configuration and its state dict to those in the language asked for.
+    opens: str
+
+
+@dataclass(frozen=True)
 class Family:
     """What is known of a family of encoders before torch and its module are imported, which takes seconds.
 
@@ -66,6 +76,7 @@ class Family:
     #: "module:function" for each other tool whose folders are read: from a folder to the configuration and the state
     #: dict as `transformers` has them, or None where the folder is not of that tool.
     readers: tuple[str, ...] = ()
+    languages: Languages | None = None
 
     @property
     def options(self) -> tuple[str, ...]:

@@ -133,6 +133,8 @@ class Encoder(Freezable, ABC):
     fixed_length: bool = False
     #: What the number of layers is called in `config`.
     depth_setting: str = "num_hidden_layers"
+    #: Names of small modules inside the layers that adapt them to one language, and can be trained alone.
+    adapter_modules: tuple[str, ...] = ()
     #: Bands of the log-mel spectrogram that is its input; 0 where that is the waveform itself.
     mel_bands: int = 0
     #: Share of the epochs in which a new head usually learns alone before all layers do (docs/transfer.md).
@@ -325,6 +327,19 @@ class Encoder(Freezable, ABC):
         fresh = type(self).build(**self._describe())
         for own, new in zip(self._layers[self.depth - count :], fresh._layers[self.depth - count :], strict=True):
             own.load_state_dict(new.state_dict())
+
+    def adapter_parameters(self, group: LayerGroup) -> list[nn.Parameter]:
+        """The parameters of a group that belong to `adapter_modules`."""
+        inside = [named for module in group.modules for named in module.named_modules()]
+        adapters = [module for name, module in inside if name.rpartition(".")[2] in self.adapter_modules]
+        return [parameter for module in adapters for parameter in module.parameters()]
+
+    def reinit_adapters(self) -> None:
+        """Give the `adapter_modules` random weights, as the family begins with them."""
+        fresh = type(self).build(**self._describe())
+        for own, new in zip(self._layer_groups(), fresh._layer_groups(), strict=True):
+            for mine, random in zip(self.adapter_parameters(own), fresh.adapter_parameters(new), strict=True):
+                mine.data.copy_(random.data)
 
     def frames_at(self, num_frames: Any, cut: int) -> Any:
         """How many of `num_frames` frames at cut 0 there are at another cut; takes an int or an integer tensor."""

@@ -61,6 +61,8 @@ class Wav2Vec2Encoder(WaveformEncoder):
         self.modules_ = self._model(config)
         if hasattr(self.modules_, _EMBEDDING):  # kept so that the weights stay complete
             self.modules_.masked_spec_embed.requires_grad_(False)
+        if getattr(config, "adapter_attn_dim", None):
+            self.adapter_modules = ("adapter_layer",)
         self.set_dropout(0.0)
 
     @classmethod

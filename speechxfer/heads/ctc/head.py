@@ -132,7 +132,10 @@ class CTCHead(Head):
         needed = kept.vocabulary.frames_needed(text) if kept else max(frames_needed(text), 1)
         if num_frames >= needed:
             return None
-        remedy = "a smaller --frame-stride gives more" if setup.encoder.pooling else "does it belong there?"
+        remedies = ["a smaller --frame-stride gives more"] if setup.encoder.pooling else []
+        if kept is None and setup.config.group_of(CTCConfig).units == "characters":
+            remedies.append("pieces of words need fewer (--units pieces)")
+        remedy = ", and ".join(remedies) or "does it belong there?"
         return Unusable("are too short for their text", f"{num_frames} frames, but {needed} are needed to spell it; {remedy}")  # fmt: skip  # noqa: E501
 
     def check_splits(self, splits: Mapping[str, Manifest], config: FinetuneConfig, progress: Progress) -> None:
@@ -155,7 +158,7 @@ class CTCHead(Head):
         if own.units not in ("auto", vocabulary.kind):
             yield "ctc.units", kept
         if own.vocabulary_size != len(vocabulary.symbols):
-            yield "ctc.vocabulary_size", "ctc.units is characters" if own.units == "characters" else kept
+            yield "ctc.vocabulary_size", "ctc.units is characters" if own.units == vocabulary.kind else kept
 
     def _unknown(self, name: str, manifest: Manifest) -> str | None:
         """A line about the characters of a split that the vocabulary lacks."""

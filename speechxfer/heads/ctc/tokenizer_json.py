@@ -55,14 +55,14 @@ class PieceFile:
         parts = {part.get("type"): part for name in ("pre_tokenizer", "decoder") for part in _parts(content.get(name))}
         kind = model.get("type") or ("BPE" if "merges" in model else "Unigram")
         affixes = any(model.get(name) for name in ("continuing_subword_prefix", "end_of_word_suffix"))
-        if kind not in {"BPE", "Unigram"} or affixes or "ByteLevel" in parts:
+        if kind not in {"BPE", "Unigram", "WordPiece"} or affixes or "ByteLevel" in parts:
             seen = "BPE over bytes" if "ByteLevel" in parts else f"{kind} with marks inside words" if affixes else kind
             raise CheckpointError(f"{path}: its pieces of words are those of {seen}, which is not supported; wanted BPE or Unigram over characters")  # fmt: skip  # noqa: E501
         added = {int(entry["id"]): entry["content"] for entry in content.get("added_tokens") or ()}
         special = frozenset(entry["content"] for entry in content.get("added_tokens") or () if entry.get("special"))
         mark = parts.get("Metaspace", {}).get("replacement", _MARK)
-        if kind == "BPE":
-            merges = [_pair(merge) for merge in model["merges"]]
+        if kind != "Unigram":  # WordPiece takes the longest piece
+            merges = [_pair(merge) for merge in model["merges"]] if kind == "BPE" else None
             return cls(path, dict(model["vocab"]), added, special, mark, merges, None)
         scores = {token: float(score) for token, score in model["vocab"]}
         return cls(path, {token: number for number, token in enumerate(scores)}, added, special, mark, None, scores)
@@ -97,7 +97,8 @@ def files(vocabulary: Pieces) -> dict[str, Any] | None:
     tokenizer = Tokenizer(_model(tokens, vocabulary))
     across_words = any(" " in symbol[1:] for symbol in vocabulary.symbols)
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(_MARK, "always", not across_words)
-    tokenizer.decoder = decoders.Metaspace(_MARK, "always")
+    # Which, unlike Metaspace, keeps the spaces inside the first piece.
+    tokenizer.decoder = decoders.Sequence([decoders.Replace(_MARK, " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
     tokenizer.add_special_tokens([_PAD])
     settings = {"tokenizer_class": "ParakeetTokenizer", "pad_token": _PAD, "clean_up_tokenization_spaces": False}
     return {NAME: json.loads(tokenizer.to_str()), "tokenizer_config.json": settings}
