@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speechxfer.encoders import load_encoder, restore_encoder, waveform
+from speechxfer.encoders import few_at_once, load_encoder, restore_encoder
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import CheckpointError
@@ -44,7 +44,7 @@ def test_neighbors_and_padding_change_nothing_however_many_go_through_the_convol
     waveforms[2] *= 1e-3
     alone = [ours(*ours.collate([sound])) for sound in waveforms]
     # A GPU takes many utterances through the convolutions together, a CPU one by one.
-    monkeypatch.setitem(waveform._AT_ONCE_S, "cpu", at_once_s)
+    monkeypatch.setitem(few_at_once._AT_ONCE_S, "cpu", at_once_s)
     together, num_frames = ours(*ours.collate(waveforms))
     assert num_frames.tolist() == [40, 1, 11, 61, 0, 0, 0, 76]
     assert torch.isfinite(together).all()
