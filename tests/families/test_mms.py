@@ -203,6 +203,16 @@ def test_commands_open_the_language(mms: Path, tmp_path: Path) -> None:
     assert "ctc head for 6 characters" in run("models", "show", str(mms)).stdout
 
 
+def test_probes_and_plans_open_the_language(mms: Path, runs: Runs) -> None:
+    data: dict[str, Any] = {"train": runs.base["train"], "dev": runs.base["dev"], "device": "cpu"}
+    with pytest.raises(CheckpointError, match="lacks the language 'Klingon'"):
+        sx.plan([str(mms)], **data, language="Klingon", output=runs.folder / "plan.toml")
+    with pytest.raises(CheckpointError, match="lacks the language 'Klingon'"):
+        sx.probe(str(mms), **data, language="Klingon")
+    found, _ = sx.probe(str(mms), **data, language="ita", layers=[3])
+    assert found.best.seam == 3
+
+
 def test_without_weights_the_head_has_the_size_of_the_language(mms: Path) -> None:
     checkpoint = replace(find(str(mms), language="ita"), has_weights=False)
     with torch.device("meta"):
