@@ -89,7 +89,7 @@ def _check_features(checkpoint: Checkpoint, encoder: Encoder) -> None:
     for path, values in checkpoint.feature_extractors():
         for name in _SPECTROGRAM:
             if name in own and values.get(name, own[name]) != own[name]:
-                raise CheckpointError(f"{path}: {name} is {values[name]}, but an encoder of this kind ({encoder.family}) with this config.json takes {own[name]}; one of the two files is of another model")  # fmt: skip  # noqa: E501
+                raise CheckpointError(f"{path}: {name} is {values[name]}, but an encoder of this kind ({encoder.family}) with this config.json takes {own[name]}; one of the two files is of another model, or the model is of a variant that is not supported")  # fmt: skip  # noqa: E501
 
 
 def _open_saved(checkpoint: Checkpoint, options: Mapping[str, Any]) -> Opened:

@@ -206,6 +206,38 @@ def test_a_streaming_frame_sees_to_the_end_of_its_chunk(saved: Saved) -> None:
     assert all(changed[8:12])
 
 
+@pytest.mark.parametrize("name", ["parakeet-tdt", "nemotron-streaming", "medasr"])
+def test_there_is_no_longest_utterance(name: str, saved: Saved, tmp_path: Path) -> None:
+    folder = copy_of(saved(name), tmp_path / "short")
+    settings = json.loads((folder / "config.json").read_text())["encoder_config"]
+    change(folder, "config.json", encoder_config=settings | {"max_position_embeddings": 4})
+    with torch.no_grad():
+        short, long = (encoder(path)(*encoder(path).collate(WAVEFORMS))[0] for path in (folder, saved(name)))
+    assert torch.equal(short, long)
+
+
+@pytest.mark.parametrize("name", EXTRACTORS)
+def test_states_of_all_layers_can_be_kept_and_computed_again(name: str, saved: Saved) -> None:
+    ours = encoder(saved(name))
+    with torch.no_grad():
+        states, num_frames = ours.frontend(*ours.collate(WAVEFORMS))
+        plain = ours.run(states, num_frames, 0, ours.depth)
+        ours.set_stacked(True)
+        stack = ours.run(states, num_frames, 0, ours.depth)
+        assert torch.equal(stack, ours.run(ours.run(states, num_frames, 0, 2), num_frames, 2, ours.depth))
+    assert torch.equal(stack[..., -ours.width :], plain)
+    ours.set_stacked(False)
+    weight = ours.modules_.layers[0].self_attn.q_proj.weight
+    gradients = []
+    for recomputed in (False, True):
+        ours.gradient_checkpointing, weight.grad = recomputed, None
+        ours.run(states, num_frames, 0, ours.depth).square().sum().backward()
+        gradients.append(weight.grad)
+    torch.testing.assert_close(*gradients)
+    ours.drop_top(1)
+    assert ours.run(states, num_frames, 0, ours.depth).shape == plain.shape
+
+
 @pytest.mark.parametrize(
     ("name", "decoder"),
     [

@@ -15,7 +15,10 @@ from speechxfer.families.fastconformer.log_mel import HOP, PREEMPHASIS, NeMoLogM
 
 
 class FastConformerEncoder(ConformerEncoder):
-    """FastConformer in all its sizes; the modules are those of `transformers`."""
+    """FastConformer in all its sizes; the modules are those of `transformers`.
+
+    The noise of 1e-5 that the extractor of Cohere Transcribe adds to waveforms is left out.
+    """
 
     family = "parakeet_encoder"
     _model = ParakeetEncoder
