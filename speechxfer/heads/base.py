@@ -36,7 +36,7 @@ class Interchange:
 
 
 class Head(Freezable, ABC):
-    """Hidden states at the encoder's last cut to labels."""
+    """Hidden states that leave the encoder to labels."""
 
     kind: str
     #: What its predictions are: what was said, or which class it is.
