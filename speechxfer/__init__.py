@@ -189,20 +189,22 @@ _OTHER_NAMES = {"Plan": "PlanConfig"}
 
 
 def load(
-    name: str, *, device: str = "auto", dtype: str = "float32", threads: int | None = None, revision: str | None = None
-) -> SpeechModel:
+    name: str, *, device: str = "auto", dtype: str = "float32", threads: int | None = None,
+    revision: str | None = None, language: str | None = None,
+) -> SpeechModel:  # fmt: skip
     """Open an adapted model, a CTC or classification model of `transformers`, or one with its own decoder.
 
     Short for `SpeechModel.load`, which explains the arguments.
 
     Raises:
-        CheckpointError: not found, damaged, or without a head, so that it gives no predictions by itself.
-        ConfigError: no such device here, a dtype that the device lacks, less than one thread, or a revision of a folder
-            or package.
+        CheckpointError: not found, damaged, without the language, or without a head, so that it gives no predictions by
+            itself.
+        ConfigError: no such device here, a dtype that the device lacks, less than one thread, a revision of a folder or
+            package, or a language of a model that has no choice of them.
     """
     from speechxfer.model import SpeechModel
 
-    return SpeechModel.load(name, device=device, dtype=dtype, threads=threads, revision=revision)
+    return SpeechModel.load(name, device=device, dtype=dtype, threads=threads, revision=revision, language=language)
 
 
 def __getattr__(name: str) -> Any:

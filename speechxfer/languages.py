@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import re
+from collections.abc import Iterable
 
 #: One language per line: Whisper's code, other codes, and English names. Whisper's codes are those of ISO 639-1, except
 #: `jw` (Javanese), `haw` and `yue`.
@@ -32,7 +33,7 @@ vi vie vietnamese
 he heb iw hebrew
 uk ukr ukrainian
 el ell gre greek
-ms msa may zsm malay
+ms msa may zsm zlm malay
 cs ces cze czech
 ro ron rum mo romanian, moldavian, moldovan
 da dan danish
@@ -111,6 +112,9 @@ su sun sundanese
 yue yue cantonese
 """
 
+#: Scripts and dialects in the tags of MMS.
+_FINER = re.compile(r"[-_](script|dialect)_")
+
 
 def language_code(name: str) -> str | None:
     """The code of a language, given by a code or English name, in any case, with or without a region; None if unknown.
@@ -120,6 +124,26 @@ def language_code(name: str) -> str | None:
     plain = name.strip().removeprefix("<|").removesuffix("|>").strip().casefold()
     known = _codes()
     return known.get(plain) or known.get(re.split(r"[-_(,]", plain)[0].strip())
+
+
+def language_tag(name: str) -> str:
+    """The code of a language; the name itself where it is not known, or names a script or dialect of its own.
+
+    "Italian" and "it-IT" are "it"; "azj-script_latin" stays as it is.
+    """
+    return name if _FINER.search(name) else language_code(name) or name
+
+
+def tags_of(name: str, tags: Iterable[str]) -> list[str]:
+    """Those of a model's `tags` that stand for a language: the tag itself, or all that are variants of the language.
+
+    "it" and "Italian" are "ita"; "az" is "azj-script_latin" and "azj-script_cyrillic".
+    """
+    tags, plain = list(tags), name.strip().casefold()
+    if exact := [tag for tag in tags if tag.casefold() == plain]:
+        return exact
+    code = language_code(name)
+    return [tag for tag in tags if code is not None and language_code(tag) == code]
 
 
 def similar_language(name: str) -> str | None:

@@ -25,6 +25,7 @@ from speechxfer.hf_format import folder_of
 from speechxfer.inference import Transcript, transcribe
 from speechxfer.inference.classifying import classify
 from speechxfer.inference.silence import is_silent
+from speechxfer.languages import tags_of
 from speechxfer.opening import FORMAT, OWN, open_checkpoint
 from speechxfer.storage import replacing_folder, write_json, write_tensors
 
@@ -38,13 +39,16 @@ class SpeechModel(nn.Module):
         encoder: waveforms to hidden states.
         head: hidden states to labels.
         source: where the pre-trained weights came from; kept in the folder.
+        language: what is spoken, where a call does not say it; of a model of several languages that was opened in one
+            of them, its tag, which is kept in the folder.
     """
 
-    def __init__(self, encoder: Encoder, head: Head, source: str) -> None:
+    def __init__(self, encoder: Encoder, head: Head, source: str, language: str = "") -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head
         self.source = source
+        self.language = language
         #: What matrices are stored and multiplied in.
         self.dtype = torch.float32
 
@@ -56,7 +60,7 @@ class SpeechModel(nn.Module):
     @classmethod
     def load(
         cls, name: str, *, device: str = "auto", dtype: str = "float32", threads: int | None = None,
-        revision: str | None = None,
+        revision: str | None = None, language: str | None = None,
     ) -> SpeechModel:  # fmt: skip
         """Open an adapted model, a CTC or classification model of `transformers`, or one with its own decoder.
 
@@ -71,20 +75,25 @@ class SpeechModel(nn.Module):
             threads: CPU threads of torch for one operation. It holds for this process and all its models; threads of
                 Python that have computed before keep their number. None leaves it as it is.
             revision: of a hub id: a branch, a tag or a commit.
+            language: what is spoken, by its code or English name. MMS is opened with the adapters, the vocabulary and
+                the CTC head of the language; a multilingual Whisper writes it where a call does not name another.
 
         Raises:
-            CheckpointError: not found, damaged, or without a head, so that it gives no predictions by itself.
-            ConfigError: no such device here, a dtype that the device lacks, less than one thread, or a revision of a
-                folder or package.
+            CheckpointError: not found, damaged, without the language, or without a head, so that it gives no
+                predictions by itself.
+            ConfigError: no such device here, a dtype that the device lacks, less than one thread, a revision of a
+                folder or package, or a language of a model that has no choice of them.
         """
         chosen = choose_device(device)
         precision = choose_dtype(dtype, chosen)
         set_threads(threads)
-        opened = open_checkpoint(find(name, revision), head=OWN)
+        opened = open_checkpoint(find(name, revision, language=language), head=OWN)
         if opened.head is None:
             problem = opened.problem or f"{name}: is an encoder ({opened.encoder.family}) without a head"
             raise CheckpointError(f"{problem}; its encoder can be adapted with speechxfer finetune")
-        model = cls(opened.encoder, opened.head, opened.source)
+        model = cls(opened.encoder, opened.head, opened.source, opened.language)
+        model.checked(DecodingOptions(language=language))
+        model.language = opened.language or language or ""
         if precision != torch.float32:
             model.dtype = precision
             cast_matrices(model, precision)
@@ -107,6 +116,8 @@ class SpeechModel(nn.Module):
         # A head with adapters of its own is not trained itself.
         own = {} if self.head.attention_matrices else {key: state[key] for key in state if key.startswith("head.")}
         description = {"source": self.source, "encoder": self.encoder.describe(), "head": self.head.describe()}
+        if self.language and not self._decides_language:
+            description["language"] = self.language
         with replacing_folder(Path(folder)) as temporary:
             write_tensors(temporary / "model.safetensors", renamed(state))
             adapters.write(self, temporary / "adapter", source=self.source, whole=own, renamed=renamed)
@@ -126,7 +137,7 @@ class SpeechModel(nn.Module):
         Raises:
             ConfigError: an option that the head does not have.
         """
-        options = self._checked(options)
+        options = self.checked(options)
         transcribing = self.head.task == "transcription"
         asked = [index for index, one in enumerate(waveforms) if not (transcribing and is_silent(one))]
         found: list[Prediction] = [Hypothesis("")] * len(waveforms)
@@ -175,7 +186,7 @@ class SpeechModel(nn.Module):
             ConfigError: an option that the head does not have, a language given twice, an array without its rate, a
                 file with one, or a stream of an array.
         """
-        chosen = self._checked(options, language)
+        chosen = self.checked(options, language)
         return transcribe(
             _stream(audio, sample_rate, reading),
             lambda waveforms: self.recognize(waveforms, chosen),
@@ -205,7 +216,7 @@ class SpeechModel(nn.Module):
         """
         if self.head.task != "classification":
             raise ConfigError("this model writes text and has no classes; use speechxfer transcribe")
-        chosen = self._checked(options)
+        chosen = self.checked(options)
         return classify(
             _stream(audio, sample_rate, reading),
             lambda waveforms: cast(list[Classification], list(self.predict(waveforms, chosen))),
@@ -215,8 +226,12 @@ class SpeechModel(nn.Module):
             progress=progress,
         )
 
-    def _checked(self, options: DecodingOptions | None, language: str | None = None) -> DecodingOptions:
-        """The options of a call, which the head has."""
+    def checked(self, options: DecodingOptions | None, language: str | None = None) -> DecodingOptions:
+        """The options of a call as the head takes them; the language is that of the model, unless the call names one.
+
+        Raises:
+            ConfigError: an option that the head does not have, or a language that is given twice.
+        """
         if not isinstance(options, DecodingOptions | None):
             raise ConfigError(f"options is {options!r:.80}; wanted DecodingOptions(...)")
         chosen = options or DecodingOptions()
@@ -224,8 +239,22 @@ class SpeechModel(nn.Module):
             if chosen.language is not None:
                 raise ConfigError(f"language is {language!r}, and in options {chosen.language!r}; leave one of them out")  # fmt: skip  # noqa: E501
             chosen = replace(chosen, language=language)
+        chosen = self._spoken(chosen)
         self.head.check_options(chosen)
         return chosen
+
+    @property
+    def _decides_language(self) -> bool:
+        """Whether each call may name a language."""
+        return "language" in self.head.decoding_options
+
+    def _spoken(self, options: DecodingOptions) -> DecodingOptions:
+        """Options with the model's own language, where a call may name one; else without it."""
+        if self._decides_language:
+            return options.over(DecodingOptions(language=self.language or None))
+        if options.language and tags_of(options.language, [self.language]):
+            return replace(options, language=None)
+        return options
 
     @property
     def _segment_s(self) -> float:

@@ -20,7 +20,7 @@ def train(language: str, row: str, data: str | None, output: str | None, resume:
     sx.finetune(
         config=Path(__file__).with_name(f"{row}.toml"), output=output or f"runs/{name}", progress=sx.TerminalProgress(),
         train=f"{data}/train.jsonl", dev=f"{data}/dev.jsonl", test=f"{data}/test.jsonl",
-        seq2seq={} if row == "ctc" else {"language": language}, resume=resume, overwrite=overwrite,
+        language=None if row == "ctc" else language, resume=resume, overwrite=overwrite,
     )  # fmt: skip
 
 

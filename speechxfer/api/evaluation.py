@@ -43,7 +43,7 @@ def evaluate(
         data: the path of a manifest, a `Manifest`, utterances or dictionaries, or a data set of Hugging Face.
         normalizer: applied to both sides before they are compared: "basic", "none", "whisper-english",
             "whisper-basic".
-        options: how the model decodes.
+        options: how the model decodes; a model that is opened here is opened in their language.
         strict: a file that is a little shorter than it should be is an error.
         device: "auto", "cpu", "cuda" or "cuda:N", for a model that is opened here.
         progress: receives what goes on.
@@ -55,7 +55,7 @@ def evaluate(
             unreadable audio.
     """
     normalize, dataset = _normalizer(normalizer), _dataset(data, strict=strict)
-    opened = opened_model(model, device)
+    opened = opened_model(model, device, options.language if options else None)
     from speechxfer.evaluation.evaluate import evaluate as measure
 
     return measure(opened, dataset, normalize, options=options, progress=progress)
@@ -82,7 +82,7 @@ def compare(
         second: another one.
         data: as for `evaluate`.
         normalizer: as for `evaluate`.
-        options: how models decode.
+        options: how models decode; those that are opened here are opened in their language.
         device: for models that are opened here.
         progress: receives what goes on.
 
@@ -116,7 +116,7 @@ def _answers(
     from speechxfer.evaluation.evaluate import predict_all
     from speechxfer.evaluation.results import compare as compared
 
-    model = opened_model(system, device)
+    model = opened_model(system, device, options.language if options else None)
     model.head.check_measurable(dataset, normalizer)
     return compared(dataset, predict_all(model, dataset, options=options, progress=progress), normalizer)
 
@@ -150,21 +150,21 @@ def _name(system: Any, otherwise: str) -> str:
     return os.fspath(named) if isinstance(named, str | os.PathLike) else otherwise
 
 
-def opened_model(model: Any, device: str = "auto") -> SpeechModel:
-    """The model itself, that of a run, or the one of a name.
+def opened_model(model: Any, device: str = "auto", language: str | None = None) -> SpeechModel:
+    """The model itself, that of a run, or the one of a name, opened in a language.
 
     Raises:
-        CheckpointError: it cannot be found or read.
+        CheckpointError: it cannot be found or read, or lacks the language.
         ConfigError: it is none of these, or there is no such device.
     """
     if isinstance(model, str | os.PathLike):
         from speechxfer.encoders.checkpoints import find
 
-        find(os.fspath(model))  # before torch, so that a misspelt name is reported at once
+        find(os.fspath(model), language=language)  # before torch, so that a misspelt name is reported at once
 
         from speechxfer.model import SpeechModel
 
-        return SpeechModel.load(os.fspath(model), device=device)
+        return SpeechModel.load(os.fspath(model), device=device, language=language)
     from speechxfer.model import SpeechModel
 
     found = getattr(model, "model", model)

@@ -13,7 +13,7 @@ import click
 @click.argument("second", metavar="B")
 @click.argument("manifest")
 @click.option("--normalizer", default="basic", show_default=True, help="Applied to all texts: basic, none, whisper-english, whisper-basic.")  # fmt: skip  # noqa: E501
-@click.option("--language", metavar="LL", help="Spoken language, for a multilingual Whisper.")
+@click.option("--language", metavar="LL", help="Spoken language, for a multilingual Whisper or an MMS model.")
 @click.option("--differing", default=10, show_default=True, help="Number of utterances to show, of those that differ most.")  # fmt: skip  # noqa: E501
 @click.option("--output", type=click.Path(path_type=Path), help="Write the JSON here instead of printing it.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")

@@ -85,7 +85,7 @@ def evaluate(
     details = _Details.prepare(data, normalize, columns, keywords, train)
 
     progress = TerminalProgress()
-    loaded = _load(model, device, confusion, keywords or train)
+    loaded = _load(model, device, decoding.language, confusion, keywords or train)
 
     import speechxfer as sx
 
@@ -127,11 +127,13 @@ def _write(result: Evaluation, predictions: Path | None, confusion: Path | None)
         draw_confusion(result.classes, confusion)
 
 
-def _load(name: str, device: str, confusion: Path | None, words: Path | None) -> SpeechModel:
+def _load(
+    name: str, device: str, language: str | None, confusion: Path | None, words: Path | None
+) -> SpeechModel:  # fmt: skip
     """The model, if it can do what is asked for; a misspelled name is reported before torch is imported."""
     from speechxfer.api.evaluation import opened_model
 
-    model = opened_model(name, device)
+    model = opened_model(name, device, language)
     if confusion and model.head.task != "classification":
         raise ConfigError(f"--confusion: {name} writes text and knows no classes; leave it out")
     if words and model.head.task == "classification":

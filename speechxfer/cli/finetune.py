@@ -20,7 +20,7 @@ _SETTINGS = {
     "speed_copies": "training.speed_copies", "ema_epochs": "training.ema_epochs", "seed": "training.seed",
     "cache": "training.cache", "cache_dir": "training.cache_dir", "guard": "training.guard",
     "frame_stride": "pooling.stride",
-    "head": "head", "language": "seq2seq.language", "vocabulary": "ctc.vocabulary",
+    "head": "head", "language": "language", "vocabulary": "ctc.vocabulary",
     "units": "ctc.units", "vocabulary_size": "ctc.vocabulary_size",
     "pad_to_30s": "whisper.pad_to_30s", "normalizer": "text.normalizer", "ignore_unknown": "ctc.ignore_unknown",
     "retain": "retain", "retain_language": "retention.language", "replay": "retention.replay",
@@ -56,7 +56,7 @@ _GROUPS = {
 @click.option("--replay-ratio", type=float, metavar="RATIO", help="Fraction of the training set that comes from --replay (default: 0.2).")  # fmt: skip  # noqa: E501
 @click.option("--output", help="Folder for the run.")
 @click.option("--head", metavar="NAME", help="Head: ctc (the default), classification, seq2seq (the model's own decoder), or one of another package.")  # fmt: skip  # noqa: E501
-@click.option("--language", metavar="LL", help="Spoken language, for the decoder of a multilingual Whisper.")
+@click.option("--language", metavar="LL", help="Spoken language, for the decoder of a multilingual Whisper, or the adapters of an MMS model.")  # fmt: skip  # noqa: E501
 @click.option("--extend-vocabulary", "vocabulary", flag_value="extend", help="Add the training text's new characters to the model's own CTC head.")  # fmt: skip  # noqa: E501
 @click.option("--new-vocabulary", "vocabulary", flag_value="new", help="Train a new CTC head even if the model has one.")  # fmt: skip  # noqa: E501
 @click.option("--units", type=click.Choice(["auto", "characters", "pieces"]), help="What a new CTC head writes: characters, pieces of words, or what fits the frames (default: auto).")  # fmt: skip  # noqa: E501

@@ -83,18 +83,21 @@ def _columns(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-@models.command(cls=GroupedCommand, groups={"Most used": ("kind", "plan", "epochs"), **PLAN_GROUP})
+@models.command(cls=GroupedCommand, groups={"Most used": ("kind", "language", "plan", "epochs"), **PLAN_GROUP})
 @click.argument("model")
 @click.option("--head", "kind", metavar="NAME", help="Head of the run (default: the model's own, if it has one).")  # fmt: skip  # noqa: E501
+@click.option("--language", metavar="LL", help="The language, such as it, whose adapters and head an MMS model is opened with.")  # fmt: skip  # noqa: E501
 @click.option("--epochs", type=click.IntRange(1), default=TrainingConfig.epochs, show_default=True, help="Epochs of the run, for layers that are unfrozen later.")  # fmt: skip  # noqa: E501
 @plan_options
-def show(model: str, kind: str | None, epochs: int, plan: str | None, **options: Any) -> None:
+def show(
+    model: str, kind: str | None, language: str | None, epochs: int, plan: str | None, **options: Any
+) -> None:  # fmt: skip
     """Parts of MODEL with their sizes, and which of them a plan would freeze or train, how fast and from when on."""
     given = {PLAN_SETTINGS[name].removeprefix("plan."): value for name, value in options.items() if value is not None}
     plan_config = build(PlanConfig, merge([plan_settings(plan).get("plan", {}), given]), "plan.")
     from speechxfer.encoders.checkpoints import find
 
-    checkpoint = find(model, weights=False)
+    checkpoint = find(model, weights=False, language=language)
     import torch
 
     # Sizes are all that is shown. But adapters are merged into weights, for which these are read.
@@ -115,6 +118,8 @@ def _show(checkpoint: Checkpoint, kind: str | None, epochs: int, plan_config: Pl
         f"{encoder.family} encoder: {encoder.depth} layers of width {encoder.width}, "
         f"{encoder.frame_rate:g} frames/s{_own_head(opened)}"
     )
+    if checkpoint.languages:
+        click.echo(f"opened in {opened.language!r} of its {len(checkpoint.languages)} languages (--language)")
     if opened.problem:
         click.echo(f"its own head cannot be opened: {opened.problem}")
     if head and not HEADS[head.kind].comes_with_checkpoint and needs_new_head(plan_config, encoder):

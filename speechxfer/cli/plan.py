@@ -35,7 +35,7 @@ _GROUPS = {
     show_default=True,
     help="ctc, classification, seq2seq, or one of another package.",
 )
-@click.option("--language", metavar="LL", help="Spoken language, for the decoder of a multilingual Whisper.")
+@click.option("--language", metavar="LL", help="Spoken language, for the decoder of a multilingual Whisper, or the adapters of an MMS model.")  # fmt: skip  # noqa: E501
 @click.option("--budget", default="15m", show_default=True, metavar="TIME", help="Time for everything: 90s, 15m, 1h.")
 @click.option("--epochs", type=int, help="Epochs of the planned run.")
 @click.option("--preset", "presets", multiple=True, help="Only these presets (default: all).")
@@ -53,7 +53,7 @@ def plan(
     _check_assignments(changes)
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     given |= {"training.epochs": epochs} if epochs is not None else {}
-    given |= {"seq2seq.language": language} if language else {}
+    given |= {"language": language} if language else {}
     import speechxfer as sx
 
     sx.plan(

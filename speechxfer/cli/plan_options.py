@@ -17,6 +17,7 @@ PLAN_SETTINGS = {
     for name in (
         "freeze_below", "train_top", "freeze_frontend", "unfreeze_every", "unfreeze_at", "head_only_ratio",
         "encoder_lr", "head_lr", "layer_decay", "drop_top", "reinit_top", "weighted_layer_sum", "lora_rank",
+        "attention_adapters",
     )
 }  # fmt: skip
 #: Heading and options in the help of such a command.
@@ -36,6 +37,7 @@ _OPTIONS = (
     click.option("--reinit-top", type=int, metavar="N", help="Re-initialize the top N layers of the encoder."),
     click.option("--weighted-layer-sum", is_flag=True, default=None, help="Feed the head a learned weighted sum of all layers."),  # noqa: E501
     click.option("--lora-rank", type=int, metavar="R", help="Train LoRA adapters of this rank instead of the layers (needs peft)."),  # noqa: E501
+    click.option("--attention-adapters", type=click.Choice(["own", "new"]), help="Train only the attention adapters that an MMS model has for each language: its own, or new ones with a new head."),  # noqa: E501
 )  # fmt: skip
 
 

@@ -80,12 +80,12 @@ def _load(name: str, device: str, decoding: DecodingOptions) -> SpeechModel:
     """The model, which has these options."""
     from speechxfer.encoders.checkpoints import find
 
-    find(name)  # before torch, so that a misspelt name is reported at once
+    find(name, language=decoding.language)  # before torch, so that a misspelt name is reported at once
 
     from speechxfer.model import SpeechModel
 
-    model = SpeechModel.load(name, device=device)
-    model.head.check_options(decoding)
+    model = SpeechModel.load(name, device=device, language=decoding.language)
+    model.checked(decoding)
     return model
 
 

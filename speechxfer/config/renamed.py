@@ -27,6 +27,7 @@ RENAMED = {
     "classes.weighted": "classification.class_weights",
     "classes.label_smoothing": "classification.label_smoothing",
     "classes.multi_label": "classification.multi_label",
+    "seq2seq.language": "language",
     "seq2seq.timestamp_share": "seq2seq.timestamp_ratio",
     "seq2seq.nothing_share": "seq2seq.non_speech_ratio",
     "encoder.pad_to_30s": "whisper.pad_to_30s",

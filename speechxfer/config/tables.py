@@ -70,6 +70,9 @@ class PlanConfig(Table, group="plan"):
     lora_alpha: _AtLeastOne | None = None
     #: Adapt the feed-forward matrices too, not only those of attention.
     lora_feed_forward: bool | None = None
+    #: Train only the attention adapters of the layers, which MMS has for each language (Pratap et al., 2023), and the
+    #: head: "own", which begin as those of the language, or "new", which begin random; the head is new then.
+    attention_adapters: Annotated[str, OneOf(("own", "new"))] | None = None
     #: Keep the architecture, but start from random weights and train all of them.
     from_scratch: bool | None = None
 
@@ -219,6 +222,9 @@ class FinetuneConfig(Table):
     #: The head, by its name in the register: "ctc", "classification", "seq2seq" (the checkpoint's own decoder), or one
     #: that another package brings.
     head: str = "ctc"
+    #: Spoken language, by its code or English name, such as "it". A multilingual Whisper's decoder needs it; of an MMS
+    #: model it chooses the adapters, the vocabulary and the CTC head. For other models only the model card notes it.
+    language: Annotated[str, Language()] = ""
     #: "auto", "cpu", "cuda" or "cuda:N".
     device: str = "auto"
     plan: PlanConfig = field(default_factory=PlanConfig)
@@ -246,11 +252,6 @@ class FinetuneConfig(Table):
     def head_type(self) -> HeadType:
         """What is known of the head."""
         return HEADS[self.head]
-
-    @property
-    def language(self) -> str:
-        """The spoken language, where a head's settings name one; else empty."""
-        return next((found for group in self.groups.values() if (found := getattr(group, "language", ""))), "")
 
     @property
     def multi_label(self) -> bool:

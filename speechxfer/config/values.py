@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from speechxfer.config.paths import located, located_model
 from speechxfer.errors import ConfigError
-from speechxfer.languages import language_code
+from speechxfer.languages import language_tag
 
 #: Larger numbers are typing errors.
 _LARGEST = 1_000_000_000
@@ -203,4 +203,4 @@ class Table:
                 path = os.fspath(value)
                 object.__setattr__(self, name, located_model(path) if kind.limit.is_model else located(path))
             elif isinstance(kind.limit, Language) and value:
-                object.__setattr__(self, name, language_code(value) or value)
+                object.__setattr__(self, name, language_tag(value))

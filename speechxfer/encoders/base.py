@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -45,6 +45,26 @@ class LayerGroup:
     def parameters(self) -> list[nn.Parameter]:
         """The group's parameters, those that its family never trains left out."""
         return [parameter for module in self.modules for parameter in module.parameters()]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A class of `transformers` that is an encoder of a family with a head.
+
+    Attributes:
+        name: of the class.
+        encoder: what the names of the encoder's weights begin with in it.
+        head_names: beginnings of the names of the head's weights, as in most classes -> as in this one.
+        convolutional_head: whether the matrices of its head are convolutions with a kernel of one frame.
+        outer_type: `model_type` of its configuration, where that holds the encoder's as `encoder_config`; empty where
+            the two are one.
+    """
+
+    name: str
+    encoder: str
+    head_names: Mapping[str, str] = field(default_factory=dict)
+    convolutional_head: bool = False
+    outer_type: str = ""
 
 
 class Freezable(nn.Module):
@@ -113,6 +133,8 @@ class Encoder(Freezable, ABC):
     fixed_length: bool = False
     #: What the number of layers is called in `config`.
     depth_setting: str = "num_hidden_layers"
+    #: Names of small modules inside the layers that adapt them to one language, and can be trained alone.
+    adapter_modules: tuple[str, ...] = ()
     #: Bands of the log-mel spectrogram that is its input; 0 where that is the waveform itself.
     mel_bands: int = 0
     #: Share of the epochs in which a new head usually learns alone before all layers do (docs/transfer.md).
@@ -141,8 +163,8 @@ class Encoder(Freezable, ABC):
         """
 
     @property
-    def architectures(self) -> Mapping[str, tuple[str, str]]:
-        """By kind of head: the class of `transformers` that has both, and what its weights' names begin with."""
+    def architectures(self) -> Mapping[str, Architecture]:
+        """By kind of head: the class of `transformers` that has both."""
         return {}
 
     def feature_extractor(self) -> dict[str, Any]:
@@ -305,6 +327,19 @@ class Encoder(Freezable, ABC):
         fresh = type(self).build(**self._describe())
         for own, new in zip(self._layers[self.depth - count :], fresh._layers[self.depth - count :], strict=True):
             own.load_state_dict(new.state_dict())
+
+    def adapter_parameters(self, group: LayerGroup) -> list[nn.Parameter]:
+        """The parameters of a group that belong to `adapter_modules`."""
+        inside = [named for module in group.modules for named in module.named_modules()]
+        adapters = [module for name, module in inside if name.rpartition(".")[2] in self.adapter_modules]
+        return [parameter for module in adapters for parameter in module.parameters()]
+
+    def reinit_adapters(self) -> None:
+        """Give the `adapter_modules` random weights, as the family begins with them."""
+        fresh = type(self).build(**self._describe())
+        for own, new in zip(self._layer_groups(), fresh._layer_groups(), strict=True):
+            for mine, random in zip(self.adapter_parameters(own), fresh.adapter_parameters(new), strict=True):
+                mine.data.copy_(random.data)
 
     def frames_at(self, num_frames: Any, cut: int) -> Any:
         """How many of `num_frames` frames at cut 0 there are at another cut; takes an int or an integer tensor."""

@@ -6,11 +6,13 @@ import functools
 import os
 import socket
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from speechxfer.encoders.files import read_json
-from speechxfer.encoders.weights import ADAPTER_WEIGHTS, MODEL_WEIGHTS, weight_files
+from speechxfer.encoders.weights import ADAPTER_WEIGHTS, LANGUAGE_WEIGHTS, MODEL_WEIGHTS, weight_files
 from speechxfer.errors import CheckpointError
 
 _PATIENCE_S = 1.5
@@ -18,7 +20,7 @@ _PATIENCE_S = 1.5
 _DESCRIPTION = ("*.json", "*.txt")
 _WANTED = (*_DESCRIPTION, "*.safetensors")
 #: The adapters of other languages, of which one model has a thousand, and other precisions of the same weights.
-_UNWANTED = ("adapter.*.safetensors", "model.fp16.safetensors", "model.bf16.safetensors", "*/*.safetensors")
+_UNWANTED = (LANGUAGE_WEIGHTS[0].format("*"), "model.fp16.safetensors", "model.bf16.safetensors", "*/*.safetensors")
 #: Forms in which some models are published only: pickles, and folders of CTranslate2.
 _OTHER_FORMS = ("pytorch_model*.bin", "adapter_model.bin", "model.bin")
 
@@ -36,7 +38,7 @@ def from_hub(name: str, closest: str, revision: str | None = None, *, weights: b
         CheckpointError: the hub has no such model, or cannot be reached (reported within two seconds).
     """
     import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     lacks, label = None, name if revision is None else f"{name} (revision {revision})"
     download = functools.partial(huggingface_hub.snapshot_download, name, revision=revision)
@@ -46,24 +48,60 @@ def from_hub(name: str, closest: str, revision: str | None = None, *, weights: b
             return folder
     except LocalEntryNotFoundError:
         pass
-    offline = bool(os.environ.get("HF_HUB_OFFLINE"))
-    if offline or not _reachable(huggingface_hub.constants.ENDPOINT):
-        reason = "HF_HUB_OFFLINE is set" if offline else "the hub cannot be reached"
+    if reason := _offline():
         if lacks:
             raise CheckpointError(f"{label}: the local hub cache holds only a part of it ({lacks}), and {reason}; run again with a connection")  # fmt: skip  # noqa: E501
         raise CheckpointError(
             f"{label}: is neither a folder{closest} nor an installed package nor in the local hub cache, "
             f"and {reason}; check the spelling or the connection"
         )
-    try:
+    with _fetching(label):
         for patterns in (*(() if weights else (_DESCRIPTION,)), _WANTED, _OTHER_FORMS):
             folder = Path(download(allow_patterns=list(patterns), ignore_patterns=list(_UNWANTED)))
             if not _lacks(folder, weights=weights):
                 break
+    return folder
+
+
+def one_more_from_hub(name: str, folder: Path, files: Sequence[str]) -> None:
+    """Fetch the first of these files that a model has, if none of them is in its folder of the cache.
+
+    Raises:
+        CheckpointError: the model has none of them, or the hub cannot be reached.
+    """
+    import huggingface_hub
+
+    if any((folder / file).is_file() for file in files):
+        return
+    if reason := _offline():
+        raise CheckpointError(f"{name}: the local hub cache lacks {files[0]}, and {reason}; run again with a connection")  # fmt: skip  # noqa: E501
+    for file in files:
+        with _fetching(name):  # the same commit, so that it comes into the same folder
+            huggingface_hub.snapshot_download(name, revision=folder.name, allow_patterns=[file])
+        if (folder / file).is_file():
+            return
+    raise CheckpointError(f"{name}: has no {' or '.join(files)} on the hub")
+
+
+@contextmanager
+def _fetching(label: str) -> Iterator[None]:
+    """What goes wrong in here is a download that failed."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        yield
     except (HfHubHTTPError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CheckpointError(f"{label}: could not be fetched from the hub ({reason})") from error
-    return folder
+
+
+def _offline() -> str | None:
+    """Why nothing can be fetched; None where it can."""
+    import huggingface_hub
+
+    if os.environ.get("HF_HUB_OFFLINE"):
+        return "HF_HUB_OFFLINE is set"
+    return None if _reachable(huggingface_hub.constants.ENDPOINT) else "the hub cannot be reached"
 
 
 def is_whole(folder: Path) -> bool:

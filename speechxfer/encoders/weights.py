@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 #: Names of the weights in one file, the preferred ones first; `NAME.index.json` lists the files of a larger model.
 MODEL_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
+#: Names of what a model has for one of its languages, of which there may be a thousand in its folder.
+LANGUAGE_WEIGHTS = ("adapter.{}.safetensors", "adapter.{}.bin")
 INDEX = ".index.json"
 _HEADER = 8  # bytes of a safetensors file that give the size of its header
 

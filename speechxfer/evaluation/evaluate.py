@@ -41,7 +41,7 @@ def evaluate(
     """
     normalizer = normalizer or TextNormalizer()
     model.head.check_measurable(manifest, normalizer)
-    model.head.check_options(options or DecodingOptions())
+    model.checked(options)
     if progress and model.head.task == "transcription" and (warning := damage(manifest.texts, normalizer)):
         progress.log(warning)
     predictions = predict_all(model, manifest, options=options, progress=progress)

@@ -199,7 +199,7 @@ def make_plan(
 def _check_wanted(base: FinetuneConfig, models: Sequence[str], presets: Sequence[str] | None) -> None:
     """Look for models, presets and a device that do not exist."""
     for name in models:
-        find(name)
+        find(name, language=base.language)
     if unknown := [name for name in presets or () if name not in PRESETS]:
         raise ConfigError(f"preset {unknown[0]!r} is not known; wanted one of {', '.join(PRESETS)}")
     choose_device(base.device)
@@ -210,7 +210,7 @@ def _examine(
 ) -> tuple[Probe, Similarity]:
     """The probe of a model, and its distance from the domain."""
     found = examine(
-        find(model), train, dev, head=base.head, seconds=seconds,
+        find(model, language=base.language), train, dev, head=base.head, seconds=seconds,
         device=base.device, normalizer=TextNormalizer(base.text.new_head_normalizer),
         multi_label=base.multi_label, progress=progress,
     )  # fmt: skip

@@ -90,7 +90,7 @@ class Bench:
             ConfigError: settings that do not fit it.
             DataError: texts, labels or audio that cannot be used.
         """
-        start = starting_point(config, find(config.model), self.train, progress)
+        start = starting_point(config, find(config.model, language=config.language), self.train, progress)
         splits = {"train": start.train, "dev": self.dev}
         check(start.model, splits, _scored(config), config, progress)
         return start.train
@@ -143,7 +143,7 @@ class Bench:
         return Outcome(epochs, _error(figures), figures.get("dev_loss", math.inf), time.monotonic() - started)
 
     def _start(self, config: FinetuneConfig) -> StartingPoint:
-        start = starting_point(config, find(config.model), self.train, Progress())
+        start = starting_point(config, find(config.model, language=config.language), self.train, Progress())
         start.model.to(self._device)
         start.plan.apply(start.model, max((epoch for epoch in start.plan.first_epochs if epoch), default=0))
         return start

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from speechxfer.errors import ConfigError
+from speechxfer.languages import language_code
 from speechxfer.report.figures import bounds, clock, measured_on, metrics
 from speechxfer.report.run import FinishedRun, read_run
 from speechxfer.storage import write_text
@@ -188,7 +189,7 @@ def _base(run: FinishedRun) -> str:
 def _language(run: FinishedRun) -> str | None:
     """The code of the language, where the settings or all training utterances have one."""
     if run.config.language:
-        return run.config.language
+        return language_code(run.config.language) or run.config.language
     language = train.language if (train := run.splits.get("train")) else None
     return language if language and re.fullmatch(r"[a-z]{2,3}", language) else None
 

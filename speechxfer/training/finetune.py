@@ -140,7 +140,7 @@ def _ready(job: Job, *, resume: bool, overwrite: bool = False) -> _Ready:
     check_free(folder, config, resume=resume, overwrite=overwrite)
     job.check()
     manifests = job.datasets
-    checkpoint = find(config.model)
+    checkpoint = find(config.model, language=config.language)
     found = sources.sources_of(manifests, checkpoint) if job.world.is_main else None
     if resume and folder.has_config and found:
         sources.check(folder, config, found)
@@ -217,7 +217,7 @@ def _against_scratch(job: Job, run: Run, metrics: Metrics, *, resume: bool) -> t
     """Train the same shape from random weights, and say whether transfer helped."""
     config = job.config
     job.progress.log("from scratch: the same shape with random weights, for as many epochs")
-    depth = open_checkpoint(find(config.model)).encoder.depth
+    depth = open_checkpoint(find(config.model, language=config.language)).encoder.depth
     other = replace(job, config=scratch.scratch_config(config, depth), given=job.datasets)
     other_run, other_metrics = _adapt(other, _ready(other, resume=resume), resume=resume)
     if not run.is_main:
@@ -262,7 +262,8 @@ def _pretrained(job: Job, start: StartingPoint, manifests: dict[str, Manifest]) 
     wanted = {name: manifests[name] for name in splits if name in manifests}
     if not wanted or not (start.transcribes or config.head_type.is_classifier):
         return {}
-    opened = open_checkpoint(find(config.model), head=None if config.head_type.is_classifier else OWN)
+    checkpoint = find(config.model, language=config.language)
+    opened = open_checkpoint(checkpoint, head=None if config.head_type.is_classifier else OWN)
     if opened.problem:
         job.progress.log(f"before: {opened.problem}; what it gives as it is cannot be measured")
     if opened.head is None or not opened.head.is_comparable(head):

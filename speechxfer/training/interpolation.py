@@ -123,11 +123,11 @@ class Interpolation:
             raise ConfigError(f"{folder}: began from random weights, so there is nothing to go back to")
         self._job = Job(replace(config, device=device), World(), self._progress)
         manifests = self._job.chosen()
-        start = starting_point(config, find(config.model), manifests["train"], Progress())
+        start = starting_point(config, find(config.model, language=config.language), manifests["train"], Progress())
         self._measured: dict[str, Manifest] = {name: manifests[name] for name in ("dev", "retain") if name in manifests}
         self._seam = start.plan.lowest_seam
         self._model = SpeechModel.load(str(self._run.model), device=device)
-        pretrained = open_checkpoint(find(config.model), head=config.head)
+        pretrained = open_checkpoint(find(config.model, language=config.language), head=config.head)
         self.encoder_only = not _is_head_of(pretrained.head, start.model)
         #: The pre-trained model receives silence up to 30 s after every utterance, and the run does not.
         self.unpadded = pretrained.encoder.fixed_length and not self._model.encoder.fixed_length

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 
 from speechxfer.config import FinetuneConfig, flat, to_dict
 from speechxfer.data.loading import durations_s
 from speechxfer.data.manifest import Manifest, data_digest
 from speechxfer.encoders.checkpoints import MODEL_FILE, Checkpoint
+from speechxfer.encoders.weights import LANGUAGE_WEIGHTS
 from speechxfer.errors import CheckpointError, ConfigError, DataError
 from speechxfer.runs import RunFolder, Sources, Split
 from speechxfer.runs.ownership import PLACES
@@ -54,7 +56,8 @@ def model_digest(checkpoint: Checkpoint) -> str:
     digest = hashlib.blake2b(digest_size=16)
     if checkpoint.base is not None:  # an adapter
         digest.update(model_digest(checkpoint.base).encode())
-    for path in sorted({path for pattern in _DECISIVE for path in checkpoint.folder.glob(pattern)}):
+    files = {path for pattern in _DECISIVE for path in checkpoint.folder.glob(pattern)}
+    for path in sorted(files - _of_other_languages(checkpoint)):
         digest.update(path.name.encode())
         try:
             with path.open("rb") as file:
@@ -62,6 +65,13 @@ def model_digest(checkpoint: Checkpoint) -> str:
         except OSError as error:
             raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
     return digest.hexdigest()
+
+
+def _of_other_languages(checkpoint: Checkpoint) -> set[Path]:
+    """Files of a model of several languages that are not used."""
+    used = {name.format(checkpoint.language_tag) for name in LANGUAGE_WEIGHTS}
+    found = {path for name in LANGUAGE_WEIGHTS for path in checkpoint.folder.glob(name.format("*"))}
+    return {path for path in found if path.name not in used}
 
 
 def check(run: RunFolder, config: FinetuneConfig, found: Sources) -> None:

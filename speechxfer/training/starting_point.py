@@ -51,7 +51,9 @@ def starting_point(
     encoder = opened.encoder
     if not isinstance(opened.head, head_class):
         encoder.set_stacked(False)  # which another head reads
-    progress.log(f"{checkpoint.name}: {encoder.family} encoder, {encoder.depth} layers of width {encoder.width}")
+    shape = f"{encoder.family} encoder, {encoder.depth} layers of width {encoder.width}"
+    spoken = f", in {opened.language!r} of its {len(checkpoint.languages)} languages" if checkpoint.languages else ""
+    progress.log(f"{checkpoint.name}: {shape}{spoken}")
     if config.augment.where == "spectrogram" and not encoder.mel_bands:
         raise ConfigError(f'augment.where is "spectrogram", but {encoder.family} has the waveform itself as input; wanted "seam"')  # fmt: skip  # noqa: E501
     needs_new = needs_new_head(config.plan, encoder)
@@ -65,7 +67,7 @@ def starting_point(
     plan.attach(encoder, head)
     if late := [row["part"] for row in plan.table(encoder, head) if (row["first_epoch"] or 0) > config.training.epochs]:
         progress.log(f"warning: the run has {config.training.epochs} epochs, so these are never trained: {', '.join(late)}")  # fmt: skip  # noqa: E501
-    model = SpeechModel(encoder, head, opened.source)
+    model = SpeechModel(encoder, head, opened.source, opened.language)
     return StartingPoint(model, plan, opened.transcribes and head.task == "transcription", train)
 
 

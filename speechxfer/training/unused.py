@@ -27,8 +27,7 @@ def _head(config: FinetuneConfig) -> _Found:
     for name, group in config.groups.items():
         if own is None or name != own.group:
             for setting in to_dict(group):
-                noted = "; only the model card notes it" if setting == "language" else ""
-                yield f"{name}.{setting}", f"{reason}{noted}"
+                yield f"{name}.{setting}", reason
 
 
 def _data(config: FinetuneConfig, start: StartingPoint) -> _Found:
@@ -37,6 +36,8 @@ def _data(config: FinetuneConfig, start: StartingPoint) -> _Found:
         if config.retain is None:
             yield "retention.language", "there is no manifest to retain or to replay"
     yield from start.model.head.unused_settings(config, start.train)
+    if not start.model.language and "language" not in start.model.head.decoding_options:
+        yield "language", "only the model card notes it"
 
 
 def _augmentation(config: FinetuneConfig, start: StartingPoint) -> _Found:

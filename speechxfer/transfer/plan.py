@@ -20,6 +20,8 @@ from speechxfer.transfer.schedule import FirstEpochs, first_epochs
 #: Learning rate of adapters relative to that of whole weights (Hu et al., 2022; Schulman et al., 2025, use 10). With a
 #: factor of 20, Whisper tiny.en learned nothing from 5 minutes of prompts.
 _ADAPTER_RATE_FACTOR = 10.0
+#: Learning rate of attention adapters, with which those of MMS are usually trained.
+_ATTENTION_ADAPTER_RATE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class TransferPlan:
     adapters: Adapters | None = None
     #: Parts from this one on start from random weights.
     new_from: int | None = None
+    #: Whether only the family's own adapters inside the layers are trained.
+    attention_adapters: bool = False
 
     @classmethod
     def for_model(
@@ -96,11 +100,15 @@ class TransferPlan:
         chosen = _adapters(config)
         layered = head is not None and bool(head.attention_matrices)
         usual = (head or Head).rates
-        encoder_lr = config.encoder_lr or usual[0] * (_ADAPTER_RATE_FACTOR if chosen else 1.0)
+        inside = config.attention_adapters is not None
+        usual_lr = _ATTENTION_ADAPTER_RATE if inside else usual[0] * (_ADAPTER_RATE_FACTOR if chosen else 1.0)
+        encoder_lr = config.encoder_lr or usual_lr
         # Adapters have one learning rate in the encoder and the head.
         head_lr = config.head_lr or (encoder_lr if chosen and layered else usual[1])
         new_from = 0 if config.from_scratch else encoder.depth + 1 - config.reinit_top if config.reinit_top else None
-        plan = cls(schedule, encoder_lr, head_lr, config.layer_decay or 1.0, _head_seam(config, head), chosen, new_from)
+        plan = cls(
+            schedule, encoder_lr, head_lr, config.layer_decay or 1.0, _head_seam(config, head), chosen, new_from, inside
+        )  # fmt: skip
         plan._check(config, head, layered=layered)
         return plan
 
@@ -110,15 +118,18 @@ class TransferPlan:
             raise ConfigError("plan: nothing is trained, neither the encoder nor the head; train at least one layer (--train-top 1)")  # fmt: skip  # noqa: E501
         if config.reinit_top and (frozen := [p for p in range(self.new_from or 0, self.depth + 1) if self.first_epochs[p] is None]):  # fmt: skip  # noqa: E501
             raise ConfigError(f"plan.reinit_top is {config.reinit_top}, but layer {frozen[-1] - 1} is frozen and would stay random; train it too (--train-top {config.reinit_top})")  # fmt: skip  # noqa: E501
-        if self.adapters is None:
+        if self.adapters and self.attention_adapters:
+            raise ConfigError("plan.lora_rank and plan.attention_adapters are two kinds of adapters; give one of them")
+        if not (self.adapters or self.attention_adapters):
             return
+        setting = "attention_adapters" if self.attention_adapters else "lora_rank"
         if config.reinit_top:
-            raise ConfigError(f"plan.reinit_top is {config.reinit_top}, but with adapters (plan.lora_rank) those random weights would not be trained; leave one of them out")  # fmt: skip  # noqa: E501
+            raise ConfigError(f"plan.reinit_top is {config.reinit_top}, but with adapters (plan.{setting}) those random weights would not be trained; leave one of them out")  # fmt: skip  # noqa: E501
         if encoder_frozen and not layered and head is not None:
-            raise ConfigError(f"plan.lora_rank is {config.lora_rank}, but no layer is trained that could be adapted; leave it out, or train some (--train-top 1)")  # fmt: skip  # noqa: E501
+            raise ConfigError(f"plan.{setting} is {getattr(config, setting)!r}, but no layer is trained that could be adapted; leave it out, or train some (--train-top 1)")  # fmt: skip  # noqa: E501
         for name, wanted in (("freeze_frontend", False), ("train_embedding", True)):
             if getattr(config, name) is wanted:
-                raise ConfigError(f"plan.{name} is {str(wanted).lower()}, but with adapters (plan.lora_rank) only a new head is trained as a whole; leave one of them out")  # fmt: skip  # noqa: E501
+                raise ConfigError(f"plan.{name} is {str(wanted).lower()}, but with adapters (plan.{setting}) only a new head is trained as a whole; leave one of them out")  # fmt: skip  # noqa: E501
 
     @property
     def depth(self) -> int:
@@ -230,7 +241,7 @@ class TransferPlan:
         is_new = is_encoder and self.new_from is not None and group.seam >= self.new_from
         return {
             "part": group.name,
-            "state": "adapters" if _of_adapters(group) else "new" if is_new else "trained",
+            "state": "adapters" if len(trained) < len(group.parameters()) else "new" if is_new else "trained",
             "rate": self._rate(part, group),
             "first_epoch": self._first_epoch(part, group) + 1,
             "parameters": _size(trained),
@@ -244,8 +255,11 @@ class TransferPlan:
 
     def _trained_parameters(self, part: Freezable, group: LayerGroup) -> list[nn.Parameter]:
         """The trained parameters of a group that is not frozen."""
-        # Learned pooling is new, so it is trained as a whole.
-        return _of_adapters(group) if self._has_adapters(part) and group.name != POOLING else group.parameters()
+        if group.name == POOLING:  # where it is learned it is new, so it is trained as a whole
+            return group.parameters()
+        if self.attention_adapters and isinstance(part, Encoder):
+            return part.adapter_parameters(group)
+        return _of_adapters(group) if self._has_adapters(part) else group.parameters()
 
     def _has_adapters(self, part: Freezable) -> bool:
         return self.adapters is not None and bool(part.attention_matrices)

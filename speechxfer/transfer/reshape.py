@@ -12,7 +12,7 @@ from speechxfer.transfer.presets import settled
 
 
 def reshape(config: PlanConfig, encoder: Encoder) -> PlanConfig:
-    """Remove top layers, re-initialize some or all layers, and stack layers for a weighted sum.
+    """Remove top layers, re-initialize adapters, some or all layers, and stack layers for a weighted sum.
 
     Returns:
         The settings that apply to the encoder as it is now: without a preset, and without layers to remove.
@@ -29,6 +29,10 @@ def reshape(config: PlanConfig, encoder: Encoder) -> PlanConfig:
         raise ConfigError(f"plan.reinit_top is {config.reinit_top}, but the encoder has {encoder.depth} layers; wanted at most {encoder.depth}")  # fmt: skip  # noqa: E501
     if config.reinit_top:
         encoder.reinit_top(config.reinit_top)
+    if config.attention_adapters and not encoder.adapter_modules:
+        raise ConfigError(f"plan.attention_adapters is {config.attention_adapters!r}, but this {encoder.family} encoder has none; wanted an MMS model (adapter_attn_dim in its config.json)")  # fmt: skip  # noqa: E501
+    if config.attention_adapters == "new":
+        encoder.reinit_adapters()
     if config.from_scratch:
         encoder.load_state_dict(restore_encoder(encoder.describe()).state_dict())
     if config.weighted_layer_sum is not None:
@@ -40,13 +44,15 @@ def needs_new_head(config: PlanConfig, encoder: Encoder) -> bool:
     """Whether `reshape` changes the input of a head that was trained with the encoder."""
     restacked = config.weighted_layer_sum is not None and config.weighted_layer_sum != encoder.stacked
     settings = settled(config, encoder.depth)
-    return bool(settings.drop_top or settings.reinit_top or settings.from_scratch) or restacked
+    adapters = settings.attention_adapters == "new"
+    return bool(settings.drop_top or settings.reinit_top or settings.from_scratch or adapters) or restacked
 
 
 #: Values of other plan settings that `from_scratch` allows.
 _ALLOWED_FROM_SCRATCH = {
     "freeze_below": (None, 0), "train_top": (None,), "freeze_frontend": (None, False), "head_top": (None,),
     "train_embedding": (None, True), "reinit_top": (None, 0), "lora_rank": (None, 0),
+    "attention_adapters": (None,),
 }  # fmt: skip
 
 

@@ -24,15 +24,16 @@ class FakeModel:
 
     name = ""
 
-    head = SimpleNamespace(check_options=lambda options: None)
-
     @classmethod
-    def load(cls, name: str, *, device: str) -> FakeModel:
+    def load(cls, name: str, *, device: str, language: str | None) -> FakeModel:
         if name == "missing":
             raise ConfigError("no such model")
         model = cls()
         model.name = f"{name}/{device}"
         return model
+
+    def checked(self, options: DecodingOptions) -> DecodingOptions:
+        return options
 
     def transcribe(
         self,
@@ -53,7 +54,7 @@ class FakeModel:
 @pytest.fixture(autouse=True)
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "speechxfer.model", SimpleNamespace(SpeechModel=FakeModel))
-    monkeypatch.setattr("speechxfer.encoders.checkpoints.find", lambda name: name)
+    monkeypatch.setattr("speechxfer.encoders.checkpoints.find", lambda name, language: name)
     monkeypatch.chdir(tmp_path)
     for name, content in {"a.wav": "one", "b.wav": "two", "deep/a.wav": "three"}.items():
         path = tmp_path / "calls" / name

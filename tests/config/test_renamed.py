@@ -12,7 +12,7 @@ from speechxfer.config.renamed import RENAMED
 from speechxfer.config.values import kinds
 from speechxfer.errors import ConfigError
 
-SETTINGS = {
+SETTINGS = {name for name, kind in kinds(FinetuneConfig).items() if not kind.is_group} | {
     f"{group}.{name}" for group, kind in kinds(FinetuneConfig).items() if kind.is_group for name in kinds(kind.type)
 }
 

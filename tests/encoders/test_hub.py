@@ -129,3 +129,48 @@ def test_a_class_that_transformers_lacks_is_named(cached: Callable[..., Path], t
     cached("somebody/tiny", tmp_path / "source")
     with pytest.raises(CheckpointError, match=r"^somebody/tiny: its config.json names the class 'TheirWhisper'"):
         find("somebody/tiny", weights=False).read()
+
+
+@pytest.fixture
+def mms(cached: Callable[..., Path], tmp_path: Path) -> Path:
+    """A model of two languages in the cache, with the weights of neither."""
+    source = tmp_path / "mms"
+    source.mkdir()
+    (source / "config.json").write_text('{"model_type": "wav2vec2", "adapter_attn_dim": 4}')
+    (source / "vocab.json").write_text('{"eng": {"a": 1}, "ita": {"b": 1}}')
+    (source / "tokenizer_config.json").write_text('{"target_lang": "eng"}')
+    (source / "model.safetensors").write_bytes(b"weights")
+    return cached("somebody/mms", source)
+
+
+@pytest.mark.parametrize("form", ["adapter.ita.safetensors", "adapter.ita.bin"])
+def test_the_weights_of_a_language_are_fetched_into_the_same_folder(
+    form: str, mms: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def download(name: str, *, revision: str | None, local_files_only: bool = False, allow_patterns: Any = None) -> str:
+        if not local_files_only:
+            asked.append((name, revision, allow_patterns))
+            if form in allow_patterns:
+                (mms / form).write_bytes(b"weights")
+        return str(mms)
+
+    monkeypatch.setattr(hub, "_reachable", lambda endpoint: True)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    with pytest.raises(
+        CheckpointError, match=r"^somebody/mms: the local hub cache lacks adapter\.ita\.safetensors, and HF"
+    ):
+        find("somebody/mms", language="Italian")
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    assert find("somebody/mms").language_tag == "eng"
+    assert not asked, "nothing is fetched where no language is asked for"
+    assert find("somebody/mms", language="Italian").language_tag == "ita"
+    assert {one[:2] for one in asked} == {("somebody/mms", "0" * 40)}
+    asked.clear()
+    find("somebody/mms", language="it")
+    assert not asked
+    (mms / form).unlink()
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(mms))
+    with pytest.raises(CheckpointError, match=r"has no adapter\.ita\.safetensors or adapter\.ita\.bin on the hub"):
+        find("somebody/mms", language="it")

@@ -164,7 +164,7 @@ def test_dev_with_a_text_longer_than_the_decoder_is_measured(runs: Runs, corpus:
 @pytest.mark.parametrize(
     ("settings", "seen"),
     [
-        ({"seq2seq": {"language": "it"}}, "knows English only"),
+        ({"language": "it"}, "knows English only"),
         ({"seq2seq": {"task": "translate"}}, "knows English only"),
         ({"plan": {"train_top": 0, "head_top": 0, "freeze_frontend": True}}, "nothing is trained"),
         ({"plan": {"head_top": 2}}, "plan.head_top is 2, but the seq2seq head has 1 layers"),

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import speechxfer as sx
-from speechxfer.config import RetentionConfig, build
+from speechxfer.config import FinetuneConfig, RetentionConfig, build
 from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
 from speechxfer.heads.classification.head import ClassificationHead
 from speechxfer.heads.ctc.head import CTCHead
-from speechxfer.heads.seq2seq.settings import Seq2SeqConfig
 from speechxfer.training.starting_point import StartingPoint, starting_point
 from tests.encoders.conftest import reference
 from tests.families.whisper import test_whisper_checkpoint as whispers
@@ -151,27 +151,29 @@ def test_a_head_over_all_layers_leaves_another_head_the_last_one(start: Start, t
 def test_a_language_is_named_as_people_name_it(start: Start, tmp_path: Path) -> None:
     folder = whispers.save(whispers.whisper(), tmp_path / "model")
     for name in ("it", "IT", "Italian", "it-IT"):
-        point, _ = start(folder, ["a b"], head="seq2seq", seq2seq={"language": name})
+        point, _ = start(folder, ["a b"], head="seq2seq", language=name)
         assert isinstance(point.model.head, WhisperSeq2SeqHead)
         assert point.model.head.language == "it"
     for name, hint in {"Klingon": "wanted a code or an English name", "Itlian": "did you mean Italian?"}.items():
         with pytest.raises(ConfigError, match=f"language '{name}' is not one this Whisper knows; {hint}"):
-            start(folder, ["a b"], head="seq2seq", seq2seq={"language": name})
+            start(folder, ["a b"], head="seq2seq", language=name)
     with pytest.raises(ConfigError, match="language 'ja' is not one this Whisper knows"):
-        start(folder, ["a b"], head="seq2seq", seq2seq={"language": "Japanese"})
+        start(folder, ["a b"], head="seq2seq", language="Japanese")
 
 
 def test_settings_hold_the_code_of_a_language() -> None:
-    assert Seq2SeqConfig(language="Italian").language == "it"
+    places = FinetuneConfig("model", "train", "dev", "run")
+    assert replace(places, language="Italian").language == "it"
     assert RetentionConfig(language="en-US").language == "en"
-    assert (Seq2SeqConfig().language, Seq2SeqConfig(language="Klingon").language) == ("", "Klingon")
+    assert (places.language, replace(places, language="Klingon").language) == ("", "Klingon")
+    assert replace(places, language="azj-script_latin").language == "azj-script_latin"
 
 
 def test_a_decoder_that_cannot_be_opened_says_why(start: Start, tmp_path: Path) -> None:
     folder = whispers.save(whispers.whisper(), tmp_path / "model")
     (folder / "tokenizer.json").unlink()
     with pytest.raises(ConfigError, match=r"head is 'seq2seq', but .* lacks tokenizer\.json.*; wanted a model with"):
-        start(folder, ["a b"], head="seq2seq", seq2seq={"language": "it"})
+        start(folder, ["a b"], head="seq2seq", language="it")
     point, _ = start(folder, ["a b"])
     assert (point.model.head.kind, point.transcribes) == ("ctc", True)
 

@@ -25,7 +25,7 @@ def lines(runs: Runs, settings: dict[str, Any]) -> list[str]:
     ("settings", "names", "reason"),
     [
         ({"seq2seq.beams": 5}, ["seq2seq.beams"], "the head is ctc"),
-        ({"seq2seq.language": "it"}, ["seq2seq.language"], "only the model card notes it"),
+        ({"language": "it"}, ["language"], "only the model card notes it"),
         ({"classification.class_weights": True}, ["classification.class_weights"], "the head is ctc"),
         ({"retention.replay_ratio": 0.4}, ["retention.replay_ratio"], "no manifest is replayed"),
         ({"retention.language": "it"}, ["retention.language"], "no manifest to retain or to replay"),

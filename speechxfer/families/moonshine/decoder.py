@@ -80,16 +80,15 @@ class MoonshineSeq2SeqHead(Seq2SeqHead):
 
     # Learning
 
-    def prepare(self, wanted: Seq2SeqConfig, normalizer: TextNormalizer, model: str) -> None:
+    def prepare(self, config: FinetuneConfig, normalizer: TextNormalizer) -> None:
         """Set it to what a run asks for.
 
         Raises:
-            ConfigError: a language or translation is asked for.
+            ConfigError: translation is asked for.
         """
-        if wanted.language:
-            raise ConfigError(f"seq2seq.language is {wanted.language!r}, but {model} knows one language and has no choice of it; leave it out")  # fmt: skip  # noqa: E501
+        wanted = config.group_of(Seq2SeqConfig)
         if wanted.task == "translate":
-            raise ConfigError(f"seq2seq.task is 'translate', but {model} only writes what is spoken; leave it out")
+            raise ConfigError(f"seq2seq.task is 'translate', but {config.model} only writes what is spoken; leave it out")  # fmt: skip  # noqa: E501
         self.normalizer, self.is_pretrained = normalizer, False
         self.label_smoothing, self.beams = wanted.label_smoothing, wanted.beams
 

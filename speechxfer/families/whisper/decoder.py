@@ -93,18 +93,19 @@ class WhisperSeq2SeqHead(Seq2SeqHead):
 
     # Learning
 
-    def prepare(self, wanted: Seq2SeqConfig, normalizer: TextNormalizer, model: str) -> None:
+    def prepare(self, config: FinetuneConfig, normalizer: TextNormalizer) -> None:
         """Set it to what a run asks for.
 
         Raises:
             ConfigError: it lacks the language or the task, or needs a language and none is set.
         """
-        if self.tokens.is_multilingual and not wanted.language:
-            raise ConfigError(f"{model} knows several languages; say which is spoken, for instance --language it")
+        wanted = config.group_of(Seq2SeqConfig)
+        if self.tokens.is_multilingual and not config.language:
+            raise ConfigError(f"{config.model} knows several languages; say which is spoken, for instance --language it")  # fmt: skip  # noqa: E501
         if not self.tokens.is_multilingual and wanted.task == "translate":
-            raise ConfigError(f"seq2seq.task is 'translate', but {model} knows English only; leave it out")
+            raise ConfigError(f"seq2seq.task is 'translate', but {config.model} knows English only; leave it out")
         self.learn(
-            normalizer, language=wanted.language or None, task=wanted.task, timestamp_share=wanted.timestamp_ratio,
+            normalizer, language=config.language or None, task=wanted.task, timestamp_share=wanted.timestamp_ratio,
             label_smoothing=wanted.label_smoothing, beams=wanted.beams,
         )  # fmt: skip
 

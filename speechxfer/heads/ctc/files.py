@@ -112,9 +112,9 @@ def _piece_file(
 
 
 def _vocabulary(checkpoint: Checkpoint, files: TokenizerFiles) -> dict[str, int]:
-    """Token -> output; of several languages, the one that the tokenizer is set to."""
+    """Token -> output; of several languages, the one that is opened, or that the tokenizer is set to."""
     path = checkpoint.file(_VOCABULARY)
-    vocabulary, language = read_json(path), files.settings.get("target_lang")
+    vocabulary, language = read_json(path), checkpoint.language_tag or files.settings.get("target_lang")
     if vocabulary and all(isinstance(inner, dict) for inner in vocabulary.values()):
         if len(vocabulary) == 1:
             (language,) = vocabulary

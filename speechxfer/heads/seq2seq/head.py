@@ -118,8 +118,8 @@ class Seq2SeqHead(TextScorer):
         """The tokens that are given before a transcript by default."""
 
     @abstractmethod
-    def prepare(self, wanted: Seq2SeqConfig, normalizer: TextNormalizer, model: str) -> None:
-        """Set it to what a run asks for; `model` is its name in messages.
+    def prepare(self, config: FinetuneConfig, normalizer: TextNormalizer) -> None:
+        """Set it to what a run asks for.
 
         Raises:
             ConfigError: it lacks something that is asked for.
@@ -173,7 +173,7 @@ class Seq2SeqHead(TextScorer):
             raise ConfigError(f"head is {cls.kind!r}, but {reason}; wanted a model with its decoder ({having}), or --head ctc")  # fmt: skip  # noqa: E501
         if setup.encoder.stacked:
             raise ConfigError(f"plan.weighted_layer_sum is true, but {own.title} reads the last layer only; leave it out, or take --head ctc or classification")  # fmt: skip  # noqa: E501
-        own.prepare(setup.config.group_of(Seq2SeqConfig), cls.training_normalizer(setup, own), model)
+        own.prepare(setup.config, cls.training_normalizer(setup, own))
         own.frame_rate = setup.encoder.output_frame_rate
         if setup.from_scratch:
             own.decoder = own.new_decoder()

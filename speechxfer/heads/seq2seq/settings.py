@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from speechxfer.config.values import Fraction, Language, OneOf, Range, Table
+from speechxfer.config.values import Fraction, OneOf, Range, Table
 
 
 @dataclass(frozen=True)
 class Seq2SeqConfig(Table, group="seq2seq"):
-    """The checkpoint's own decoder as the head; language, task and timestamps are Whisper's only."""
+    """The checkpoint's own decoder as the head; task and timestamps are Whisper's only."""
 
-    #: Spoken language, by its code or English name, such as "it"; required for a multilingual model.
-    language: Annotated[str, Language()] = ""
     #: "transcribe", or "translate" where the texts are English translations.
     task: Annotated[str, OneOf(("transcribe", "translate"))] = "transcribe"
     #: Fraction of the training utterances whose targets contain timestamps, so that the model keeps writing them.
