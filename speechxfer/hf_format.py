@@ -12,7 +12,7 @@ from speechxfer.config.families import Family, family_of
 from speechxfer.data.labels import ClassLabels
 from speechxfer.data.text import TextNormalizer
 from speechxfer.data.vocabulary import Phonemes, Vocabulary
-from speechxfer.encoders.base import Encoder
+from speechxfer.encoders.base import Architecture, Encoder
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.errors import CheckpointError
 from speechxfer.heads.base import Head
@@ -34,14 +34,18 @@ class Folder:
     names: Mapping[str, str]
     #: JSON files by name.
     files: Mapping[str, Any]
+    #: Beginnings of their names of matrices that they write as convolutions with a kernel of one frame.
+    convolutions: tuple[str, ...] = ()
 
     def theirs(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A state dict of ours with their names."""
-        return _renamed(state, self.names)
+        """A state dict of ours as they write it."""
+        renamed = _renamed(state, self.names)
+        return {name: value[..., None] if value.ndim == 2 and name.startswith(self.convolutions) else value for name, value in renamed.items()}  # fmt: skip  # noqa: E501
 
     def ours(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The other way."""
-        return _renamed(state, {theirs: ours for ours, theirs in self.names.items()})
+        flat = {name: value[..., 0] if value.ndim == 3 and name.startswith(self.convolutions) else value for name, value in state.items()}  # fmt: skip  # noqa: E501
+        return _renamed(flat, {theirs: ours for ours, theirs in self.names.items()})
 
 
 def folder_of(encoder: Encoder, head: Head) -> Folder | None:
@@ -49,12 +53,16 @@ def folder_of(encoder: Encoder, head: Head) -> Folder | None:
     written = head.interchange()
     if written is None or encoder.pooling is not None or head.kind not in encoder.architectures:
         return None
-    architecture, prefix = encoder.architectures[head.kind]
-    names = {"encoder.modules_.": prefix} | {f"head.{ours}": theirs for ours, theirs in written.names.items()}
-    precision = str(next(encoder.parameters()).dtype).removeprefix("torch.")
-    config = {**encoder.describe()["config"], **written.config, "architectures": [architecture], "dtype": precision}
+    architecture = encoder.architectures[head.kind]
+    heads = {f"head.{ours}": architecture.head_names.get(theirs, theirs) for ours, theirs in written.names.items()}
+    config = encoder.describe()["config"]
     config.pop("torch_dtype", None)  # the name of the same before transformers 5
-    return Folder(names, {"config.json": config, "preprocessor_config.json": encoder.feature_extractor(), **written.files})  # fmt: skip  # noqa: E501
+    if architecture.outer_type:
+        config = {"model_type": architecture.outer_type, "encoder_config": config}
+    precision = str(next(encoder.parameters()).dtype).removeprefix("torch.")
+    config |= {**written.config, "architectures": [architecture.name], "dtype": precision}
+    files = {"config.json": config, "preprocessor_config.json": encoder.feature_extractor(), **written.files}
+    return Folder({"encoder.modules_.": architecture.encoder, **heads}, files, _convolutions(architecture))
 
 
 def options_of(family: Family, state: Mapping[str, Tensor]) -> Mapping[str, Any]:
@@ -70,11 +78,15 @@ def read_head(
     Raises:
         CheckpointError: its labels do not fit its weights, or it is of a kind that is not read.
     """
-    prefix = family_of(checkpoint.name, config).prefix
-    above = {name for name in state if not name.startswith((prefix, *_NO_HEAD))}
+    family = family_of(checkpoint.name, config)
+    if family.unsupported and not all(name.startswith(f"{family.prefix}{family.parts[0]}") for name in state):
+        raise CheckpointError(f"{checkpoint.name}: its {family.unsupported} is not supported")
+    state = _usual_names(state, encoder.architectures.get(CTCHead.kind))
+    within = family.prefix or family.parts or ""
+    above = {name for name in state if not name.startswith(within) and not name.startswith(_NO_HEAD)}
     named = ", ".join(config.get("architectures") or []) or "unknown class"
-    if any(name.startswith(f"{prefix}adapter.") for name in state):
-        raise CheckpointError(f"{checkpoint.name}: an adapter of convolutions stands above its encoder (add_adapter in config.json of {named}), which is not supported")  # fmt: skip  # noqa: E501
+    if any(name.startswith(f"{family.prefix}adapter.") for name in state):
+        raise CheckpointError(f"{checkpoint.name}: an adapter of convolutions stands above its encoder (add_adapter in config.json of {named}), which is not supported: what it gives depends on padding")  # fmt: skip  # noqa: E501
     if above == _CTC:
         return _ctc_head(checkpoint, config, state, encoder)
     if above - {"layer_weights"} == _CLASSIFICATION:
@@ -82,6 +94,17 @@ def read_head(
     if above:
         raise CheckpointError(f"{checkpoint.name}: its head ({named}) is of a kind that is not supported; wanted a CTC head or one for classes of whole utterances")  # fmt: skip  # noqa: E501
     return None
+
+
+def _usual_names(state: Mapping[str, Tensor], architecture: Architecture | None) -> Mapping[str, Tensor]:
+    """The weights of a head as most classes name and shape them."""
+    if architecture is None:
+        return state
+    return Folder(architecture.head_names, {}, _convolutions(architecture)).ours(state)
+
+
+def _convolutions(architecture: Architecture) -> tuple[str, ...]:
+    return tuple(architecture.head_names.values()) if architecture.convolutional_head else ()
 
 
 def _ctc_head(

@@ -21,6 +21,8 @@ from speechxfer.hf_format import folder_of, options_of, read_head
 
 #: Stands for the head that a checkpoint has, whichever that is.
 OWN = "own"
+#: What a feature extractor's settings say about the spectrogram.
+_SPECTROGRAM = ("feature_size", "n_fft", "win_length", "hop_length", "preemphasis", "mel_filters_dtype")
 #: 1 had names of weights that no other tool knows.
 FORMAT = 2
 
@@ -70,6 +72,7 @@ def open_checkpoint(checkpoint: Checkpoint, *, head: str | None = None, **option
     decoder = own if own and head in (OWN, own.head) else None
     usual = {**decoder.options, **options} if decoder else {**options, **options_of(family, state)}
     encoder = load_encoder(checkpoint.name, config, state, **usual)
+    _check_features(checkpoint, encoder)
     opens = decoder.load().read if decoder else read_head
     found, problem = None, None
     try:
@@ -78,6 +81,15 @@ def open_checkpoint(checkpoint: Checkpoint, *, head: str | None = None, **option
         problem = str(error)
     language = checkpoint.language_tag or ""
     return Opened(encoder, found, checkpoint.name, problem, own.head if own else None, language)
+
+
+def _check_features(checkpoint: Checkpoint, encoder: Encoder) -> None:
+    """Check that the checkpoint's files want the spectrogram that the encoder computes."""
+    own = encoder.feature_extractor()
+    for path, values in checkpoint.feature_extractors():
+        for name in _SPECTROGRAM:
+            if name in own and values.get(name, own[name]) != own[name]:
+                raise CheckpointError(f"{path}: {name} is {values[name]}, but an encoder of this kind ({encoder.family}) with this config.json takes {own[name]}; one of the two files is of another model")  # fmt: skip  # noqa: E501
 
 
 def _open_saved(checkpoint: Checkpoint, options: Mapping[str, Any]) -> Opened:

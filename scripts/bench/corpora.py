@@ -1,4 +1,4 @@
-"""What is trained on and from: parts of real corpora, synthetic ones, and wav2vec2-base with random weights."""
+"""What is trained on and from: parts of real corpora, synthetic ones, and encoders with random weights."""
 
 from __future__ import annotations
 
@@ -19,6 +19,16 @@ _TINY = {
     "hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 64,
     "conv_dim": (32,) * 7, "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4,
 }  # fmt: skip
+#: parakeet-ctc-0.6b's encoder without what is drawn at random.
+_PARAKEET = {
+    "hidden_size": 1024, "num_hidden_layers": 24, "num_attention_heads": 8, "intermediate_size": 4096,
+    "conv_kernel_size": 9, "num_mel_bins": 80, "subsampling_factor": 8, "subsampling_conv_channels": 256,
+    "dropout": 0.0, "activation_dropout": 0.0, "attention_dropout": 0.0, "layerdrop": 0.0,
+}  # fmt: skip
+_TINY_PARAKEET = {
+    "hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 64,
+    "subsampling_conv_channels": 8,
+}  # fmt: skip
 
 
 def part(manifest: str, count: int | None, path: Path) -> sx.Manifest:
@@ -38,6 +48,18 @@ def wav2vec2(folder: Path, *, tiny: bool) -> str:
     torch.manual_seed(0)
     Wav2Vec2Model(Wav2Vec2Config(**(_TINY if tiny else {}))).save_pretrained(folder)
     Wav2Vec2FeatureExtractor(return_attention_mask=False, do_normalize=True).save_pretrained(folder)
+    return str(folder)
+
+
+def fastconformer(folder: Path, *, tiny: bool) -> str:
+    """A folder with an encoder of parakeet-ctc-0.6b's shape as `transformers` saves it, its weights random."""
+    from transformers import ParakeetEncoder, ParakeetEncoderConfig, ParakeetFeatureExtractor
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    torch.manual_seed(0)
+    ParakeetEncoder(ParakeetEncoderConfig(**_PARAKEET | (_TINY_PARAKEET if tiny else {}))).save_pretrained(folder)
+    ParakeetFeatureExtractor().save_pretrained(folder)
     return str(folder)
 
 

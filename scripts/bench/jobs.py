@@ -24,6 +24,8 @@ class Row:
     mask_share: float = 0.0
     #: "ctc", or "seq2seq": Whisper's own decoder.
     head: str = "ctc"
+    #: Pieces of words that the CTC head writes; 0 for characters.
+    pieces: int = 0
 
 
 def _whisper(train_top: int, peer_padded: bool) -> Row:
@@ -35,6 +37,10 @@ def _wav2vec2(train_top: int | None) -> Row:
     return Row("wav2vec2", train_top, None, 10, 40.0, head_lr=1e-3, encoder_lr=rate, mask_share=0.05)
 
 
+def _fastconformer(train_top: int) -> Row:
+    return Row("fastconformer", train_top, None, 20, 40.0, head_lr=1e-3, pieces=128)
+
+
 ROWS = {
     "whisper-head-padded": _whisper(0, peer_padded=True),
     "whisper-top2-padded": _whisper(2, peer_padded=True),
@@ -43,6 +49,8 @@ ROWS = {
     "w2v2-head": _wav2vec2(0),
     "w2v2-top2": _wav2vec2(2),
     "w2v2-all": _wav2vec2(None),
+    "fastconformer-head": _fastconformer(0),
+    "fastconformer-top2": _fastconformer(2),
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import Wav2Vec2ForCTC, WhisperConfig
+from transformers import ParakeetCTCConfig, ParakeetEncoder, ParakeetForCTC, Wav2Vec2ForCTC, WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from scripts.bench.jobs import Job
@@ -72,8 +72,8 @@ def _ctc_loss(logits: Tensor, num_frames: Tensor, labels: Tensor) -> Tensor:
 def build(job: Job, num_labels: int) -> Any:
     """The model of a job on its device, with what the job freezes frozen."""
     torch.manual_seed(job.seed)
-    model = _whisper(job, num_labels) if job.row.family == "whisper" else _wav2vec2(job, num_labels)
-    return model.to(job.device)
+    makes = {"whisper": _whisper, "wav2vec2": _wav2vec2, "fastconformer": _fastconformer}
+    return makes[job.row.family](job, num_labels).to(job.device)
 
 
 def _whisper(job: Job, num_labels: int) -> WhisperForCTC:
@@ -101,4 +101,16 @@ def _wav2vec2(job: Job, num_labels: int) -> Any:
         model.freeze_base_model()
         for layer in model.wav2vec2.encoder.layers[len(model.wav2vec2.encoder.layers) - job.row.train_top :]:
             layer.requires_grad_(True)
+    return model
+
+
+def _fastconformer(job: Job, num_labels: int) -> Any:
+    encoder = ParakeetEncoder.from_pretrained(Path(job.model), attn_implementation="sdpa")
+    model = ParakeetForCTC(ParakeetCTCConfig(
+        encoder_config=encoder.config, vocab_size=num_labels, pad_token_id=BLANK, ctc_loss_reduction="mean",
+    ))  # fmt: skip
+    model.encoder = encoder
+    encoder.requires_grad_(False)
+    if job.row.train_top:
+        encoder.layers[-job.row.train_top :].requires_grad_(True)
     return model

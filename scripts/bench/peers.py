@@ -19,13 +19,13 @@ import transformers
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 from transformers import (
+    AutoFeatureExtractor,
     AutoTokenizer,
     Seq2SeqTrainer,
     Seq2SeqTrainingArguments,
     Trainer,
     TrainerCallback,
     TrainingArguments,
-    Wav2Vec2FeatureExtractor,
     WhisperFeatureExtractor,
     WhisperForConditionalGeneration,
 )
@@ -35,7 +35,7 @@ from scripts.bench import peer_models
 from scripts.bench.jobs import SCORED_BY, Job
 from scripts.bench.machine import peak_memory_gb
 from speechxfer.data.loading import read
-from speechxfer.data.vocabulary import Characters, Vocabulary
+from speechxfer.data.vocabulary import Characters, Pieces, Vocabulary
 from speechxfer.decoding.greedy import collapse
 from speechxfer.evaluation.metrics import error_rates
 
@@ -50,7 +50,7 @@ Example = dict[str, Any]
 
 
 class CTCPeer:
-    """A linear head over characters, as `run_speech_recognition_ctc.py` trains it."""
+    """A linear head over characters or pieces of words, as `run_speech_recognition_ctc.py` trains it."""
 
     trainer = Trainer
     arguments = TrainingArguments
@@ -58,9 +58,10 @@ class CTCPeer:
     def __init__(self, job: Job) -> None:
         self.job = job
         texts = (_NORMALIZER(utterance.text or "") for utterance in sx.Manifest.read(job.train))
-        self.vocabulary = Characters.from_texts(texts)
+        pieces = job.row.pieces
+        self.vocabulary: Vocabulary = Pieces.trained(texts, pieces) if pieces else Characters.from_texts(texts)
         is_whisper = job.row.family == "whisper"
-        self.extractor: Any = WhisperFeatureExtractor() if is_whisper else Wav2Vec2FeatureExtractor.from_pretrained(job.model)  # fmt: skip  # noqa: E501
+        self.extractor: Any = WhisperFeatureExtractor() if is_whisper else AutoFeatureExtractor.from_pretrained(job.model)  # fmt: skip  # noqa: E501
 
     def build(self) -> Any:
         """The model on its device, with what the job freezes frozen."""
@@ -73,6 +74,9 @@ class CTCPeer:
         if self.job.row.family == "wav2vec2":
             values = self.extractor(waveform, sampling_rate=_SAMPLE_RATE).input_values[0]
             return {"input_values": torch.from_numpy(np.asarray(values)), "labels": labels}
+        if self.job.row.family == "fastconformer":
+            found = self.extractor(waveform, sampling_rate=_SAMPLE_RATE, return_tensors="pt")
+            return {"input_features": found.input_features[0][found.attention_mask[0].bool()], "labels": labels}
         padding = "max_length" if self.job.row.peer_padded else "do_not_pad"
         features = self.extractor(waveform, sampling_rate=_SAMPLE_RATE, padding=padding).input_features[0]
         num_frames = (len(waveform) // _HOP + 1) // 2
@@ -88,7 +92,12 @@ class CTCPeer:
         if "input_values" in examples[0]:
             values = pad_sequence([example["input_values"] for example in examples], batch_first=True)
             return {"input_values": values, "labels": labels}
-        features = pad_sequence([item["input_features"] for item in examples], batch_first=True).transpose(1, 2)
+        features = pad_sequence([item["input_features"] for item in examples], batch_first=True)
+        if self.job.row.family == "fastconformer":
+            steps = torch.tensor([len(example["input_features"]) for example in examples])
+            mask = torch.arange(features.shape[1]) < steps[:, None]
+            return {"input_features": features, "attention_mask": mask, "labels": labels}
+        features = features.transpose(1, 2)
         num_frames = torch.tensor([example["num_frames"] for example in examples])
         return {"input_features": features, "num_frames": num_frames, "labels": labels}
 
@@ -219,7 +228,8 @@ def _optimizer(job: Job, model: nn.Module) -> torch.optim.Optimizer:
         chosen = [
             parameter
             for name, parameter in trained
-            if name.startswith(("head.", "lm_head.", "model.decoder.")) == in_head and (parameter.ndim > 1) == matrix
+            if name.startswith(("head.", "lm_head.", "ctc_head.", "model.decoder.")) == in_head
+            and (parameter.ndim > 1) == matrix
         ]
         rate = job.row.head_lr if in_head else job.row.encoder_lr
         if chosen:

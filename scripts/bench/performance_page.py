@@ -40,9 +40,10 @@ class Entry:
     on_gpu: bool = False
 
 
-_WHISPER, _ENGLISH, _HOURS = (
+_WHISPER, _ENGLISH, _CONFORMER, _HOURS = (
     "Whisper tiny.en, telephone prompts",
     "wav2vec2-base, accented English",
+    "FastConformer of parakeet-ctc-0.6b's shape, accented English",
     "wav2vec2-base, 2.9 h",
 )
 ENTRIES = (
@@ -58,6 +59,8 @@ ENTRIES = (
     Entry(f"{_ENGLISH}: head only", "Trainer", "train_w2v2-head", asked=9),
     Entry(f"{_ENGLISH}: top two layers", "Trainer", "train_w2v2-top2", asked=3),
     Entry(f"{_ENGLISH}: all but convolutions", "Trainer", "train_w2v2-all", asked=1.3),
+    Entry(f"{_CONFORMER}: head only", "Trainer", "train_fastconformer-head", asked=15),
+    Entry(f"{_CONFORMER}: top two layers", "Trainer", "train_fastconformer-top2", asked=4),
     Entry(f"{_HOURS}: head only", "Trainer, bf16", "gpu_w2v2-head", asked=20, on_gpu=True),
     Entry(f"{_HOURS}: top two layers", "Trainer, bf16", "gpu_w2v2-top2", asked=6, on_gpu=True),
     Entry(f"{_HOURS}: all but convolutions", "Trainer, bf16", "gpu_w2v2-all", asked=1.5, on_gpu=True),
@@ -141,6 +144,16 @@ def recognition(record: Record | None) -> str:
     return markdown_table(header, rows)
 
 
+def frozen_prefix(record: Record | None) -> str:
+    header = ("frozen", "audio", "s", "times real time", "asked")
+    rows = [
+        [part, f"{record['audio_s'] / 3600:.1f} h", f"{found['seconds']:.2f}",
+         f"**{found['times_real_time']:,.0f}**", "10,000"]
+        for part, found in record["parts"].items()
+    ] if record else []  # fmt: skip
+    return markdown_table(header, rows)
+
+
 def padding(record: Record | None) -> str:
     header = ("corpus", "seconds a step", "utterances a step", "ours", "`group_by_length`", "random order")
     rows = [
@@ -164,7 +177,14 @@ def stride(record: Record | None) -> str:
 def page(records: dict[str, Record], picture: str) -> str:
     """The whole page."""
     compared = [entry.record.replace("train_", "errors_", 1) for entry in ENTRIES if not entry.on_gpu]
-    names = [*(entry.record for entry in ENTRIES), *compared, "gpu_recognition", "padding", "frame_stride"]
+    names = [
+        *(entry.record for entry in ENTRIES),
+        *compared,
+        "gpu_recognition",
+        "gpu_frozen-prefix",
+        "padding",
+        "frame_stride",
+    ]
     measured = [records[name] for name in names if name in records]
     commands = [*dict.fromkeys(record["command"] for record in measured), "python -m scripts.bench.performance_page"]
     machines = dict.fromkeys(f"- {describe_briefly(record['machine'])}" for record in measured)
@@ -176,6 +196,7 @@ def page(records: dict[str, Record], picture: str) -> str:
         errors=errors(records),
         memory=memory(records),
         recognition=recognition(records.get("gpu_recognition")),
+        frozen_prefix=frozen_prefix(records.get("gpu_frozen-prefix")),
         padding=padding(records.get("padding")),
         stride=stride(records.get("frame_stride")),
         commands="\n".join(commands),

@@ -61,7 +61,9 @@ def ours(job: Job) -> dict[str, Any]:
         "head": row.head,
         "seq2seq": {"timestamp_ratio": 0.0, "label_smoothing": 0.0, "non_speech_ratio": 0.0},
         "text": {"scoring_normalizer": SCORED_BY[row.head]},
-        "ctc": {"ignore_unknown": True},
+        "ctc": {
+            "ignore_unknown": True, "units": "pieces" if row.pieces else "characters", "vocabulary_size": row.pieces,
+        },
     }  # fmt: skip
     started = time.perf_counter()
     sx.finetune(config=_build(config), overwrite=folder.exists())

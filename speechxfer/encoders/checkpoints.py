@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import importlib.metadata
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
@@ -67,6 +67,14 @@ class Checkpoint:
         """What a JSON file holds that may be missing."""
         path = self.file(name)
         return read_json(path) if path.exists() else {}
+
+    def feature_extractors(self) -> Iterator[tuple[Path, dict[str, Any]]]:
+        """What is done to waveforms first, in each file that says it."""
+        for name in ("preprocessor_config.json", "processor_config.json"):
+            values = self.settings(name)
+            values = values.get("feature_extractor", values)
+            if isinstance(values, dict):
+                yield self.file(name), values
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -158,13 +166,9 @@ class Checkpoint:
             CheckpointError: the model listens to another sample rate.
         """
         found: dict[str, Any] = {}
-        for name in ("preprocessor_config.json", "processor_config.json"):
-            values = self.settings(name)
-            values = values.get("feature_extractor", values)
-            if not isinstance(values, dict):
-                continue
+        for path, values in self.feature_extractors():
             if values.get("sampling_rate") not in (None, _SAMPLE_RATE):
-                raise CheckpointError(f"{self.file(name)}: the model listens to audio at {values['sampling_rate']} Hz, which is not supported; wanted {_SAMPLE_RATE}")  # fmt: skip  # noqa: E501
+                raise CheckpointError(f"{path}: the model listens to audio at {values['sampling_rate']} Hz, which is not supported; wanted {_SAMPLE_RATE}")  # fmt: skip  # noqa: E501
             if values.get("do_normalize") is not None:
                 found["do_normalize"] = values["do_normalize"]
         return found

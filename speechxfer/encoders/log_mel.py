@@ -1,12 +1,15 @@
-"""Log-mel spectrograms as Whisper has them, of each utterance on its own."""
+"""Log-mel spectrograms: what all of them share, and Whisper's, of each utterance on its own."""
 
 from __future__ import annotations
+
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.audio_utils import mel_filter_bank
 
+from speechxfer.data.augment import FrameMask
 from speechxfer.encoders.base import valid_positions
 
 #: Samples of one Fourier transform, 25 ms; and between mel frames, 10 ms.
@@ -25,6 +28,28 @@ def mel_filters(num_mel_bins: int, fft_size: int) -> Tensor:
     return torch.from_numpy(filters.T).float().contiguous()
 
 
+class MelFilters(nn.Module):
+    """Filters over the frequencies of a power spectrum.
+
+    Args:
+        filters: [mel bins, frequencies], the frequencies from 0 to 8000 Hz.
+    """
+
+    def __init__(self, filters: Tensor) -> None:
+        super().__init__()
+        self.filters: Tensor
+        self.register_buffer("filters", filters, persistent=False)
+
+    def forward(self, power: Tensor, warps: Tensor | None = None) -> Tensor:
+        """[batch, frequencies, steps] -> [batch, mel bins, steps].
+
+        `warps` [batch] are what each utterance's frequencies are multiplied with.
+        """
+        filters = self.filters if warps is None else warped(self.filters, warps.to(power.device))
+        with torch.autocast(power.device.type, enabled=_autocast_has_range(power.device.type)):
+            return filters @ power
+
+
 class LogMel(nn.Module):
     """Whisper's log-mel spectrogram, each utterance normalized by its own maximum.
 
@@ -34,9 +59,8 @@ class LogMel(nn.Module):
 
     def __init__(self, num_mel_bins: int) -> None:
         super().__init__()
-        self.filters: Tensor
+        self.mel = MelFilters(mel_filters(num_mel_bins, WINDOW))
         self.window: Tensor
-        self.register_buffer("filters", mel_filters(num_mel_bins, WINDOW), persistent=False)
         self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
 
     @torch.no_grad()
@@ -53,9 +77,7 @@ class LogMel(nn.Module):
         spectrum = torch.stft(padded, WINDOW, HOP, window=self.window, center=False, return_complex=True)
         size = waveforms.shape[1] // HOP
         power = (spectrum.real**2 + spectrum.imag**2)[..., :size]
-        filters = self.filters if warps is None else warped(self.filters, warps.to(power.device))
-        with torch.autocast(power.device.type, enabled=_autocast_has_range(power.device.type)):
-            log_mel = (filters @ power).clamp_(min=1e-10).log10_()
+        log_mel = cast(Tensor, self.mel(power, warps)).clamp_(min=1e-10).log10_()
         valid = valid_positions(num_samples // HOP, size)[:, None]
         loudest = log_mel.masked_fill(~valid, -10.0).amax(dim=(1, 2), keepdim=True)
         log_mel = torch.maximum(log_mel, loudest - _DYNAMIC_RANGE)
@@ -79,6 +101,13 @@ def warped(filters: Tensor, warps: Tensor) -> Tensor:
     above_share = (moved - below)[:, None]
     table = filters[:, below].transpose(0, 1), filters[:, below + 1].transpose(0, 1)
     return torch.lerp(*table, above_share)
+
+
+def masked_spectrogram(features: Tensor, num_steps: Tensor, mask: FrameMask) -> Tensor:
+    """[batch, steps, mel bins], steps [batch] -> the same with what is masked set to the mean of its utterance."""
+    own = valid_positions(num_steps.clamp(min=1), features.shape[1])[..., None]
+    mean = (features * own).sum(dim=(1, 2), keepdim=True) / (own.sum(dim=1, keepdim=True) * features.shape[2])
+    return torch.where(own, mask(features, mean), features)
 
 
 def _autocast_has_range(device_type: str) -> bool:

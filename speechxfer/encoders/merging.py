@@ -25,7 +25,7 @@ _KINDS = ("ForCTC", "ForConditionalGeneration", "ForSequenceClassification", "Fo
 #: The setting that a weight's first size follows: heads are saved with the adapter, whatever the model below has.
 _SIZES = {
     "lm_head.weight": "vocab_size", "proj_out.weight": "vocab_size", "model.decoder.embed_tokens.weight": "vocab_size",
-    "classifier.weight": "num_labels", "projector.weight": "classifier_proj_size",
+    "ctc_head.weight": "vocab_size", "classifier.weight": "num_labels", "projector.weight": "classifier_proj_size",
 }  # fmt: skip
 
 

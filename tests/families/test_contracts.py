@@ -23,15 +23,21 @@ from speechxfer.encoders.checkpoints import find
 from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.model import SpeechModel
 from speechxfer.opening import open_checkpoint
-from tests.families import tiny_wav2vec2, tiny_whisper
+from tests.families import tiny_fastconformer, tiny_moonshine, tiny_wav2vec2, tiny_wav2vec2_bert, tiny_whisper
 from tests.families.tiny import Tiny, noise
 from tests.training.conftest import Runs, interrupted, texts
 
-#: The reference's own WavLM gives torch masks of two types.
-pytestmark = pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask and attn_mask")
+#: What references do to torch: WavLM gives it masks of two types, MedASR an even kernel to be centered.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask and attn_mask"),
+    pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel"),
+]
 
 TOLERANCE = 1e-4
-MODELS = [*tiny_wav2vec2.MODELS, *tiny_whisper.MODELS]
+MODELS = [
+    *tiny_wav2vec2.MODELS, *tiny_wav2vec2_bert.MODELS, *tiny_whisper.MODELS, *tiny_fastconformer.MODELS,
+    *tiny_moonshine.MODELS,
+]  # fmt: skip
 #: The first is what is looked at; the others stand beside it.
 WAVEFORMS = [noise(12_345, 1), noise(33_333, 2), noise(40_000, 3)]
 

@@ -167,7 +167,9 @@ def test_a_file_that_is_missing_or_does_not_fit_is_named(mms: Path) -> None:
         with pytest.raises(CheckpointError, match=rf"adapter\.ita\.safetensors: .*{message}"):
             sx.load(str(mms), language="ita")
     file.unlink()
-    with pytest.raises(CheckpointError, match=r"wanted adapter\.ita\.safetensors or adapter\.ita\.bin"):
+    with pytest.raises(
+        CheckpointError, match=r"mms: lacks adapter\.ita\.safetensors, the weights of the language 'ita'; copy"
+    ):
         sx.load(str(mms), language="ita")
 
 
@@ -254,6 +256,13 @@ def test_a_run_of_adapters_resumes_exactly(adapting: Runs, kind: str) -> None:
     interrupted(adapting, "resumed", 5, settings)
     adapting.run("resumed", settings, resume=True)
     assert adapting.metrics("whole") == adapting.metrics("resumed")
+
+
+def test_a_new_language_begins_where_the_model_has_none(adapting: Runs) -> None:
+    """The model is opened in its own language, which is not that of what is learned."""
+    adapting.run("run", {"language": "", "plan": {"attention_adapters": "new"}})
+    model = sx.load(str(adapting.folder / "run" / "model"))
+    assert (model.language, model.head.summary()) == ("", "ctc head for 4 characters")
 
 
 def test_new_adapters_are_random_and_differ_from_the_language_s_own(mms: Path) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import Wav2Vec2FeatureExtractor
 
-from speechxfer.encoders import load_encoder, restore_encoder, waveform
+from speechxfer.encoders import few_at_once, load_encoder, restore_encoder
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import CheckpointError, ConfigError
@@ -48,7 +48,7 @@ def test_neighbors_and_padding_change_nothing(
     with torch.no_grad():
         alone = [ours(*ours.collate([waveform])) for waveform in waveforms]
         # A GPU takes many utterances through the convolutions together, a CPU one by one.
-        monkeypatch.setitem(waveform._AT_ONCE_S, "cpu", at_once_s)
+        monkeypatch.setitem(few_at_once._AT_ONCE_S, "cpu", at_once_s)
         together, num_frames = ours(*ours.collate(waveforms))
     assert num_frames.tolist() == [49, 1, 15, 74, 0, 1, 0, 93]
     assert torch.isfinite(together).all()
@@ -220,7 +220,7 @@ def test_layers_too_many_are_reported(saved: Saved) -> None:
 def test_an_option_of_another_family_is_refused(saved: Saved) -> None:
     config, state = find(str(saved("wav2vec2"))).read()
     load_encoder("tiny", config, state, pad_to_30s=False)
-    with pytest.raises(ConfigError, match=r"encoder\.pad_to_30s is set, but a wav2vec2 encoder"):
+    with pytest.raises(ConfigError, match=r"whisper\.pad_to_30s is set, but a wav2vec2 encoder"):
         load_encoder("tiny", config, state, pad_to_30s=True)
 
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers
+from torch import Tensor
 from transformers import MoonshineConfig, MoonshineForConditionalGeneration, Wav2Vec2FeatureExtractor
 
+from tests.families.tiny import Tiny
+
+#: As the published one: the waveform itself, with a mask of what is padded.
+EXTRACTOR = Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=True)
 #: Special tokens, the bytes of some letters, and pieces: the letters of the language of tones among them.
 BYTES = [f"<0x{byte:02X}>" for byte in sorted(set("öäü漢字".encode()))]
 SYLLABLES = [f"{first}{second}" for first in "bcdfgklmnp" for second in "aeiou"]
@@ -45,9 +52,19 @@ def moonshine(*, scale: float = 4.0, **config: Any) -> Any:
     return model
 
 
-def save(model: Any, folder: Path) -> Path:
+def save(model: Any, folder: Path) -> None:
     """With the files that stand beside published weights."""
     model.save_pretrained(folder)
-    Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=True).save_pretrained(folder)
+    EXTRACTOR.save_pretrained(folder)
     tokenizer().save(str(folder / "tokenizer.json"))
-    return folder
+
+
+def states(model: Any, waveforms: Sequence[np.ndarray]) -> list[Tensor]:
+    inputs = EXTRACTOR(list(waveforms), sampling_rate=16_000, padding=True, return_tensors="pt")
+    found = model.model.encoder(inputs.input_values, attention_mask=inputs.attention_mask).last_hidden_state
+    frames = [model._get_feat_extract_output_lengths(len(waveform)) for waveform in waveforms]
+    return [row[:count] for row, count in zip(found, frames, strict=True)]
+
+
+#: The norm's statistics are those of the whole padded batch, whatever the mask says.
+MODELS = [Tiny("moonshine", moonshine, save, states, (1.4, 1.4))]

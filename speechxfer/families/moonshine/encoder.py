@@ -17,7 +17,7 @@ from transformers import MoonshineConfig
 from transformers.models.moonshine.modeling_moonshine import MoonshineEncoder as Modules
 from transformers.models.moonshine.modeling_moonshine import MoonshineEncoderLayer
 
-from speechxfer.encoders.base import LayerGroup
+from speechxfer.encoders.base import Architecture, LayerGroup
 from speechxfer.encoders.waveform import WaveformEncoder, norm_over_time
 from speechxfer.errors import CheckpointError
 
@@ -61,9 +61,9 @@ class MoonshineEncoder(WaveformEncoder):
         return cls(MoonshineConfig(**config), **options)
 
     @property
-    def architectures(self) -> Mapping[str, tuple[str, str]]:
+    def architectures(self) -> Mapping[str, Architecture]:
         """With its own decoder."""
-        return {"seq2seq": ("MoonshineForConditionalGeneration", "model.encoder.")}
+        return {"seq2seq": Architecture("MoonshineForConditionalGeneration", "model.encoder.")}
 
     def _convolved(self, waveforms: Tensor, num_samples: Tensor | None) -> Tensor:
         modules = self.modules_

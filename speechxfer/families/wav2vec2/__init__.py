@@ -6,10 +6,18 @@ from speechxfer.config.families import Family, Languages
 
 _PARTS = ("feature_extractor.", "feature_projection.", "encoder.", "adapter.", "masked_spec_embed")
 
+#: Names of weight norm before `torch.nn.utils.parametrizations`.
+_WEIGHT_NORM = {
+    r"\.weight_g$": ".parametrizations.weight.original0",
+    r"\.weight_v$": ".parametrizations.weight.original1",
+}
+
 
 def _family(encoder: str, stem: str, prefix: str, *, languages: Languages | None = None) -> Family:
     anchor = "feature_extractor.conv_layers.0.conv.weight"
-    return Family(f"{__name__}.encoder:{encoder}", stem, prefix, anchor, _PARTS, languages=languages)
+    return Family(
+        f"{__name__}.encoder:{encoder}", stem, prefix, anchor, _PARTS, renamed=_WEIGHT_NORM, languages=languages
+    )
 
 
 #: MMS (Pratap et al., 2023).

@@ -19,7 +19,7 @@ from transformers.models.hubert.modeling_hubert import HubertModel
 from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2Model
 from transformers.models.wavlm.modeling_wavlm import WavLMAttention, WavLMModel
 
-from speechxfer.encoders.base import LayerGroup
+from speechxfer.encoders.base import Architecture, LayerGroup
 from speechxfer.encoders.waveform import WaveformEncoder, norm_over_time
 from speechxfer.errors import CheckpointError
 
@@ -71,11 +71,11 @@ class Wav2Vec2Encoder(WaveformEncoder):
         return cls(cls._config(**config), **options)
 
     @property
-    def architectures(self) -> Mapping[str, tuple[str, str]]:
+    def architectures(self) -> Mapping[str, Architecture]:
         """The family's classes for both kinds of head."""
         name = self._model.__name__.removesuffix("Model")
         kinds = {"ctc": f"{name}ForCTC", "classification": f"{name}ForSequenceClassification"}
-        return {kind: (architecture, self._prefix) for kind, architecture in kinds.items()}
+        return {kind: Architecture(architecture, self._prefix) for kind, architecture in kinds.items()}
 
     def feature_extractor(self) -> dict[str, Any]:
         """Padding only matters to the reference's group norm, which is why that is given no mask."""

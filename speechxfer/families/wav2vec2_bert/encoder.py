@@ -16,7 +16,7 @@ from transformers import Wav2Vec2BertConfig
 from transformers.models.wav2vec2_bert.modeling_wav2vec2_bert import Wav2Vec2BertModel, Wav2Vec2BertSelfAttention
 
 from speechxfer.data.augment import Distortion
-from speechxfer.encoders.base import Encoder, LayerGroup
+from speechxfer.encoders.base import Architecture, Encoder, LayerGroup
 from speechxfer.errors import CheckpointError
 from speechxfer.families.wav2vec2_bert.log_mel import BANDS, HOP, WINDOW, KaldiLogMel, num_steps
 
@@ -70,11 +70,11 @@ class Wav2Vec2BertEncoder(Encoder):
         return cls(Wav2Vec2BertConfig(**{**config, **_NO_ADAPTER}), **options)
 
     @property
-    def architectures(self) -> Mapping[str, tuple[str, str]]:
+    def architectures(self) -> Mapping[str, Architecture]:
         """The classes for both kinds of head."""
         return {
-            "ctc": ("Wav2Vec2BertForCTC", _PREFIX),
-            "classification": ("Wav2Vec2BertForSequenceClassification", _PREFIX),
+            "ctc": Architecture("Wav2Vec2BertForCTC", _PREFIX),
+            "classification": Architecture("Wav2Vec2BertForSequenceClassification", _PREFIX),
         }
 
     def feature_extractor(self) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder as Modules
 
 from speechxfer.data.augment import Distortion
-from speechxfer.encoders.base import Encoder, LayerGroup, valid_positions
-from speechxfer.encoders.log_mel import HOP, WINDOW, LogMel
+from speechxfer.encoders.base import Architecture, Encoder, LayerGroup, valid_positions
+from speechxfer.encoders.log_mel import HOP, WINDOW, LogMel, masked_spectrogram
 
 #: A formula, which the module begins with.
 _POSITIONS = "embed_positions.weight"
@@ -55,10 +55,11 @@ class WhisperEncoder(Encoder):
         return cls(WhisperConfig(**config), **options)
 
     @property
-    def architectures(self) -> Mapping[str, tuple[str, str]]:
+    def architectures(self) -> Mapping[str, Architecture]:
         """With its own decoder; and a classifier of what is padded to 30 s, for the reference knows nothing else."""
-        whole = {"seq2seq": ("WhisperForConditionalGeneration", "model.encoder.")}
-        return whole | ({"classification": ("WhisperForAudioClassification", "encoder.")} if self.fixed_length else {})
+        whole = {"seq2seq": Architecture("WhisperForConditionalGeneration", "model.encoder.")}
+        padded = {"classification": Architecture("WhisperForAudioClassification", "encoder.")}
+        return whole | padded if self.fixed_length else whole
 
     def feature_extractor(self) -> dict[str, Any]:
         """The log-mel spectrogram of 30 s."""
@@ -95,10 +96,8 @@ class WhisperEncoder(Encoder):
         features = cast(Tensor, self.log_mel(waveforms, received, distortion.warps if distortion else None))
         if distortion is None or distortion.mask is None:
             return features
-        own = valid_positions(self.num_steps(num_samples).clamp(min=1), features.shape[2])[:, None]
-        mean = (features * own).sum(dim=(1, 2), keepdim=True) / (own.sum(dim=2, keepdim=True) * self.mel_bands)
-        hidden = distortion.mask(features.transpose(1, 2), mean).transpose(1, 2)
-        return torch.where(own, hidden, features)
+        steps = self.num_steps(num_samples)
+        return masked_spectrogram(features.transpose(1, 2), steps, distortion.mask).transpose(1, 2)
 
     def frontend(
         self, waveforms: Tensor, num_samples: Tensor, distortion: Distortion | None = None

@@ -35,7 +35,9 @@ TOLERANCE = 1e-4
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save(moonshine(), tmp_path_factory.mktemp("moonshine"))
+    path = tmp_path_factory.mktemp("moonshine")
+    save(moonshine(), path)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -292,6 +294,8 @@ def test_it_learns_by_heart_and_the_folder_opens_in_transformers(
     for text in by_heart:
         assert model.transcribe(tone(text), sample_rate=16_000).text == text
         assert theirs(folder, tone(text), max_new_tokens=20) == text
+    pipe = transformers.pipeline("automatic-speech-recognition", str(folder), device="cpu")
+    assert pipe(tone(by_heart[0]))["text"] == by_heart[0]
     with pytest.raises(ConfigError, match="has a moonshine encoder, but ctranslate2 runs Whisper"):
         export(str(folder), tmp_path / "exported")
 
