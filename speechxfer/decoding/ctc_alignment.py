@@ -1,4 +1,4 @@
-"""Forced alignment: the likeliest CTC path that spells a given sequence of symbols (Viterbi), compiled by numba."""
+"""Forced alignment: the most likely CTC path that spells a given sequence of symbols (Viterbi), compiled by numba."""
 
 from __future__ import annotations
 

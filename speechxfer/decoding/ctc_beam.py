@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from speechxfer.decoding.lexicon import Search
 
-#: Symbols that are this much less likely than the likeliest one of a frame (natural logarithm) begin no new beam.
+#: Symbols that are this much less likely than the most likely one of a frame (natural logarithm) begin no new beam.
 _SYMBOL_RANGE = 12.0
 #: Columns of the table of texts: the text that each extends, its last symbol, its place in the lexicon's tree, the
 #: letters of its last word, its node of the language model.
@@ -23,7 +23,7 @@ _PARENT, _SYMBOL, _PLACE, _LETTERS, _NODE = range(5)
 
 
 def best_text(log_probabilities: NDArray[np.float32], search: Search) -> tuple[list[int], float]:
-    """The symbols of the likeliest text, and the natural logarithm of its score.
+    """The symbols of the most likely text, and the natural logarithm of its score.
 
     Args:
         log_probabilities: [frames, symbols + 1], natural logarithms; 0 is the blank.

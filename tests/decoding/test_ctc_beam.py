@@ -101,7 +101,7 @@ def test_words_need_spaces() -> None:
 
 @given(seeds, st.integers(1, 5), st.lists(st.integers(1, 2), max_size=4))
 @settings(max_examples=80)
-def test_the_path_is_the_likeliest_that_spells_the_symbols(seed: int, frames: int, symbols: list[int]) -> None:
+def test_no_other_path_is_likelier_that_spells_the_symbols(seed: int, frames: int, symbols: list[int]) -> None:
     scores = probabilities(frames, 3, seed)
     paths = [path for path in itertools.product(range(3), repeat=frames) if spelled(path) == tuple(symbols)]
     if not paths:

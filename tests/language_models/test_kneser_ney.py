@@ -85,7 +85,7 @@ def test_probabilities_are_those_of_the_formulas(context: tuple[str, ...]) -> No
 def test_what_was_seen_is_likelier_than_what_was_not() -> None:
     model = LanguageModel.of(train(TEXTS, 3))
     assert sum(model.score(["the", "cat", "sat"])) > sum(model.score(["sat", "cat", "the"]))
-    good, bad = model.perplexity(TEXTS), model.perplexity(["to to dog unheard"])
+    good, bad = model.perplexity(TEXTS), model.perplexity(["to to dog zebra"])
     assert good.value < bad.value
     assert (bad.words, bad.sentences, bad.unknown) == (4, 1, 1)
 

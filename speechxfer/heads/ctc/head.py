@@ -257,7 +257,7 @@ class CTCHead(Head):
         return found if options.word_times else [replace(one, words=()) for one in found]
 
     def read_frames(self, log_probabilities: NDArray[np.float32], search: Search | None) -> Hypothesis:
-        """[frames, symbols + 1] -> text with the times of its likeliest path; greedy without a search."""
+        """[frames, symbols + 1] -> text with the times of its most likely path; greedy without a search."""
         if search is None:
             path = log_probabilities.argmax(axis=1)
         else:
