@@ -253,7 +253,9 @@ class SpeechModel(nn.Module):
         """Options with the model's own language, where a call may name one; else without it."""
         if self._decides_language:
             return options.over(DecodingOptions(language=self.language or None))
-        if options.language and tags_of(options.language, [self.language]):
+        if options.language and self.language:
+            if not tags_of(options.language, [self.language]):
+                raise ConfigError(f"language is {options.language!r}, but the model was opened in {self.language!r}; leave it out, or open the pre-trained model in that language")  # fmt: skip  # noqa: E501
             return replace(options, language=None)
         return options
 

@@ -177,7 +177,7 @@ def test_a_call_may_not_name_another_language(mms: Path) -> None:
     model = sx.load(str(mms), language="ita")
     text = model.transcribe(WAVEFORM, sample_rate=16_000).text
     assert model.transcribe(WAVEFORM, sample_rate=16_000, language="Italian").text == text
-    with pytest.raises(ConfigError, match="language is 'eng', but a ctc head has no such option"):
+    with pytest.raises(ConfigError, match="language is 'eng', but the model was opened in 'ita'; leave"):
         model.transcribe(WAVEFORM, sample_rate=16_000, language="eng")
 
 
@@ -201,6 +201,16 @@ def test_commands_open_the_language(mms: Path, tmp_path: Path) -> None:
     scores = json.loads(run("evaluate", str(mms), str(tmp_path / "m.jsonl")).stdout)
     assert (scores["language"], scores["worst"][0]["hypothesis"]) == ("it", expected)
     assert "ctc head for 6 characters" in run("models", "show", str(mms)).stdout
+
+
+def test_probes_and_plans_open_the_language(mms: Path, runs: Runs) -> None:
+    data: dict[str, Any] = {"train": runs.base["train"], "dev": runs.base["dev"], "device": "cpu"}
+    with pytest.raises(CheckpointError, match="lacks the language 'Klingon'"):
+        sx.plan([str(mms)], **data, language="Klingon", output=runs.folder / "plan.toml")
+    with pytest.raises(CheckpointError, match="lacks the language 'Klingon'"):
+        sx.probe(str(mms), **data, language="Klingon")
+    found, _ = sx.probe(str(mms), **data, language="ita", layers=[3])
+    assert found.best.seam == 3
 
 
 def test_without_weights_the_head_has_the_size_of_the_language(mms: Path) -> None:
