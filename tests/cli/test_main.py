@@ -111,11 +111,13 @@ def test_doctor_warns_of_a_torchaudio_that_does_not_import(tmp_path: Path, monke
     (tmp_path / "torchaudio").mkdir()
     broken = 'raise OSError("libtorchaudio.so: undefined symbol: f\\nand more")\n'
     (tmp_path / "torchaudio" / "__init__.py").write_text(broken)
+    (tmp_path / "torchaudio-2.11.0.dist-info").mkdir()
+    (tmp_path / "torchaudio-2.11.0.dist-info" / "METADATA").write_text("Name: torchaudio\nVersion: 2.11.0\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "torchaudio", raising=False)
     status, out, _ = run("doctor")
     assert status == 0
-    assert " does not import (libtorchaudio.so: undefined symbol: f); not needed" in out
+    assert "torchaudio     2.11.0 does not import (libtorchaudio.so: undefined symbol: f); not needed" in out
     assert "pip uninstall torchaudio" in out
 
 
