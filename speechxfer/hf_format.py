@@ -86,7 +86,7 @@ def read_head(
     above = {name for name in state if not name.startswith(within) and not name.startswith(_NO_HEAD)}
     named = ", ".join(config.get("architectures") or []) or "unknown class"
     if any(name.startswith(f"{family.prefix}adapter.") for name in state):
-        raise CheckpointError(f"{checkpoint.name}: an adapter of convolutions stands above its encoder (add_adapter in config.json of {named}), which is not supported")  # fmt: skip  # noqa: E501
+        raise CheckpointError(f"{checkpoint.name}: an adapter of convolutions stands above its encoder (add_adapter in config.json of {named}), which is not supported: what it gives depends on padding")  # fmt: skip  # noqa: E501
     if above == _CTC:
         return _ctc_head(checkpoint, config, state, encoder)
     if above - {"layer_weights"} == _CLASSIFICATION:

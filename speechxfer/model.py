@@ -125,6 +125,7 @@ class SpeechModel(nn.Module):
                 write_json(temporary / name, content)
                 if name != "config.json" and (temporary / "adapter").is_dir():  # which has no base model's vocabulary
                     write_json(temporary / "adapter" / name, content)
+            self.head.write_files(temporary)
             write_json(temporary / MODEL_FILE, {"format": FORMAT, **description})
 
     @torch.inference_mode()
@@ -252,7 +253,9 @@ class SpeechModel(nn.Module):
         """Options with the model's own language, where a call may name one; else without it."""
         if self._decides_language:
             return options.over(DecodingOptions(language=self.language or None))
-        if options.language and tags_of(options.language, [self.language]):
+        if options.language and self.language:
+            if not tags_of(options.language, [self.language]):
+                raise ConfigError(f"language is {options.language!r}, but the model was opened in {self.language!r}; leave it out, or open the pre-trained model in that language")  # fmt: skip  # noqa: E501
             return replace(options, language=None)
         return options
 

@@ -86,9 +86,9 @@ def _truecase(
     texts: Sequence[str],
     language: str | None,
 ) -> list[str]:
-    longest = int((model.encoder.max_duration_s or np.inf) * SAMPLE_RATE)
+    longest = (model.encoder.max_duration_s or np.inf) * SAMPLE_RATE
     silence = round(_SILENCE_S * SAMPLE_RATE)
-    padded = [np.pad(one, (0, max(0, min(silence, longest - len(one))))) for one in waveforms]
+    padded = [np.pad(one, (0, int(max(0, min(silence, longest - len(one)))))) for one in waveforms]
     values, num_samples = model.encoder.collate(padded)
     hidden_states, num_frames = model.encoder(values.to(model.device), num_samples.to(model.device))
 

@@ -38,7 +38,7 @@ def _wav2vec2(train_top: int | None) -> Row:
 
 
 def _fastconformer(train_top: int) -> Row:
-    return Row("fastconformer", train_top, None, 20, 40.0, head_lr=1e-3, pieces=128)
+    return Row("fastconformer", train_top, None, 20, 80.0, head_lr=1e-3, pieces=128)
 
 
 ROWS = {

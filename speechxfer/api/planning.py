@@ -142,6 +142,7 @@ def probe(
     train: Data,
     dev: Data,
     head: str = "ctc",
+    language: str | None = None,
     layers: Sequence[int] | None = None,
     sample_s: float = 600.0,
     reference: Data | None = None,
@@ -157,6 +158,7 @@ def probe(
         train: what probes learn from; data as for `finetune`.
         dev: what they are measured on.
         head: the head of the run that is prepared; a probe of characters or of classes is trained, as its task is.
+        language: spoken, by its code or English name; of an MMS model it chooses the adapters.
         layers: probe only these; so many layers stand below the probe.
         sample_s: seconds of the training audio that are used; of dev half as many.
         reference: what the model was trained on, for a distance.
@@ -169,7 +171,7 @@ def probe(
         The error of the head by layer, and how near the domain is to what the model knows.
 
     Raises:
-        CheckpointError: the model cannot be found or read.
+        CheckpointError: the model cannot be found or read, or lacks the language.
         ConfigError: no such head, layer or device.
         DataError: too few utterances, a class that is not in train, unreadable audio.
         StorageError: another process writes there, or it cannot be written.
@@ -179,7 +181,7 @@ def probe(
     HEADS.find(head)
     from speechxfer.encoders.checkpoints import find
 
-    checkpoint = find(model)
+    checkpoint = find(model, language=language)
     data = _opened({"train": train, "dev": dev, "reference": reference}, strict=strict)
     from speechxfer.runs import RunFolder
 

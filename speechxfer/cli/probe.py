@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--train", required=True, type=PATH, help="Manifest that the probes are trained on.")
 @click.option("--dev", required=True, type=PATH, help="Manifest that they are evaluated on.")
 @click.option("--head", type=click.Choice(["ctc", "classification"]), default="ctc", show_default=True, help="Task of the probes: characters, or classes.")  # fmt: skip  # noqa: E501
+@click.option("--language", metavar="LL", help="Spoken language, for the adapters of an MMS model.")
 @click.option("--layers", metavar="N,N,…", help="Probe only at these numbers of layers below the probe (default: all, from 0).")  # fmt: skip  # noqa: E501
 @click.option("--sample", type=float, default=600.0, show_default=True, metavar="SECONDS", help="Seconds of training audio; half as much of dev.")  # fmt: skip  # noqa: E501
 @click.option("--reference", type=PATH, help="Manifest of the pre-training domain, to measure the distance from it.")  # fmt: skip  # fmt: skip  # noqa: E501
@@ -28,16 +29,17 @@ if TYPE_CHECKING:
 @click.option("--device", default="auto", help="auto, cpu, cuda or cuda:N.")
 @click.option("--output", required=True, type=PATH, help="Folder for probe.json and probe.png.")
 def probe(
-    model: str, train: Path, dev: Path, head: str, layers: str | None, sample: float, reference: Path | None,
-    strict: bool, device: str, output: Path,
+    model: str, train: Path, dev: Path, head: str, language: str | None, layers: str | None, sample: float,
+    reference: Path | None, strict: bool, device: str, output: Path,
 ) -> None:  # fmt: skip
     """Train the same light head on every layer of a frozen model: which layer is best for your task?"""
     import speechxfer as sx
 
     progress = sx.TerminalProgress()
     found, similar = sx.probe(
-        model, train=train, dev=dev, head=head, layers=None if layers is None else _numbers(layers), sample_s=sample,
-        reference=reference, strict=strict, device=device, output=output, progress=progress,
+        model, train=train, dev=dev, head=head, language=language,
+        layers=None if layers is None else _numbers(layers), sample_s=sample, reference=reference, strict=strict,
+        device=device, output=output, progress=progress,
     )  # fmt: skip
     _show(model, found, similar, progress)
     progress.log(f"written: {output / 'probe.json'}, {output / 'probe.png'}")

@@ -187,11 +187,11 @@ def to_dict(config: Any) -> dict[str, Any]:
 
     def strip(value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: strip(item) for key, item in value.items() if item is not None}
+            own = {key: item for key, item in value.items() if key != GROUPS} | value.get(GROUPS, {})
+            return {key: strip(item) for key, item in own.items() if item is not None}
         return value
 
-    values = dataclasses.asdict(config)
-    return typing.cast(dict[str, Any], strip(values | values.pop(GROUPS, {})))
+    return typing.cast(dict[str, Any], strip(dataclasses.asdict(config)))
 
 
 def nested(level: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Self, TypeVar, cast
+from typing import Annotated, Any
 
 from speechxfer.config.families import family_groups
 from speechxfer.config.heads import HEADS, HeadType, head_groups
-from speechxfer.config.values import Fraction, Language, OneOf, Place, Range, Table, kinds
+from speechxfer.config.maskings import MASKINGS, masking_groups
+from speechxfer.config.values import Fraction, Language, OneOf, OpenTable, Place, Range, Table, kinds
 from speechxfer.errors import ConfigError
 
 #: Where figures may go besides TensorBoard.
@@ -19,7 +20,6 @@ _AtLeastOne = Annotated[int, Range(1)]
 _Positive = Annotated[float, Range(0, with_least=False)]
 _Rate = Annotated[float, Range(0, 1, with_least=False, with_most=False)]
 _Path = Annotated[str, Place()]
-_Group = TypeVar("_Group", bound=Table)
 
 
 @dataclass(frozen=True)
@@ -137,12 +137,14 @@ class TrainingConfig(Table, group="training"):
 
 
 @dataclass(frozen=True)
-class AugmentConfig(Table, group="augment"):
+class AugmentConfig(OpenTable, group="augment"):
     """SpecAugment: masks over time, and masks over features if at least half of the layers are frozen."""
 
     #: What is masked: "seam", the output of the frozen layers; or "spectrogram", the input of a Whisper, whose features
     #: are mel bands and whose frames last 10 ms. With "spectrogram", frozen layers are computed in every epoch.
     where: Annotated[str, OneOf(("seam", "spectrogram"))] = "seam"
+    #: How masks are drawn, by name in the register: "spans" (SpecAugment), or a masking that another package brings.
+    masking: str = "spans"
     #: Fraction of the frames that are masked, about.
     mask_time_prob: Fraction = 0.05
     #: Frames in one masked span.
@@ -154,6 +156,17 @@ class AugmentConfig(Table, group="augment"):
     #: Vocal tract length perturbation: scale the frequencies of a spectrogram by a random factor between 1 - x and
     #: 1 + x; 0 for none.
     frequency_warp: Fraction = 0.0
+    #: The groups of settings that maskings bring, by name.
+    groups: Mapping[str, Table] = field(default_factory=dict)
+
+    @classmethod
+    def added_groups(cls) -> Mapping[str, type[Table]]:
+        """Those of the maskings there are."""
+        return masking_groups()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        MASKINGS.find(self.masking, setting="augment.masking")
 
 
 @dataclass(frozen=True)
@@ -200,7 +213,7 @@ class RetentionConfig(Table, group="retention"):
 
 
 @dataclass(frozen=True)
-class FinetuneConfig(Table):
+class FinetuneConfig(OpenTable):
     """A whole run: `speechxfer finetune --config` reads it, and every run folder holds it."""
 
     #: Pre-trained model: a folder, an installed package, or a hub id.
@@ -241,13 +254,6 @@ class FinetuneConfig(Table):
         """Those of the heads and of the families of encoders there are."""
         return {**head_groups(), **family_groups()}
 
-    @classmethod
-    def make(cls, values: Mapping[str, Any]) -> Self:
-        """From all settings that are given, those of heads and families by the names of their groups."""
-        added = cls.added_groups()
-        groups = {name: value for name, value in values.items() if name in added}
-        return cls(**{name: value for name, value in values.items() if name not in added}, groups=groups)
-
     @property
     def head_type(self) -> HeadType:
         """What is known of the head."""
@@ -265,15 +271,9 @@ class FinetuneConfig(Table):
         groups = (self.groups[name] for name in family_groups())
         return {name: getattr(group, name) for group in groups for name in kinds(type(group))}
 
-    def group_of(self, table: type[_Group]) -> _Group:
-        """The settings of a head or a family, by the class of its table."""
-        return cast(_Group, self.groups[table.group])
-
     def __post_init__(self) -> None:
         super().__post_init__()
         HEADS.find(self.head, setting="head")
-        groups = {name: self.groups.get(name, table()) for name, table in self.added_groups().items()}
-        object.__setattr__(self, "groups", groups)
         if self.augment.frequency_warp and self.augment.where != "spectrogram":
             raise ConfigError(
                 f'augment.frequency_warp is {self.augment.frequency_warp}; wanted 0, or augment.where "spectrogram"'

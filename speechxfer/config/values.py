@@ -19,6 +19,7 @@ from speechxfer.languages import language_tag
 _LARGEST = 1_000_000_000
 #: The field that holds the groups of settings that are added to a table.
 GROUPS = "groups"
+_Group = typing.TypeVar("_Group", bound="Table")
 _WORDS: dict[type, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
@@ -204,3 +205,25 @@ class Table:
                 object.__setattr__(self, name, located_model(path) if kind.limit.is_model else located(path))
             elif isinstance(kind.limit, Language) and value:
                 object.__setattr__(self, name, language_tag(value))
+
+
+class OpenTable(Table):
+    """A table to which packages add groups of settings; a subclass has a field `groups`, which holds them by name."""
+
+    groups: Mapping[str, Table]
+
+    @classmethod
+    def make(cls, values: Mapping[str, Any]) -> Self:
+        """From all of its settings that are given, those of added groups by the names of these."""
+        added = cls.added_groups()
+        groups = {name: value for name, value in values.items() if name in added}
+        return cls(**{name: value for name, value in values.items() if name not in added}, **{GROUPS: groups})
+
+    def group_of(self, table: type[_Group]) -> _Group:
+        """The settings of an added group, by the class of its table."""
+        return typing.cast(_Group, self.groups[table.group])
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        groups = {name: self.groups.get(name, table()) for name, table in self.added_groups().items()}
+        object.__setattr__(self, GROUPS, groups)

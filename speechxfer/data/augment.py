@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from speechxfer.config import AugmentConfig
+from speechxfer.config.maskings import MASKINGS
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,12 @@ class FrameMask:
 def frame_mask(
     seeds: Sequence[Sequence[int]], num_frames: Tensor, width: int, config: AugmentConfig
 ) -> FrameMask | None:
+    """Masks of a batch, as the masking draws them that the settings name; arguments and result are those of `spans`."""
+    mask: FrameMask | None = MASKINGS[config.masking].load()(seeds, num_frames, width, config)
+    return mask
+
+
+def spans(seeds: Sequence[Sequence[int]], num_frames: Tensor, width: int, config: AugmentConfig) -> FrameMask | None:
     """SpecAugment (Park et al., 2019) masks: spans of frames and of features.
 
     A span starts at any frame with probability `mask_time_prob / mask_time_length`, so that about `mask_time_prob` of
@@ -47,7 +54,7 @@ def frame_mask(
         seeds: non-negative integers for each utterance.
         num_frames: [batch], on the CPU.
         width: number of features to mask; 0 for no feature mask.
-        config: how much to mask.
+        config: how much to mask; `config.group_of` has the settings of a masking of another package.
 
     Returns:
         None if nothing is masked.

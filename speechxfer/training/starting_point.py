@@ -67,7 +67,9 @@ def starting_point(
     plan.attach(encoder, head)
     if late := [row["part"] for row in plan.table(encoder, head) if (row["first_epoch"] or 0) > config.training.epochs]:
         progress.log(f"warning: the run has {config.training.epochs} epochs, so these are never trained: {', '.join(late)}")  # fmt: skip  # noqa: E501
-    model = SpeechModel(encoder, head, opened.source, opened.language)
+    # A new head may be for a language that the model lacks.
+    language = opened.language if kept is not None or config.language else ""
+    model = SpeechModel(encoder, head, opened.source, language)
     return StartingPoint(model, plan, opened.transcribes and head.task == "transcription", train)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from speechxfer.config import FinetuneConfig, flat, to_dict
+from speechxfer.config.maskings import MASKINGS
 from speechxfer.training.starting_point import StartingPoint
 
 #: Settings of a group, with the reason why they have no effect.
@@ -50,6 +51,11 @@ def _augmentation(config: FinetuneConfig, start: StartingPoint) -> _Found:
         yield from ((f"augment.{name}", reason) for name in ("mask_feature_prob", "mask_feature_length_percent"))
     elif not augment.mask_feature_prob:
         yield "augment.mask_feature_length_percent", "augment.mask_feature_prob is 0"
+    own = MASKINGS[augment.masking].settings
+    for name, group in augment.groups.items():
+        if own is None or name != own.group:
+            reason = f"augment.masking is {augment.masking}"
+            yield from ((f"augment.{name}.{setting}", reason) for setting in to_dict(group))
 
 
 def _cache(config: FinetuneConfig, start: StartingPoint) -> _Found:

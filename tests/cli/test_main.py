@@ -89,9 +89,9 @@ def test_the_whole_way_on_the_command_line(
     result = json.loads((tmp_path / "wer.json").read_text())
     assert {"wer", "cer", "words", "utterances", "worst"} <= result.keys()
     assert (result["words"], result["utterances"]) == (4, 2)
-    status, out, error = run("evaluate", "run/model", str(dev), "--beams", "2")
+    status, out, error = run("evaluate", "run/model", str(dev), "--prompt", "ab")
     assert (status, out) == (2, "")
-    assert "Error: beams is 2, but a ctc head has no such option; leave it out" in error
+    assert "Error: prompt is 'ab', but a ctc head has no such option; leave it out" in error
     status, out, _ = run("transcribe", "run/model", str(train.parent / "dev0.wav"), "--format", "json")
     assert status == 0
     assert json.loads(out)["duration"] > 0.5
@@ -111,11 +111,13 @@ def test_doctor_warns_of_a_torchaudio_that_does_not_import(tmp_path: Path, monke
     (tmp_path / "torchaudio").mkdir()
     broken = 'raise OSError("libtorchaudio.so: undefined symbol: f\\nand more")\n'
     (tmp_path / "torchaudio" / "__init__.py").write_text(broken)
+    (tmp_path / "torchaudio-2.11.0.dist-info").mkdir()
+    (tmp_path / "torchaudio-2.11.0.dist-info" / "METADATA").write_text("Name: torchaudio\nVersion: 2.11.0\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "torchaudio", raising=False)
     status, out, _ = run("doctor")
     assert status == 0
-    assert " does not import (libtorchaudio.so: undefined symbol: f); not needed" in out
+    assert "torchaudio     2.11.0 does not import (libtorchaudio.so: undefined symbol: f); not needed" in out
     assert "pip uninstall torchaudio" in out
 
 

@@ -23,7 +23,7 @@ from speechxfer.encoders.checkpoints import find
 from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.model import SpeechModel
 from speechxfer.opening import open_checkpoint
-from tests.families import tiny_fastconformer, tiny_moonshine, tiny_wav2vec2, tiny_whisper
+from tests.families import tiny_fastconformer, tiny_moonshine, tiny_wav2vec2, tiny_wav2vec2_bert, tiny_whisper
 from tests.families.tiny import Tiny, noise
 from tests.training.conftest import Runs, interrupted, texts
 
@@ -34,7 +34,10 @@ pytestmark = [
 ]
 
 TOLERANCE = 1e-4
-MODELS = [*tiny_wav2vec2.MODELS, *tiny_whisper.MODELS, *tiny_fastconformer.MODELS, *tiny_moonshine.MODELS]
+MODELS = [
+    *tiny_wav2vec2.MODELS, *tiny_wav2vec2_bert.MODELS, *tiny_whisper.MODELS, *tiny_fastconformer.MODELS,
+    *tiny_moonshine.MODELS,
+]  # fmt: skip
 #: The first is what is looked at; the others stand beside it.
 WAVEFORMS = [noise(12_345, 1), noise(33_333, 2), noise(40_000, 3)]
 

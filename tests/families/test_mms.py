@@ -167,7 +167,9 @@ def test_a_file_that_is_missing_or_does_not_fit_is_named(mms: Path) -> None:
         with pytest.raises(CheckpointError, match=rf"adapter\.ita\.safetensors: .*{message}"):
             sx.load(str(mms), language="ita")
     file.unlink()
-    with pytest.raises(CheckpointError, match=r"wanted adapter\.ita\.safetensors or adapter\.ita\.bin"):
+    with pytest.raises(
+        CheckpointError, match=r"mms: lacks adapter\.ita\.safetensors, the weights of the language 'ita'; copy"
+    ):
         sx.load(str(mms), language="ita")
 
 
@@ -175,7 +177,7 @@ def test_a_call_may_not_name_another_language(mms: Path) -> None:
     model = sx.load(str(mms), language="ita")
     text = model.transcribe(WAVEFORM, sample_rate=16_000).text
     assert model.transcribe(WAVEFORM, sample_rate=16_000, language="Italian").text == text
-    with pytest.raises(ConfigError, match="language is 'eng', but a ctc head has no such option"):
+    with pytest.raises(ConfigError, match="language is 'eng', but the model was opened in 'ita'; leave"):
         model.transcribe(WAVEFORM, sample_rate=16_000, language="eng")
 
 
@@ -199,6 +201,16 @@ def test_commands_open_the_language(mms: Path, tmp_path: Path) -> None:
     scores = json.loads(run("evaluate", str(mms), str(tmp_path / "m.jsonl")).stdout)
     assert (scores["language"], scores["worst"][0]["hypothesis"]) == ("it", expected)
     assert "ctc head for 6 characters" in run("models", "show", str(mms)).stdout
+
+
+def test_probes_and_plans_open_the_language(mms: Path, runs: Runs) -> None:
+    data: dict[str, Any] = {"train": runs.base["train"], "dev": runs.base["dev"], "device": "cpu"}
+    with pytest.raises(CheckpointError, match="lacks the language 'Klingon'"):
+        sx.plan([str(mms)], **data, language="Klingon", output=runs.folder / "plan.toml")
+    with pytest.raises(CheckpointError, match="lacks the language 'Klingon'"):
+        sx.probe(str(mms), **data, language="Klingon")
+    found, _ = sx.probe(str(mms), **data, language="ita", layers=[3])
+    assert found.best.seam == 3
 
 
 def test_without_weights_the_head_has_the_size_of_the_language(mms: Path) -> None:
@@ -254,6 +266,13 @@ def test_a_run_of_adapters_resumes_exactly(adapting: Runs, kind: str) -> None:
     interrupted(adapting, "resumed", 5, settings)
     adapting.run("resumed", settings, resume=True)
     assert adapting.metrics("whole") == adapting.metrics("resumed")
+
+
+def test_a_new_language_begins_where_the_model_has_none(adapting: Runs) -> None:
+    """The model is opened in its own language, which is not that of what is learned."""
+    adapting.run("run", {"language": "", "plan": {"attention_adapters": "new"}})
+    model = sx.load(str(adapting.folder / "run" / "model"))
+    assert (model.language, model.head.summary()) == ("", "ctc head for 4 characters")
 
 
 def test_new_adapters_are_random_and_differ_from_the_language_s_own(mms: Path) -> None:

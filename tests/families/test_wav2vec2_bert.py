@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -21,34 +22,19 @@ from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import CheckpointError
 from speechxfer.families.wav2vec2_bert.log_mel import KaldiLogMel
+from speechxfer.heads.classification.head import ClassificationHead
+from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.opening import open_checkpoint
-from tests.encoders.conftest import noise
+from tests.families.tiny import noise
+from tests.families.tiny_wav2vec2_bert import CONFIG, build, extracted
 
 TOLERANCE = 1e-4
-TINY = {
-    "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 48,
-    "conv_depthwise_kernel_size": 7, "left_max_position_embeddings": 6, "right_max_position_embeddings": 3,
-}  # fmt: skip
-
-
-def original(head: str = "Model", **changes: Any) -> Any:
-    """The reference with random weights, at a scale where differences are visible."""
-    torch.manual_seed(0)
-    config = transformers.Wav2Vec2BertConfig(**{**TINY, "vocab_size": 7, **changes})
-    model = getattr(transformers, f"Wav2Vec2Bert{head}")(config).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.3 * torch.randn(parameter.shape) * parameter.std(correction=0).clamp(min=0.1))
-        for name, parameter in model.named_parameters():
-            if "distance_embedding" in name or "linear_q" in name:
-                parameter.normal_()  # so that distances decide what is attended to
-    return model
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("w2v-bert")
-    original().save_pretrained(made)
+    build().save_pretrained(made)
     return made
 
 
@@ -58,13 +44,7 @@ def load(folder: Path) -> Encoder:
 
 @functools.cache
 def untrained() -> Encoder:
-    return restore_encoder({"family": "wav2vec2-bert", "config": TINY, "options": {}}).eval()
-
-
-def extracted(*waveforms: np.ndarray) -> dict[str, Tensor]:
-    """What the reference's own extractor makes of waveforms."""
-    extractor = transformers.SeamlessM4TFeatureExtractor()
-    return dict(extractor(list(waveforms), sampling_rate=16_000, return_tensors="pt"))
+    return restore_encoder({"family": "wav2vec2-bert", "config": CONFIG, "options": {}}).eval()
 
 
 def tone(num_samples: int) -> np.ndarray:
@@ -93,48 +73,11 @@ def test_an_utterance_alone_comes_out_as_from_the_original(folder: Path, num_sam
     waveform, ours = noise(num_samples), load(folder)
     inputs = extracted(waveform)
     with torch.no_grad():
-        expected = original()(**inputs).last_hidden_state[:, : int(inputs["attention_mask"].sum())]
+        expected = build()(**inputs).last_hidden_state[:, : int(inputs["attention_mask"].sum())]
         found, num_frames = ours(*ours.collate([waveform]))
     assert num_frames.item() == expected.shape[1]
     assert expected.std() > 0.1
     assert (found - expected).abs().max() < TOLERANCE
-
-
-def test_the_original_itself_moves_as_little_in_a_batch() -> None:
-    """Its masks are right, so that the tolerance holds for both."""
-    short, long = noise(16_000, 1), noise(32_000, 2)
-    with torch.no_grad():
-        alone = original()(**extracted(short)).last_hidden_state[0]
-        together = original()(**extracted(short, long)).last_hidden_state[0, : len(alone)]
-    assert (together - alone)[:49].abs().max() < TOLERANCE
-
-
-@pytest.mark.parametrize("training", [False, True])  # without dropout
-def test_neighbors_and_padding_change_nothing(folder: Path, training: bool) -> None:
-    lengths = [16_000, 560, 5_000, 24_001, 559, 399, 7, 30_000]
-    waveforms = [noise(length, length) for length in lengths]
-    waveforms[2] *= 1e-3
-    ours = load(folder).train(training)
-    with torch.no_grad():
-        alone = [ours(*ours.collate([waveform])) for waveform in waveforms]
-        together, num_frames = ours(*ours.collate(waveforms))
-    assert num_frames.tolist() == [49, 1, 14, 74, 0, 0, 0, 93]
-    assert torch.isfinite(together).all()
-    for row, (states, own), count in zip(together, alone, num_frames.tolist(), strict=True):
-        assert own.item() == count
-        if count:
-            assert (row[:count] - states[0, :count]).abs().max() < TOLERANCE
-
-
-@pytest.mark.parametrize("cut", [0, 1, 2, 3])
-def test_the_stack_can_be_cut_anywhere(folder: Path, cut: int) -> None:
-    ours = load(folder)
-    with torch.no_grad():
-        hidden, num_frames = ours.frontend(*ours.collate([noise(20_000), noise(9_000)]))
-        whole = ours.run(hidden, num_frames, 0, ours.depth)
-        below = ours.run(hidden, num_frames, 0, cut)
-        assert below.shape[2] == ours.width_at(cut)
-        assert torch.equal(whole, ours.run(below, num_frames, cut, ours.depth))
 
 
 @given(st.integers(0, 400_000))
@@ -190,7 +133,7 @@ def test_frequencies_can_be_scaled() -> None:
 
 
 def test_what_add_adapter_puts_above_the_encoder_is_left_out_with_its_head(tmp_path: Path) -> None:
-    original("ForCTC", add_adapter=True, use_intermediate_ffn_before_adapter=True).save_pretrained(tmp_path)
+    build("ForCTC", add_adapter=True, use_intermediate_ffn_before_adapter=True).save_pretrained(tmp_path)
     opened = open_checkpoint(find(str(tmp_path)))
     assert not [name for name in opened.encoder.state_dict() if "adapter" in name or "ffn_before" in name]
     assert opened.head is None
@@ -206,4 +149,37 @@ def test_what_add_adapter_puts_above_the_encoder_is_left_out_with_its_head(tmp_p
 )
 def test_another_shape_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
-        restore_encoder({"family": "wav2vec2-bert", "config": {**TINY, **changes}, "options": {}})
+        restore_encoder({"family": "wav2vec2-bert", "config": {**CONFIG, **changes}, "options": {}})
+
+
+def test_another_spectrogram_is_refused(folder: Path, tmp_path: Path) -> None:
+    """As many features, but of other bands."""
+    shutil.copytree(folder, tmp_path / "model")
+    settings = {"feature_extractor_type": "SeamlessM4TFeatureExtractor", "num_mel_bins": 40, "stride": 4}
+    (tmp_path / "model" / "preprocessor_config.json").write_text(json.dumps(settings))
+    with pytest.raises(CheckpointError, match=r"preprocessor_config\.json: num_mel_bins is 40, but .* takes 80"):
+        open_checkpoint(find(str(tmp_path / "model")))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_classifier_opens_with_the_original_s_logits(tmp_path: Path, weighted: bool) -> None:
+    original = build("ForSequenceClassification", num_labels=3, classifier_proj_size=8, use_weighted_layer_sum=weighted)
+    original.save_pretrained(tmp_path)
+    opened, waveform = open_checkpoint(find(str(tmp_path))), noise(16_000)
+    assert isinstance(opened.head, ClassificationHead), opened.problem
+    with torch.no_grad():
+        found = opened.head.eval()(*opened.encoder.eval()(*opened.encoder.collate([waveform])))
+        assert torch.allclose(found, original(**extracted(waveform)).logits, atol=TOLERANCE)
+
+
+def test_a_ctc_head_opens_with_the_original_s_logits(tmp_path: Path) -> None:
+    original = build("ForCTC", pad_token_id=0)
+    original.save_pretrained(tmp_path)
+    (tmp_path / "vocab.json").write_text(
+        json.dumps({token: number for number, token in enumerate(["<pad>", *"|abcde"])})
+    )
+    opened, waveform = open_checkpoint(find(str(tmp_path))), noise(16_000)
+    assert isinstance(opened.head, CTCHead), opened.problem
+    with torch.no_grad():
+        found = opened.head.logits(opened.encoder.eval()(*opened.encoder.collate([waveform]))[0])
+        assert torch.allclose(found, original(**extracted(waveform)).logits[:, : found.shape[1]], atol=TOLERANCE)

@@ -15,8 +15,10 @@ from click.testing import CliRunner, Result
 from safetensors.torch import save_file
 
 from speechxfer.cli import main
-from speechxfer.config import HEADS
+from speechxfer.config import HEADS, AugmentConfig, build
 from speechxfer.config.families import FAMILIES
+from speechxfer.config.maskings import MASKINGS
+from speechxfer.data.augment import frame_mask
 
 PACKAGE = Path(__file__).parent / "toy_speech"
 Run = Callable[..., Result]
@@ -38,11 +40,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The package can be imported, and the registers know of it."""
     monkeypatch.syspath_prepend(site)
-    for register in (HEADS, FAMILIES):
+    for register in (HEADS, FAMILIES, MASKINGS):
         register.refresh()
     yield
     monkeypatch.undo()
-    for register in (HEADS, FAMILIES):
+    for register in (HEADS, FAMILIES, MASKINGS):
         register.refresh()
     for name in [name for name in sys.modules if name.startswith("toy_speech")]:
         del sys.modules[name]
@@ -127,6 +129,34 @@ def test_settings_of_the_head_are_checked_as_ours(installed: None) -> None:
     assert "whole_text.hidden_units is 0; wanted at least 1" in result.output
     result = CliRunner().invoke(main, ["finetune", "--set", "whole_text.hiden_units=1"])
     assert "did you mean whole_text.hidden_units?" in result.output
+
+
+def test_its_masking_is_used_in_training_with_its_settings(
+    installed: None, corpus: Callable[..., Path], tmp_path: Path
+) -> None:
+    splits = [option for name in ("train", "dev") for option in (f"--{name}", corpus(name, ["a b", "c"]))]
+    options = ["--epochs", 1, "--output", tmp_path / "run", "--set", "augment.masking=one-block"]
+    run("finetune", "--model", "wav2vec2-nano", *splits, *options, "--set", "augment.one_block.size=0.5")
+    assert "[augment.one_block]\nsize = 0.5" in (tmp_path / "run" / "config.toml").read_text()
+    config = build(AugmentConfig, {"masking": "one-block", "one_block": {"size": 0.5}}, "augment.")
+    mask = frame_mask([(1, 2), (3, 4)], torch.tensor([40, 20]), 8, config)
+    assert mask is not None
+    assert mask.frames.sum(1).tolist() == [20, 10]
+
+
+def test_settings_of_a_masking_that_is_not_chosen_are_reported(
+    installed: None, corpus: Callable[..., Path], tmp_path: Path
+) -> None:
+    splits = [option for name in ("train", "dev") for option in (f"--{name}", corpus(name, ["a b", "c"]))]
+    options = ["--epochs", 1, "--output", tmp_path / "run", "--set", "augment.one_block.size=0.5"]
+    output = run("finetune", "--model", "wav2vec2-nano", *splits, *options).output
+    assert "augment.one_block.size is 0.5, which has no effect in this run: augment.masking is spans" in output
+
+
+def test_an_unknown_masking_is_reported(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["finetune", "--model", "wav2vec2-nano", "--train", "a", "--dev", "b", "--output", str(tmp_path / "run"), "--set", "augment.masking=span"])  # fmt: skip  # noqa: E501
+    assert result.exit_code == 2
+    assert "augment.masking is 'span'; wanted one of spans; did you mean spans?" in result.output
 
 
 def test_what_is_not_installed_is_answered_with_what_is(tmp_path: Path) -> None:

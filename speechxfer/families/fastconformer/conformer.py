@@ -15,6 +15,7 @@ from speechxfer.data.augment import Distortion
 from speechxfer.encoders.base import Architecture, Encoder, LayerGroup
 from speechxfer.encoders.few_at_once import few_at_once
 from speechxfer.encoders.log_mel import masked_spectrogram
+from speechxfer.families.fastconformer.convolution import ConvolutionModule
 from speechxfer.families.fastconformer.log_mel import FFT, HOP, WINDOW
 
 
@@ -44,6 +45,9 @@ class ConformerEncoder(Encoder):
         self.depth = config.num_hidden_layers
         self.mel_bands = config.num_mel_bins
         self.modules_ = self._model(config)
+        for layer in self.modules_.layers:
+            if isinstance(layer.conv.norm, nn.BatchNorm1d):
+                layer.conv.__class__ = ConvolutionModule  # the same weights, put to use by a faster way
         self.set_dropout(0.0)
 
     @classmethod

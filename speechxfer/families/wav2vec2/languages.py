@@ -28,9 +28,10 @@ def in_language(
     """
     tag = checkpoint.language_tag or ""
     names = tuple(name.format(tag) for name in LANGUAGE_WEIGHTS)
-    is_set = checkpoint.settings("tokenizer_config.json").get("target_lang") == tag
-    if is_set and not any((checkpoint.folder / name).is_file() for name in names):
-        return dict(config), dict(state)  # the weights of the model itself are those of this language
+    if not any((checkpoint.folder / name).is_file() for name in names):
+        if checkpoint.settings("tokenizer_config.json").get("target_lang") == tag:
+            return dict(config), dict(state)  # the weights of the model itself are those of this language
+        raise CheckpointError(f"{checkpoint.folder}: lacks {names[0]}, the weights of the language {tag!r}; copy or download it beside config.json")  # fmt: skip  # noqa: E501
     own = read_weights(checkpoint.folder, names)
     wanted = {name: value.shape for name, value in state.items() if _ADAPTER in name}
     found = {name: value.shape for name, value in own.items() if not name.startswith(_HEAD)}

@@ -38,7 +38,7 @@ class WhisperSeq2SeqHead(Seq2SeqHead):
         normalizer: how a transcript is written before it is learned.
         language: what is spoken, by its code; of a multilingual model only. None lets it find out.
         task: "transcribe" or "translate", of a multilingual model.
-        timestamp_share: share of the utterances that are learned with their times.
+        timestamp_share: fraction of the utterances that are learned with their times.
         options: see `Seq2SeqHead`.
     """
 

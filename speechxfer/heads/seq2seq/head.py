@@ -57,7 +57,7 @@ class Seq2SeqHead(TextScorer):
         tokens: its tokenizer.
         normalizer: how a transcript is written before it is learned.
         attend_everything: attend to all hidden states, as with padded audio, not only an utterance's own.
-        label_smoothing: share of a target that is spread over all tokens.
+        label_smoothing: fraction of a target that is spread over all tokens.
         is_pretrained: it was not trained here, so it writes an empty text only where the original does.
         beams: hypotheses that are followed at once in decoding, where a call does not say; 1 is greedy.
     """

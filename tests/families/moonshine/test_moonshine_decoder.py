@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models
 
 import speechxfer as sx
-from speechxfer.data.manifest import Utterance
+from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import CheckpointError, ConfigError
@@ -25,6 +25,7 @@ from speechxfer.families.moonshine.decoder import MoonshineSeq2SeqHead
 from speechxfer.families.moonshine.tokens import MoonshineTokens
 from speechxfer.heads.seq2seq import head as seq2seq
 from speechxfer.opening import OWN, open_checkpoint
+from speechxfer.truecasing import truecased
 from tests.conftest import tone
 from tests.encoders.conftest import noise
 from tests.families.tiny_moonshine import END, NAMES, SIZE, START, moonshine, save, tokenizer
@@ -260,6 +261,14 @@ def test_options_that_it_lacks_are_refused(option: dict[str, Any], folder: Path)
     with pytest.raises(ConfigError, match=f"{name} is .* no such option; leave it out .*beams, temperature") as refused:
         sx.load(str(folder), device="cpu").recognize([noise(16_000)], DecodingOptions(**option))
     assert "\n" not in str(refused.value)
+
+
+def test_it_restores_case_and_end_marks(folder: Path, corpus: Callable[..., Path]) -> None:
+    """As Whisper does, though its encoder has no longest duration."""
+    manifest = Manifest.read(corpus("some", ["a b", "c a"]))
+    found = truecased(manifest, str(folder), device="cpu").texts
+    assert [(text or "").lower().rstrip(".?!") for text in found] == ["a b", "c a"]
+    assert [(text or "")[0] for text in found] == ["A", "C"]
 
 
 # Training

@@ -156,7 +156,7 @@ def runs(runs: Runs, folders: dict[str, Path], request: pytest.FixtureRequest) -
 @pytest.mark.parametrize("runs", SHAPES, indirect=True)
 def test_the_upper_layers_of_both_halves_are_trained(runs: Runs) -> None:
     before = sx.load(runs.base["model"], device="cpu").state_dict()
-    runs.run("run", {"head": "seq2seq", "seq2seq": {"language": "yue"}, "training": {"epochs": 1}})
+    runs.run("run", {"head": "seq2seq", "language": "yue", "training": {"epochs": 1}})
     after = sx.load(str(runs.folder / "run" / "model"), device="cpu").state_dict()
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     layers = {".".join(name.split(".")[:4]) for name in moved if ".layers." in name}

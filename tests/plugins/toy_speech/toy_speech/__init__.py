@@ -1,4 +1,4 @@
-"""A family of encoders and a head for speechxfer.
+"""A family of encoders, a head and a masking for speechxfer.
 
 What stands here is imported whenever somebody lists what there is, so it must not import torch.
 """
@@ -8,6 +8,7 @@ from typing import Annotated
 
 from speechxfer.config import HeadType
 from speechxfer.config.families import Family
+from speechxfer.config.maskings import MaskingType
 from speechxfer.config.values import Range, Table
 
 
@@ -37,3 +38,14 @@ WHOLE_TEXT = HeadType(
     settings=WholeTextConfig,
     limits=("It writes only the texts that it was trained on, each as a whole.",),
 )
+
+
+@dataclass(frozen=True)
+class OneBlockConfig(Table, group="one_block"):
+    """Masks of one block."""
+
+    #: Fraction of each utterance that the block covers.
+    size: Annotated[float, Range(0, 1)] = 0.25
+
+
+ONE_BLOCK = MaskingType(draw="toy_speech.masking:one_block", settings=OneBlockConfig)
