@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from speechxfer.api.data import split as split
     from speechxfer.api.evaluation import compare as compare
     from speechxfer.api.evaluation import evaluate as evaluate
+    from speechxfer.api.language_models import train_language_model as train_language_model
+    from speechxfer.api.language_models import tune_language_model as tune_language_model
     from speechxfer.api.output import export as export
     from speechxfer.api.output import report as report
     from speechxfer.api.planning import plan as plan
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from speechxfer.heads.seq2seq.settings import Seq2SeqConfig as Seq2SeqConfig
     from speechxfer.inference.transcript import Segment as Segment
     from speechxfer.inference.transcript import Transcript as Transcript
+    from speechxfer.language_models import LanguageModel as LanguageModel
     from speechxfer.model import SpeechModel as SpeechModel
     from speechxfer.progress import Progress as Progress
     from speechxfer.sources import AudioSource as AudioSource
@@ -90,6 +93,7 @@ __all__ = [
     "ExportError",
     "FileSource",
     "FinetuneConfig",
+    "LanguageModel",
     "Manifest",
     "Plan",
     "PoolingConfig",
@@ -126,6 +130,8 @@ __all__ = [
     "report",
     "slices",
     "split",
+    "train_language_model",
+    "tune_language_model",
     "word_scores",
     "write_predictions",
 ]
@@ -134,6 +140,7 @@ __all__ = [
 _MODULES = {
     "api.data": ("check", "split"),
     "api.evaluation": ("compare", "evaluate"),
+    "api.language_models": ("train_language_model", "tune_language_model"),
     "api.output": ("export", "report"),
     "api.planning": ("plan", "probe"),
     "api.training": ("finetune", "interpolate"),
@@ -175,6 +182,7 @@ _MODULES = {
     "heads.classification.settings": ("ClassificationConfig",),
     "heads.ctc.settings": ("CTCConfig",),
     "heads.seq2seq.settings": ("Seq2SeqConfig",),
+    "language_models": ("LanguageModel",),
     "inference.transcript": ("Segment", "Transcript"),
     "model": ("SpeechModel",),
     "progress": ("Progress",),

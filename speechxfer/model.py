@@ -125,6 +125,7 @@ class SpeechModel(nn.Module):
                 write_json(temporary / name, content)
                 if name != "config.json" and (temporary / "adapter").is_dir():  # which has no base model's vocabulary
                     write_json(temporary / "adapter" / name, content)
+            self.head.write_files(temporary)
             write_json(temporary / MODEL_FILE, {"format": FORMAT, **description})
 
     @torch.inference_mode()

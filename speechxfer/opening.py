@@ -22,7 +22,9 @@ from speechxfer.hf_format import folder_of, options_of, read_head
 #: Stands for the head that a checkpoint has, whichever that is.
 OWN = "own"
 #: What a feature extractor's settings say about the spectrogram.
-_SPECTROGRAM = ("feature_size", "n_fft", "win_length", "hop_length", "preemphasis", "mel_filters_dtype")
+_SPECTROGRAM = (
+    "feature_size", "num_mel_bins", "stride", "n_fft", "win_length", "hop_length", "preemphasis", "mel_filters_dtype",
+)  # fmt: skip
 #: 1 had names of weights that no other tool knows.
 FORMAT = 2
 

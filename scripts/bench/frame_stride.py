@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +32,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def train(settings: dict[str, Any], test: str) -> dict[str, Any]:
-    """One run: its seconds, and the error rates of its best model."""
+    """One run: its seconds, those of the processor on it, and the error rates of its best model."""
     config = build(sx.FinetuneConfig, settings)
+    start = time.process_time()
     run = sx.finetune(config=config)
+    spent = time.process_time() - start
     metrics = RunFolder(run.folder).metrics
     # Not given to finetune, which would first measure the unadapted model on it.
     rates = sx.evaluate(run.model, sx.Manifest.read(test), sx.TextNormalizer(config.text.new_head_normalizer)).rates
     return {
         "seconds": {name: round(value, 2) for name, value in metrics["seconds"].items()},
+        "cpu_s": round(spent, 1),
         "dev": {name: round(value, 4) for name, value in metrics["dev"].items()},
         "test": {"wer": round(rates.wer, 4), "cer": round(rates.cer, 4), "words": rates.words},
     }

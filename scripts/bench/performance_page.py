@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
 TEMPLATE = HERE / "performance_template.md"
 NOTE = "<!-- Written by scripts/bench/performance_page.py from scripts/bench/results; edit those instead. -->"
 OPEN = "open"
+SUBWORDS = ("subwords_ivr_prompts", "subwords_accented_english")
 Record = dict[str, Any]
 
 
@@ -174,6 +175,27 @@ def stride(record: Record | None) -> str:
     return markdown_table(header, rows)
 
 
+def vocabularies(records: Sequence[Record]) -> str:
+    header = (
+        "corpus",
+        "frames a second",
+        "vocabulary",
+        "utterances that fit",
+        "labels",
+        "processor seconds",
+        "test WER",
+        "test CER",
+    )
+    rows = [
+        [record["corpus"], f"{50 / run['stride']:g}", run.get("units") or f"{run['vocabulary_size']} pieces",
+         f"{run['usable']} of {run['utterances']}", f"{run['labels']:,}",
+         f"{run['cpu_s']:.0f}" if "cpu_s" in run else "",
+         f"{run['test']['wer']:.3f}", f"{run['test']['cer']:.3f}"]
+        for record in records for run in record["runs"]
+    ]  # fmt: skip
+    return markdown_table(header, rows)
+
+
 def page(records: dict[str, Record], picture: str) -> str:
     """The whole page."""
     compared = [entry.record.replace("train_", "errors_", 1) for entry in ENTRIES if not entry.on_gpu]
@@ -184,6 +206,7 @@ def page(records: dict[str, Record], picture: str) -> str:
         "gpu_frozen-prefix",
         "padding",
         "frame_stride",
+        *SUBWORDS,
     ]
     measured = [records[name] for name in names if name in records]
     commands = [*dict.fromkeys(record["command"] for record in measured), "python -m scripts.bench.performance_page"]
@@ -199,6 +222,7 @@ def page(records: dict[str, Record], picture: str) -> str:
         frozen_prefix=frozen_prefix(records.get("gpu_frozen-prefix")),
         padding=padding(records.get("padding")),
         stride=stride(records.get("frame_stride")),
+        vocabularies=vocabularies([records[name] for name in SUBWORDS if name in records]),
         commands="\n".join(commands),
         machines="\n".join(machines) or f"{OPEN.capitalize()}.",
     )

@@ -1,6 +1,7 @@
 """Characters against pieces of words: errors and time, with every frame and with four frames pooled into one.
 
-    python -m scripts.bench.subwords --accented corpora/speechocean762
+    python -m scripts.bench.subwords ivr_prompts data/ivr-it
+    python -m scripts.bench.subwords accented_english corpora/speechocean762
 
 Trains the recipes' CTC heads (two layers of Whisper tiny.en below them) on Italian telephone prompts and on a part of
 an accented English corpus. Epochs are chosen on dev; of the accented corpus, whose dev split is measured on, they are
@@ -42,7 +43,7 @@ VARIANTS: tuple[tuple[int, dict[str, Any]], ...] = (
 )
 #: Utterances of the accented corpus to train on, to choose epochs by and to measure, and every how many speakers one is
 #: held out.
-TRAINED, CHOSEN_BY, MEASURED, HELD_OUT = 400, 80, 250, 8
+TRAINED, CHOSEN_BY, MEASURED, HELD_OUT = 250, 60, 250, 8
 
 Splits = dict[str, str]
 
@@ -96,23 +97,21 @@ def fit(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 @click.command()
-@click.option("--prompts", "prompt_folder", type=click.Path(path_type=Path), default=Path("data/ivr-it"), show_default=True)  # fmt: skip  # noqa: E501
-@click.option("--accented", "accented_folder", type=click.Path(path_type=Path), required=True, help="A folder with train.jsonl and dev.jsonl.")  # fmt: skip  # noqa: E501
+@click.argument("recipe", type=click.Choice(["ivr_prompts", "accented_english"]))
+@click.argument("folder", type=click.Path(path_type=Path, exists=True))
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Change a setting of all runs.")
 @click.option("--rehearse", is_flag=True, help="A few utterances, one epoch; nothing is written.")
-def main(prompt_folder: Path, accented_folder: Path, assignments: tuple[str, ...], rehearse: bool) -> None:
+def main(recipe: str, folder: Path, assignments: tuple[str, ...], rehearse: bool) -> None:
     if rehearse:
         assignments = (*assignments, "training.epochs=1", "ctc.vocabulary_size=0")
-    found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
-        for recipe, folder in (("ivr_prompts", prompt_folder), ("accented_english", accented_folder)):
-            (work := Path(name) / recipe).mkdir()
-            splits = prompts(folder) if recipe == "ivr_prompts" else accented(folder, work)
-            corpus = list(runs(recipe, few(splits, work) if rehearse else splits, work, assignments))
-            found[recipe] = {"corpus": folder.name, "runs": corpus}
+        work = Path(name)
+        splits = prompts(folder) if recipe == "ivr_prompts" else accented(folder, work)
+        found = list(runs(recipe, few(splits, work) if rehearse else splits, work, assignments))
     if not rehearse:
-        record = {"corpora": found, "changed": list(assignments), "machine": describe(), "command": command()}
-        write_json(RESULTS / "subwords.json", record)
+        settings = {"corpus": folder.name, "changed": list(assignments)}
+        record = {**settings, "runs": found, "machine": describe(), "command": command()}
+        write_json(RESULTS / f"subwords_{recipe}.json", record)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ _COMMANDS = (
     "export",
     "finetune",
     "interpolate",
+    "lm",
     "manifest",
     "models",
     "plan",

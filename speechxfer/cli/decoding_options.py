@@ -16,7 +16,7 @@ def decoding_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @click.option("--language", metavar="LL", help="The spoken language, such as en, if the model knows several.")
     @click.option("--task", type=click.Choice(["transcribe", "translate"]), help="Write what is spoken or its English translation (default: as the model was trained); Whisper's decoder only.")  # fmt: skip  # noqa: E501
-    @click.option("--beams", type=click.IntRange(1), help="Beams of a decoder (default: those of training, or 1).")  # fmt: skip  # noqa: E501
+    @click.option("--beams", type=click.IntRange(1), help="Hypotheses that a search follows at once; 1 is greedy (default: as the model was trained or tuned).")  # fmt: skip  # noqa: E501
     @click.option(
         "--prompt", metavar="WORDS", help="Prompt for Whisper's decoder: names and terms that are likely to occur."
     )

@@ -1,4 +1,4 @@
-"""The contract every encoder keeps: a stack that can be cut at any layer.
+"""The contract every encoder keeps: a stack of layers that can be split at any of them.
 
 What is particular to a family stays in its module; code outside this room reads the attributes below and
 never asks which family it has.
@@ -34,7 +34,7 @@ POOLING = "pooling"
 class LayerGroup:
     """A named part of an encoder or a head that is frozen or trained as one.
 
-    `seam` is the lowest cut above the group: running an encoder from a cut at or above it never touches the group. In
+    `seam` is the lowest layer index above the group: an encoder that runs from there on never touches the group. In
     a head it counts layers from 1, with 0 for what stands below them.
     """
 
@@ -101,17 +101,17 @@ class Freezable(nn.Module):
 class Encoder(Freezable, ABC):
     """Waveforms to hidden states, in steps that can be run apart.
 
-    `frontend` turns waveforms into the hidden states at cut 0; `run(hidden_states, num_frames, start, stop)`
-    takes the hidden states at cut `start` to cut `stop`, so that running 0 to k and then k to `depth` is
+    `frontend` turns waveforms into the hidden states at layer index 0; `run(hidden_states, num_frames, start, stop)`
+    takes those at layer index `start` to layer index `stop`, so that running 0 to k and then k to `depth` is
     running 0 to `depth`. Hidden states are [batch, frames, width]; lengths are absolute integer counts
     [batch], on any device. What stands in padded positions is undefined and never influences a valid one.
 
-    With `set_pooling` there are fewer frames above one cut. Lengths that are passed in always count frames at cut 0;
-    `output_frames` says how many leave the top.
+    With `set_pooling` there are fewer frames above one layer index. Lengths that are passed in always count frames at
+    layer index 0; `output_frames` says how many leave the top.
 
-    With `set_stacked` hidden states carry those of all layers below along, for a head that weighs them: at cut k > 0
-    they are k + 1 states of `width` side by side, what the first layer takes being the first. So a stack can be cut
-    and kept as any other, at the price of its size.
+    With `set_stacked` hidden states carry those of all layers below along, for a head that weighs them: at layer index
+    k > 0 they are k + 1 states of `width` side by side, what the first layer takes being the first. So a stack can be
+    split and kept as any other, at the price of its size.
 
     A family implements `frontend`, `_layers`, `_run_layers` and, where it has something below the first layer that is
     not part of the front end or something above the last, `_enter` and `_leave`.
@@ -123,9 +123,9 @@ class Encoder(Freezable, ABC):
     config: Any
     #: Size of a hidden state; below the first layer it may be another (`width_at`).
     width: int
-    #: Number of layers, and so the last cut.
+    #: Number of layers, and so the last layer index.
     depth: int
-    #: Hidden states a second at cut 0; heads need `output_frame_rate`.
+    #: Hidden states a second at layer index 0; heads need `output_frame_rate`.
     frame_rate: float
     #: Longest waveform it can take, in seconds; None where there is no limit.
     max_duration_s: float | None
@@ -179,7 +179,7 @@ class Encoder(Freezable, ABC):
     def frontend(
         self, waveforms: Tensor, num_samples: Tensor, distortion: Distortion | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Waveforms [batch, samples], lengths [batch] -> hidden states at cut 0, number of frames [batch].
+        """Waveforms [batch, samples], lengths [batch] -> hidden states at layer index 0, number of frames [batch].
 
         A distortion is one of spectrograms, so for encoders with `mel_bands` only.
         """
@@ -214,11 +214,11 @@ class Encoder(Freezable, ABC):
         """Share of activations set to zero in layers that are trained."""
 
     def _enter(self, hidden_states: Tensor, valid: Tensor | None) -> Tensor:
-        """Hidden states at cut 0 -> what the first layer takes."""
+        """Hidden states at layer index 0 -> what the first layer takes."""
         return hidden_states
 
     def _leave(self, hidden_states: Tensor) -> Tensor:
-        """What the last layer gives -> hidden states at cut `depth`."""
+        """What the last layer gives -> hidden states at layer index `depth`."""
         return hidden_states
 
     def _leave_stacked(self, hidden_states: Tensor) -> Tensor:
@@ -226,7 +226,7 @@ class Encoder(Freezable, ABC):
         return self._leave(hidden_states)
 
     def run(self, hidden_states: Tensor, num_frames: Tensor, start: int, stop: int) -> Tensor:
-        """Hidden states at cut `start` -> hidden states at cut `stop`; `num_frames` [batch] at cut 0."""
+        """Hidden states at layer index `start` -> at `stop`; `num_frames` [batch] counts frames at layer index 0."""
         if start >= stop:
             return hidden_states
         valid = self._valid(hidden_states, self.frames_at(num_frames, start))
@@ -243,7 +243,7 @@ class Encoder(Freezable, ABC):
         return self._leave(hidden_states) if stop == self.depth else hidden_states
 
     def _run_stacked(self, hidden_states: Tensor, valid: Tensor | None, start: int, stop: int) -> Tensor:
-        """As `run`, from the states of cuts 0 to `start` side by side to those of cuts 0 to `stop`."""
+        """As `run`, from the states of layer indices 0 to `start` side by side to those of 0 to `stop`."""
         states = list(torch.split(hidden_states, self.width, dim=-1))
         for layer in range(start, stop):
             states.append(self._run_layers(states[-1], valid, layer, layer + 1))
@@ -270,7 +270,7 @@ class Encoder(Freezable, ABC):
         groups = self._layer_groups()
         if self.pooling is None:
             return groups
-        # Frames are pooled on the way up from the cut, so a seam at the cut leaves the pooling to be trained.
+        # Frames are pooled on the way up from `at`, so a seam there leaves the pooling to be trained.
         seam = self.pooling.at + 1
         below = sum(group.seam < seam for group in groups)
         return [*groups[:below], LayerGroup(POOLING, seam, (self.pooling,)), *groups[below:]]
@@ -281,15 +281,15 @@ class Encoder(Freezable, ABC):
         return {"family": self.family, **self._describe(), "pooling": pooling, "stacked": self.stacked}
 
     def set_pooling(self, at: int, stride: int, kind: str = "mean") -> None:
-        """Above cut `at`, let every `stride` frames be one; a stride of 1 takes the pooling away again.
+        """Above layer index `at`, let every `stride` frames be one; a stride of 1 takes the pooling away again.
 
-        Hidden states at cut `at` itself are not pooled yet. To be called before `freeze`.
+        Hidden states at `at` itself are not pooled yet. To be called before `freeze`.
 
         Raises:
-            ConfigError: there is no layer above the cut, or no such kind of pooling.
+            ConfigError: there is no layer above it, or no such kind of pooling.
         """
         if not 0 <= at < self.depth:
-            raise ConfigError(f"pooling at cut {at}: wanted 0 to {self.depth - 1}, a cut with a layer above it")
+            raise ConfigError(f"pooling at layer index {at}: wanted 0 to {self.depth - 1}, with a layer above it")
         self._check_not_both(pooled=stride > 1, stacked=self.stacked)
         device = next(self.parameters()).device
         self.pooling = None if stride == 1 else FramePooling(at, stride, kind, self.width).to(device)
@@ -317,7 +317,7 @@ class Encoder(Freezable, ABC):
         if left < 1:
             raise ConfigError(f"plan.drop_top is {count}, but the encoder has {self.depth} layers; wanted at most {self.depth - 1}, so that one is left")  # fmt: skip  # noqa: E501
         if self.pooling is not None and self.pooling.at >= left:
-            raise ConfigError(f"plan.drop_top is {count}, but the model pools its frames at cut {self.pooling.at} and needs a layer above it; wanted at most {self.depth - self.pooling.at - 1}")  # fmt: skip  # noqa: E501
+            raise ConfigError(f"plan.drop_top is {count}, but the model pools its frames at layer index {self.pooling.at} and needs a layer above it; wanted at most {self.depth - self.pooling.at - 1}")  # fmt: skip  # noqa: E501
         del self._layers[left:]
         self.depth = left
         setattr(self.config, self.depth_setting, left)
@@ -341,16 +341,16 @@ class Encoder(Freezable, ABC):
             for mine, random in zip(self.adapter_parameters(own), fresh.adapter_parameters(new), strict=True):
                 mine.data.copy_(random.data)
 
-    def frames_at(self, num_frames: Any, cut: int) -> Any:
-        """How many of `num_frames` frames at cut 0 there are at another cut; takes an int or an integer tensor."""
-        return num_frames if self.pooling is None or cut <= self.pooling.at else self.pooling.num_frames(num_frames)
+    def frames_at(self, num_frames: Any, index: int) -> Any:
+        """Of `num_frames` frames at layer index 0, how many there are at another; takes an int or an integer tensor."""
+        return num_frames if self.pooling is None or index <= self.pooling.at else self.pooling.num_frames(num_frames)
 
-    def frame_step(self, cut: int) -> int:
-        """How many frames at cut 0 neighbors are apart in the layer above a cut, for relative positions."""
-        return 1 if self.pooling is None or cut < self.pooling.at else self.pooling.stride
+    def frame_step(self, index: int) -> int:
+        """How many frames at layer index 0 neighbors are apart in the layer above another, for relative positions."""
+        return 1 if self.pooling is None or index < self.pooling.at else self.pooling.stride
 
     def output_frames(self, num_frames: Any) -> Any:
-        """How many of `num_frames` frames at cut 0 leave the top; takes an int or an integer tensor."""
+        """How many of `num_frames` frames at layer index 0 leave the top; takes an int or an integer tensor."""
         return self.frames_at(num_frames, self.depth)
 
     @property
@@ -358,17 +358,17 @@ class Encoder(Freezable, ABC):
         """Hidden states a second at the top."""
         return self.frame_rate if self.pooling is None else self.frame_rate / self.pooling.stride
 
-    def width_at(self, cut: int) -> int:
-        """Size of a hidden state at a cut."""
-        return self.width * (cut + 1) if self.stacked else self.width
+    def width_at(self, index: int) -> int:
+        """Size of a hidden state at a layer index."""
+        return self.width * (index + 1) if self.stacked else self.width
 
-    def maskable_width(self, cut: int) -> int:
-        """Channels of a hidden state that SpecAugment may hide at a cut; 0 in the lower half of the layers.
+    def maskable_width(self, index: int) -> int:
+        """Channels of a hidden state that SpecAugment may mask at a layer index; 0 in the lower half of the layers.
 
         There, single channels carry what everything above stands on: what a trained model loses when some are hidden
         (`scripts.bench.regularizers`), training has to win back before it gets anywhere.
         """
-        return self.width_at(cut) if 2 * cut >= self.depth else 0
+        return self.width_at(index) if 2 * index >= self.depth else 0
 
     @property
     def num_states(self) -> int:
@@ -388,7 +388,7 @@ class Encoder(Freezable, ABC):
         return batch, num_samples
 
     def forward(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
-        """The whole stack: waveforms -> hidden states at cut `depth`, number of frames there."""
+        """The whole stack: waveforms -> hidden states at layer index `depth`, number of frames there."""
         hidden_states, num_frames = self.frontend(waveforms, num_samples)
         return self.run(hidden_states, num_frames, 0, self.depth), self.output_frames(num_frames)
 

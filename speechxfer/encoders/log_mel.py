@@ -103,6 +103,20 @@ def warped(filters: Tensor, warps: Tensor) -> Tensor:
     return torch.lerp(*table, above_share)
 
 
+def centered_bands(log_mel: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    """[batch, steps, bands] without each band's mean over the valid steps [batch, steps, 1], and the bands' variances.
+
+    Where not valid it is undefined. The variances [batch, 1, bands] are those of a sample; of one step they are 0.
+    """
+    # The mean of equal numbers is off by a rounding, which a division by no deviation makes large: in silence, an
+    # utterance would depend on its padding. The difference from the first step is exactly zero there.
+    log_mel = log_mel - log_mel[:, :1]
+    count = valid.sum(1, keepdim=True)
+    centered = log_mel - log_mel.masked_fill(~valid, 0.0).sum(1, keepdim=True) / count.clamp(min=1)
+    variance = centered.masked_fill(~valid, 0.0).square().sum(1, keepdim=True) / (count - 1).clamp(min=1)
+    return centered, variance
+
+
 def masked_spectrogram(features: Tensor, num_steps: Tensor, mask: FrameMask) -> Tensor:
     """[batch, steps, mel bins], steps [batch] -> the same with what is masked set to the mean of its utterance."""
     own = valid_positions(num_steps.clamp(min=1), features.shape[1])[..., None]

@@ -1,4 +1,4 @@
-"""Fewer frames from one cut of an encoder upwards: several become one."""
+"""Fewer frames from one layer of an encoder upwards: several become one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class FramePooling(nn.Module):
     """Each `stride` frames become one.
 
     Args:
-        at: the cut whose states are still whole; the layers above it see the pooled ones.
+        at: the layer index whose states are still whole; the layers above it see the pooled ones.
         stride: frames that become one; the last group of an utterance may have fewer.
         kind: "mean", or "learned": a linear map of the frames together, which begins as their mean.
         width: size of a hidden state.
@@ -36,7 +36,7 @@ class FramePooling(nn.Module):
             self.weight = nn.Parameter(torch.eye(width).repeat(1, stride) / stride)
 
     def num_frames(self, num_frames: Any) -> Any:
-        """Frames above the cut; takes an int or an integer tensor."""
+        """Frames above `at`; takes an int or an integer tensor."""
         return (num_frames + self.stride - 1) // self.stride
 
     def forward(self, hidden_states: Tensor, valid: Tensor | None) -> Tensor:

@@ -8,18 +8,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from speechxfer.config import FinetuneConfig
 from speechxfer.data.loading import check_words, texts
 from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.data.text import TextNormalizer
-from speechxfer.decoding.hypothesis import Prediction
+from speechxfer.decoding.hypothesis import Hypothesis, Prediction
+from speechxfer.decoding.lexicon import Lexicon, Search
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.base import Encoder, Freezable, LayerGroup
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.errors import ConfigError, DataError
+from speechxfer.heads.fusion import Fusion
 from speechxfer.heads.setup import Setup, Unusable
+from speechxfer.language_models import LanguageModel
 from speechxfer.progress import Progress
 
 
@@ -36,7 +41,7 @@ class Interchange:
 
 
 class Head(Freezable, ABC):
-    """Hidden states at the encoder's last cut to labels."""
+    """Hidden states that leave the encoder to labels."""
 
     kind: str
     #: What its predictions are: what was said, or which class it is.
@@ -194,6 +199,25 @@ class Head(Freezable, ABC):
         """
         raise NotImplementedError(f"a {self.kind} head gives no probabilities for single hidden states")
 
+    def lexicon(self, language_model: LanguageModel | None) -> Lexicon:
+        """The words of a language model as the head spells them.
+
+        Raises:
+            ConfigError: the head does not decode with a language model, or writes no spaces.
+        """
+        raise ConfigError(f"a {self.kind} head does not decode with a language model; wanted a CTC head")
+
+    def read_frames(self, log_probabilities: NDArray[np.float32], search: Search | None) -> Hypothesis:
+        """[frames, symbols] as `frame_log_probabilities` gives them -> text; greedy without a search.
+
+        Only of a head that has a `lexicon`.
+        """
+        raise NotImplementedError(f"a {self.kind} head reads no single frames")
+
+    def fuse(self, fusion: Fusion | None) -> None:
+        """Decode with a language model from now on; None for none. As for `lexicon`."""
+        self.lexicon(None if fusion is None else fusion.model)
+
     @property
     def decoding_defaults(self) -> DecodingOptions:
         """What an option is where a call leaves it out."""
@@ -242,6 +266,9 @@ class Head(Freezable, ABC):
     def files(self) -> Mapping[str, Any]:
         """JSON files by name that `restore` reads, written into every folder of a model with this head."""
         return {}
+
+    def write_files(self, folder: Path) -> None:
+        """Write what else `restore` reads, and is no JSON, into the folder of a model with this head."""
 
     def summary(self) -> str:
         """What it is, in a few words."""

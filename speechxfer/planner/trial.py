@@ -114,7 +114,7 @@ class Bench:
         with_dev = 1.0 + self.dev.with_durations().duration_s / sum(lengths) * _DEV_COST
         frozen = plan.seam is not None and inputs.augment is None
         trained, weights = plan.num_trained(model), sum(one.numel() for one in model.parameters())
-        stored = sum(lengths) * model.encoder.frame_rate * model.encoder.width_at(inputs.cut) * 2 * frozen
+        stored = sum(lengths) * model.encoder.frame_rate * model.encoder.width_at(inputs.seam) * 2 * frozen
         return Cost(
             once_s=opening_s + below_s * with_dev * frozen,
             epoch_s=(above_s + below_s * (not frozen)) * with_dev,
@@ -207,7 +207,7 @@ class _Timed:
 
     def __init__(self, inputs: Inputs, now: Callable[[], float]) -> None:
         self._inputs, self._now = inputs, now
-        self.copies, self.cut, self.augment = inputs.copies, inputs.cut, inputs.augment
+        self.copies, self.seam, self.augment = inputs.copies, inputs.seam, inputs.augment
         self.seconds = 0.0
 
     def load(self, indices: Sequence[int], epoch: int) -> Loaded:

@@ -131,7 +131,7 @@ class Feeder:
 
     def batch(self, indices: Sequence[int], epoch: int) -> Batch | None:
         """Utterances as one batch, on the device, without those that cannot be read; None where no other is left."""
-        copies, width = self.examples.inputs.copies, self._model.encoder.maskable_width(self.examples.inputs.cut)
+        copies, width = self.examples.inputs.copies, self._model.encoder.maskable_width(self.examples.inputs.seam)
         # Only now, so that what is computed together is the same whether or not this process knows them yet.
         indices = [index for index in indices if index not in copies.unreadable]
         if not indices:

@@ -39,20 +39,20 @@ class States(NamedTuple):
     num_frames: int
 
 
-def prefix_digest(encoder: Encoder, cut: int, **settings: object) -> str:
-    """A name for everything that decides the hidden states at a cut, but the sound: weights, shape, settings."""
+def prefix_digest(encoder: Encoder, seam: int, **settings: object) -> str:
+    """A name for everything that decides the hidden states at a seam, but the sound: weights, shape, settings."""
     above = {
         id(tensor)
         for group in encoder.layer_groups()
-        if group.seam > cut
+        if group.seam > seam
         for module in group.modules
         for tensor in module.state_dict(keep_vars=True).values()
     }
     digest = hashlib.blake2b(digest_size=16)
     shape = encoder.describe()
-    if encoder.pooling is None or cut <= encoder.pooling.at:
-        shape.pop("pooling", None)  # what is above the cut decides nothing
-    digest.update(json.dumps([_FORMAT, shape, cut, settings], sort_keys=True, default=str).encode())
+    if encoder.pooling is None or seam <= encoder.pooling.at:
+        shape.pop("pooling", None)  # what is above the seam decides nothing
+    digest.update(json.dumps([_FORMAT, shape, seam, settings], sort_keys=True, default=str).encode())
     for name, tensor in encoder.state_dict(keep_vars=True).items():
         if id(tensor) not in above:
             digest.update(name.encode())

@@ -113,7 +113,7 @@ class Loaded:
     values: Tensor
     #: Samples or frames of each [batch], on the device.
     lengths: Tensor
-    #: Frames of each at cut 0 [batch]; stays on the CPU, where reading it makes no GPU wait.
+    #: Frames of each at layer index 0 [batch]; stays on the CPU, where reading it makes no GPU wait.
     num_frames: Tensor
     #: What becomes of the spectrograms of waveforms on the way.
     distortion: Distortion | None = None
@@ -127,10 +127,10 @@ class Loaded:
 
 
 class Inputs(Protocol):
-    """Utterances as hidden states at a cut of the encoder."""
+    """Utterances as hidden states at a layer index of the encoder."""
 
     copies: Copies
-    cut: int
+    seam: int
     #: What is done to spectrograms; None where there is nothing to be done below the seam.
     augment: AugmentConfig | None
 
@@ -138,7 +138,7 @@ class Inputs(Protocol):
         """What `at_seam` takes, on the CPU."""
 
     def at_seam(self, loaded: Loaded) -> Tensor:
-        """Hidden states [batch, frames, width] at the cut, in float32 unless autocast, on `loaded`'s device."""
+        """Hidden states [batch, frames, width] at the seam, in float32 unless autocast, on `loaded`'s device."""
 
 
 class LiveInputs:
@@ -153,7 +153,7 @@ class LiveInputs:
         self._encoder = encoder
         self._frozen = seam is not None
         self.copies = copies
-        self.cut = seam or 0
+        self.seam = seam or 0
         self.augment = augment if augment and augment.where == "spectrogram" else None
 
     def load(self, indices: Sequence[int], epoch: int) -> Loaded:
@@ -171,7 +171,7 @@ class LiveInputs:
         """Through the front end and the frozen layers."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self._frozen):
             hidden_states, num_frames = self._encoder.frontend(loaded.values, loaded.lengths, loaded.distortion)
-            return self._encoder.run(hidden_states, num_frames, 0, self.cut)
+            return self._encoder.run(hidden_states, num_frames, 0, self.seam)
 
 
 class CachedInputs:
@@ -179,9 +179,9 @@ class CachedInputs:
 
     augment: AugmentConfig | None = None
 
-    def __init__(self, copies: Copies, cut: int, kept: dict[Key, States], *, on_disk: bool) -> None:
+    def __init__(self, copies: Copies, seam: int, kept: dict[Key, States], *, on_disk: bool) -> None:
         self.copies = copies
-        self.cut = cut
+        self.seam = seam
         self.on_disk = on_disk
         #: What is kept of every copy.
         self.kept = kept
@@ -204,7 +204,7 @@ def encoded(encoder: Encoder, inputs: Inputs, loaded: Loaded, mask: FrameMask | 
     hidden_states = inputs.at_seam(loaded)
     if mask is not None:
         hidden_states = mask(hidden_states)
-    hidden_states = encoder.run(hidden_states, loaded.num_frames, inputs.cut, encoder.depth)
+    hidden_states = encoder.run(hidden_states, loaded.num_frames, inputs.seam, encoder.depth)
     return hidden_states, encoder.output_frames(loaded.num_frames)
 
 

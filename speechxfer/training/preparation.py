@@ -91,23 +91,23 @@ class Preparation:
             return live
         return self._cached(copies, seam, name, on_disk=place == "disk", compute=from_sound)
 
-    def moved(self, inputs: Inputs, cut: int | None, name: str) -> Inputs:
-        """The same utterances at a cut that is not lower, computed from where they stand now and kept likewise.
+    def moved(self, inputs: Inputs, seam: int | None, name: str) -> Inputs:
+        """The same utterances at a seam that is not lower, computed from where they stand now and kept likewise.
 
-        No cut means that nothing is frozen any more.
+        No seam means that nothing is frozen any more.
         """
-        if cut == inputs.cut:
+        if seam == inputs.seam:
             return inputs
-        if cut is None or not isinstance(inputs, CachedInputs):
-            return LiveInputs(self.encoder, cut, inputs.copies, inputs.augment)
+        if seam is None or not isinstance(inputs, CachedInputs):
+            return LiveInputs(self.encoder, seam, inputs.copies, inputs.augment)
         below = inputs
 
         def from_below(keys: Sequence[Key]) -> tuple[Tensor, Tensor]:
             loaded = collate([below.kept[key] for key in keys]).to(self._device)
             frames = loaded.num_frames
-            return self.encoder.run(loaded.values.float(), frames, below.cut, cut), frames
+            return self.encoder.run(loaded.values.float(), frames, below.seam, seam), frames
 
-        return self._cached(below.copies, cut, name, on_disk=below.on_disk, compute=from_below)
+        return self._cached(below.copies, seam, name, on_disk=below.on_disk, compute=from_below)
 
     def _best_place(self, copies: Copies, seam: int, compute: _Compute) -> tuple[str, str]:
         """Memory, disk or neither, and why: from the room there is and what computing was measured to cost."""
@@ -137,29 +137,29 @@ class Preparation:
         share = sum(map(copies.computed_s, some)) / sum(map(copies.computed_s, copies.keys))
         return (time.monotonic() - started) / share
 
-    def _cached(self, copies: Copies, cut: int, name: str, *, on_disk: bool, compute: _Compute) -> Inputs:
+    def _cached(self, copies: Copies, seam: int, name: str, *, on_disk: bool, compute: _Compute) -> Inputs:
         started = time.monotonic()
         keep = self._keep_on_disk if on_disk else self._keep_in_memory
         try:
-            kept = keep(copies, cut, name, compute)
+            kept = keep(copies, seam, name, compute)
         except StorageError as error:
             if self.training.cache == "disk":
                 raise StorageError(f"{error} Or take --cache memory or --cache off.") from error
             self.progress.log(f"{error} The frozen layers are computed in every epoch.")
-            return LiveInputs(self.encoder, cut, copies)
+            return LiveInputs(self.encoder, seam, copies)
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
-        return CachedInputs(copies, cut, kept, on_disk=on_disk)
+        return CachedInputs(copies, seam, kept, on_disk=on_disk)
 
-    def _keep_in_memory(self, copies: Copies, cut: int, name: str, compute: _Compute) -> dict[Key, States]:
+    def _keep_in_memory(self, copies: Copies, seam: int, name: str, compute: _Compute) -> dict[Key, States]:
         kept = dict(self._computed(copies, set(copies.keys), name, compute, alone=True))
         copies.report_unreadable(self.world, self.progress)
         return _some(copies, kept)
 
-    def _keep_on_disk(self, copies: Copies, cut: int, name: str, compute: _Compute) -> dict[Key, States]:
+    def _keep_on_disk(self, copies: Copies, seam: int, name: str, compute: _Compute) -> dict[Key, States]:
         """Find what is there, compute and write what is missing (each process its share), map it all."""
         settings = {"dtype": self.training.cache_dtype, "precision": str(self.precision)}
-        cache = FrozenCache(self._folder, prefix_digest(self.encoder, cut, **settings))
+        cache = FrozenCache(self._folder, prefix_digest(self.encoder, seam, **settings))
         names = {key: self._sounds.digest(copies.manifest[key[0]], key[1]) for key in copies.keys}
         cache.tidy()
         found, spoilt = cache.read(names.values())
@@ -172,7 +172,7 @@ class Preparation:
         if missing:
             failure = ""
             try:
-                self._announce(self._size(copies, missing, cut), name, cache)
+                self._announce(self._size(copies, missing, seam), name, cache)
                 self._write(cache, set(found), names, self._computed(copies, missing, name, compute))
             except StorageError as error:
                 failure = str(error)
@@ -220,14 +220,15 @@ class Preparation:
         """
         keys = copies.keys
         lengths = list(map(copies.computed_s, keys))
-        cut = batches(
+        wanted = batches(
             range(len(keys)), lengths, self.training.device_batch_seconds or _BATCH_S.get(self._device.type, 30.0)
         )
-        cut = [batch for batch in cut if any(keys[number] in missing for number in batch)]
+        wanted = [batch for batch in wanted if any(keys[number] in missing for number in batch)]
         if not alone:
-            cut = cut[self.world.rank :: self.world.size]
-        with self.progress.task(f"frozen layers, {name}", sum(lengths[n] for batch in cut for n in batch)) as advance:
-            for batch in cut:
+            wanted = wanted[self.world.rank :: self.world.size]
+        seconds = sum(lengths[number] for batch in wanted for number in batch)
+        with self.progress.task(f"frozen layers, {name}", seconds) as advance:
+            for batch in wanted:
                 chosen = [keys[number] for number in batch]
                 try:
                     yield from self._states(chosen, compute)
@@ -277,10 +278,10 @@ class Preparation:
             return states.clone()
         return states.half() if float(states.abs().max()) <= _LARGEST_HALF else states.bfloat16()
 
-    def _size(self, copies: Copies, keys: Iterable[Key], cut: int) -> float:
+    def _size(self, copies: Copies, keys: Iterable[Key], seam: int) -> float:
         """Bytes that these copies take."""
         frames = sum(map(copies.computed_s, keys)) * self.encoder.frame_rate
-        return frames * self.encoder.width_at(cut) * (4 if self.training.cache_dtype == "float32" else 2)
+        return frames * self.encoder.width_at(seam) * (4 if self.training.cache_dtype == "float32" else 2)
 
     @property
     def _folder(self) -> Path:

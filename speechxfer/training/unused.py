@@ -45,8 +45,8 @@ def _augmentation(config: FinetuneConfig, start: StartingPoint) -> _Found:
     augment, plan, encoder = config.augment, start.plan, start.model.encoder
     if not augment.mask_time_prob:
         yield "augment.mask_time_length", "augment.mask_time_prob is 0"
-    cuts = {plan.seam_at(epoch) or 0 for epoch in {0, *(epoch for epoch in plan.first_epochs if epoch is not None)}}
-    if augment.where == "seam" and not any(map(encoder.maskable_width, cuts)):
+    seams = {plan.seam_at(epoch) or 0 for epoch in {0, *(epoch for epoch in plan.first_epochs if epoch is not None)}}
+    if augment.where == "seam" and not any(map(encoder.maskable_width, seams)):
         reason = "channels are masked only where the lower half of the layers is frozen"
         yield from ((f"augment.{name}", reason) for name in ("mask_feature_prob", "mask_feature_length_percent"))
     elif not augment.mask_feature_prob:

@@ -89,9 +89,9 @@ def test_the_whole_way_on_the_command_line(
     result = json.loads((tmp_path / "wer.json").read_text())
     assert {"wer", "cer", "words", "utterances", "worst"} <= result.keys()
     assert (result["words"], result["utterances"]) == (4, 2)
-    status, out, error = run("evaluate", "run/model", str(dev), "--beams", "2")
+    status, out, error = run("evaluate", "run/model", str(dev), "--prompt", "ab")
     assert (status, out) == (2, "")
-    assert "Error: beams is 2, but a ctc head has no such option; leave it out" in error
+    assert "Error: prompt is 'ab', but a ctc head has no such option; leave it out" in error
     status, out, _ = run("transcribe", "run/model", str(train.parent / "dev0.wav"), "--format", "json")
     assert status == 0
     assert json.loads(out)["duration"] > 0.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,15 @@ def test_what_add_adapter_puts_above_the_encoder_is_left_out_with_its_head(tmp_p
 def test_another_shape_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
         restore_encoder({"family": "wav2vec2-bert", "config": {**CONFIG, **changes}, "options": {}})
+
+
+def test_another_spectrogram_is_refused(folder: Path, tmp_path: Path) -> None:
+    """As many features, but of other bands."""
+    shutil.copytree(folder, tmp_path / "model")
+    settings = {"feature_extractor_type": "SeamlessM4TFeatureExtractor", "num_mel_bins": 40, "stride": 4}
+    (tmp_path / "model" / "preprocessor_config.json").write_text(json.dumps(settings))
+    with pytest.raises(CheckpointError, match=r"preprocessor_config\.json: num_mel_bins is 40, but .* takes 80"):
+        open_checkpoint(find(str(tmp_path / "model")))
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -132,7 +132,7 @@ BPE: dict[str, Any] = {"type": "BPE", "vocab": {"<pad>": 0, "‚ñÅ": 1, "a": 2, "‚
             "BPE over bytes",
         ),
         ({"model": None}, "is not a tokenizer's file"),
-        ({}, "is not a tokenizer's file"),
+        ({}, r"is not a tokenizer's file .* \(lacks 'model'\)"),
         ({"model": {**BPE, "merges": ["a"]}}, "is not a tokenizer's file"),
         ({"model": {"type": "Unigram", "vocab": {"a": 1}}}, "is not a tokenizer's file"),
         ({"model": {**BPE, "vocab": {**BPE["vocab"], "b": 4}}}, "spells 5 numbers, but the head has 4 outputs"),

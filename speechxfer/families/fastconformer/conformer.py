@@ -90,7 +90,7 @@ class ConformerEncoder(Encoder):
 
     @abstractmethod
     def _subsampled(self, features: Tensor, num_steps: Tensor | None) -> Tensor:
-        """[batch, steps, mel bins], [batch] -> hidden states at cut 0 [batch, frames, width].
+        """[batch, steps, mel bins], [batch] -> hidden states at layer index 0 [batch, frames, width].
 
         Where nothing is padded, `num_steps` is None.
         """

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers.models.lasr.feature_extraction_lasr import LasrFeatureExtractor
 
 from speechxfer.encoders.base import valid_positions
-from speechxfer.encoders.log_mel import MelFilters, mel_filters
+from speechxfer.encoders.log_mel import MelFilters, centered_bands, mel_filters
 
 #: Samples of a window (25 ms), of its Fourier transform, and between windows (10 ms).
 WINDOW, FFT, HOP = 400, 512, 160
@@ -62,7 +62,8 @@ class NeMoLogMel(_LogMel):
         log_mel = torch.log(self._energies(emphasized, FFT // 2, warps)[:, :size] + _ADDED)
         valid = valid_positions(num_steps, size)[..., None]
         if self.normalize:
-            log_mel = _normalized(log_mel, valid, num_steps)
+            centered, variance = centered_bands(log_mel, valid)
+            log_mel = centered / (variance.sqrt() + _SMALLEST)
         return log_mel.masked_fill(~valid, 0.0)
 
 
@@ -85,15 +86,3 @@ class MedASRLogMel(_LogMel):
         long_enough = F.pad(waveforms, (0, max(WINDOW - waveforms.shape[1], 0)))
         log_mel = self._energies(long_enough, (FFT - WINDOW) // 2, warps).clamp(min=_LEAST).log()
         return log_mel.masked_fill(~valid_positions(num_steps, log_mel.shape[1])[..., None], 0.0)
-
-
-def _normalized(log_mel: Tensor, valid: Tensor, num_steps: Tensor) -> Tensor:
-    """Each band [batch, steps, bands] to zero mean and unit variance over the utterance's own steps."""
-    # The mean of equal numbers is off by a rounding, which a division by no deviation makes large: in silence, an
-    # utterance would depend on its padding. The difference from the first step is exactly zero there.
-    log_mel = log_mel - log_mel[:, :1]
-    count = num_steps[:, None, None]
-    mean = log_mel.masked_fill(~valid, 0.0).sum(1, keepdim=True) / count.clamp(min=1)
-    centered = log_mel - mean
-    variance = centered.masked_fill(~valid, 0.0).square().sum(1, keepdim=True) / (count - 1).clamp(min=1)
-    return centered / (variance.sqrt() + _SMALLEST)

@@ -99,9 +99,9 @@ class Wav2Vec2Encoder(WaveformEncoder):
             hidden = layer(hidden)
         return cast(Tensor, hidden.transpose(1, 2))
 
-    def width_at(self, cut: int) -> int:
-        """At cut 0 the number of channels of the last convolution."""
-        return cast(int, self.config.conv_dim[-1]) if cut == 0 else super().width_at(cut)
+    def width_at(self, index: int) -> int:
+        """At layer index 0 the number of channels of the last convolution."""
+        return cast(int, self.config.conv_dim[-1]) if index == 0 else super().width_at(index)
 
     def _enter(self, hidden_states: Tensor, valid: Tensor | None) -> Tensor:
         """The projection and the positions."""

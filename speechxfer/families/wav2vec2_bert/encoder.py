@@ -112,9 +112,9 @@ class Wav2Vec2BertEncoder(Encoder):
         pairs = features[:, : features.shape[1] // _STRIDE * _STRIDE]
         return pairs.reshape(len(pairs), -1, self.width_at(0)), self.num_frames(num_samples)
 
-    def width_at(self, cut: int) -> int:
-        """At cut 0 the mel bands of two steps."""
-        return BANDS * _STRIDE if cut == 0 else super().width_at(cut)
+    def width_at(self, index: int) -> int:
+        """At layer index 0 the mel bands of two steps."""
+        return BANDS * _STRIDE if index == 0 else super().width_at(index)
 
     def _enter(self, hidden_states: Tensor, valid: Tensor | None) -> Tensor:
         """The projection."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers.audio_utils import mel_filter_bank, window_function
 
 from speechxfer.encoders.base import valid_positions
-from speechxfer.encoders.log_mel import warped
+from speechxfer.encoders.log_mel import MelFilters, centered_bands
 
 #: Samples of one window, 25 ms; and between steps, 10 ms.
 WINDOW, HOP = 400, 160
@@ -40,9 +40,8 @@ class KaldiLogMel(nn.Module):
             num_frequency_bins=_FFT // 2 + 1, num_mel_filters=BANDS, min_frequency=20, max_frequency=8000,
             sampling_rate=16_000, norm=None, mel_scale="kaldi", triangularize_in_mel_space=True,
         )  # fmt: skip
-        self.filters: Tensor
+        self.mel = MelFilters(torch.from_numpy(filters.T.copy()))
         self.window: Tensor
-        self.register_buffer("filters", torch.from_numpy(filters.T.copy()), persistent=False)
         window = torch.from_numpy(window_function(WINDOW, "povey", periodic=False))
         self.register_buffer("window", window, persistent=False)
 
@@ -57,16 +56,8 @@ class KaldiLogMel(nn.Module):
         windows = windows - _PREEMPHASIS * F.pad(windows, (1, 0), mode="replicate")[..., :-1]
         spectrum = torch.fft.rfft(windows * self.window, _FFT)
         power = spectrum.real**2 + spectrum.imag**2
-        filters = self.filters if warps is None else warped(self.filters, warps.to(self.filters))
-        log_mel = (power @ filters.mT).clamp_(min=_FLOOR).log_()
+        energies: Tensor = self.mel(power.mT, None if warps is None else warps.double()).mT
+        log_mel = energies.clamp(min=_FLOOR).log()
         valid = valid_positions(num_steps(num_samples), log_mel.shape[1])[:, :, None]
-        return _normalized(log_mel, valid).float()
-
-
-def _normalized(log_mel: Tensor, valid: Tensor) -> Tensor:
-    """[batch, steps, bands] with zero mean and unit variance in each band over the valid steps, zero elsewhere."""
-    count = valid.sum(1, keepdim=True)
-    mean = log_mel.masked_fill(~valid, 0.0).sum(1, keepdim=True) / count.clamp(min=1)
-    centered = (log_mel - mean).masked_fill_(~valid, 0.0)
-    variance = centered.square().sum(1, keepdim=True) / (count - 1).clamp(min=1)
-    return centered * torch.rsqrt(variance + _EPSILON)
+        centered, variance = centered_bands(log_mel, valid)
+        return (centered * torch.rsqrt(variance + _EPSILON)).masked_fill(~valid, 0.0).float()

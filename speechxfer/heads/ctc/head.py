@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Self, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from speechxfer.config import FinetuneConfig
@@ -17,6 +20,7 @@ from speechxfer.data.text import TextNormalizer
 from speechxfer.data.vocabulary import Characters, Vocabulary, frames_needed, restore_vocabulary
 from speechxfer.decoding.greedy import collapse, hypothesis
 from speechxfer.decoding.hypothesis import Hypothesis
+from speechxfer.decoding.lexicon import Lexicon, Search, Weights
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import Checkpoint
@@ -25,8 +29,10 @@ from speechxfer.heads.base import Head, Interchange
 from speechxfer.heads.ctc.choice import choose
 from speechxfer.heads.ctc.files import tokenizer_files
 from speechxfer.heads.ctc.settings import CTCConfig
+from speechxfer.heads.fusion import Fusion
 from speechxfer.heads.layer_sum import LayerSum
 from speechxfer.heads.setup import Setup, Unusable
+from speechxfer.language_models import LanguageModel
 from speechxfer.progress import Progress
 
 
@@ -43,7 +49,7 @@ class CTCHead(Head):
 
     kind = "ctc"
     is_frame_synchronous = True
-    decoding_options = frozenset({"word_times"})
+    decoding_options = frozenset({"beams", "word_times"})
 
     def __init__(
         self, width: int, frame_rate: float, vocabulary: Vocabulary, normalizer: TextNormalizer, *, states: int = 1
@@ -54,6 +60,22 @@ class CTCHead(Head):
         self.normalizer = normalizer
         self.layer_sum = LayerSum(states) if states > 1 else nn.Identity()
         self.projection = nn.Linear(width, len(vocabulary))
+        #: The language model that takes part in decoding, if there is one.
+        self.fusion: Fusion | None = None
+        self._lexicon = self.lexicon(None)
+
+    def fuse(self, fusion: Fusion | None) -> None:
+        """Decode with a language model from now on; None for none.
+
+        Raises:
+            ConfigError: the vocabulary writes no spaces, so that there are no words.
+        """
+        self._lexicon = self.lexicon(None if fusion is None else fusion.model)
+        self.fusion = fusion
+
+    def lexicon(self, language_model: LanguageModel | None) -> Lexicon:
+        """The words of a language model as the vocabulary spells them."""
+        return Lexicon([self.vocabulary.written(index) for index in range(1, len(self.vocabulary))], language_model)
 
     @classmethod
     def kept(cls, setup: Setup) -> Self | None:
@@ -88,6 +110,9 @@ class CTCHead(Head):
             return cls._new(setup, written)
         if kept is not setup.own:
             return kept
+        if kept.fusion is not None:
+            setup.progress.log("the model's language model is left out, for it is tuned to what the model was; tune one again after training (speechxfer lm tune)")  # fmt: skip  # noqa: E501
+            kept.fuse(None)
         kept.normalizer, vocabulary = cls.training_normalizer(setup, kept), kept.vocabulary
         new = vocabulary.missing(map(kept.normalizer, texts(train)))
         writes = f"{setup.config.model} has a CTC head for {len(vocabulary.symbols)} {vocabulary.units}"
@@ -113,7 +138,10 @@ class CTCHead(Head):
         """The inverse of `describe`, with random weights."""
         normalizer = TextNormalizer.restore(description["normalizer"])
         vocabulary = restore_vocabulary(description["vocabulary"])
-        return cls(encoder.width, encoder.output_frame_rate, vocabulary, normalizer, states=encoder.num_states)
+        head = cls(encoder.width, encoder.output_frame_rate, vocabulary, normalizer, states=encoder.num_states)
+        if fused := description.get("language_model"):
+            head.fuse(Fusion.restore(fused, checkpoint))
+        return head
 
     @classmethod
     def training_normalizer(cls, setup: Setup, kept: Self | None) -> TextNormalizer:
@@ -212,19 +240,36 @@ class CTCHead(Head):
 
     @property
     def decoding_defaults(self) -> DecodingOptions:
-        """With word times, which cost nothing."""
-        return DecodingOptions(word_times=True)
+        """With word times, which cost nothing; greedy, but with a language model as many beams as it was tuned with."""
+        return DecodingOptions(beams=self.fusion.beams if self.fusion else 1, word_times=True)
 
     def _decode(self, hidden_states: Tensor, num_frames: Tensor, options: DecodingOptions) -> list[Hypothesis]:
-        """Greedy: the most likely symbol of every frame."""
-        best, path = self(hidden_states).max(dim=-1)
-        rows = zip(path.tolist(), best.tolist(), num_frames.tolist(), strict=True)
-        found = [self._read(row[:length], scores[:length]) for row, scores, length in rows]
+        """Greedy with one beam: the most likely symbol of every frame. Otherwise by beam search."""
+        scores, lengths = self(hidden_states), num_frames.tolist()
+        if options.beams == 1:
+            best, path = scores.max(dim=-1)
+            rows = zip(path.tolist(), best.tolist(), lengths, strict=True)
+            found = [self._spelled(row[:length], values[:length]) for row, values, length in rows]
+        else:
+            search = Search(self._lexicon, self.fusion.weights if self.fusion else Weights(), options.beams or 1)
+            frames = zip(scores.cpu().numpy(), lengths, strict=True)
+            found = [self.read_frames(row[:length], search) for row, length in frames]
         return found if options.word_times else [replace(one, words=()) for one in found]
 
-    def _read(self, path: list[int], log_probabilities: list[float]) -> Hypothesis:
-        symbols = collapse(path, log_probabilities, Vocabulary.BLANK)
-        vocabulary = self.vocabulary
+    def read_frames(self, log_probabilities: NDArray[np.float32], search: Search | None) -> Hypothesis:
+        """[frames, symbols + 1] -> text with the times of its most likely path; greedy without a search."""
+        if search is None:
+            path = log_probabilities.argmax(axis=1)
+        else:
+            from speechxfer.decoding.ctc_alignment import best_path  # late: both are compiled on first use
+            from speechxfer.decoding.ctc_beam import best_text
+
+            path = best_path(log_probabilities, best_text(log_probabilities, search)[0])
+        return self._spelled(path.tolist(), log_probabilities[np.arange(len(path)), path].tolist())
+
+    def _spelled(self, path: list[int], log_probabilities: list[float]) -> Hypothesis:
+        """The text of a path."""
+        symbols, vocabulary = collapse(path, log_probabilities, Vocabulary.BLANK), self.vocabulary
         return hypothesis(
             symbols, [vocabulary.written(symbol.number) for symbol in symbols], 1.0 / self.frame_rate,
             separator=vocabulary.separator, pauses=not vocabulary.leading_spaces,
@@ -269,4 +314,10 @@ class CTCHead(Head):
             "kind": self.kind,
             "vocabulary": self.vocabulary.to_dict(),
             "normalizer": self.normalizer.to_dict(),
+            **({"language_model": self.fusion.describe()} if self.fusion else {}),
         }
+
+    def write_files(self, folder: Path) -> None:
+        """The language model."""
+        if self.fusion is not None:
+            self.fusion.write(folder)

@@ -47,7 +47,8 @@ class PieceFile:
         try:
             return cls._of(path, content)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{path}: is not a tokenizer's file as the package tokenizers writes it ({error!r}); copy it again from where the tokenizer was saved") from error  # fmt: skip  # noqa: E501
+            seen = f"lacks {error}" if isinstance(error, KeyError) else f"{error}"
+            raise CheckpointError(f"{path}: is not a tokenizer's file as the package tokenizers writes it ({seen}); copy it again from where the tokenizer was saved") from error  # fmt: skip  # noqa: E501
 
     @classmethod
     def _of(cls, path: Path, content: Mapping[str, Any]) -> PieceFile:

@@ -1,0 +1,235 @@
+"""CTC prefix beam search (Hannun et al., 2014) with an n-gram language model of words, compiled by numba.
+
+A beam is a text so far; its probability is the sum over all paths that spell it. The language model counts when a word
+ends. A word that it lacks costs extra for each character, from where no known word goes on so, but is never forbidden.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from speechxfer.decoding.lexicon import Search
+
+#: Symbols that are this much less likely than the most likely one of a frame (natural logarithm) begin no new beam.
+_SYMBOL_RANGE = 12.0
+#: Columns of the table of texts: the text that each extends, its last symbol, its place in the lexicon's tree, the
+#: letters of its last word, its node of the language model.
+_PARENT, _SYMBOL, _PLACE, _LETTERS, _NODE = range(5)
+
+
+def best_text(log_probabilities: NDArray[np.float32], search: Search) -> tuple[list[int], float]:
+    """The symbols of the most likely text, and the natural logarithm of its score.
+
+    Args:
+        log_probabilities: [frames, symbols + 1], natural logarithms; 0 is the blank.
+        search: with or without a language model.
+    """
+    if len(log_probabilities) == 0:
+        return [], 0.0
+    lexicon, weights = search.lexicon, search.weights
+    has_model = lexicon.end >= 0
+    scale = [weights.language_model, weights.word, weights.unknown] if has_model else [0.0] * 3
+    words = (
+        lexicon.starts, lexicon.characters, lexicon.tree, lexicon.words, lexicon.model,
+        np.array([lexicon.beginning, lexicon.end, lexicon.outside]), lexicon.unknown, np.array(scale),
+    )  # fmt: skip
+    symbols, score = _search(np.ascontiguousarray(log_probabilities, dtype=np.float64), words, search.beams)
+    return symbols[::-1].tolist(), float(score)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _plus(one: float, other: float) -> float:
+    """The logarithm of a sum."""
+    if one < other:
+        one, other = other, one
+    if other == -np.inf:
+        return one
+    return one + math.log1p(math.exp(other - one))
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _step(model: Any, unknown: float, node: int, number: int) -> tuple[float, int]:
+    """As `LanguageModel.step`."""
+    first, word, following, log_probability, backoff, shorter = model
+    total = 0.0
+    while True:
+        low, high = first[node], first[node + 1]
+        while low < high:
+            middle = (low + high) // 2
+            if word[middle] < number:
+                low = middle + 1
+            else:
+                high = middle
+        if low < first[node + 1] and word[low] == number:
+            return total + log_probability[following[low]], following[low]
+        if node == 0:
+            return total + unknown, 0
+        total += backoff[node]
+        node = shorter[node]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _ended(place: int, letters: int, node: int, words: Any) -> tuple[float, int]:
+    """What a word that ends adds to the score, and the node of the language model after it."""
+    _, _, _, ends, model, (_, end, outside), unknown, scale = words
+    if letters == 0 or end < 0:
+        return 0.0, node
+    number = ends[place] if place >= 0 else -1
+    extra = letters * scale[2] if number < 0 and place >= 0 else 0.0  # outside the tree, it was added before
+    score, after = _step(model, unknown, node, number if number >= 0 else outside)
+    return scale[0] * score + scale[1] + extra, after
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _extend(text: Any, symbol: int, words: Any, extended: Any) -> float:
+    """Write the row of a text that a symbol extends, but for its parent; what the symbol adds to the score."""
+    starts, characters, tree, _, _, _, _, scale = words
+    added, place, letters, node = 0.0, text[_PLACE], text[_LETTERS], text[_NODE]
+    for index in range(starts[symbol], starts[symbol + 1]):
+        character = characters[index]
+        if character == 0:
+            score, node = _ended(place, letters, node, words)
+            added, place, letters = added + score, 0, 0
+            continue
+        letters += 1
+        if place < 0:
+            added += scale[2]
+            continue
+        place = tree[place, character]
+        if place < 0:
+            added += letters * scale[2]
+    extended[_SYMBOL], extended[_PLACE], extended[_LETTERS], extended[_NODE] = symbol, place, letters, node
+    return added
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _slot(keys: Any, key: int) -> int:
+    """The slot of a key in a table of open addresses, or the free slot for it."""
+    slot = (key * 0x9E3779B97F4A7C1) & (len(keys) - 1)
+    while keys[slot] != -1 and keys[slot] != key:
+        slot = (slot + 1) & (len(keys) - 1)
+    return slot
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _search(scores: Any, words: Any, beams: int) -> Any:
+    """[frames, symbols + 1] -> the symbols of the best text from the last to the first, and its score."""
+    frames, symbols = scores.shape
+    texts, bonuses = np.zeros((frames * beams + 1, 5), np.int64), np.zeros(frames * beams + 1)
+    texts[0, _NODE] = words[5][0]
+    size = 2
+    while size < 2 * len(texts):
+        size *= 2
+    keys, children = np.full(size, -1, np.int64), np.zeros(size, np.int64)
+    table = (texts, bonuses, keys, children, np.full(len(texts), -1, np.int64))
+    written = 1
+    # Beams are texts with the logarithms of the probabilities of their paths that end with a blank, or with a symbol.
+    beam, blank, other = np.zeros(1, np.int64), np.zeros(1), np.full(1, -np.inf)
+    for frame in range(frames):
+        row = scores[frame]
+        likely = np.flatnonzero(row[1:] > row.max() - _SYMBOL_RANGE) + 1
+        room = len(beam) * (len(likely) + 1)
+        # A candidate is a text that is known, or a new one, which is written down if it is kept.
+        found = (
+            np.full(room, -1, np.int64), np.zeros((room, 5), np.int64), np.zeros(room), np.full(room, -np.inf),
+            np.full(room, -np.inf),
+        )  # fmt: skip
+        _stay(row, beam, blank, other, table, found)
+        count = _grow(row, likely, beam, blank, other, table, found, words, beams)
+        table[4][beam] = -1
+        known, new, bonus, ending_blank, ending_other = found
+        ranked = np.empty(count)
+        for index in range(count):
+            ranked[index] = -_plus(ending_blank[index], ending_other[index]) - bonus[index]
+        kept = np.argsort(ranked, kind="mergesort")[:beams]
+        for index in kept:
+            if known[index] < 0:
+                key = new[index, _PARENT] * symbols + new[index, _SYMBOL]
+                slot = _slot(keys, key)
+                keys[slot], children[slot], known[index] = key, written, written
+                texts[written], bonuses[written] = new[index], bonus[index]
+                written += 1
+        beam, blank, other = known[kept], ending_blank[kept], ending_other[kept]
+    return _best(beam, blank, other, texts, bonuses, words)
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _stay(row: Any, beam: Any, blank: Any, other: Any, table: Any, found: Any) -> None:
+    """The beams themselves are the first candidates: after a blank, or their last symbol again."""
+    texts, bonuses, _, _, where = table
+    known, _, bonus, ending_blank, ending_other = found
+    for index in range(len(beam)):
+        text = beam[index]
+        known[index], where[text], bonus[index] = text, index, bonuses[text]
+        ending_blank[index] = _plus(blank[index], other[index]) + row[0]
+        if text:
+            ending_other[index] = other[index] + row[texts[text, _SYMBOL]]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _grow(
+    row: Any, likely: Any, beam: Any, blank: Any, other: Any, table: Any, found: Any, words: Any, beams: int
+) -> int:
+    """Extend all beams by all likely symbols; how many candidates there are then."""
+    texts, bonuses, keys, children, where = table
+    known, new, bonus, ending_blank, ending_other = found
+    count = len(beam)
+    least = _bar(ending_blank[:count], ending_other[:count], bonus[:count], beams)
+    for index in range(len(beam)):
+        text = beam[index]
+        total = _plus(blank[index], other[index])
+        for symbol in likely:
+            # The last symbol again is another one only after a blank.
+            arrived = (blank[index] if text and symbol == texts[text, _SYMBOL] else total) + row[symbol]
+            if arrived == -np.inf:
+                continue
+            slot = _slot(keys, text * len(row) + symbol)
+            child = children[slot] if keys[slot] != -1 else -1
+            if child >= 0 and where[child] >= 0:
+                ending_other[where[child]] = _plus(ending_other[where[child]], arrived)
+                continue
+            if child >= 0:
+                bonus[count] = bonuses[child]
+            else:
+                bonus[count] = bonuses[text] + _extend(texts[text], symbol, words, new[count])
+                new[count, _PARENT] = text
+            if arrived + bonus[count] >= least:
+                known[count], ending_other[count] = child, arrived
+                count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _bar(blank: Any, other: Any, bonus: Any, beams: int) -> float:
+    """The score that a new text has to reach: that of the last of the beams, if enough of them stay."""
+    if len(blank) < beams:
+        return -np.inf
+    total = np.empty(len(blank))
+    for index in range(len(blank)):
+        total[index] = _plus(blank[index], other[index]) + bonus[index]
+    return float(np.sort(total)[len(total) - beams])
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _best(beam: Any, blank: Any, other: Any, texts: Any, bonuses: Any, words: Any) -> Any:
+    """The symbols of the best text from the last to the first, with its score, the end of the sentence included."""
+    _, _, _, _, model, (_, end, _), unknown, scale = words
+    best, score = 0, -np.inf
+    for index in range(len(beam)):
+        text = beam[index]
+        added, node = _ended(texts[text, _PLACE], texts[text, _LETTERS], texts[text, _NODE], words)
+        if end >= 0:
+            added += scale[0] * _step(model, unknown, node, end)[0]
+        total = _plus(blank[index], other[index]) + bonuses[text] + added
+        if total > score:
+            best, score = text, total
+    symbols = []
+    while best:
+        symbols.append(texts[best, _SYMBOL])
+        best = texts[best, _PARENT]
+    return np.array(symbols, dtype=np.int64), score

@@ -1,0 +1,112 @@
+"""The beam search finds what an exhaustive search finds, with a language model and without one."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from speechxfer.decoding.ctc_alignment import best_path
+from speechxfer.decoding.ctc_beam import best_text
+from speechxfer.decoding.greedy import collapse
+from speechxfer.decoding.lexicon import Lexicon, Search, Weights
+from speechxfer.errors import ConfigError
+from speechxfer.language_models import END, UNKNOWN, LanguageModel, train
+
+CHARACTERS = [" ", "a", "b"]
+PIECES = [" a", " b", "a", "b"]
+MODEL = LanguageModel.of(train(["a b", "a a b", "ab b", "ab"], 2))
+seeds = st.integers(0, 10_000)
+
+
+def probabilities(frames: int, symbols: int, seed: int) -> np.ndarray:
+    """Natural logarithms [frames, symbols] of random probabilities."""
+    generator = np.random.default_rng(seed)
+    return np.log(generator.dirichlet(np.full(symbols, 0.5), size=frames) + 1e-5).astype(np.float32)
+
+
+def spelled(path: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(symbol.number for symbol in collapse(path, [0.0] * len(path), 0))
+
+
+def judged(symbols: tuple[int, ...], written: list[str], weights: Weights) -> float:
+    """What the language model adds to a text's score."""
+    words = "".join(written[symbol - 1] for symbol in symbols).split()
+    node, total = MODEL.beginning, 0.0
+    for word in words:
+        is_known = word in MODEL
+        score, node = MODEL.step(node, MODEL.numbers[word if is_known else UNKNOWN])
+        total += weights.language_model * score + weights.word + (0 if is_known else weights.unknown * len(word))
+    return total + weights.language_model * MODEL.step(node, MODEL.numbers[END])[0]
+
+
+def exhaustive(scores: np.ndarray, written: list[str], weights: Weights | None) -> tuple[tuple[int, ...], float]:
+    """The best text and its score, from all paths there are."""
+    sums: dict[tuple[int, ...], float] = {}
+    for path in itertools.product(range(scores.shape[1]), repeat=len(scores)):
+        total = sum(float(scores[frame, symbol]) for frame, symbol in enumerate(path))
+        sums[spelled(path)] = float(np.logaddexp(sums.get(spelled(path), -math.inf), total))
+    if weights is not None:
+        sums = {symbols: total + judged(symbols, written, weights) for symbols, total in sums.items()}
+    best = max(sums, key=lambda symbols: sums[symbols])
+    return best, sums[best]
+
+
+@pytest.mark.parametrize("written", [CHARACTERS, PIECES], ids=["characters", "pieces"])
+@given(seeds, st.integers(1, 5), st.sampled_from([None, Weights(), Weights(1.5, -1.0, -3.0), Weights(0.3, 3.0, 0.0)]))
+@settings(max_examples=80)
+def test_it_finds_the_best_text_there_is(written: list[str], seed: int, frames: int, weights: Weights | None) -> None:
+    scores = probabilities(frames, len(written) + 1, seed)
+    lexicon = Lexicon(written, None if weights is None else MODEL)
+    symbols, score = best_text(scores, Search(lexicon, weights or Weights(), beams=2000))
+    expected, best = exhaustive(scores, written, weights)
+    assert score == pytest.approx(best, abs=1e-4)
+    if weights is None or judged(tuple(symbols), written, weights) == judged(expected, written, weights):
+        assert tuple(symbols) == expected
+
+
+def test_more_beams_never_find_a_worse_text() -> None:
+    for seed in range(20):
+        scores = probabilities(40, len(CHARACTERS) + 1, seed)
+        found = [best_text(scores, Search(Lexicon(CHARACTERS, MODEL), Weights(), beams))[1] for beams in (2, 500)]
+        assert found[0] <= found[1] + 1e-6
+
+
+def test_the_language_model_decides_between_words_that_sound_alike() -> None:
+    # "b" and "a" are as likely after "a "; the language model knows "a b" better than "a a".
+    scores = np.log(np.array([[0.01, 0.01, 0.97, 0.01], [0.01, 0.97, 0.01, 0.01], [0.02, 0.01, 0.485, 0.485]]))
+    written = [CHARACTERS[symbol - 1] for symbol in best_text(scores, Search(Lexicon(CHARACTERS, MODEL), Weights()))[0]]
+    assert "".join(written) == "a b"
+
+
+def test_a_word_that_is_not_known_is_written_where_it_is_clear() -> None:
+    scores = np.full((4, 4), math.log(1e-6))
+    for frame, symbol in enumerate((3, 0, 3, 2)):
+        scores[frame, symbol] = math.log(1 - 3e-6)
+    assert best_text(scores, Search(Lexicon(CHARACTERS, MODEL), Weights()))[0] == [3, 3, 2]
+
+
+def test_no_frames_are_no_text() -> None:
+    assert best_text(np.zeros((0, 4), np.float32), Search(Lexicon(CHARACTERS, MODEL))) == ([], 0.0)
+
+
+def test_words_need_spaces() -> None:
+    with pytest.raises(ConfigError, match="writes no spaces"):
+        Lexicon(["a", "b"], MODEL)
+
+
+@given(seeds, st.integers(1, 5), st.lists(st.integers(1, 2), max_size=4))
+@settings(max_examples=80)
+def test_no_other_path_is_likelier_that_spells_the_symbols(seed: int, frames: int, symbols: list[int]) -> None:
+    scores = probabilities(frames, 3, seed)
+    paths = [path for path in itertools.product(range(3), repeat=frames) if spelled(path) == tuple(symbols)]
+    if not paths:
+        return
+    best = max(paths, key=lambda path: sum(float(scores[frame, symbol]) for frame, symbol in enumerate(path)))
+    found = best_path(scores, symbols)
+    assert spelled(tuple(found.tolist())) == tuple(symbols)
+    assert scores[range(frames), found].sum() == pytest.approx(scores[range(frames), list(best)].sum(), abs=1e-4)
