@@ -25,13 +25,16 @@ def test_characters_are_chosen_where_they_fit() -> None:
     assert (choice.pieces, choice.reason) == (None, "")
 
 
-def test_as_few_pieces_as_fit_are_chosen_where_characters_do_not() -> None:
+def test_as_few_pieces_as_fit_are_chosen_where_characters_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = (32, 40, 48, 56, 64, 72, 80)
+    monkeypatch.setattr("speechxfer.heads.ctc.choice.SIZES", sizes)
     utterances = spoken(0.5)
     choice = choose(utterances, RATE, CTCConfig())
     assert choice.pieces is not None
     assert fitting(choice.pieces, utterances) >= 0.995
     size = len(choice.pieces.symbols)
-    smaller = [choice.pieces.shortened(one) for one in SIZES if one < size]
+    smaller = [Pieces.trained([text for text, _ in utterances], one) for one in sizes if one < size]
+    assert smaller
     assert all(fitting(one, utterances) < 0.995 for one in smaller)
     assert choice.reason == (
         f"{size} pieces of words by byte-pair encoding: characters fit the frames of 0.0% of the training utterances, "
@@ -67,7 +70,7 @@ def test_what_is_asked_for_is_done() -> None:
     assert choose(spoken(0.5), RATE, CTCConfig(units="characters")).pieces is None
     pieces = choose(utterances, RATE, CTCConfig(units="pieces")).pieces
     assert pieces is not None
-    assert len(pieces.symbols) == 64
+    assert pieces.to_dict() == Pieces.trained([text for text, _ in utterances], SIZES[0]).to_dict()
     for units in ("auto", "pieces"):
         sized = choose(utterances, RATE, CTCConfig(units=units, vocabulary_size=40)).pieces
         assert sized is not None

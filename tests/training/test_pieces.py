@@ -38,6 +38,7 @@ def test_a_run_interrupted_and_resumed_has_the_same_losses(runs: Runs) -> None:
     assert head(runs, "parts").vocabulary.to_dict() == head(runs, "whole").vocabulary.to_dict()
 
 
+@pytest.mark.slow
 def test_it_learns_to_write(runs: Runs, corpus: Any) -> None:
     learning: dict[str, Any] = {
         "train": str(corpus("more", texts(60, 3))),

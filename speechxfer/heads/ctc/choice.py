@@ -13,8 +13,8 @@ from speechxfer.heads.ctc.settings import CTCConfig
 WANTED = 0.995
 #: Characters a second: a text with more of them is not that of its recording, so it decides nothing.
 FASTEST = 40.0
-#: Numbers of pieces that are tried, smallest first.
-SIZES = tuple(64 << power for power in range(8))
+#: Numbers of pieces that are tried, smallest first. Fewer made more errors, even if they fit (scripts.bench.subwords).
+SIZES = tuple(256 << power for power in range(6))
 
 
 #: Utterances: each a normalized text, and how many hidden states there are to spell it.
