@@ -29,7 +29,7 @@ _PATH = click.Path(path_type=Path)
 _GROUPS = {
     "Most used": ("output", "normalizer", "language", "worst", "device"),
     "Figures in more detail": ("metrics", "columns", "keywords", "train", "confusion", "predictions"),
-    "Decoding": ("task", "beams", "prompt"),
+    "Decoding": ("task", "beams", "prompt", "hotwords"),
 }
 
 

@@ -35,7 +35,7 @@ def best_text(log_probabilities: NDArray[np.float32], search: Search) -> tuple[l
     has_model = lexicon.end >= 0
     scale = [weights.language_model, weights.word, weights.unknown] if has_model else [0.0] * 3
     words = (
-        lexicon.starts, lexicon.characters, lexicon.tree, lexicon.words, lexicon.model,
+        lexicon.starts, lexicon.characters, lexicon.tree, lexicon.model,
         np.array([lexicon.beginning, lexicon.end, lexicon.outside]), lexicon.unknown, np.array(scale),
     )  # fmt: skip
     symbols, score = _search(np.ascontiguousarray(log_probabilities, dtype=np.float64), words, search.beams)
@@ -74,21 +74,35 @@ def _step(model: Any, unknown: float, node: int, number: int) -> tuple[float, in
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _child(tree: Any, node: int, character: int) -> int:
+    """The node after a character; -1 where no word goes on so."""
+    first, following, children, _, _ = tree
+    for edge in range(first[node], first[node + 1]):
+        if following[edge] == character:
+            return int(children[edge])
+    return -1
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _ended(place: int, letters: int, node: int, words: Any) -> tuple[float, int]:
     """What a word that ends adds to the score, and the node of the language model after it."""
-    _, _, _, ends, model, (_, end, outside), unknown, scale = words
-    if letters == 0 or end < 0:
+    _, _, (_, _, _, ends, hot), model, (_, end, outside), unknown, scale = words
+    if letters == 0:
         return 0.0, node
+    if end < 0:
+        return (hot[place] if place >= 0 else 0.0), node
     number = ends[place] if place >= 0 else -1
     extra = letters * scale[2] if number < 0 and place >= 0 else 0.0  # outside the tree, it was added before
     score, after = _step(model, unknown, node, number if number >= 0 else outside)
+    if place >= 0:
+        extra += hot[place]
     return scale[0] * score + scale[1] + extra, after
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _extend(text: Any, symbol: int, words: Any, extended: Any) -> float:
     """Write the row of a text that a symbol extends, but for its parent; what the symbol adds to the score."""
-    starts, characters, tree, _, _, _, _, scale = words
+    starts, characters, tree, _, _, _, scale = words
     added, place, letters, node = 0.0, text[_PLACE], text[_LETTERS], text[_NODE]
     for index in range(starts[symbol], starts[symbol + 1]):
         character = characters[index]
@@ -100,7 +114,7 @@ def _extend(text: Any, symbol: int, words: Any, extended: Any) -> float:
         if place < 0:
             added += scale[2]
             continue
-        place = tree[place, character]
+        place = _child(tree, place, character)
         if place < 0:
             added += letters * scale[2]
     extended[_SYMBOL], extended[_PLACE], extended[_LETTERS], extended[_NODE] = symbol, place, letters, node
@@ -121,7 +135,7 @@ def _search(scores: Any, words: Any, beams: int) -> Any:
     """[frames, symbols + 1] -> the symbols of the best text from the last to the first, and its score."""
     frames, symbols = scores.shape
     texts, bonuses = np.zeros((frames * beams + 1, 5), np.int64), np.zeros(frames * beams + 1)
-    texts[0, _NODE] = words[5][0]
+    texts[0, _NODE] = words[4][0]
     size = 2
     while size < 2 * len(texts):
         size *= 2
@@ -218,7 +232,7 @@ def _bar(blank: Any, other: Any, bonus: Any, beams: int) -> float:
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _best(beam: Any, blank: Any, other: Any, texts: Any, bonuses: Any, words: Any) -> Any:
     """The symbols of the best text from the last to the first, with its score, the end of the sentence included."""
-    _, _, _, _, model, (_, end, _), unknown, scale = words
+    _, _, _, model, (_, end, _), unknown, scale = words
     best, score = 0, -np.inf
     for index in range(len(beam)):
         text = beam[index]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +44,7 @@ class Lexicon:
     Attributes:
         characters: the characters of all symbols; 0 is the space.
         starts: [symbols + 2] where those of each symbol begin, the blank's first.
-        tree: [nodes, characters + 1] the node after each character; `OUTSIDE` where no word goes on so.
-        words: [nodes] the number of the word that ends there; -1 for none.
+        tree: its nodes as arrays, for compiled code.
         model: the arrays of `LanguageModel`.
         beginning: its node at the beginning of a sentence.
         end: the number of the end of a sentence; -1 without a language model.
@@ -56,19 +58,73 @@ class Lexicon:
         if model is not None and not any(" " in text for text in written):
             raise ConfigError("the model writes no spaces between words, so a language model of words cannot be used with it")  # fmt: skip  # noqa: E501
         alphabet = sorted(set("".join(written)) - {" "})
-        numbers = {" ": 0} | {character: number for number, character in enumerate(alphabet, 1)}
-        spelled = [[numbers[character] for character in text] for text in written]
+        self._numbers = {" ": 0} | {character: number for number, character in enumerate(alphabet, 1)}
+        spelled = [[self._numbers[character] for character in text] for text in written]
         self.characters = np.array([number for text in spelled for number in text], dtype=np.int64)
         self.starts = np.cumsum([0, 0, *map(len, spelled)])  # the blank writes nothing
-        words = [] if model is None else [(word, number) for word, number in model.numbers.items() if word in model]
-        self.tree, self.words = _tree(words, numbers)
         self.beginning, self.end, self.outside, self.unknown = 0, -1, -1, 0.0
         none = np.zeros(0, dtype=np.int64)
         self.model = (np.zeros(2, dtype=np.int64), none, none, np.zeros(1), np.zeros(1), np.zeros(1, np.int64))
+        self._words: dict[str, int] = {}
         if model is not None:
             self.beginning, self.end, self.outside = model.beginning, model.numbers[END], model.numbers[UNKNOWN]
             self.unknown = model.unknown
             self.model = (model.first, model.word, model.node, model.log_probability, model.backoff, model.shorter)
+            self._words = {word: number for word, number in model.numbers.items() if word in model}
+        self.tree = _Tree(self._numbers, self._words, {}).arrays()
+
+    def __contains__(self, word: object) -> bool:
+        """Whether the language model has a word."""
+        return word in self._words
+
+    @functools.lru_cache(maxsize=8)  # noqa: B019  # several batches of a call have the same; a lexicon is small
+    def with_hotwords(self, hotwords: tuple[tuple[str, float], ...]) -> Lexicon:
+        """The lexicon with words that cost nothing although the language model lacks them, each with what it adds."""
+        found = copy.copy(self)
+        found.tree = _Tree(self._numbers, self._words, dict(hotwords)).arrays(self.outside)
+        return found
+
+
+class _Tree:
+    """Words by their characters.
+
+    Args:
+        numbers: of the characters; a word with another one cannot be spelled, and is left out.
+        words: with their numbers in the language model.
+        hotwords: with what they add to a score.
+    """
+
+    def __init__(self, numbers: Mapping[str, int], words: Mapping[str, int], hotwords: Mapping[str, float]) -> None:
+        self._numbers = numbers
+        self._children: dict[tuple[int, int], int] = {}
+        self._size = 1
+        self._ends = {node: number for word, number in words.items() if (node := self._add(word)) is not None}
+        self._added = {node: added for word, added in hotwords.items() if (node := self._add(word)) is not None}
+
+    def _add(self, word: str) -> int | None:
+        """The node of a word."""
+        if not all(character in self._numbers for character in word):
+            return None
+        node = 0
+        for character in word:
+            before = self._size
+            node = self._children.setdefault((node, self._numbers[character]), before)
+            self._size += node == before
+        return node
+
+    def arrays(self, outside: int = -1) -> tuple[NDArray[Any], ...]:
+        """[nodes + 1] where each node's children begin; [edges] their characters, sorted within a node, and nodes;
+        [nodes] the number of the word that ends there, or -1; [nodes] what it adds.
+        """
+        edges = sorted((node, character, child) for (node, character), child in self._children.items())
+        table = np.array(edges, dtype=np.int64).reshape(-1, 3)
+        first = np.searchsorted(table[:, 0], np.arange(self._size + 1))
+        ends, added = np.full(self._size, -1, np.int64), np.zeros(self._size)
+        for node, value in self._added.items():
+            ends[node], added[node] = outside, value
+        for node, number in self._ends.items():
+            ends[node] = number
+        return first, table[:, 1].copy(), table[:, 2].copy(), ends, added
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,20 +140,3 @@ class Search:
     lexicon: Lexicon
     weights: Weights = field(default_factory=Weights)
     beams: int = 50
-
-
-def _tree(words: Sequence[tuple[str, int]], numbers: dict[str, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """[nodes, characters + 1] the next node, or outside; [nodes] the word that ends there, or -1."""
-    rows, ends = [[OUTSIDE] * len(numbers)], [-1]
-    for word, number in words:
-        if not all(character in numbers for character in word):
-            continue  # it cannot be spelled
-        node = 0
-        for character in word:
-            if rows[node][numbers[character]] == OUTSIDE:
-                rows[node][numbers[character]] = len(rows)
-                rows.append([OUTSIDE] * len(numbers))
-                ends.append(-1)
-            node = rows[node][numbers[character]]
-        ends[node] = number
-    return np.array(rows, dtype=np.int64), np.array(ends, dtype=np.int64)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 from speechxfer.config.values import Kind, OneOf, Range, shown
 from speechxfer.errors import ConfigError
@@ -21,6 +21,12 @@ _KINDS = {
     "word_times": Kind(bool, optional=True),
 }
 _TEMPERATURE = Kind(float, Range(0, 10))
+
+
+#: Usual weight of a hotword.
+HOTWORD_WEIGHT = 8.0
+_WEIGHT = Kind(float, Range(0, 100))
+Hotwords: TypeAlias = "Sequence[str | tuple[str, float]]"
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,9 @@ class DecodingOptions:
     #: What the log-probabilities are divided by. 0 takes the most likely token; above 0 tokens are sampled. Several are
     #: tried in order, until a transcript passes the hallucination checks; a single number is stored as a tuple of one.
     temperature: float | tuple[float, ...] | None = None
+    #: Names and phrases that are likely to occur, and more likely to be written; each alone or with its weight, as
+    #: ("Aachen", 12.0). A weight is what the score of a text gains by such a word, in natural logarithms; usually 8.
+    hotwords: Hotwords | None = None
     #: Whether words come with their times.
     word_times: bool | None = None
 
@@ -54,6 +63,13 @@ class DecodingOptions:
             raise ConfigError(f"language is {shown(self.language)}; wanted a code or an English name, such as 'it'")
         if self.temperature is not None:
             object.__setattr__(self, "temperature", _temperatures(self.temperature))
+        if self.hotwords is not None:
+            object.__setattr__(self, "hotwords", _hotwords(self.hotwords))
+
+    @property
+    def weighted_hotwords(self) -> tuple[tuple[str, float], ...]:
+        """The hotwords, each with its weight; empty where there are none."""
+        return cast(tuple[tuple[str, float], ...], self.hotwords or ())
 
     @property
     def temperatures(self) -> tuple[float, ...]:
@@ -80,3 +96,17 @@ def _temperatures(value: Any) -> tuple[float, ...]:
     for one in several:
         _TEMPERATURE.check("temperature", one)
     return tuple(map(float, several))
+
+
+def _hotwords(value: Any) -> tuple[tuple[str, float], ...]:
+    """Phrases with their weights; of a phrase that is given twice, the last."""
+    if not isinstance(value, tuple | list):
+        raise ConfigError(f"hotwords is {shown(value)}; wanted a list of phrases, such as ['Aachen', ('Bad Doberan', 12.0)]")  # fmt: skip  # noqa: E501
+    found: dict[str, float] = {}
+    for one in value:
+        phrase, weight = one if isinstance(one, tuple | list) and len(one) == 2 else (one, HOTWORD_WEIGHT)
+        if not isinstance(phrase, str) or not phrase.strip():
+            raise ConfigError(f"hotwords has {shown(one)}; wanted a phrase, or a phrase with its weight")
+        _WEIGHT.check(f"the weight of hotword {phrase!r}", weight)
+        found[" ".join(phrase.split())] = float(weight)
+    return tuple(found.items())

@@ -135,3 +135,40 @@ def test_a_model_without_a_ctc_head_is_refused(
     assert "a" in words
     shown = refused("lm", "train", train, "--output", tmp_path / "other.arpa", "--model", whisper_folder)
     assert "has no CTC head" in shown
+
+
+def test_hotwords_are_written_more_readily(model: Path, corpus: Callable[..., Path], tmp_path: Path) -> None:
+    found, sound = sx.load(str(model), device="cpu"), [tone("a b")]
+    plain = found.recognize(sound, sx.DecodingOptions(beams=50))[0].text
+    word = next(word for word in ("cab", "bac", "abc") if word not in plain.split())
+    assert found.recognize(sound, sx.DecodingOptions(hotwords=[(word, 0.0)]))[0].text == plain
+    assert word in found.recognize(sound, sx.DecodingOptions(hotwords=[(word, 100.0)]))[0].text.split()
+    assert found.recognize(sound)[0].text == found.recognize(sound, sx.DecodingOptions(beams=1))[0].text
+
+    manifest, file = corpus("dev", ["a b"]), tmp_path / "names.txt"
+    file.write_text(f"{word}\t100\n\nA b\n", encoding="utf-8")
+    shown = run("evaluate", model, manifest, "--hotwords", file).stdout
+    assert word in json.loads(shown)["worst"][0]["hypothesis"].split()
+
+
+def test_wrong_hotwords_are_refused_in_a_line(
+    model: Path, corpus: Callable[..., Path], spelling_whisper: Path, tmp_path: Path
+) -> None:
+    manifest, file = corpus("dev", ["a b"]), tmp_path / "names.txt"
+    for text, message in (
+        ("", "holds no hotwords; wanted one a line"),
+        ("abc\tmuch\n", "names.txt:1: the weight of 'abc' is 'much'; wanted a number"),
+        ("abc\t-3\n", "the weight of hotword 'abc' is -3.0; wanted"),
+        ("жук\n", "hotwords: none can be spelled with the characters of the model (' abc'), such as 'жук'"),
+    ):
+        file.write_text(text, encoding="utf-8")
+        assert message in refused("evaluate", model, manifest, "--hotwords", file)
+    file.write_text("abc\n", encoding="utf-8")
+    shown = refused("evaluate", model, manifest, "--hotwords", file, "--beams", 1)
+    assert "hotwords need a beam search" in shown
+    assert "no such file" in refused("evaluate", model, manifest, "--hotwords", tmp_path / "missing.txt")
+    shown = refused("evaluate", spelling_whisper, manifest, "--hotwords", file)
+    assert "a seq2seq head has no such option" in shown
+    for wrong in ("abc", [3], [("abc", "much")], [""]):
+        with pytest.raises(sx.ConfigError, match="hotword"):
+            sx.DecodingOptions(hotwords=wrong)  # type: ignore[arg-type]

@@ -33,40 +33,51 @@ def spelled(path: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(symbol.number for symbol in collapse(path, [0.0] * len(path), 0))
 
 
-def judged(symbols: tuple[int, ...], written: list[str], weights: Weights) -> float:
-    """What the language model adds to a text's score."""
+def judged(symbols: tuple[int, ...], written: list[str], weights: Weights, hotwords: dict[str, float]) -> float:
+    """What the language model and hotwords add to a text's score."""
     words = "".join(written[symbol - 1] for symbol in symbols).split()
     node, total = MODEL.beginning, 0.0
     for word in words:
         is_known = word in MODEL
         score, node = MODEL.step(node, MODEL.numbers[word if is_known else UNKNOWN])
-        total += weights.language_model * score + weights.word + (0 if is_known else weights.unknown * len(word))
+        total += weights.language_model * score + weights.word + hotwords.get(word, 0.0)
+        total += 0.0 if is_known or word in hotwords else weights.unknown * len(word)
     return total + weights.language_model * MODEL.step(node, MODEL.numbers[END])[0]
 
 
-def exhaustive(scores: np.ndarray, written: list[str], weights: Weights | None) -> tuple[tuple[int, ...], float]:
+def exhaustive(
+    scores: np.ndarray, written: list[str], weights: Weights | None, hotwords: dict[str, float]
+) -> tuple[tuple[int, ...], float]:
     """The best text and its score, from all paths there are."""
     sums: dict[tuple[int, ...], float] = {}
     for path in itertools.product(range(scores.shape[1]), repeat=len(scores)):
         total = sum(float(scores[frame, symbol]) for frame, symbol in enumerate(path))
         sums[spelled(path)] = float(np.logaddexp(sums.get(spelled(path), -math.inf), total))
     if weights is not None:
-        sums = {symbols: total + judged(symbols, written, weights) for symbols, total in sums.items()}
+        sums = {symbols: total + judged(symbols, written, weights, hotwords) for symbols, total in sums.items()}
+    else:
+        texts = {symbols: "".join(written[symbol - 1] for symbol in symbols).split() for symbols in sums}
+        added = {symbols: sum(hotwords.get(word, 0.0) for word in words) for symbols, words in texts.items()}
+        sums = {symbols: total + added[symbols] for symbols, total in sums.items()}
     best = max(sums, key=lambda symbols: sums[symbols])
     return best, sums[best]
 
 
 @pytest.mark.parametrize("written", [CHARACTERS, PIECES], ids=["characters", "pieces"])
-@given(seeds, st.integers(1, 5), st.sampled_from([None, Weights(), Weights(1.5, -1.0, -3.0), Weights(0.3, 3.0, 0.0)]))
+@given(
+    seeds, st.integers(1, 5), st.sampled_from([None, Weights(), Weights(1.5, -1.0, -3.0), Weights(0.3, 3.0, 0.0)]),
+    st.sampled_from([{}, {"bb": 2.0}, {"a": 1.0, "ba": 3.0}]),
+)  # fmt: skip
 @settings(max_examples=80)
-def test_it_finds_the_best_text_there_is(written: list[str], seed: int, frames: int, weights: Weights | None) -> None:
+def test_it_finds_the_best_text_there_is(
+    written: list[str], seed: int, frames: int, weights: Weights | None, hotwords: dict[str, float]
+) -> None:
     scores = probabilities(frames, len(written) + 1, seed)
-    lexicon = Lexicon(written, None if weights is None else MODEL)
-    symbols, score = best_text(scores, Search(lexicon, weights or Weights(), beams=2000))
-    expected, best = exhaustive(scores, written, weights)
-    assert score == pytest.approx(best, abs=1e-4)
-    if weights is None or judged(tuple(symbols), written, weights) == judged(expected, written, weights):
-        assert tuple(symbols) == expected
+    lexicon = Lexicon(written, None if weights is None else MODEL).with_hotwords(tuple(hotwords.items()))
+    found, score = best_text(scores, Search(lexicon, weights or Weights(), beams=2000))
+    best, expected = exhaustive(scores, written, weights, hotwords)
+    assert score == pytest.approx(expected, abs=1e-4)
+    assert tuple(found) == best
 
 
 def test_more_beams_never_find_a_worse_text() -> None:

@@ -104,7 +104,7 @@ def test_interrupted_and_resumed_it_ends_where_it_would_have(
 
 
 def test_padded_to_30_s_works_as_well(settings: dict[str, Any]) -> None:
-    small = {"training": {"epochs": 1, "batch_seconds": 300.0}, "encoder": {"pad_to_30s": True}}
+    small = {"training": {"epochs": 1, "batch_seconds": 300.0}, "whisper": {"pad_to_30s": True}}
     run = sx.finetune(config=config(settings, small))
     assert run.model.encoder.fixed_length
 

@@ -101,7 +101,7 @@ def test_with_a_new_head_only_the_encoder_is_mixed(forgetful: Runs) -> None:
 def test_a_decoder_that_hears_less_silence_than_before_is_reported(
     runs: Runs, spelling_whisper: Path, padded: bool
 ) -> None:
-    decoder: dict[str, Any] = {"model": str(spelling_whisper), "head": "seq2seq", "encoder": {"pad_to_30s": padded}}
+    decoder: dict[str, Any] = {"model": str(spelling_whisper), "head": "seq2seq", "whisper": {"pad_to_30s": padded}}
     runs.run("run", decoder, {"training": {"epochs": 1, "batch_seconds": 300.0}, "seq2seq": {"non_speech_ratio": 0.0}})
     line = Interpolation(runs.folder / "run", device="cpu")
     assert not line.encoder_only

@@ -35,6 +35,9 @@ from speechxfer.heads.setup import Setup, Unusable
 from speechxfer.language_models import LanguageModel
 from speechxfer.progress import Progress
 
+#: Texts that are followed at once, where there are hotwords and no language model that was tuned with a number.
+_BEAMS = 50
+
 
 class CTCHead(Head):
     """One linear layer to the vocabulary and the blank.
@@ -49,7 +52,7 @@ class CTCHead(Head):
 
     kind = "ctc"
     is_frame_synchronous = True
-    decoding_options = frozenset({"beams", "word_times"})
+    decoding_options = frozenset({"beams", "hotwords", "word_times"})
 
     def __init__(
         self, width: int, frame_rate: float, vocabulary: Vocabulary, normalizer: TextNormalizer, *, states: int = 1
@@ -241,17 +244,44 @@ class CTCHead(Head):
     @property
     def decoding_defaults(self) -> DecodingOptions:
         """With word times, which cost nothing; greedy, but with a language model as many beams as it was tuned with."""
-        return DecodingOptions(beams=self.fusion.beams if self.fusion else 1, word_times=True)
+        return DecodingOptions(beams=self.fusion.beams if self.fusion else None, word_times=True)
+
+    def check_options(self, options: DecodingOptions) -> None:
+        """As everywhere; hotwords need a beam search and characters that the head has."""
+        super().check_options(options)
+        if options.hotwords and options.beams == 1:
+            raise ConfigError("beams is 1, which is greedy decoding, but hotwords need a beam search; leave one of them out")  # fmt: skip  # noqa: E501
+        if options.hotwords and not self._hotwords(options):
+            first = options.weighted_hotwords[0][0]
+            raise ConfigError(f"hotwords: none can be spelled with the characters of the model ({''.join(self.vocabulary.alphabet)!r:.60}), such as {first!r}; leave them out")  # fmt: skip  # noqa: E501
+
+    def _hotwords(self, options: DecodingOptions) -> dict[str, float]:
+        """Words that hotwords consist of, with what they add.
+
+        A word of a phrase has its part of the weight; one that the language model has gets none, for it needs no help.
+        """
+        alphabet = set(self.vocabulary.alphabet)
+        found: dict[str, float] = {}
+        for phrase, weight in options.weighted_hotwords:
+            words = self.normalizer(phrase).split()
+            if words and all(set(word) <= alphabet for word in words):
+                single = len(words) == 1
+                found |= {word: weight / len(words) for word in words if single or word not in self._lexicon}
+        return found
 
     def _decode(self, hidden_states: Tensor, num_frames: Tensor, options: DecodingOptions) -> list[Hypothesis]:
         """Greedy with one beam: the most likely symbol of every frame. Otherwise by beam search."""
         scores, lengths = self(hidden_states), num_frames.tolist()
-        if options.beams == 1:
+        lexicon = self._lexicon
+        if options.hotwords:
+            lexicon = lexicon.with_hotwords(tuple(sorted(self._hotwords(options).items())))
+        beams = options.beams or (_BEAMS if options.hotwords else 1)
+        if beams == 1:
             best, path = scores.max(dim=-1)
             rows = zip(path.tolist(), best.tolist(), lengths, strict=True)
             found = [self._spelled(row[:length], values[:length]) for row, values, length in rows]
         else:
-            search = Search(self._lexicon, self.fusion.weights if self.fusion else Weights(), options.beams or 1)
+            search = Search(lexicon, self.fusion.weights if self.fusion else Weights(), beams)
             frames = zip(scores.cpu().numpy(), lengths, strict=True)
             found = [self.read_frames(row[:length], search) for row, length in frames]
         return found if options.word_times else [replace(one, words=()) for one in found]
