@@ -115,7 +115,7 @@ def forgetful(whisper_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
     Runs({**learning, **first}, folder).run("first")
     second = {name: manifests[name] for name in ("train", "dev")} | {"retain": manifests["kept"]}
     base = {**learning, **second, "model": str(folder / "first" / "model"), "test": manifests["dev"]}
-    runs = Runs({**base, "training": {**learning["training"], "epochs": 6}}, folder)
+    runs = Runs({**base, "training": {**learning["training"], "epochs": 8}}, folder)
     (folder / "second.txt").write_text("\n".join(runs.run("second").messages))
     return runs
 
