@@ -22,7 +22,7 @@ from speechxfer.families.fastconformer.log_mel import FFT, HOP, WINDOW
 class ConformerEncoder(Encoder):
     """Log-mel, convolutions that leave fewer frames (subsampling), conformer layers.
 
-    Cut 0 is what the subsampling gives, scaled as the layers take it: nobody trains the convolutions, and there are few
+    Layer index 0 is what the subsampling gives, scaled as the layers take it: nobody trains the convolutions, and there are few
     frames to keep.
 
     Args:

@@ -1,7 +1,7 @@
 """Moonshine's encoder; the modules are those of `transformers`.
 
 Three convolutions turn the waveform into 41.7 frames a second, with a norm over the whole utterance; layers with rotary
-positions follow. Cut 0 is what the convolutions give.
+positions follow. Layer index 0 is what the convolutions give.
 """
 
 from __future__ import annotations
