@@ -22,8 +22,8 @@ from speechxfer.families.fastconformer.log_mel import FFT, HOP, WINDOW
 class ConformerEncoder(Encoder):
     """Log-mel, convolutions that leave fewer frames (subsampling), conformer layers.
 
-    Layer index 0 is what the subsampling gives, scaled as the layers take it: nobody trains the convolutions, and there are few
-    frames to keep.
+    Layer index 0 is what the subsampling gives, scaled as the layers take it: nobody trains the convolutions, and there
+    are few frames to keep.
 
     Args:
         config: the encoder's configuration, as `transformers` writes it.

@@ -1,7 +1,7 @@
 """wav2vec2, HuBERT, WavLM and data2vec-audio; the modules are those of `transformers`.
 
-They share one shape: convolutions over the waveform, a projection with convolutional positions, layers. Layer index 0 is
-what the convolutions give, so that keeping them as they are (the usual practice) can be computed once.
+They share one shape: convolutions over the waveform, a projection with convolutional positions, layers. Layer index 0
+is what the convolutions give, so that keeping them as they are (the usual practice) can be computed once.
 """
 
 from __future__ import annotations

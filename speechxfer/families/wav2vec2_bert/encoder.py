@@ -1,7 +1,7 @@
 """w2v-BERT 2.0: a conformer over log-mel spectrograms; the modules are those of `transformers`.
 
-Its convolutions look back only, its norms see single frames, and its positions are distances between frames. Layer index 0 is
-the spectrogram itself, two steps side by side: nothing below the projection is trained.
+Its convolutions look back only, its norms see single frames, and its positions are distances between frames. Layer
+index 0 is the spectrogram itself, two steps side by side: nothing below the projection is trained.
 """
 
 from __future__ import annotations
