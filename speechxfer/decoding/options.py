@@ -52,6 +52,7 @@ class DecodingOptions:
     temperature: float | tuple[float, ...] | None = None
     #: Names and phrases that are likely to occur, and more likely to be written; each alone or with its weight, as
     #: ("Aachen", 12.0). A weight is what the score of a text gains by such a word, in natural logarithms; usually 8.
+    #: Words gain at most 1.25 for each of their letters.
     hotwords: Hotwords | None = None
     #: Whether words come with their times.
     word_times: bool | None = None

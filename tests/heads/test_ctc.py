@@ -140,3 +140,41 @@ def test_a_head_that_is_frozen_as_a_whole_stays_in_eval_mode() -> None:
     assert not any(parameter.requires_grad for parameter in ctc.parameters())
     ctc.freeze([])
     assert ctc.train().training
+
+
+def spelling() -> CTCHead:
+    """A head whose hidden states are its logits: blank, space, a, b, c."""
+    made = CTCHead(5, 50.0, Characters(list(" abc")), TextNormalizer("basic"))
+    with torch.no_grad():
+        made.projection.weight.copy_(torch.eye(5))
+        made.projection.bias.zero_()
+    return made.eval()
+
+
+def sound(*frames: dict[int, float]) -> torch.Tensor:
+    """Hidden states in which some symbols stand out."""
+    states = torch.full((1, len(frames), 5), -6.0)
+    for frame, symbols in enumerate(frames):
+        for symbol, value in symbols.items():
+            states[0, frame, symbol] = value
+    return states
+
+
+def written(states: torch.Tensor, **options: Any) -> str:
+    return spelling().decode(states, torch.tensor([states.shape[1]]), DecodingOptions(**options))[0].text
+
+
+def test_a_hotword_is_written_where_it_is_nearly_as_likely() -> None:
+    states = sound({4: 3.0}, {0: 3.0}, {2: 3.0, 3: 2.0})
+    assert written(states) == written(states, beams=8) == "ca"
+    assert written(states, hotwords=["cb"]) == "cb"
+    assert written(states, hotwords=[("cb", 0.5)]) == "ca"
+    assert written(states, hotwords=["Cb!"]) == "cb"  # written as the normalizer writes it
+
+
+@pytest.mark.parametrize("weight", [8.0, 100.0])
+def test_no_weight_makes_a_model_recite_hotwords(weight: float) -> None:
+    silence = sound(*[{0: 3.0}] * 30)
+    assert written(silence, hotwords=[("abc", weight), ("b", weight)]) == ""
+    spoken = sound({4: 3.0}, {0: 3.0}, {2: 3.0}, {0: 3.0}, {1: 3.0}, {3: 3.0}, {0: 3.0})
+    assert written(spoken, hotwords=[("cab", weight), ("bc", weight), ("acca", weight)]) == "ca b"

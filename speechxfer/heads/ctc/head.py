@@ -37,6 +37,9 @@ from speechxfer.progress import Progress
 
 #: Texts that are followed at once, where there are hotwords and no language model that was tuned with a number.
 _BEAMS = 50
+#: Most that a hotword adds for each of its letters. It is less than letters cost that nobody said, so that no weight
+#: makes a model recite hotwords.
+_MOST_PER_LETTER = 1.25
 
 
 class CTCHead(Head):
@@ -259,6 +262,7 @@ class CTCHead(Head):
         """Words that hotwords consist of, with what they add.
 
         A word of a phrase has its part of the weight; one that the language model has gets none, for it needs no help.
+        Short words add less than their weight.
         """
         alphabet = set(self.vocabulary.alphabet)
         found: dict[str, float] = {}
@@ -266,7 +270,8 @@ class CTCHead(Head):
             words = self.normalizer(phrase).split()
             if words and all(set(word) <= alphabet for word in words):
                 single = len(words) == 1
-                found |= {word: weight / len(words) for word in words if single or word not in self._lexicon}
+                new = [word for word in words if single or word not in self._lexicon]
+                found |= {word: min(weight / len(words), _MOST_PER_LETTER * len(word)) for word in new}
         return found
 
     def _decode(self, hidden_states: Tensor, num_frames: Tensor, options: DecodingOptions) -> list[Hypothesis]:
@@ -282,7 +287,7 @@ class CTCHead(Head):
             found = [self._spelled(row[:length], values[:length]) for row, values, length in rows]
         else:
             search = Search(lexicon, self.fusion.weights if self.fusion else Weights(), beams)
-            frames = zip(scores.cpu().numpy(), lengths, strict=True)
+            frames = zip(scores.detach().cpu().numpy(), lengths, strict=True)
             found = [self.read_frames(row[:length], search) for row, length in frames]
         return found if options.word_times else [replace(one, words=()) for one in found]
 
