@@ -13,6 +13,7 @@ from speechxfer.cli import streams
 from speechxfer.cli.audio_options import audio_options
 from speechxfer.cli.batch import for_each, recording_progress, recordings
 from speechxfer.cli.decoding_options import decoding_options
+from speechxfer.cli.grouping import GroupedCommand
 from speechxfer.errors import StorageError, printable
 from speechxfer.inference.inputs import Input, identity, output_paths
 from speechxfer.inference.writers import FORMATS, write, write_line
@@ -25,7 +26,15 @@ if TYPE_CHECKING:
     from speechxfer.model import SpeechModel
 
 
-@click.command()
+#: How the options are listed in the help.
+_GROUPS = {
+    "Most used": ("format_", "output_dir", "skip_existing", "language", "device"),
+    "Decoding": ("task", "beams", "prompt", "hotwords"),
+    "Audio": ("audio_stream", "audio_channel", "strict"),
+}
+
+
+@click.command(cls=GroupedCommand, groups=_GROUPS)
 @click.argument("model_name", metavar="MODEL")
 @click.argument("names", metavar="INPUTS...", nargs=-1, required=True)
 @click.option("--format", "format_", type=click.Choice(FORMATS), default="txt", show_default=True)
