@@ -51,7 +51,8 @@ class Lexicon:
         outside: the number of a word that it lacks, whose probability is `unknown`.
 
     Raises:
-        ConfigError: there is a language model of words, but no symbol writes a space.
+        ConfigError: there is a language model of words, but no symbol writes a space, or none of its words can be
+            spelled.
     """
 
     def __init__(self, written: Sequence[str], model: LanguageModel | None) -> None:
@@ -72,6 +73,8 @@ class Lexicon:
             self.model = (model.first, model.word, model.node, model.log_probability, model.backoff, model.shorter)
             self._words = {word: number for word, number in model.numbers.items() if word in model}
         self.tree = _Tree(self._numbers, self._words, {}).arrays()
+        if self._words and len(self.tree[0]) == 2:  # there is only the root
+            raise ConfigError(f"none of the {len(self._words)} words of the language model, such as {next(iter(self._words))!r:.40}, can be spelled with the characters of the model ({''.join(alphabet)!r:.60}); train it on text as the model writes it (speechxfer lm train --model)")  # fmt: skip  # noqa: E501
 
     def __contains__(self, word: object) -> bool:
         """Whether the language model has a word."""

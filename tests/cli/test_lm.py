@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
@@ -90,10 +89,13 @@ def test_a_run_from_such_a_model_leaves_the_language_model_out(
     assert not (tmp_path / "run" / "model" / "language_model.arpa").exists()
 
 
-def test_a_beam_search_needs_no_language_model(model: Path) -> None:
-    found = sx.load(str(model), device="cpu").recognize([tone("a b")], sx.DecodingOptions(beams=10))
-    assert isinstance(found[0].text, str)
-    assert np.isfinite(found[0].confidence or 0.0)
+def test_a_language_model_of_other_letters_is_refused(model: Path, corpus: Callable[..., Path], tmp_path: Path) -> None:
+    text, words = tmp_path / "other.txt", tmp_path / "other.arpa"
+    text.write_text("ЖУК ЁЖ\n", encoding="utf-8")
+    sx.train_language_model(text, output=words)
+    shown = refused("lm", "tune", model, "--lm", words, "--dev", corpus("dev", TEXTS), "--output", tmp_path / "tuned")
+    assert "none of the 2 words of the language model, such as 'жук', can be spelled" in shown.replace("ёж", "жук")
+    assert not (tmp_path / "tuned").exists()
 
 
 def test_a_damaged_language_model_in_a_model_is_reported(
