@@ -184,7 +184,9 @@ def test_a_trainer_s_checkpoint_opens_and_its_head_where_the_tokenizer_is(tmp_pa
     opened = open_checkpoint(find(str(folder)))
     with torch.inference_mode():
         close(states(opened), model.wav2vec2(NORMALIZED).last_hidden_state[0])
-    with pytest.raises(CheckpointError, match=r"lacks vocab\.json.*copy it .* can be adapted with speechxfer finetune"):
+    with pytest.raises(
+        CheckpointError, match=r"lacks vocab\.json.*copy its tokenizer.* can be adapted with speechxfer finetune"
+    ):
         sx.load(str(folder), device="cpu")
     shutil.copy(tmp_path / "run" / "vocab.json", folder)
     assert sx.load(str(folder), device="cpu").head.kind == "ctc"

@@ -104,7 +104,8 @@ def _piece_file(
     has_pieces = checkpoint.file(tokenizer_json.NAME).exists()
     if name in _BY_VOCABULARY or not (name or (has_pieces and not path.exists())):
         if not path.exists():
-            raise CheckpointError(f"{path.parent}: lacks {_VOCABULARY}, so what its CTC head writes cannot be read; copy it and tokenizer_config.json from where the tokenizer was saved")  # fmt: skip  # noqa: E501
+            lacking = _VOCABULARY if name else f"{_VOCABULARY} and {tokenizer_json.NAME}"
+            raise CheckpointError(f"{path.parent}: lacks {lacking}, so what its CTC head writes cannot be read; copy its tokenizer, with tokenizer_config.json, from where the tokenizer was saved")  # fmt: skip  # noqa: E501
         return None
     if has_pieces:
         return tokenizer_json.PieceFile.read(checkpoint)
