@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,21 +27,23 @@ from speechxfer.model import SpeechModel
 from speechxfer.opening import OWN, open_checkpoint
 from speechxfer.progress import Progress
 from speechxfer.report.environment import environment
-from speechxfer.runs import Environment, Metrics, PlanTable, RunFolder, Sources
+from speechxfer.runs import Allotment, Environment, Metrics, PlanTable, RunFolder, Sources
 from speechxfer.runs.folder import Measured
 from speechxfer.runs.ownership import check_free, check_idle, owned
-from speechxfer.training import before_after, curves, scratch, sources
+from speechxfer.training import allotment, before_after, curves, scratch, sources
 from speechxfer.training.callbacks.base import Callback, check_callbacks
 from speechxfer.training.callbacks.trackers import Trackers, check_trackers
 from speechxfer.training.checkpoint import Position
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
+from speechxfer.training.inputs import LiveInputs
 from speechxfer.training.job import Job, check_places, retain_options
 from speechxfer.training.loop import Task, fit
 from speechxfer.training.preparation import Preparation
 from speechxfer.training.retention import Retained, retained
 from speechxfer.training.starting_point import StartingPoint, starting_point
 from speechxfer.training.suitability import check
+from speechxfer.training.time_limit import TimeLimit, settled
 from speechxfer.training.unused import unused
 from speechxfer.transfer.plan import COLUMNS
 
@@ -91,9 +94,10 @@ def finetune(
         StorageError: the disk is full, or another run is writing there; what was written before stays good.
         TrainingError: the loss is not a number any more, or nothing was learned.
     """
+    started, config = time.monotonic(), settled(config)
     _check_arguments(config, callbacks, resume=resume)
     world = World.join(config.device)
-    job = Job(config, world, progress if progress and world.is_main else Progress(), data or {})  # one prints
+    job = Job(config, world, progress if progress and world.is_main else Progress(), data or {}, started)  # one prints
     ready = _ready(job, resume=resume, overwrite=overwrite)
     with _taken(job, resume=resume, overwrite=overwrite):
         run, metrics = _adapt(job, ready, resume=resume, overwrite=overwrite, callbacks=callbacks)
@@ -193,11 +197,18 @@ def _adapt(
         _training_manifest(job, start, manifests)  # writes what the others only read
     _show_plan(job, start)
     world.barrier()
+    allotted = _allotted(job, start, manifests, resume=resume)
+    if allotted:
+        manifests = allotment.used(allotted, manifests, job)
     manifests["train"] = _training_manifest(job, start, manifests)
-    before = _pretrained(job, start, manifests) if world.is_main else {}
+    is_measured = world.is_main and (allotted is None or allotted.measures_pretrained)
+    before = _pretrained(job, start, manifests) if is_measured else {}
     preparation = Preparation(start.model.to(job.device).encoder, config.training, job.precision, world, job.progress)
     trackers = Trackers(config.training.trackers, flat(to_dict(config)))
     task = _task(job, start, manifests, preparation)
+    if allotted:
+        is_live = isinstance(task.train.inputs, LiveInputs)
+        task = replace(task, time_limit=TimeLimit(allotted, job.started, start.plan, is_live=is_live))
     position = fit(task, preparation, resume=resume, callbacks=[trackers, *callbacks])
     world.barrier()
     run = Run(folder.path, SpeechModel.load(str(folder.model), device=config.device), is_main=world.is_main)
@@ -211,6 +222,17 @@ def _adapt(
         metrics |= _figures(run)
         folder.write_metrics(metrics)
     return run, metrics
+
+
+def _allotted(job: Job, start: StartingPoint, manifests: Mapping[str, Manifest], *, resume: bool) -> Allotment | None:
+    """What a limit of time allows, as the main process measures it, or as it did before; None without a limit."""
+    if not job.config.training.time:
+        return None
+    found = job.folder.allotment if resume else None
+    if found is None and job.world.is_main:
+        found = allotment.allot(job, start, manifests)
+        job.folder.write(found)
+    return job.world.gather({job.world.rank: found})[0]
 
 
 def _against_scratch(job: Job, run: Run, metrics: Metrics, *, resume: bool) -> tuple[Run, Metrics]:
