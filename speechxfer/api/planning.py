@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: What `plan="auto"` may spend.
 _AUTOMATIC_S = 300.0
+#: Most of it where the whole job has a limit of time.
+_OF_TIME = 0.2
 
 
 def plan(
@@ -133,7 +135,9 @@ def automatic(asked: Request, *, resume: bool, overwrite: bool, progress: Progre
         return replace(asked, plan={"plan": to_dict(folder.config.plan)})
     if not (resume and path.is_file()):
         check_free(folder, config, resume=resume, overwrite=overwrite)
-        _planned(free, [config.model], _AUTOMATIC_S, (), True, path, progress)
+        time = config.training.time
+        budget_s = min(_AUTOMATIC_S, _OF_TIME * seconds(time, "training.time")) if time else _AUTOMATIC_S
+        _planned(free, [config.model], budget_s, (), True, path, progress)
     return replace(asked, plan=read_settings(path))
 
 

@@ -32,7 +32,7 @@ _MOST_PRETRAINED, _MOST_DEV = 0.15, 0.15
 #: Most of the time that the final measurement may take.
 _MOST_AFTER = 0.5
 #: Utterances of dev that are measured at least.
-_FEWEST_DEV = 30
+_FEWEST_DEV = 10
 
 _Some = TypeVar("_Some", bound=Manifest)
 

@@ -74,6 +74,7 @@ def finetune(
     overwrite: bool = False,
     progress: Progress | None = None,
     callbacks: Sequence[Callback] = (),
+    started: float | None = None,
 ) -> Run:
     """Adapt a pre-trained encoder to the training manifest and measure it on the test manifest.
 
@@ -86,6 +87,7 @@ def finetune(
         resume: go on with the run that is in the folder, or begin it where there is none.
         callbacks: called around the steps of the run, not of the one that `compare_scratch` adds. In a run of several
             processes each calls its own; those of the main one write and print (`state.is_main`).
+        started: when the job began, by `time.monotonic`; a limit of time counts from there. Now, if it is not given.
 
     Raises:
         ConfigError: settings or callbacks that do not fit, or an output folder that holds another run.
@@ -94,7 +96,7 @@ def finetune(
         StorageError: the disk is full, or another run is writing there; what was written before stays good.
         TrainingError: the loss is not a number any more, or nothing was learned.
     """
-    started, config = time.monotonic(), settled(config)
+    started, config = time.monotonic() if started is None else started, settled(config)
     _check_arguments(config, callbacks, resume=resume)
     world = World.join(config.device)
     job = Job(config, world, progress if progress and world.is_main else Progress(), data or {}, started)  # one prints

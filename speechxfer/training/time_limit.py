@@ -27,19 +27,17 @@ _MOST = 1.02
 
 
 def settled(config: FinetuneConfig) -> FinetuneConfig:
-    """The settings with the number of epochs that a limit of time has; without one as they are.
+    """The settings with the number of epochs that a run with a limit of time has; without a limit as they are.
 
     Raises:
-        ConfigError: settings that do not go with a limit of time.
+        ConfigError: a second training is asked for.
     """
     training = config.training
     if not training.time:
         return config
     if config.compare_scratch:
         raise ConfigError("training.time limits one training, and compare_scratch adds another; give one of them")
-    if training.steps_per_epoch:
-        raise ConfigError("training.time decides how many steps an epoch has; leave training.steps_per_epoch out")
-    return replace(config, training=replace(training, epochs=EPOCHS))
+    return replace(config, training=replace(training, epochs=EPOCHS, steps_per_epoch=0))
 
 
 def given_s(training: TrainingConfig) -> float:

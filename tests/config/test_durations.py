@@ -14,7 +14,7 @@ def test_times(text: str, wanted: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "0m", "5 days", "-3m"])
 def test_what_is_no_time(text: str) -> None:
-    with pytest.raises(ConfigError, match="--budget is .*; wanted a time, for instance 90s"):
+    with pytest.raises(ConfigError, match=r"--budget is .*; wanted a time, for instance 90s"):
         seconds(text, "--budget")
 
 
