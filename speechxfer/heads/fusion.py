@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from speechxfer.decoding.lexicon import Weights
-from speechxfer.encoders.checkpoints import Checkpoint
+from speechxfer.encoders.checkpoints import MODEL_FILE, Checkpoint
+from speechxfer.encoders.files import read_json
 from speechxfer.errors import CheckpointError, DataError
 from speechxfer.language_models import LanguageModel, read_arpa, write_arpa
+from speechxfer.storage import write_json
 
 #: In a model's folder.
 FILE = "language_model.arpa"
@@ -50,3 +52,15 @@ class Fusion:
     def write(self, folder: Path) -> None:
         """Write the language model into a model's folder."""
         write_arpa(self.model.grams, folder / FILE)
+
+    def add_to(self, folder: Path) -> None:
+        """Add the language model to a model that is saved; all else stays as it is, and it is usable at any moment.
+
+        Raises:
+            StorageError: it could not be written.
+        """
+        self.write(folder)
+        description = read_json(folder / MODEL_FILE)
+        write_json(
+            folder / MODEL_FILE, {**description, "head": {**description["head"], "language_model": self.describe()}}
+        )
