@@ -43,7 +43,7 @@ class Interchange:
 class Head(HeadTraits, Freezable, ABC):
     """Hidden states that leave the encoder to labels."""
 
-    #: What turns its scores into predictions; None where computing and reading are one, token by token.
+    #: What turns its outputs into predictions; None where computing and reading are one, token by token.
     reader: Reader | None = None
     #: Whether it gives probabilities of symbols for each hidden state (`frame_log_probabilities`).
     is_frame_synchronous = False
@@ -220,7 +220,7 @@ class Head(HeadTraits, Freezable, ABC):
         self.check_options(options)
         return self._decode(hidden_states, num_frames, options.over(self.decoding_defaults))
 
-    def scores(self, hidden_states: Tensor, num_frames: Tensor) -> Tensor:
+    def outputs(self, hidden_states: Tensor, num_frames: Tensor) -> Tensor:
         """[batch, frames, width], [batch] -> what its reader reads [batch, ...]; only of a head that has one."""
         raise NotImplementedError(f"a {self.kind} head has no reader")
 
@@ -230,8 +230,8 @@ class Head(HeadTraits, Freezable, ABC):
         A head without a reader has a way of its own. It must not change the head: several threads decode with one.
         """
         assert self.reader is not None
-        scores = self.scores(hidden_states, num_frames).detach().cpu().numpy()
-        return self.reader.read(scores, num_frames.tolist(), options)
+        outputs = self.outputs(hidden_states, num_frames).detach().cpu().numpy()
+        return self.reader.read(outputs, num_frames.tolist(), options)
 
     def layer_groups(self) -> list[LayerGroup]:
         """One part, unless a head has layers of its own."""

@@ -63,7 +63,7 @@ class HeadTraits:
 
 
 class Reader(HeadTraits, ABC):
-    """The last step of a head: from its scores to predictions."""
+    """The last step of a head: from its outputs to predictions."""
 
     @classmethod
     @abstractmethod
@@ -87,9 +87,9 @@ class Reader(HeadTraits, ABC):
 
     @abstractmethod
     def read(
-        self, scores: NDArray[np.float32], lengths: Sequence[int], options: DecodingOptions
+        self, outputs: NDArray[np.float32], lengths: Sequence[int], options: DecodingOptions
     ) -> Sequence[Prediction]:
-        """Scores [batch, ...] as `Head.scores` computes them, and the number of hidden states of each row.
+        """Outputs [batch, ...] as `Head.outputs` computes them, and the number of hidden states of each row.
 
         Options are checked and have the defaults filled in. It changes nothing, so that several threads may read.
         """

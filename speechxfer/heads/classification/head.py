@@ -202,7 +202,7 @@ class ClassificationHead(ClassificationTraits, Head):
         smooth = held * (1.0 - self.label_smoothing) + self.label_smoothing / 2
         return F.binary_cross_entropy_with_logits(logits, smooth, pos_weight=self.class_weights, reduction="sum")
 
-    def scores(self, hidden_states: Tensor, num_frames: Tensor) -> Tensor:
+    def outputs(self, hidden_states: Tensor, num_frames: Tensor) -> Tensor:
         """The probability of each class [batch, classes]."""
         logits = self(hidden_states, num_frames)
         return cast(Tensor, logits.sigmoid() if self.labels.multi_label else logits.softmax(dim=-1))

@@ -49,8 +49,8 @@ class ClassificationReader(ClassificationTraits, Reader):
         return {"kind": self.kind, "labels": self.labels.to_dict()}
 
     def read(
-        self, scores: NDArray[np.float32], lengths: Sequence[int], options: DecodingOptions
+        self, outputs: NDArray[np.float32], lengths: Sequence[int], options: DecodingOptions
     ) -> list[Classification]:
         """[batch, classes] -> the probability of each class."""
         several = self.labels.multi_label
-        return [Classification(self.labels.names, tuple(row), multi_label=several) for row in scores.tolist()]
+        return [Classification(self.labels.names, tuple(row), multi_label=several) for row in outputs.tolist()]

@@ -248,7 +248,7 @@ class CTCHead(Head):
             blank=Vocabulary.BLANK, reduction="sum", zero_infinity=True,
         )  # fmt: skip
 
-    def scores(self, hidden_states: Tensor, num_frames: Tensor) -> Tensor:
+    def outputs(self, hidden_states: Tensor, num_frames: Tensor) -> Tensor:
         """As `forward`."""
         return self.forward(hidden_states)
 

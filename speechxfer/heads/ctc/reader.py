@@ -115,7 +115,7 @@ class CTCReader(Reader):
                 found |= {word: min(weight / len(words), _MOST_PER_LETTER * len(word)) for word in new}
         return found
 
-    def read(self, scores: NDArray[np.float32], lengths: Sequence[int], options: DecodingOptions) -> list[Hypothesis]:
+    def read(self, outputs: NDArray[np.float32], lengths: Sequence[int], options: DecodingOptions) -> list[Hypothesis]:
         """Greedy with one beam: the most likely symbol of every frame. Otherwise by beam search."""
         lexicon = self._lexicon
         if options.hotwords:
@@ -123,7 +123,7 @@ class CTCReader(Reader):
         beams = options.beams or (_BEAMS if options.hotwords else 1)
         weights = self.fusion.weights if self.fusion else Weights()
         search = Search(lexicon, weights, beams) if beams > 1 else None
-        found = [self.read_frames(row[:length], search) for row, length in zip(scores, lengths, strict=True)]
+        found = [self.read_frames(row[:length], search) for row, length in zip(outputs, lengths, strict=True)]
         return found if options.word_times else [replace(one, words=()) for one in found]
 
     def read_frames(self, log_probabilities: NDArray[np.float32], search: Search | None) -> Hypothesis:
