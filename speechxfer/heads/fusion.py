@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from speechxfer.decoding.lexicon import Weights
-from speechxfer.encoders.checkpoints import MODEL_FILE, Checkpoint
-from speechxfer.encoders.files import read_json
 from speechxfer.errors import CheckpointError, DataError
 from speechxfer.language_models import LanguageModel, read_arpa, write_arpa
-from speechxfer.storage import write_json
 
 #: In a model's folder.
 FILE = "language_model.arpa"
@@ -33,14 +30,14 @@ class Fusion:
     beams: int = 50
 
     @classmethod
-    def restore(cls, description: Mapping[str, Any], checkpoint: Checkpoint) -> Fusion:
-        """The inverse of `describe` and `write`.
+    def restore(cls, description: Mapping[str, Any], file: Callable[[str], Path]) -> Fusion:
+        """The inverse of `describe` and `write`, given where a file of the model's folder is.
 
         Raises:
             CheckpointError: the file of the language model is missing or damaged.
         """
         try:
-            model = LanguageModel.of(read_arpa(checkpoint.file(FILE)))
+            model = LanguageModel.of(read_arpa(file(FILE)))
         except DataError as error:
             raise CheckpointError(str(error)) from error
         return cls(model, Weights(**description["weights"]), description["beams"])
@@ -52,15 +49,3 @@ class Fusion:
     def write(self, folder: Path) -> None:
         """Write the language model into a model's folder."""
         write_arpa(self.model.grams, folder / FILE)
-
-    def add_to(self, folder: Path) -> None:
-        """Add the language model to a model that is saved; all else stays as it is, and it is usable at any moment.
-
-        Raises:
-            StorageError: it could not be written.
-        """
-        self.write(folder)
-        description = read_json(folder / MODEL_FILE)
-        write_json(
-            folder / MODEL_FILE, {**description, "head": {**description["head"], "language_model": self.describe()}}
-        )

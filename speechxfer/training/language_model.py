@@ -17,7 +17,7 @@ from speechxfer.evaluation.fusion_tuning import Tuned, tune
 from speechxfer.evaluation.results import Evaluation
 from speechxfer.heads.base import Head
 from speechxfer.language_models import LanguageModel, is_arpa, read_arpa, sentences, train
-from speechxfer.model import SpeechModel
+from speechxfer.model import SpeechModel, add_language_model
 from speechxfer.progress import Progress
 from speechxfer.runs import RunFolder
 
@@ -65,7 +65,7 @@ def fuse(
     progress.log("language model: its weights are tuned on dev")
     tuned = tune(model, language_model, dev, normalizer, progress=progress)
     if tuned.helps:
-        tuned.fusion.add_to(folder.model)
+        add_language_model(folder.model, tuned.fusion)
     return tuned
 
 
