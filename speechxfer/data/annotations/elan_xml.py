@@ -78,6 +78,7 @@ class _Reader:
         self.parser.EntityDeclHandler = self._refuse_entity
         self._path = path
         self._element = ""
+        self._num_audio = 0
 
     def _first(self, name: str, attributes: Mapping[str, str]) -> None:
         if name != "ANNOTATION_DOCUMENT":
@@ -93,7 +94,10 @@ class _Reader:
             case "MEDIA_DESCRIPTOR":
                 paths = (attributes.get(name, "") for name in ("RELATIVE_MEDIA_URL", "MEDIA_URL"))
                 offset = self._seconds(attributes, "TIME_ORIGIN") or 0.0
-                self.document.media.append(Media(tuple(filter(None, paths)), offset))
+                is_audio = attributes.get("MIME_TYPE", "").startswith("audio/")  # a film may have its sound in a file
+                media = self.document.media
+                media.insert(self._num_audio if is_audio else len(media), Media(tuple(filter(None, paths)), offset))
+                self._num_audio += is_audio
             case "TIME_SLOT":
                 time = self._seconds(attributes, "TIME_VALUE")
                 # ELAN writes no negative times, and reads them as none.
