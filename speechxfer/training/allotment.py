@@ -25,6 +25,8 @@ from speechxfer.training.timing import StepTime, StepTimer
 _TIMED, _MOST_TIMING = 3, 0.02
 #: Seconds of dev whose decoding is timed.
 _DECODED_S = 20.0
+#: Seconds that tuning a language model takes for a second of dev: the search for its weights.
+_TUNING_S = 0.1
 #: Seconds that the report and loading the best model take.
 _PAGES_S = 6.0
 #: Most of the time that measuring the pre-trained model, and dev in all epochs, may take.
@@ -50,27 +52,33 @@ def allot(job: Job, start: StartingPoint, manifests: Mapping[str, Manifest]) -> 
     decode_s = _decoding_s(start, manifests["dev"])
     below_s, pass_s = _pass_s(job, start, last)
     seconds = {name: sum(durations_s(one, start.model.encoder.max_duration_s)) for name, one in manifests.items()}
-    after_s = decode_s * (seconds.get("test", 0.0) + seconds.get("retain", 0.0))
-    if after_s > _MOST_AFTER * given:
+    tested_s = decode_s * (seconds.get("test", 0.0) + seconds.get("retain", 0.0))
+    if tested_s > _MOST_AFTER * given:
         raise ConfigError(
-            f"training.time is {job.config.training.time!r}, but measuring test takes about {in_words(after_s)}; "
+            f"training.time is {job.config.training.time!r}, but measuring test takes about {in_words(tested_s)}; "
             "wanted more time, or a smaller test manifest"
         )
-    measures_pretrained = after_s <= _MOST_PRETRAINED * given
-    left_s = PLANNED * given - (time.monotonic() - job.started) - after_s * (1 + measures_pretrained) - _PAGES_S
+    measures_pretrained = tested_s <= _MOST_PRETRAINED * given
+    has_language_model = job.config.language_model != "none"
+    after_s = tested_s * (1 + has_language_model) + _PAGES_S
+    left_s = PLANNED * given - (time.monotonic() - job.started) - after_s - tested_s * measures_pretrained
     # Dev is computed below the seam once, and above it after every epoch.
-    above_dev_s = max(decode_s - below_s, 0.2 * decode_s)
-    of_dev = min(1.0, _MOST_DEV * max(left_s, 0.0) / (seconds["dev"] * (below_s + EPOCHS * above_dev_s)))
+    above_s = max(decode_s - below_s, 0.2 * decode_s)
+    tuning_s = (decode_s + _TUNING_S) * has_language_model
+    dev_s = seconds["dev"] * (below_s + EPOCHS * above_s + tuning_s)
+    of_dev = min(1.0, _MOST_DEV * max(left_s, 0.0) / dev_s)
     num_dev = max(min(_FEWEST_DEV, len(manifests["dev"])), int(of_dev * len(manifests["dev"])))
-    dev_s = seconds["dev"] * num_dev / len(manifests["dev"]) * above_dev_s + seconds.get("retain", 0.0) * decode_s
-    left_s -= EPOCHS * dev_s + below_s * seconds["dev"] * num_dev / len(manifests["dev"])
+    of_dev = num_dev / len(manifests["dev"])
+    left_s -= of_dev * dev_s + EPOCHS * seconds.get("retain", 0.0) * decode_s
     num_train = min(len(manifests["train"]), int(left_s / pass_s * len(manifests["train"])))
     if num_train < 1:
         raise ConfigError(
             f"training.time is {job.config.training.time!r}, but opening the model and the data and measuring take "
             f"{in_words(given - left_s)}; wanted more time"
         )
-    return Allotment(given, num_train, num_dev, measures_pretrained, after_s + _PAGES_S, dev_s, first, last)
+    each_s = of_dev * seconds["dev"] * above_s + seconds.get("retain", 0.0) * decode_s
+    after_s += of_dev * seconds["dev"] * tuning_s
+    return Allotment(given, num_train, num_dev, measures_pretrained, after_s, each_s, first, last)
 
 
 def used(allotment: Allotment, manifests: Mapping[str, Manifest], job: Job) -> dict[str, Manifest]:
