@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import torch
@@ -81,8 +82,29 @@ def allot(job: Job, start: StartingPoint, manifests: Mapping[str, Manifest]) -> 
     return Allotment(given, num_train, num_dev, measures_pretrained, after_s, each_s, first, last)
 
 
-def used(allotment: Allotment, manifests: Mapping[str, Manifest], job: Job) -> dict[str, Manifest]:
+def allotted(job: Job, start: StartingPoint, manifests: Mapping[str, Manifest], *, resume: bool) -> Allotment | None:
+    """What the run's limit of time allows, as the main process measures it, or as it did before; None without one.
+
+    Raises:
+        ConfigError: the time is too short for what is asked for.
+        DataError: unreadable audio.
+        StorageError: it could not be written down.
+    """
+    if not job.config.training.time:
+        return None
+    found = job.folder.allotment if resume else None
+    if found is None and job.world.is_main:
+        found = allot(job, start, manifests)
+        job.folder.write(found)
+    if found is not None:
+        found = replace(found, given_s=given_s(job.config.training))  # a run that is resumed may get more
+    return job.world.gather({job.world.rank: found})[0]
+
+
+def used(job: Job, manifests: Mapping[str, Manifest], allotment: Allotment | None) -> dict[str, Manifest]:
     """The splits as far as they are used, at even distances; what is left out is reported."""
+    if allotment is None:
+        return dict(manifests)
     train, dev = manifests["train"], manifests["dev"]
     given = in_words(allotment.given_s)
     if allotment.train < len(train):

@@ -209,18 +209,14 @@ def _adapt(
         _training_manifest(job, start, manifests)  # writes what the others only read
     _show_plan(job, start)
     world.barrier()
-    allotted = _allotted(job, start, manifests, resume=resume)
-    if allotted:
-        manifests = allotment.used(allotted, manifests, job)
+    allotted = allotment.allotted(job, start, manifests, resume=resume)
+    manifests = allotment.used(job, manifests, allotted)
     manifests["train"] = _training_manifest(job, start, manifests)
     is_measured = world.is_main and (allotted is None or allotted.measures_pretrained)
     before = _pretrained(job, start, manifests) if is_measured else {}
     preparation = Preparation(start.model.to(job.device).encoder, config.training, job.precision, world, job.progress)
     trackers = Trackers(config.training.trackers, flat(to_dict(config)))
-    task = _task(job, start, manifests, preparation)
-    if allotted:
-        is_live = isinstance(task.train.inputs, LiveInputs)
-        task = replace(task, time_limit=TimeLimit(allotted, job.started, start.plan, is_live=is_live))
+    task = _task(job, start, manifests, preparation, allotted)
     position = fit(task, preparation, resume=resume, callbacks=[trackers, *callbacks])
     world.barrier()
     tuned = _fused(job, ready.language_model, manifests["dev"])
@@ -240,8 +236,15 @@ def _adapt(
     return run, metrics
 
 
-from speechxfer.report.figures import LANGUAGE_MODEL_COLUMNS, language_model_rows
-from speechxfer.runs import Allotment, Environment, Metrics, PlanTable, RunFolder, Sources
+def _load(job: Job) -> SpeechModel:
+    return SpeechModel.load(str(job.folder.model), device=job.config.device)
+
+
+def _fused(job: Job, language_model: LanguageModel | None, dev: Manifest) -> Tuned | None:
+    """The language model with its weights, which is part of the run's model from now on, if it helps."""
+    if language_model is None or not job.world.is_main:
+        return None
+    return fuse(job.folder, _load(job), language_model, dev, job.normalizer, job.progress)
 
 
 def _against_scratch(job: Job, run: Run, metrics: Metrics, *, resume: bool) -> tuple[Run, Metrics]:
@@ -268,7 +271,10 @@ def _training_manifest(job: Job, start: StartingPoint, manifests: Mapping[str, M
     return start.model.head.training_manifest(manifests["train"], job.config, job.folder.non_speech)
 
 
-def _task(job: Job, start: StartingPoint, manifests: dict[str, Manifest], preparation: Preparation) -> Task:
+def _task(
+    job: Job, start: StartingPoint, manifests: dict[str, Manifest], preparation: Preparation,
+    allotted: Allotment | None,
+) -> Task:  # fmt: skip
     """Everything the loop needs, with what is frozen computed."""
     config, head = job.config, start.model.head
 
@@ -278,11 +284,14 @@ def _task(job: Job, start: StartingPoint, manifests: dict[str, Manifest], prepar
         inputs = preparation.inputs(manifest, start.plan.lowest_seam, name, speed_copies=copies, augment=augment)
         return Examples(inputs, manifest, [head.targets(utterance) for utterance in manifest] if learned else [])
 
+    train, dev = examples("train", config.training.speed_copies), examples("dev")
+    is_live = isinstance(train.inputs, LiveInputs)
     return Task(
-        start.model, start.plan, examples("train", config.training.speed_copies), examples("dev"), config.training,
-        config.augment, job.normalizer, job.folder, data_digest([manifests["train"], manifests["dev"]]),
+        start.model, start.plan, train, dev, config.training, config.augment, job.normalizer, job.folder,
+        data_digest([manifests["train"], manifests["dev"]]),
         retain=examples("retain", learned=False) if "retain" in manifests else None,
         retain_options=retain_options(config, head),
+        time_limit=TimeLimit(allotted, job.started, start.plan, is_live=is_live) if allotted else None,
     )  # fmt: skip
 
 
