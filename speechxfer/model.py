@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from speechxfer import adapters
-from speechxfer.audio import Options, Source, blocks, from_array, is_file
+from speechxfer.audio import SAMPLE_RATE, Options, Source, blocks, from_array, is_file
 from speechxfer.decoding.hypothesis import Classification, Hypothesis, Prediction
 from speechxfer.decoding.options import DecodingOptions
+from speechxfer.decoding.word_times import within
 from speechxfer.device import cast_matrices, choose_device, choose_dtype, set_threads
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import MODEL_FILE, find
@@ -25,6 +26,7 @@ from speechxfer.hf_format import folder_of
 from speechxfer.inference import Transcript, transcribe
 from speechxfer.inference.classifying import classify
 from speechxfer.inference.silence import is_silent
+from speechxfer.inference.word_pauses import without_pauses
 from speechxfer.languages import tags_of
 from speechxfer.opening import FORMAT, OWN, open_checkpoint
 from speechxfer.storage import replacing_folder, write_json, write_tensors
@@ -148,8 +150,15 @@ class SpeechModel(nn.Module):
                 hidden_states, num_frames = self.encoder(inputs.to(self.device), num_samples.to(self.device))
                 predictions = self.head.decode(hidden_states, num_frames, options)
             for index, prediction in zip(asked, predictions, strict=True):
-                found[index] = prediction
+                found[index] = self._placed(prediction, waveforms[index])
         return found
+
+    def _placed(self, prediction: Prediction, waveform: np.ndarray) -> Prediction:
+        """A prediction whose words lie within the waveform, one after the other."""
+        if not isinstance(prediction, Hypothesis) or not prediction.words:
+            return prediction
+        words = within(prediction.words, len(waveform) / SAMPLE_RATE)
+        return replace(prediction, words=words if self.head.leaves_out_pauses else without_pauses(words, waveform))
 
     def recognize(self, waveforms: Sequence[np.ndarray], options: DecodingOptions | None = None) -> list[Hypothesis]:
         """One hypothesis for each float32 mono 16 kHz waveform; together they make one batch.

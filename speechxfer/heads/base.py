@@ -51,6 +51,8 @@ class Head(Freezable, ABC):
     decoding_options: frozenset[str] = frozenset()
     #: Whether it gives probabilities of symbols for each hidden state (`frame_log_probabilities`).
     is_frame_synchronous = False
+    #: Whether its words end where a pause begins, and not only where the next word does.
+    leaves_out_pauses = True
     #: Most labels of an utterance; None where there is no limit.
     max_positions: int | None = None
     #: Peak learning rates of encoder and head that suit it, unless others are asked for.
