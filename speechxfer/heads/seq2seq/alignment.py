@@ -71,9 +71,7 @@ def token_times(
     return [attention_alignment.token_times(own[first:size, :frames], head.frame_rate) for own, size, frames in sizes]
 
 
-def _attention(
-    module: Any, asked: Tensor, hidden_states: Tensor, mask: Tensor | None, heads: Sequence[int]
-) -> Tensor:
+def _attention(module: Any, asked: Tensor, hidden_states: Tensor, mask: Tensor | None, heads: Sequence[int]) -> Tensor:
     """What some heads of a cross-attention attend to, together [batch, tokens, frames]."""
     width = module.head_dim
     queries, keys = (
