@@ -39,4 +39,4 @@ def _sounds(waveform: Waveform) -> NDArray[np.bool_]:
     levels = energies_db(waveform)
     noise, speech = np.percentile(levels, (10, 99))
     pause = min(max(noise + _ABOVE_NOISE_DB, speech - _BELOW_SPEECH_DB), speech - _ABOVE_NOISE_DB)
-    return np.append(levels, levels[-1]) > pause  # what is measured is one less
+    return np.asarray(np.append(levels, levels[-1]) > pause)  # levels are one less than there are hops
