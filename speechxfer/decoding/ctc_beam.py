@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from speechxfer.decoding.lexicon import Search
 
 #: Symbols that are this much less likely than the most likely one of a frame (natural logarithm) begin no new beam.
-_SYMBOL_RANGE = 12.0
+_SYMBOL_RANGE = 16.0
 #: Columns of the table of texts: the text that each extends, its last symbol, its place in the lexicon's tree, the
 #: letters of its last word, its node of the language model.
 _PARENT, _SYMBOL, _PLACE, _LETTERS, _NODE = range(5)
@@ -76,7 +76,7 @@ def _step(model: Any, unknown: float, node: int, number: int) -> tuple[float, in
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _child(tree: Any, node: int, character: int) -> int:
     """The node after a character; -1 where no word goes on so."""
-    first, following, children, _, _ = tree
+    first, following, children, _, _, _ = tree
     for edge in range(first[node], first[node + 1]):
         if following[edge] == character:
             return int(children[edge])
@@ -86,16 +86,16 @@ def _child(tree: Any, node: int, character: int) -> int:
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _ended(place: int, letters: int, node: int, words: Any) -> tuple[float, int]:
     """What a word that ends adds to the score, and the node of the language model after it."""
-    _, _, (_, _, _, ends, hot), model, (_, end, outside), unknown, scale = words
+    _, _, (_, _, _, ends, hot, credit), model, (_, end, outside), unknown, scale = words
     if letters == 0:
         return 0.0, node
     if end < 0:
-        return (hot[place] if place >= 0 else 0.0), node
+        return (hot[place] - credit[place] if place >= 0 else 0.0), node
     number = ends[place] if place >= 0 else -1
     extra = letters * scale[2] if number < 0 and place >= 0 else 0.0  # outside the tree, it was added before
     score, after = _step(model, unknown, node, number if number >= 0 else outside)
     if place >= 0:
-        extra += hot[place]
+        extra += hot[place] - credit[place]
     return scale[0] * score + scale[1] + extra, after
 
 
@@ -114,11 +114,27 @@ def _extend(text: Any, symbol: int, words: Any, extended: Any) -> float:
         if place < 0:
             added += scale[2]
             continue
-        place = _child(tree, place, character)
-        if place < 0:
-            added += letters * scale[2]
+        before, place = place, _child(tree, place, character)
+        added += tree[5][place] if place >= 0 else letters * scale[2]
+        added -= tree[5][before]
     extended[_SYMBOL], extended[_PLACE], extended[_LETTERS], extended[_NODE] = symbol, place, letters, node
     return added
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _most(words: Any) -> Any:
+    """[symbols + 1] the most that a symbol can add to a score, if what words cost is not positive."""
+    starts, characters, (first, _, children, _, hot, credit), _, _, _, scale = words
+    step = 0.0
+    for node in range(len(hot)):
+        for edge in range(first[node], first[node + 1]):
+            step = max(step, credit[children[edge]] - credit[node])
+    end = max(scale[1], 0.0) + hot.max()
+    most = np.zeros(len(starts) - 1)
+    for symbol in range(len(most)):
+        for index in range(starts[symbol], starts[symbol + 1]):
+            most[symbol] += end if characters[index] == 0 else step
+    return most
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -141,7 +157,7 @@ def _search(scores: Any, words: Any, beams: int) -> Any:
         size *= 2
     keys, children = np.full(size, -1, np.int64), np.zeros(size, np.int64)
     table = (texts, bonuses, keys, children, np.full(len(texts), -1, np.int64))
-    written = 1
+    written, most = 1, _most(words)
     # Beams are texts with the logarithms of the probabilities of their paths that end with a blank, or with a symbol.
     beam, blank, other = np.zeros(1, np.int64), np.zeros(1), np.full(1, -np.inf)
     for frame in range(frames):
@@ -154,7 +170,7 @@ def _search(scores: Any, words: Any, beams: int) -> Any:
             np.full(room, -np.inf),
         )  # fmt: skip
         _stay(row, beam, blank, other, table, found)
-        count = _grow(row, likely, beam, blank, other, table, found, words, beams)
+        count = _grow(row, likely, most, beam, blank, other, table, found, words, beams)
         table[4][beam] = -1
         known, new, bonus, ending_blank, ending_other = found
         ranked = np.empty(count)
@@ -187,7 +203,7 @@ def _stay(row: Any, beam: Any, blank: Any, other: Any, table: Any, found: Any) -
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _grow(
-    row: Any, likely: Any, beam: Any, blank: Any, other: Any, table: Any, found: Any, words: Any, beams: int
+    row: Any, likely: Any, most: Any, beam: Any, blank: Any, other: Any, table: Any, found: Any, words: Any, beams: int
 ) -> int:
     """Extend all beams by all likely symbols; how many candidates there are then."""
     texts, bonuses, keys, children, where = table
@@ -200,7 +216,7 @@ def _grow(
         for symbol in likely:
             # The last symbol again is another one only after a blank.
             arrived = (blank[index] if text and symbol == texts[text, _SYMBOL] else total) + row[symbol]
-            if arrived == -np.inf:
+            if arrived == -np.inf or arrived + bonuses[text] + most[symbol] < least:
                 continue
             slot = _slot(keys, text * len(row) + symbol)
             child = children[slot] if keys[slot] != -1 else -1
