@@ -81,7 +81,16 @@ class CTCHead(Head):
 
     def lexicon(self, language_model: LanguageModel | None) -> Lexicon:
         """The words of a language model as the vocabulary spells them."""
-        return Lexicon([self.vocabulary.written(index) for index in range(1, len(self.vocabulary))], language_model)
+        return Lexicon(self.written[1:], language_model)
+
+    def spell(self, text: str) -> list[int | None]:
+        """The symbols that write a text, as the head normalizes it; None for a character that it lacks."""
+        return [self.vocabulary.index(symbol) for symbol in self.vocabulary.split(self.normalizer(text))]
+
+    @property
+    def written(self) -> list[str]:
+        """What each symbol writes; the blank none."""
+        return ["", *(self.vocabulary.written(index) for index in range(1, len(self.vocabulary)))]
 
     @classmethod
     def kept(cls, setup: Setup) -> Self | None:
