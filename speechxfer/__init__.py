@@ -11,6 +11,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from speechxfer.alignment.result import Alignment as Alignment
+    from speechxfer.alignment.result import Mismatch as Mismatch
+    from speechxfer.api.alignment import align as align
     from speechxfer.api.data import check as check
     from speechxfer.api.data import split as split
     from speechxfer.api.evaluation import compare as compare
@@ -74,6 +77,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Alignment",
     "AudioError",
     "AudioSource",
     "AugmentConfig",
@@ -95,6 +99,7 @@ __all__ = [
     "FinetuneConfig",
     "LanguageModel",
     "Manifest",
+    "Mismatch",
     "Plan",
     "PoolingConfig",
     "Progress",
@@ -115,6 +120,7 @@ __all__ = [
     "TruncatedAudioError",
     "Utterance",
     "Word",
+    "align",
     "check",
     "compare",
     "draw_confusion",
@@ -138,6 +144,8 @@ __all__ = [
 
 #: Module -> the public names that it holds.
 _MODULES = {
+    "alignment.result": ("Alignment", "Mismatch"),
+    "api.alignment": ("align",),
     "api.data": ("check", "split"),
     "api.evaluation": ("compare", "evaluate"),
     "api.language_models": ("train_language_model", "tune_language_model"),

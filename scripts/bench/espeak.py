@@ -89,7 +89,7 @@ def _is_pause(phoneme: bytes) -> bool:
 
 
 def _matches(words: Sequence[tuple[str, float, float]], text: str) -> bool:
-    """Whether the reported words are those of the text; espeak-ng joins some ("of the"), whose times are then unknown."""
+    """Whether the reported words are those of the text; espeak-ng joins some ("of the"), without a time between."""
     return [word for word, _, _ in words] == text.split()
 
 
@@ -98,7 +98,9 @@ def _matches(words: Sequence[tuple[str, float, float]], text: str) -> bool:
 @click.option("--data", help="Folder that holds espeak-ng-data, where it is not installed.")
 @click.option("--texts", required=True, type=click.Path(path_type=Path))
 @click.option("--voice", required=True, help="Such as it or en-us.")
-@click.option("--output", required=True, type=click.Path(path_type=Path), help="The manifest; audio is written beside it.")
+@click.option(
+    "--output", required=True, type=click.Path(path_type=Path), help="The manifest; audio is written beside it."
+)
 @click.option("--most", type=int, help="So many sentences.")
 @click.option("--seed", default=0, show_default=True)
 def main(library: str, data: str | None, texts: Path, voice: str, output: Path, most: int | None, seed: int) -> None:

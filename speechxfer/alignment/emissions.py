@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,10 @@ class Emissions:
 
     Long silence has no frames but one, which only a blank can be. Memory holds 25 bytes for each frame.
 
+    Its file is there until the end of the `with` that it stands in.
+
     Args:
-        columns: the symbols whose probabilities are kept, the blank (0) first.
+        columns: the symbols whose probabilities are kept, the blank (0) among them.
         frame_s: seconds of a frame.
 
     Attributes:
@@ -43,11 +46,17 @@ class Emissions:
     def __init__(self, columns: Sequence[int], frame_s: float) -> None:
         self.columns = np.array(columns, dtype=np.int64)
         self.frame_s = frame_s
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when nobody uses it any more
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `__exit__`
         self._starts: list[NDArray[np.float64]] = []
         self._best: list[NDArray[np.float32]] = []
         self._path: list[NDArray[np.int32]] = []
         self._until = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._file.close()
 
     def append(self, start: float, log_probabilities: NDArray[np.float32]) -> None:
         """Add the frames [frames, symbols] of a segment that begins at so many seconds, after those before it."""
@@ -84,33 +93,31 @@ class Emissions:
         return found.reshape(-1, width)
 
 
-def emissions(
+def fill(
+    emissions: Emissions,
     model: SpeechModel,
     blocks: Iterable[Waveform],
-    symbols: Iterable[int],
     progress: Callable[[float], None] = lambda _seconds: None,
-) -> Emissions:
-    """The emissions of a stream of samples; no more than a batch of segments of it is in memory.
+) -> None:
+    """Fill emissions with those of a stream of samples; no more than a batch of segments of it is in memory.
 
     Args:
+        emissions: without frames yet.
         model: with a CTC head.
         blocks: float32 mono 16 kHz, each [num_samples] of any length.
-        symbols: whose probabilities are wanted, besides the blank's.
         progress: called with the seconds of each segment that is done.
 
     Raises:
         ConfigError: the model has no CTC head.
     """
-    found = Emissions([0, *sorted(set(symbols) - {0})], 1.0 / model.encoder.output_frame_rate)
     meter = _Meter(blocks)
     longest = min(_SEGMENT_S, model.encoder.max_duration_s or _SEGMENT_S)
     for batch in batches(segments(meter, max_segment_s=longest), _BATCH_S, model.encoder.computed_s):
         rows = model.frame_log_probabilities([waveform for _, waveform in batch])
         for (start, waveform), row in zip(batch, rows, strict=True):
-            found.append(start, row)
+            emissions.append(start, row)
             progress(len(waveform) / SAMPLE_RATE)
-    found.finish(meter.levels(), meter.samples / SAMPLE_RATE)
-    return found
+    emissions.finish(meter.levels(), meter.samples / SAMPLE_RATE)
 
 
 class _Meter:

@@ -27,11 +27,13 @@ class Prices:
         star: a frame of sound that no word of the script is, less than the most likely symbol of the frame.
         skip: beginning to skip words.
         symbol: each symbol of a skipped word.
+        blank: a blank between the symbols of a word, so that no word lasts through a pause.
     """
 
-    star: float = 1.5
-    skip: float = 2.0
-    symbol: float = 2.0
+    star: float = 2.0
+    skip: float = 3.0
+    symbol: float = 3.0
+    blank: float = 0.05
 
 
 #: Frames from one anchor that is used to the next, at least: a part is aligned in one go.
@@ -75,7 +77,10 @@ def find_path(
     """
     frames = len(emissions)
     path = Path(
-        np.full(frames, -1, np.int32), np.full(frames, -1, np.int16), np.zeros(frames, np.float32), np.zeros(frames, bool)
+        np.full(frames, -1, np.int32),
+        np.full(frames, -1, np.int16),
+        np.zeros(frames, np.float32),
+        np.zeros(frames, bool),
     )
     aligner = _Aligner(emissions, script, written, prices or Prices(), path)
     for part in _parts(emissions, script, written):
@@ -87,8 +92,8 @@ def find_path(
 def _parts(emissions: Emissions, script: Script, written: list[str]) -> Iterator[tuple[int, int, int, int]]:
     """Frames from and to, and the words from and to, that belong together."""
     starts, stops = _symbols(emissions.path)
-    heard = spelled([written[number] for number in emissions.path[starts]])
-    found = anchors(heard, _script_characters(script, written))
+    recognized = spelled([written[number] for number in emissions.path[starts]])
+    found = anchors(recognized, _script_characters(script, written))
     splits = [(0, 0)]
     for symbol, word in found:
         frame = (int(stops[symbol - 1]) + int(starts[symbol])) // 2
@@ -109,9 +114,6 @@ def _symbols(path: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int
 
 def _script_characters(script: Script, written: list[str]) -> Spelled:
     return spelled(["".join(written[symbol] for symbol in symbols) for symbols in script.symbols])
-
-
-CLIP = 1e9
 
 
 class _Aligner:
@@ -149,9 +151,9 @@ class _Aligner:
     def _scores(self, start: int, stop: int) -> NDArray[np.float64]:
         """[frames, columns + 2] logarithms relative to the largest of each frame."""
         rows = self._emissions.rows(start, stop).astype(np.float64) - self._emissions.best[start:stop, None]
-        rows = np.maximum(rows, -CLIP)
         star = np.full(len(rows), -self._prices.star)
         gap = np.maximum(rows[:, self._silent].max(axis=1), star)
+        rows[:, 0] -= self._prices.blank
         return np.column_stack([rows, gap, star])
 
     def _note(
@@ -164,6 +166,7 @@ class _Aligner:
         inside = found - gaps[word] - 1
         self._path.word[part] = np.where(is_gap, -1, word + first)
         self._path.symbol[part] = np.where(is_gap | (inside % 2 == 1), -1, inside // 2)
-        self._path.cost[part] = -scores[np.arange(len(found)), states[found]]
+        columns = states[found]
+        self._path.cost[part] = -scores[np.arange(len(found)), columns] - self._prices.blank * (columns == 0)
         silent = scores[:, self._silent].max(axis=1)
         self._path.star[part] = is_gap & (silent < -self._prices.star)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from speechxfer.decoding.hypothesis import Word
+from speechxfer.errors import DataError
 from speechxfer.inference.transcript import Transcript
 
 
@@ -57,6 +58,18 @@ class Alignment:
     matched: float
     lines: tuple[int, ...]
     characters: tuple[tuple[Word, ...], ...] | None = None
+
+    def check_matched(self, least: float, audio: str, text: str) -> None:
+        """Look whether recording and text belong together.
+
+        Raises:
+            DataError: a smaller fraction of the words was found.
+        """
+        if self.matched < least or not self.transcript.segments:
+            raise DataError(
+                f"{audio} does not match {text}: {self.matched:.0%} of the words were found; wanted {least:.0%}; "
+                "is it of another recording or in another language, or is nothing said?"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: those of the transcript, and what differs."""

@@ -65,7 +65,9 @@ class Script:
         return ((character, word) for character in word if None in spell(character))
 
 
-def _words(parts: Iterable[str], spell: functools._lru_cache_wrapper[list[int | None]]) -> Iterator[tuple[str, list[int | None]]]:
+def _words(
+    parts: Iterable[str], spell: functools._lru_cache_wrapper[list[int | None]]
+) -> Iterator[tuple[str, list[int | None]]]:
     """The words of a line, with the marks that stand alone beside them, and their symbols."""
     before, current = "", ("", list[int | None]())
     for part in parts:

@@ -19,7 +19,8 @@ from speechxfer.audio import SAMPLE_RATE
 from speechxfer.inference.silence import HOP, runs
 
 _HOP_S = HOP / SAMPLE_RATE
-_PAUSE_S = 0.15
+#: A pause holds a silence of so long; shorter ones belong to it, but not very short ones.
+_PAUSE_S, _SILENCE_S = 0.15, 0.05
 #: A level in dB below that of speech that is silence even where there is no noise at all.
 _MOST_RANGE_DB = 60.0
 #: How far a model is off, in seconds, before anything is known of it, and how many pauses that counts as.
@@ -57,7 +58,7 @@ def word_times(emissions: Emissions, path: Path) -> Times:
 
 
 def _pauses(emissions: Emissions, start: NDArray[np.float64], end: NDArray[np.float64]) -> list[tuple[float, float]]:
-    """From when to when there is a pause before each word and after the last one, in seconds; NaN where there is none."""
+    """From when to when there is a pause before each word and after the last one, in seconds; NaN without one."""
     silent = runs(_silent(emissions.levels))
     befores = np.append(0.0, end - emissions.frame_s)
     afters = np.append(start + emissions.frame_s, emissions.duration)
@@ -69,9 +70,16 @@ def _pauses(emissions: Emissions, start: NDArray[np.float64], end: NDArray[np.fl
         while at < len(silent) and silent[at][0] * _HOP_S < after:
             spans.append((max(silent[at][0] * _HOP_S, before), min(silent[at][1] * _HOP_S, after)))
             at += 1
-        longest = [max(spans, key=lambda span: span[1] - span[0])] if spans else []
-        found += [span for span in longest if span[1] - span[0] >= _PAUSE_S] or [(np.nan, np.nan)]
+        found.append(_pause(spans))
     return found
+
+
+def _pause(spans: list[tuple[float, float]]) -> tuple[float, float]:
+    """From the first silence to the end of the last one, whatever noise there is between them."""
+    lasting = [span for span in spans if span[1] - span[0] >= _SILENCE_S]
+    if not lasting or max(stop - start for start, stop in lasting) < _PAUSE_S:
+        return np.nan, np.nan
+    return lasting[0][0], lasting[-1][1]
 
 
 def _silent(levels: NDArray[np.float32]) -> NDArray[np.bool_]:
