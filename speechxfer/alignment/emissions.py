@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,7 @@ class Emissions:
         self.columns = np.array(columns, dtype=np.int64)
         self.frame_s = frame_s
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `__exit__`
-        self._starts: list[NDArray[np.float64]] = []
+        self._starts: list[NDArray[np.floating[Any]]] = []
         self._best: list[NDArray[np.float32]] = []
         self._path: list[NDArray[np.int32]] = []
         self._until = 0.0
@@ -64,11 +64,11 @@ class Emissions:
             silence = np.full((1, log_probabilities.shape[1]), _IMPOSSIBLE, np.float32)
             silence[:, 0] = 0.0
             self._add(np.array([self._until]), silence)
-        times = start + np.arange(len(log_probabilities)) * self.frame_s
+        times = start + np.arange(len(log_probabilities), dtype=np.float64) * self.frame_s
         self._add(times, log_probabilities)
         self._until = float(times[-1]) + self.frame_s if len(times) else self._until
 
-    def _add(self, times: NDArray[np.float64], rows: NDArray[np.float32]) -> None:
+    def _add(self, times: NDArray[np.floating[Any]], rows: NDArray[np.float32]) -> None:
         self._starts.append(times)
         self._best.append(rows.max(axis=1))
         self._path.append(rows.argmax(axis=1).astype(np.int32))
@@ -142,4 +142,5 @@ class _Meter:
 
     def levels(self) -> NDArray[np.float32]:
         powers = np.concatenate([*self._powers, np.zeros(0, np.float32)])
-        return (10 * np.log10(np.maximum(powers, _QUIETEST_POWER))).astype(np.float32)
+        found: NDArray[np.float32] = 10 * np.log10(np.maximum(powers, _QUIETEST_POWER))
+        return found

@@ -7,7 +7,7 @@ with words that may be skipped; all three at a price, in natural logarithms.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,7 +64,6 @@ def find_path(
     script: Script,
     written: list[str],
     prices: Prices | None = None,
-    progress: Callable[[float], None] = lambda _frames: None,
 ) -> Path:
     """The most likely path.
 
@@ -73,7 +72,6 @@ def find_path(
         script: what was said, more or less.
         written: what each symbol writes.
         prices: of differences.
-        progress: called with the number of frames of each part that is done.
     """
     frames = len(emissions)
     path = Path(
@@ -85,7 +83,6 @@ def find_path(
     aligner = _Aligner(emissions, script, written, prices or Prices(), path)
     for part in _parts(emissions, script, written):
         aligner.align(*part)
-        progress(part[1] - part[0])
     return path
 
 
@@ -144,7 +141,7 @@ class _Aligner:
         if len(scores) * len(states) > _MOST_CELLS:
             self._path.star[start:stop] = scores[:, self._silent].max(axis=1) < -self._prices.star
             return
-        skipping = -self._prices.symbol * lengths
+        skipping: NDArray[np.float64] = -self._prices.symbol * lengths.astype(np.float64)
         found = best_states(scores, states, gaps, skipping, -self._prices.skip)
         self._note(start, first, found, states, gaps, scores)
 

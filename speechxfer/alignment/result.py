@@ -18,6 +18,8 @@ class Kind(StrEnum):
     NOT_SAID = "not said"
     #: Speech that the script lacks.
     NO_TEXT = "no text"
+    #: A line that is left out of a manifest, because its confidence is low.
+    DOUBTFUL = "doubtful"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,18 @@ class Mismatch:
     end: float
     text: str
     origin: str = ""
+    #: The recording's name in a manifest.
+    audio: str = ""
+
+    def __str__(self) -> str:
+        origin = f" ({self.origin})" if self.origin else ""
+        audio = f"{self.audio}, " if self.audio else ""
+        return f"{audio}{self.start:.2f} to {self.end:.2f} s, {self.kind}: {self.text!r}{origin}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; times rounded to milliseconds."""
         found = {"kind": str(self.kind), "start": round(self.start, 3), "end": round(self.end, 3), "text": self.text}
-        return found | ({"origin": self.origin} if self.origin else {})
+        return found | {name: value for name in ("origin", "audio") if (value := getattr(self, name))}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from speechxfer.data import textfiles
+from speechxfer.data.annotations import SUFFIXES, read
 from speechxfer.heads.base import Head
 
 
@@ -20,6 +24,29 @@ class Line:
     shown: tuple[float, float] | None = None
     #: The beginning of every message about it: "talk.txt:12".
     origin: str = ""
+
+
+#: After these, and what closes a quotation, a sentence ends.
+_SENTENCES = re.compile(r"(?<=[.!?…])[\"'»”’)]*\s+|(?<=[。！？])")  # noqa: RUF001
+
+
+def read_lines(path: Path, warn: Callable[[str, str], None]) -> list[Line]:
+    """The sentences of a text file, or the cues of subtitles with their times.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        return list(sentences(textfiles.lines(path), str(path)))
+    return [Line(one.text, (one.start, one.end), one.origin) for one in read(path, warn).intervals]
+
+
+def sentences(lines: Iterable[str], name: str = "") -> Iterator[Line]:
+    """The sentences of lines; `name` is what messages call the text."""
+    for number, line in enumerate(lines, start=1):
+        for sentence in _SENTENCES.split(line):
+            if text := " ".join((sentence or "").split()):
+                yield Line(text, origin=f"{name}:{number}" if name else "")
 
 
 class Script:
@@ -46,7 +73,7 @@ class Script:
         self.symbols: list[tuple[int, ...]] = []
         self.missing: dict[str, str] = {}
         spell = functools.cache(head.spell)
-        has_spaces = any(" " in text for text in head.written)
+        has_spaces = any(" " in text for text in head.symbol_texts)
         numbers: list[int] = []
         for number, line in enumerate(self.lines):
             for word, spelled in _words(line.text.split() if has_spaces else line.text, spell):

@@ -87,7 +87,8 @@ def _silent(levels: NDArray[np.float32]) -> NDArray[np.bool_]:
         return np.zeros(0, bool)
     floor, level = np.percentile(levels, (10, 95))
     floor = max(floor, level - _MOST_RANGE_DB)
-    return levels < floor + (level - floor) / 3
+    silent: NDArray[np.bool_] = levels < floor + (level - floor) / 3
+    return silent
 
 
 def _offset(seen: NDArray[np.float64], otherwise: float) -> float:

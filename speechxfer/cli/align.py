@@ -17,7 +17,7 @@ from speechxfer.inference.writers import FORMATS, write
 from speechxfer.storage import write_text
 
 if TYPE_CHECKING:
-    from speechxfer.alignment.result import Alignment, Mismatch
+    from speechxfer.alignment.result import Mismatch
     from speechxfer.audio import Options
 
 #: Differences that are listed on the terminal.
@@ -68,7 +68,8 @@ def align(
         write_text(output, content)
     else:
         streams.write(content)
-    report(found, mismatches)
+    click.echo(f"{found.matched:.1%} of the words were found", err=True)
+    report(found.mismatches, mismatches)
 
 
 def text_or_path(text: str) -> str | Path:
@@ -82,20 +83,13 @@ def text_or_path(text: str) -> str | Path:
     return path if is_file or named else text
 
 
-def report(found: Alignment, target: Path | None) -> None:
-    """Write what differs to a file, or list it on standard error."""
-    differing = found.mismatches
-    click.echo(f"{found.matched:.1%} of the words were found; {len(differing)} places differ", err=True)
+def report(differing: Sequence[Mismatch], target: Path | None) -> None:
+    """Write what differs to a file, one JSON object a line, or list it on standard error."""
+    click.echo(f"{len(differing)} places differ", err=True)
     if target is not None:
-        write_mismatches(differing, target)
+        write_text(target, "".join(json.dumps(one.to_dict(), ensure_ascii=False) + "\n" for one in differing))
         return
     for one in differing[:_MOST_LISTED]:
-        origin = f" ({one.origin})" if one.origin else ""
-        click.echo(printable(f"  {one.start:.2f} to {one.end:.2f} s, {one.kind}: {one.text!r}{origin}"), err=True)
+        click.echo(printable(f"  {one}"), err=True)
     if len(differing) > _MOST_LISTED:
         click.echo(f"  and {len(differing) - _MOST_LISTED} more; --mismatches FILE has them all", err=True)
-
-
-def write_mismatches(differing: Sequence[Mismatch], target: Path) -> None:
-    """One JSON object a line."""
-    write_text(target, "".join(json.dumps(one.to_dict(), ensure_ascii=False) + "\n" for one in differing))

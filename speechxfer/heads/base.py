@@ -192,7 +192,7 @@ class Head(HeadTraits, Freezable, ABC):
         raise NotImplementedError(f"a {self.kind} head spells no texts")
 
     @property
-    def written(self) -> list[str]:
+    def symbol_texts(self) -> list[str]:
         """What each symbol writes, with the spaces between words; the blank, which is 0, writes none.
 
         Only of a head that `is_frame_synchronous`.

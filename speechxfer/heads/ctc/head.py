@@ -94,7 +94,7 @@ class CTCHead(Head):
         return [self.vocabulary.index(symbol) for symbol in self.vocabulary.split(self.normalizer(text))]
 
     @property
-    def written(self) -> list[str]:
+    def symbol_texts(self) -> list[str]:
         """What each symbol writes; the blank none."""
         return ["", *(self.vocabulary.written(index) for index in range(1, len(self.vocabulary)))]
 
