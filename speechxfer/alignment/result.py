@@ -74,7 +74,7 @@ class Alignment:
         Raises:
             DataError: a smaller fraction of the words was found.
         """
-        if self.matched < least or not self.transcript.segments:
+        if self.matched < least:
             raise DataError(
                 f"{audio} does not match {text}: {self.matched:.0%} of the words were found; wanted {least:.0%}; "
                 "is it of another recording or in another language, or is nothing said?"
