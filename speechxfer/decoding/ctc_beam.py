@@ -6,6 +6,7 @@ ends. A word that it lacks costs extra for each character, from where no known w
 
 from __future__ import annotations
 
+import heapq
 import math
 from typing import Any
 
@@ -17,6 +18,8 @@ from speechxfer.decoding.lexicon import Search
 
 #: Symbols that are this much less likely than the most likely one of a frame (natural logarithm) begin no new beam.
 _SYMBOL_RANGE = 16.0
+#: Texts that are this much less likely than the most likely one are not followed.
+_BEAM_RANGE = 24.0
 #: Columns of the table of texts: the text that each extends, its last symbol, its place in the lexicon's tree, the
 #: letters of its last word, its node of the language model.
 _PARENT, _SYMBOL, _PLACE, _LETTERS, _NODE = range(5)
@@ -162,11 +165,12 @@ def _search(scores: Any, words: Any, beams: int) -> Any:
     beam, blank, other = np.zeros(1, np.int64), np.zeros(1), np.full(1, -np.inf)
     for frame in range(frames):
         row = scores[frame]
-        likely = np.flatnonzero(row[1:] > row.max() - _SYMBOL_RANGE) + 1
+        likely = np.argsort(-row[1:]) + 1
+        likely = likely[row[likely] > row.max() - _SYMBOL_RANGE]
         room = len(beam) * (len(likely) + 1)
         # A candidate is a text that is known, or a new one, which is written down if it is kept.
         found = (
-            np.full(room, -1, np.int64), np.zeros((room, 5), np.int64), np.zeros(room), np.full(room, -np.inf),
+            np.full(room, -1, np.int64), np.empty((room, 5), np.int64), np.empty(room), np.full(room, -np.inf),
             np.full(room, -np.inf),
         )  # fmt: skip
         _stay(row, beam, blank, other, table, found)
@@ -177,6 +181,7 @@ def _search(scores: Any, words: Any, beams: int) -> Any:
         for index in range(count):
             ranked[index] = -_plus(ending_blank[index], ending_other[index]) - bonus[index]
         kept = np.argsort(ranked, kind="mergesort")[:beams]
+        kept = kept[ranked[kept] <= ranked[kept[0]] + _BEAM_RANGE]
         for index in kept:
             if known[index] < 0:
                 key = new[index, _PARENT] * symbols + new[index, _SYMBOL]
@@ -209,7 +214,10 @@ def _grow(
     texts, bonuses, keys, children, where = table
     known, new, bonus, ending_blank, ending_other = found
     count = len(beam)
-    least = _bar(ending_blank[:count], ending_other[:count], bonus[:count], beams)
+    # The scores of the best candidates so far, at most as many as there may be beams; the worst of them is the first.
+    best = [_plus(ending_blank[index], ending_other[index]) + bonus[index] for index in range(count)]
+    heapq.heapify(best)
+    least = best[0] if count == beams else -np.inf
     for index in range(len(beam)):
         text = beam[index]
         total = _plus(blank[index], other[index])
@@ -228,21 +236,17 @@ def _grow(
             else:
                 bonus[count] = bonuses[text] + _extend(texts[text], symbol, words, new[count])
                 new[count, _PARENT] = text
-            if arrived + bonus[count] >= least:
-                known[count], ending_other[count] = child, arrived
-                count += 1
+            score = arrived + bonus[count]
+            if score < least:
+                continue
+            known[count], ending_other[count] = child, arrived
+            count += 1
+            if len(best) < beams:
+                heapq.heappush(best, score)
+            else:
+                heapq.heapreplace(best, score)
+            least = best[0] if len(best) == beams else -np.inf
     return count
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _bar(blank: Any, other: Any, bonus: Any, beams: int) -> float:
-    """The score that a new text has to reach: that of the last of the beams, if enough of them stay."""
-    if len(blank) < beams:
-        return -np.inf
-    total = np.empty(len(blank))
-    for index in range(len(blank)):
-        total[index] = _plus(blank[index], other[index]) + bonus[index]
-    return float(np.sort(total)[len(total) - beams])
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

@@ -24,8 +24,8 @@ from speechxfer.progress import Progress
 
 #: Seconds of audio computed together, and most of dev that weights are searched on.
 _BATCH_S, _SEARCHED_S = 30.0, 300.0
-#: Values that are tried: of the coarse ones each with each, then from the best of them of the fine ones one weight after
-#: the other.
+#: Values that are tried: of the coarse ones each with each, then, from the best of these, of the fine ones one weight
+#: after the other.
 _COARSE = {"language_model": (0.3, 0.6, 1.0, 1.5), "word": (0.0, 2.0, 4.0), "unknown": (-1.0, -3.0)}
 _FINE = {
     "language_model": (0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0),
