@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from speechxfer.api.calibration import calibrate as calibrate
     from speechxfer.api.data import check as check
     from speechxfer.api.data import split as split
     from speechxfer.api.evaluation import compare as compare
@@ -115,6 +116,7 @@ __all__ = [
     "TruncatedAudioError",
     "Utterance",
     "Word",
+    "calibrate",
     "check",
     "compare",
     "draw_confusion",
@@ -138,6 +140,7 @@ __all__ = [
 
 #: Module -> the public names that it holds.
 _MODULES = {
+    "api.calibration": ("calibrate",),
     "api.data": ("check", "split"),
     "api.evaluation": ("compare", "evaluate"),
     "api.language_models": ("train_language_model", "tune_language_model"),

@@ -17,6 +17,7 @@ from speechxfer.registry import PluginWarning
 
 _COMMANDS = (
     "cache",
+    "calibrate",
     "check",
     "classify",
     "compare",

@@ -19,6 +19,7 @@ from speechxfer.data.manifest import Manifest, data_digest
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import SpeechxferError
+from speechxfer.evaluation.calibration import Calibrated
 from speechxfer.evaluation.comparison import Comparison, compare_systems
 from speechxfer.evaluation.evaluate import evaluate
 from speechxfer.evaluation.fusion_tuning import Tuned
@@ -32,7 +33,7 @@ from speechxfer.report.figures import LANGUAGE_MODEL_COLUMNS, language_model_row
 from speechxfer.runs import Environment, Metrics, PlanTable, RunFolder, Sources
 from speechxfer.runs.folder import Measured
 from speechxfer.runs.ownership import check_free, check_idle, owned
-from speechxfer.training import before_after, curves, scratch, sources
+from speechxfer.training import before_after, calibration, curves, scratch, sources
 from speechxfer.training.callbacks.base import Callback, check_callbacks
 from speechxfer.training.callbacks.trackers import Trackers, check_trackers
 from speechxfer.training.checkpoint import Position
@@ -211,6 +212,7 @@ def _adapt(
     position = fit(task, preparation, resume=resume, callbacks=[trackers, *callbacks])
     world.barrier()
     tuned = _fused(job, ready.language_model, manifests["dev"])
+    calibrated = _calibrated(job, manifests["dev"])
     world.barrier()
     run = Run(folder.path, _load(job), tuned=tuned, is_main=world.is_main)
     metrics = _metrics(position, preparation)
@@ -221,6 +223,8 @@ def _adapt(
         if overfitting:
             metrics["overfitting"] = asdict(overfitting)
         metrics |= _figures(run)
+        if calibrated:
+            metrics["calibration"] = calibration.described(calibrated)
         if rows := language_model_rows(metrics):
             job.progress.table("decoding", LANGUAGE_MODEL_COLUMNS, rows)
         folder.write_metrics(metrics)
@@ -236,6 +240,13 @@ def _fused(job: Job, language_model: LanguageModel | None, dev: Manifest) -> Tun
     if language_model is None or not job.world.is_main:
         return None
     return fuse(job.folder, _load(job), language_model, dev, job.normalizer, job.progress)
+
+
+def _calibrated(job: Job, dev: Manifest) -> Calibrated | None:
+    """The calibration of the confidences of the run's model, where it writes text."""
+    if job.config.head_type.is_classifier or not job.world.is_main:
+        return None
+    return calibration.calibrate(job.folder, _load(job), dev, job.normalizer, job.progress)
 
 
 def _against_scratch(job: Job, run: Run, metrics: Metrics, *, resume: bool) -> tuple[Run, Metrics]:
