@@ -20,7 +20,6 @@ from speechxfer.data.manifest import Manifest, data_digest
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import SpeechxferError
-from speechxfer.evaluation.calibration import Calibrated
 from speechxfer.evaluation.comparison import Comparison, compare_systems
 from speechxfer.evaluation.evaluate import evaluate
 from speechxfer.evaluation.fusion_tuning import Tuned
@@ -224,7 +223,7 @@ def _adapt(
     calibrated = _calibrated(job, manifests["dev"])
     world.barrier()
     run = Run(folder.path, _load(job), tuned=tuned, is_main=world.is_main)
-    metrics = _metrics(position, preparation)
+    metrics = cast(Metrics, {**_metrics(position, preparation), **calibrated})
     if world.is_main:
         run = _measured(job, run, manifests, before)
         overfitting = curves.overfitting(folder.history, position.best_epoch)
@@ -232,8 +231,6 @@ def _adapt(
         if overfitting:
             metrics["overfitting"] = asdict(overfitting)
         metrics |= _figures(run)
-        if calibrated:
-            metrics["calibration"] = calibration.described(calibrated)
         if rows := language_model_rows(metrics):
             job.progress.table("decoding", LANGUAGE_MODEL_COLUMNS, rows)
         folder.write_metrics(metrics)
@@ -251,11 +248,12 @@ def _fused(job: Job, language_model: LanguageModel | None, dev: Manifest) -> Tun
     return fuse(job.folder, _load(job), language_model, dev, job.normalizer, job.progress)
 
 
-def _calibrated(job: Job, dev: Manifest) -> Calibrated | None:
-    """The calibration of the confidences of the run's model, where it writes text."""
+def _calibrated(job: Job, dev: Manifest) -> Metrics:
+    """Calibrate the confidences of the run's model, where it writes text, and say how."""
     if job.config.head_type.is_classifier or not job.world.is_main:
-        return None
-    return calibration.calibrate(job.folder, _load(job), dev, job.normalizer, job.progress)
+        return {}
+    found = calibration.calibrate(job.folder, _load(job), dev, job.normalizer, job.progress)
+    return {"calibration": calibration.described(found)} if found else {}
 
 
 def _against_scratch(job: Job, run: Run, metrics: Metrics, *, resume: bool) -> tuple[Run, Metrics]:
