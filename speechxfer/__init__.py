@@ -11,6 +11,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from speechxfer.alignment.manifests import AlignedManifest as AlignedManifest
+    from speechxfer.alignment.result import Alignment as Alignment
+    from speechxfer.alignment.result import Mismatch as Mismatch
+    from speechxfer.api.alignment import align as align
+    from speechxfer.api.alignment import align_manifest as align_manifest
+    from speechxfer.api.calibration import calibrate as calibrate
     from speechxfer.api.data import check as check
     from speechxfer.api.data import split as split
     from speechxfer.api.evaluation import compare as compare
@@ -60,8 +66,10 @@ if TYPE_CHECKING:
     from speechxfer.heads.classification.settings import ClassificationConfig as ClassificationConfig
     from speechxfer.heads.ctc.settings import CTCConfig as CTCConfig
     from speechxfer.heads.seq2seq.settings import Seq2SeqConfig as Seq2SeqConfig
+    from speechxfer.inference.subtitles.options import SubtitleOptions as SubtitleOptions
     from speechxfer.inference.transcript import Segment as Segment
     from speechxfer.inference.transcript import Transcript as Transcript
+    from speechxfer.inference.writers import write_transcript as write_transcript
     from speechxfer.language_models import LanguageModel as LanguageModel
     from speechxfer.model import SpeechModel as SpeechModel
     from speechxfer.progress import Progress as Progress
@@ -74,6 +82,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AlignedManifest",
+    "Alignment",
     "AudioError",
     "AudioSource",
     "AugmentConfig",
@@ -95,6 +105,7 @@ __all__ = [
     "FinetuneConfig",
     "LanguageModel",
     "Manifest",
+    "Mismatch",
     "Plan",
     "PoolingConfig",
     "Progress",
@@ -105,6 +116,7 @@ __all__ = [
     "SpeechModel",
     "SpeechxferError",
     "StorageError",
+    "SubtitleOptions",
     "TerminalProgress",
     "TextConfig",
     "TextNormalizer",
@@ -115,6 +127,9 @@ __all__ = [
     "TruncatedAudioError",
     "Utterance",
     "Word",
+    "align",
+    "align_manifest",
+    "calibrate",
     "check",
     "compare",
     "draw_confusion",
@@ -134,10 +149,15 @@ __all__ = [
     "tune_language_model",
     "word_scores",
     "write_predictions",
+    "write_transcript",
 ]
 
 #: Module -> the public names that it holds.
 _MODULES = {
+    "alignment.result": ("Alignment", "Mismatch"),
+    "alignment.manifests": ("AlignedManifest",),
+    "api.alignment": ("align", "align_manifest"),
+    "api.calibration": ("calibrate",),
     "api.data": ("check", "split"),
     "api.evaluation": ("compare", "evaluate"),
     "api.language_models": ("train_language_model", "tune_language_model"),
@@ -183,7 +203,9 @@ _MODULES = {
     "heads.ctc.settings": ("CTCConfig",),
     "heads.seq2seq.settings": ("Seq2SeqConfig",),
     "language_models": ("LanguageModel",),
+    "inference.subtitles.options": ("SubtitleOptions",),
     "inference.transcript": ("Segment", "Transcript"),
+    "inference.writers": ("write_transcript",),
     "model": ("SpeechModel",),
     "progress": ("Progress",),
     "sources": ("AudioSource", "FileSource"),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from speechxfer import adapters
+from speechxfer.decoding.calibration import Calibration
 from speechxfer.decoding.hypothesis import Prediction
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.device import cast_matrices, choose_device, choose_dtype, set_threads
@@ -87,6 +90,7 @@ class SpeechModel(nn.Module, Predictor):
         model = cls(opened.encoder, opened.head, opened.source, opened.language)
         model.checked(DecodingOptions(language=language))
         model.language = opened.language or language or ""
+        model.calibration = opened.calibration
         if precision != torch.float32:
             model.dtype = precision
             cast_matrices(model, precision)
@@ -111,6 +115,8 @@ class SpeechModel(nn.Module, Predictor):
         description = {"source": self.source, "encoder": self.encoder.describe(), "head": self.head.describe()}
         if self.language and not self._decides_language:
             description["language"] = self.language
+        if self.calibration is not None:
+            description["calibration"] = asdict(self.calibration)
         with replacing_folder(Path(folder)) as temporary:
             write_tensors(temporary / "model.safetensors", renamed(state))
             adapters.write(self, temporary / "adapter", source=self.source, whole=own, renamed=renamed)
@@ -136,6 +142,23 @@ class SpeechModel(nn.Module, Predictor):
         return self.encoder.computed_s(duration_s)
 
     @torch.inference_mode()
+    def frame_log_probabilities(self, waveforms: Sequence[np.ndarray]) -> list[NDArray[np.float32]]:
+        """Natural logarithms of the symbols' probabilities [frames, symbols] of each float32 mono 16 kHz waveform.
+
+        Symbol 0 is the blank; `encoder.output_frame_rate` frames are a second.
+
+        Raises:
+            ConfigError: the model has no CTC head.
+        """
+        if not self.head.is_frame_synchronous:
+            raise ConfigError(f"the model has a {self.head.kind} head, which gives no probabilities for single frames; wanted a model with a CTC head")  # fmt: skip  # noqa: E501
+        inputs, num_samples = self.encoder.collate(waveforms)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            hidden_states, num_frames = self.encoder(inputs.to(self.device), num_samples.to(self.device))
+            found = self.head.frame_log_probabilities(hidden_states).float().cpu().numpy()
+        return [row[:frames] for row, frames in zip(found, num_frames.tolist(), strict=True)]
+
+    @torch.inference_mode()
     def _predict(self, waveforms: Sequence[np.ndarray], options: DecodingOptions) -> Sequence[Prediction]:
         inputs, num_samples = self.encoder.collate(waveforms)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
@@ -153,3 +176,13 @@ def add_language_model(folder: Path, fusion: Fusion) -> None:
     path = folder / MODEL_FILE
     found = read_json(path)
     write_json(path, {**found, "head": {**found["head"], "language_model": fusion.describe()}})
+
+
+def add_calibration(folder: Path, calibration: Calibration) -> None:
+    """Add a calibration of confidences to a saved model; all else stays as it is.
+
+    Raises:
+        StorageError: it could not be written.
+    """
+    path = folder / MODEL_FILE
+    write_json(path, {**read_json(path), "calibration": asdict(calibration)})

@@ -16,7 +16,9 @@ from speechxfer.errors import SpeechxferError
 from speechxfer.registry import PluginWarning
 
 _COMMANDS = (
+    "align",
     "cache",
+    "calibrate",
     "check",
     "classify",
     "compare",
