@@ -6,20 +6,22 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from speechxfer.api.loading import load
 from speechxfer.data.dataset import Data, Dataset
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.errors import ConfigError
+from speechxfer.predictor import Predictor
 from speechxfer.progress import Progress
+from speechxfer.runtime.folder import is_exported
 
 if TYPE_CHECKING:
     from speechxfer.evaluation.comparison import Comparison
     from speechxfer.evaluation.results import Evaluation
-    from speechxfer.model import SpeechModel
     from speechxfer.training.finetune import Run
 
 #: A model that is open, a finished run, or a name to open it by.
-Model: TypeAlias = "str | os.PathLike[str] | SpeechModel | Run"
+Model: TypeAlias = "str | os.PathLike[str] | Predictor | Run"
 #: A side of a comparison: a model, what `evaluate` found, or the file that `write_predictions` wrote.
 System: TypeAlias = "Model | Evaluation"
 
@@ -39,7 +41,7 @@ def evaluate(
     `slices`, `keyword_scores` and `word_scores` look closer at what is returned.
 
     Args:
-        model: a `SpeechModel`, a `Run`, or a folder, an installed package or a name on the hub.
+        model: a `SpeechModel` or another opened model, a `Run`, or a folder, an installed package or a name on the hub.
         data: the path of a manifest, a `Manifest`, utterances or dictionaries, or a data set of Hugging Face.
         normalizer: applied to both sides before they are compared: "basic", "none", "whisper-english",
             "whisper-basic".
@@ -117,7 +119,7 @@ def _answers(
     from speechxfer.evaluation.results import compare as compared
 
     model = opened_model(system, device, options.language if options else None)
-    model.head.check_measurable(dataset, normalizer)
+    model.traits.check_measurable(dataset, normalizer)
     return compared(dataset, predict_all(model, dataset, options=options, progress=progress), normalizer)
 
 
@@ -138,9 +140,10 @@ def _known(system: Any, dataset: Dataset, normalizer: TextNormalizer) -> Evaluat
         return None
     if Path(system).suffix.lower() in SUFFIXES:
         return read_matching(Path(system), dataset, normalizer)
-    from speechxfer.encoders.checkpoints import find
+    if not is_exported(os.fspath(system)):
+        from speechxfer.encoders.checkpoints import find
 
-    find(os.fspath(system))
+        find(os.fspath(system))
     return None
 
 
@@ -150,7 +153,7 @@ def _name(system: Any, otherwise: str) -> str:
     return os.fspath(named) if isinstance(named, str | os.PathLike) else otherwise
 
 
-def opened_model(model: Any, device: str = "auto", language: str | None = None) -> SpeechModel:
+def opened_model(model: Any, device: str = "auto", language: str | None = None) -> Predictor:
     """The model itself, that of a run, or the one of a name, opened in a language.
 
     Raises:
@@ -158,17 +161,9 @@ def opened_model(model: Any, device: str = "auto", language: str | None = None) 
         ConfigError: it is none of these, or there is no such device.
     """
     if isinstance(model, str | os.PathLike):
-        from speechxfer.encoders.checkpoints import find
-
-        find(os.fspath(model), language=language)  # before torch, so that a misspelt name is reported at once
-
-        from speechxfer.model import SpeechModel
-
-        return SpeechModel.load(os.fspath(model), device=device, language=language)
-    from speechxfer.model import SpeechModel
-
+        return load(os.fspath(model), device=device, language=language)
     found = getattr(model, "model", model)
-    if not isinstance(found, SpeechModel):
+    if not isinstance(found, Predictor):
         raise ConfigError(f"model is {model!r:.80}; wanted a SpeechModel, a Run, or the name of a model")
     return found
 

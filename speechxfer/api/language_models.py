@@ -12,7 +12,7 @@ from speechxfer.data.dataset import Data, Dataset
 from speechxfer.data.rows import SUFFIXES
 from speechxfer.data.text import TextNormalizer
 from speechxfer.data.textfiles import lines
-from speechxfer.errors import DataError
+from speechxfer.errors import ConfigError, DataError
 from speechxfer.language_models import LanguageModel, read_arpa, train, write_arpa
 from speechxfer.progress import Progress
 
@@ -83,6 +83,10 @@ def tune_language_model(
     dataset.check_files()
     words = language_model if isinstance(language_model, LanguageModel) else LanguageModel.of(read_arpa(Path(language_model)))  # fmt: skip  # noqa: E501
     opened = opened_model(model, device)
+    from speechxfer.model import SpeechModel
+
+    if not isinstance(opened, SpeechModel):
+        raise ConfigError(f"{model}: is an exported model, to which no language model can be added; tune the model it was made from, and export that")  # fmt: skip  # noqa: E501
     from speechxfer.evaluation.fusion_tuning import tune
 
     counted = TextNormalizer(normalizer) if isinstance(normalizer, str) else normalizer

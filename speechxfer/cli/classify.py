@@ -44,13 +44,9 @@ def classify(
     """
     inputs = recordings(names)
 
-    from speechxfer.encoders.checkpoints import find
+    from speechxfer.api.loading import load
 
-    find(model_name)  # before torch, so that a misspelt name is reported at once
-
-    from speechxfer.model import SpeechModel
-
-    model = SpeechModel.load(model_name, device=device)
+    model = load(model_name, device=device)
     header_missing = format_ == "csv"
 
     def work(item: Input) -> Classification:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from speechxfer.audio import Options
     from speechxfer.decoding.options import DecodingOptions
     from speechxfer.inference import Transcript
-    from speechxfer.model import SpeechModel
+    from speechxfer.predictor import Predictor
 
 
 #: How the options are listed in the help.
@@ -85,15 +85,11 @@ def transcribe(
     for_each(missing, work, write_)
 
 
-def _load(name: str, device: str, decoding: DecodingOptions) -> SpeechModel:
+def _load(name: str, device: str, decoding: DecodingOptions) -> Predictor:
     """The model, which has these options."""
-    from speechxfer.encoders.checkpoints import find
+    from speechxfer.api.loading import load
 
-    find(name, language=decoding.language)  # before torch, so that a misspelt name is reported at once
-
-    from speechxfer.model import SpeechModel
-
-    model = SpeechModel.load(name, device=device, language=decoding.language)
+    model = load(name, device=device, language=decoding.language)
     model.checked(decoding)
     return model
 
