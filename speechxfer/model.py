@@ -15,8 +15,10 @@ from speechxfer.decoding.options import DecodingOptions
 from speechxfer.device import cast_matrices, choose_device, choose_dtype, set_threads
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import MODEL_FILE, find
+from speechxfer.encoders.files import read_json
 from speechxfer.errors import CheckpointError, ConfigError
 from speechxfer.heads.base import Head
+from speechxfer.heads.fusion import Fusion
 from speechxfer.hf_format import folder_of
 from speechxfer.opening import FORMAT, OWN, open_checkpoint
 from speechxfer.predictor import Predictor
@@ -139,3 +141,15 @@ class SpeechModel(nn.Module, Predictor):
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             hidden_states, num_frames = self.encoder(inputs.to(self.device), num_samples.to(self.device))
             return self.head.decode(hidden_states, num_frames, options)
+
+
+def add_language_model(folder: Path, fusion: Fusion) -> None:
+    """Add a language model to a saved model; all else stays as it is, and the folder is usable at any moment.
+
+    Raises:
+        StorageError: it could not be written.
+    """
+    fusion.write(folder)
+    path = folder / MODEL_FILE
+    found = read_json(path)
+    write_json(path, {**found, "head": {**found["head"], "language_model": fusion.describe()}})

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self
 
+from speechxfer.config.durations import WANTED, seconds
 from speechxfer.config.paths import located, located_model
 from speechxfer.errors import ConfigError
 from speechxfer.languages import language_tag
@@ -64,6 +65,8 @@ class Place:
 
     is_model: bool = False
     may_be_empty: bool = False
+    #: What may stand in its place, and is no path.
+    words: tuple[str, ...] = ()
 
     def refuses(self, value: Any) -> bool:
         """Whether it cannot be a path."""
@@ -74,7 +77,8 @@ class Place:
         )
 
     def __str__(self) -> str:
-        return "a folder, a package or a hub id" if self.is_model else "a path in UTF-8"
+        path = "a folder, a package or a hub id" if self.is_model else "a path in UTF-8"
+        return ", ".join([*self.words, f"or {path}"]) if self.words else path
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,21 @@ class Language:
         return "a language's code or English name"
 
 
+@dataclass(frozen=True)
+class Duration:
+    """A time as text, such as "30m"; empty for none."""
+
+    def refuses(self, value: Any) -> bool:
+        """Whether it is not one."""
+        try:
+            return bool(value) and not seconds(value, "")
+        except ConfigError:
+            return True
+
+    def __str__(self) -> str:
+        return WANTED
+
+
 #: A fraction below 1.
 Fraction = Annotated[float, Range(0, 1, with_most=False)]
 
@@ -98,7 +117,7 @@ class Kind:
     """The type of a setting."""
 
     type: type
-    limit: Range | OneOf | Place | Language | None = None
+    limit: Range | OneOf | Place | Language | Duration | None = None
     optional: bool = False
     #: Whether the setting is a list of such values.
     several: bool = False
@@ -200,7 +219,7 @@ class Table:
                 value = build(kind.type, value, f"{prefix}{name}.")
                 object.__setattr__(self, name, value)
             kind.check(f"{prefix}{name}", value)
-            if isinstance(kind.limit, Place) and value:
+            if isinstance(kind.limit, Place) and value and value not in kind.limit.words:
                 path = os.fspath(value)
                 object.__setattr__(self, name, located_model(path) if kind.limit.is_model else located(path))
             elif isinstance(kind.limit, Language) and value:

@@ -157,6 +157,10 @@ class Head(HeadTraits, Freezable, ABC):
         """
         return max(len(targets), 1)
 
+    def written(self, text: str) -> str:
+        """A transcript as the head learns to write it."""
+        return text
+
     def learnable(self, targets: Sequence[int], num_frames: int) -> bool:
         """Whether so many hidden states can have this label sequence; where not, the utterance teaches nothing."""
         return True

@@ -59,6 +59,8 @@ class Sources:
     model: str
     #: By setting: "train", "dev", "test", "retain", "retention.replay".
     splits: Mapping[str, Split] = field(default_factory=dict)
+    #: A digest of the file that the language model is or learns from; None where there is none.
+    language_model: str | None = None
 
     def __post_init__(self) -> None:
         made = {name: Split(**one) if isinstance(one, dict) else one for name, one in self.splits.items()}
@@ -67,7 +69,27 @@ class Sources:
     @property
     def digests(self) -> dict[str, str]:
         """By setting, "model" among them."""
-        return {"model": self.model, **{name: split.digest for name, split in self.splits.items()}}
+        words = {"language_model": self.language_model} if self.language_model else {}
+        return {"model": self.model, **{name: split.digest for name, split in self.splits.items()}, **words}
+
+
+@dataclass(frozen=True)
+class Allotment:
+    """What a run with a limit of time uses of its data, and what its parts were measured to cost at its beginning."""
+
+    #: Seconds that were given.
+    given_s: float
+    #: Utterances of train that are used, and of dev that are measured after each epoch.
+    train: int
+    dev: int
+    #: Whether the pre-trained model is measured as well.
+    measures_pretrained: bool
+    #: Seconds that are left for what comes after the last epoch, and that measuring dev takes.
+    after_s: float
+    dev_s: float
+    #: Seconds of a step below the seam and above it, in the first epochs and in the last ones.
+    first_step_s: Sequence[float]
+    last_step_s: Sequence[float]
 
 
 @dataclass(frozen=True)
@@ -115,6 +137,9 @@ class Metrics(TypedDict, total=False):
     comparison: Mapping[str, Any]
     #: "before", "after" and "verdict" on what is to be retained.
     retained: Mapping[str, Any]
+    #: Of the run's language model: whether it was "kept", its "weights", and "scores" by split ("dev", "test"), decoded
+    #: "greedy" and "with language model".
+    language_model: Mapping[str, Any]
     #: The same shape trained from scratch.
     scratch: Mapping[str, Any]
     #: Conclusions about the run, in sentences.

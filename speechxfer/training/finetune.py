@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,26 +22,32 @@ from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import SpeechxferError
 from speechxfer.evaluation.comparison import Comparison, compare_systems
 from speechxfer.evaluation.evaluate import evaluate
+from speechxfer.evaluation.fusion_tuning import Tuned
 from speechxfer.evaluation.results import Evaluation
+from speechxfer.language_models import LanguageModel
 from speechxfer.model import SpeechModel
 from speechxfer.opening import OWN, open_checkpoint
 from speechxfer.progress import Progress
 from speechxfer.report.environment import environment
-from speechxfer.runs import Environment, Metrics, PlanTable, RunFolder, Sources
+from speechxfer.report.figures import LANGUAGE_MODEL_COLUMNS, language_model_rows
+from speechxfer.runs import Allotment, Environment, Metrics, PlanTable, RunFolder, Sources
 from speechxfer.runs.folder import Measured
 from speechxfer.runs.ownership import check_free, check_idle, owned
-from speechxfer.training import before_after, curves, scratch, sources
+from speechxfer.training import allotment, before_after, curves, scratch, sources
 from speechxfer.training.callbacks.base import Callback, check_callbacks
 from speechxfer.training.callbacks.trackers import Trackers, check_trackers
 from speechxfer.training.checkpoint import Position
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
+from speechxfer.training.inputs import LiveInputs
 from speechxfer.training.job import Job, check_places, retain_options
+from speechxfer.training.language_model import described, fuse, language_model_of, verdict
 from speechxfer.training.loop import Task, fit
 from speechxfer.training.preparation import Preparation
 from speechxfer.training.retention import Retained, retained
 from speechxfer.training.starting_point import StartingPoint, starting_point
 from speechxfer.training.suitability import check
+from speechxfer.training.time_limit import TimeLimit, settled
 from speechxfer.training.unused import unused
 from speechxfer.transfer.plan import COLUMNS
 
@@ -57,6 +64,10 @@ class Run:
     comparison: Comparison | None = None
     #: The source domain before and after, where the settings name one.
     retained: Retained | None = None
+    #: The language model on dev, where the settings ask for one; the model has it if it helps.
+    tuned: Tuned | None = None
+    #: The test split decoded greedily, where the model has a language model.
+    greedy: Evaluation | None = None
     #: What can be said of the run in words: whether it helped, what was forgotten, where it began to overfit.
     notes: tuple[str, ...] = ()
     #: Whether this process is the one that speaks, where there are several.
@@ -71,6 +82,7 @@ def finetune(
     overwrite: bool = False,
     progress: Progress | None = None,
     callbacks: Sequence[Callback] = (),
+    started: float | None = None,
 ) -> Run:
     """Adapt a pre-trained encoder to the training manifest and measure it on the test manifest.
 
@@ -83,6 +95,7 @@ def finetune(
         resume: go on with the run that is in the folder, or begin it where there is none.
         callbacks: called around the steps of the run, not of the one that `compare_scratch` adds. In a run of several
             processes each calls its own; those of the main one write and print (`state.is_main`).
+        started: when the job began, by `time.monotonic`; a limit of time counts from there. Now, if it is not given.
 
     Raises:
         ConfigError: settings or callbacks that do not fit, or an output folder that holds another run.
@@ -91,9 +104,10 @@ def finetune(
         StorageError: the disk is full, or another run is writing there; what was written before stays good.
         TrainingError: the loss is not a number any more, or nothing was learned.
     """
+    started, config = time.monotonic() if started is None else started, settled(config)
     _check_arguments(config, callbacks, resume=resume)
     world = World.join(config.device)
-    job = Job(config, world, progress if progress and world.is_main else Progress(), data or {})  # one prints
+    job = Job(config, world, progress if progress and world.is_main else Progress(), data or {}, started)  # one prints
     ready = _ready(job, resume=resume, overwrite=overwrite)
     with _taken(job, resume=resume, overwrite=overwrite):
         run, metrics = _adapt(job, ready, resume=resume, overwrite=overwrite, callbacks=callbacks)
@@ -130,6 +144,7 @@ class _Ready:
     manifests: dict[str, Manifest]
     #: What it begins with, by content; None in a process that writes nothing.
     sources: Sources | None
+    language_model: LanguageModel | None
 
 
 def _ready(job: Job, *, resume: bool, overwrite: bool = False) -> _Ready:
@@ -141,7 +156,7 @@ def _ready(job: Job, *, resume: bool, overwrite: bool = False) -> _Ready:
     job.check()
     manifests = job.datasets
     checkpoint = find(config.model, language=config.language)
-    found = sources.sources_of(manifests, checkpoint) if job.world.is_main else None
+    found = sources.sources_of(manifests, checkpoint, config.language_model) if job.world.is_main else None
     if resume and folder.has_config and found:
         sources.check(folder, config, found)
         _ = folder.history  # whether it can be read
@@ -158,8 +173,9 @@ def _ready(job: Job, *, resume: bool, overwrite: bool = False) -> _Ready:
     start.model.head.check_options(retain_options(config, start.model.head))
     for line in unused(config, start):
         job.progress.log(line)
+    words = language_model_of(config, start.model.head, start.train)
     start.plan.apply(start.model, 0)
-    return _Ready(start, splits, found)
+    return _Ready(start, splits, found, words)
 
 
 @contextlib.contextmanager
@@ -193,14 +209,19 @@ def _adapt(
         _training_manifest(job, start, manifests)  # writes what the others only read
     _show_plan(job, start)
     world.barrier()
+    allotted = allotment.allotted(job, start, manifests, resume=resume)
+    manifests = allotment.used(job, manifests, allotted)
     manifests["train"] = _training_manifest(job, start, manifests)
-    before = _pretrained(job, start, manifests) if world.is_main else {}
+    is_measured = world.is_main and (allotted is None or allotted.measures_pretrained)
+    before = _pretrained(job, start, manifests) if is_measured else {}
     preparation = Preparation(start.model.to(job.device).encoder, config.training, job.precision, world, job.progress)
     trackers = Trackers(config.training.trackers, flat(to_dict(config)))
-    task = _task(job, start, manifests, preparation)
+    task = _task(job, start, manifests, preparation, allotted)
     position = fit(task, preparation, resume=resume, callbacks=[trackers, *callbacks])
     world.barrier()
-    run = Run(folder.path, SpeechModel.load(str(folder.model), device=config.device), is_main=world.is_main)
+    tuned = _fused(job, ready.language_model, manifests["dev"])
+    world.barrier()
+    run = Run(folder.path, _load(job), tuned=tuned, is_main=world.is_main)
     metrics = _metrics(position, preparation)
     if world.is_main:
         run = _measured(job, run, manifests, before)
@@ -209,8 +230,21 @@ def _adapt(
         if overfitting:
             metrics["overfitting"] = asdict(overfitting)
         metrics |= _figures(run)
+        if rows := language_model_rows(metrics):
+            job.progress.table("decoding", LANGUAGE_MODEL_COLUMNS, rows)
         folder.write_metrics(metrics)
     return run, metrics
+
+
+def _load(job: Job) -> SpeechModel:
+    return SpeechModel.load(str(job.folder.model), device=job.config.device)
+
+
+def _fused(job: Job, language_model: LanguageModel | None, dev: Manifest) -> Tuned | None:
+    """The language model with its weights, which is part of the run's model from now on, if it helps."""
+    if language_model is None or not job.world.is_main:
+        return None
+    return fuse(job.folder, _load(job), language_model, dev, job.normalizer, job.progress)
 
 
 def _against_scratch(job: Job, run: Run, metrics: Metrics, *, resume: bool) -> tuple[Run, Metrics]:
@@ -237,7 +271,10 @@ def _training_manifest(job: Job, start: StartingPoint, manifests: Mapping[str, M
     return start.model.head.training_manifest(manifests["train"], job.config, job.folder.non_speech)
 
 
-def _task(job: Job, start: StartingPoint, manifests: dict[str, Manifest], preparation: Preparation) -> Task:
+def _task(
+    job: Job, start: StartingPoint, manifests: dict[str, Manifest], preparation: Preparation,
+    allotted: Allotment | None,
+) -> Task:  # fmt: skip
     """Everything the loop needs, with what is frozen computed."""
     config, head = job.config, start.model.head
 
@@ -247,11 +284,14 @@ def _task(job: Job, start: StartingPoint, manifests: dict[str, Manifest], prepar
         inputs = preparation.inputs(manifest, start.plan.lowest_seam, name, speed_copies=copies, augment=augment)
         return Examples(inputs, manifest, [head.targets(utterance) for utterance in manifest] if learned else [])
 
+    train, dev = examples("train", config.training.speed_copies), examples("dev")
+    is_live = isinstance(train.inputs, LiveInputs)
     return Task(
-        start.model, start.plan, examples("train", config.training.speed_copies), examples("dev"), config.training,
-        config.augment, job.normalizer, job.folder, data_digest([manifests["train"], manifests["dev"]]),
+        start.model, start.plan, train, dev, config.training, config.augment, job.normalizer, job.folder,
+        data_digest([manifests["train"], manifests["dev"]]),
         retain=examples("retain", learned=False) if "retain" in manifests else None,
         retain_options=retain_options(config, head),
+        time_limit=TimeLimit(allotted, job.started, start.plan, is_live=is_live) if allotted else None,
     )  # fmt: skip
 
 
@@ -293,6 +333,12 @@ def _measured(job: Job, run: Run, manifests: dict[str, Manifest], before: dict[s
             comparison = compare_systems(("before", "after"), run.before, after)
             run = replace(run, comparison=comparison)
             notes.append(f"Test split: {comparison.verdict()}")
+        if run.tuned and run.tuned.helps:
+            job.progress.log("test without the language model")
+            greedy = evaluate(run.model, test, normalizer, options=DecodingOptions(beams=1), progress=job.progress)
+            run = replace(run, greedy=greedy)
+    if run.tuned:
+        notes.append(verdict(run.tuned, run.greedy, run.after))
     if (source := manifests.get("retain")) is not None:
         options = retain_options(job.config, run.model.head)
         after = evaluate(run.model, source, normalizer, options=options, progress=job.progress)
@@ -318,6 +364,7 @@ def _figures(run: Run) -> Metrics:
     measured = {"before": run.before, "after": run.after, "retained": run.retained}
     figures = {name: item.to_dict() for name, item in measured.items() if item}
     figures |= {"comparison": run.comparison.to_dict(0)} if run.comparison else {}
+    figures |= {"language_model": described(run.tuned, run.greedy, run.after)} if run.tuned else {}
     return cast(Metrics, {**figures, "notes": list(run.notes)})
 
 

@@ -6,20 +6,22 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from speechxfer.data.annotations import subtitles
+from speechxfer.data.annotations import elan, subtitles, textgrid
 from speechxfer.data.annotations.tiers import Annotations, Warn
 from speechxfer.errors import ConfigError
 
 _READERS: dict[str, Callable[[Path, Warn], Annotations]] = {
     ".srt": subtitles.read,
     ".vtt": subtitles.read,
+    ".textgrid": textgrid.read,
+    ".eaf": elan.read,
 }
 SUFFIXES = tuple(_READERS)
 """Of the files that `read` reads, in lower case."""
 
 
 def read(path: str | os.PathLike[str], warn: Warn = lambda _message, _kind: None) -> Annotations:
-    """Read subtitles (.srt, .vtt).
+    """Read subtitles (.srt, .vtt) or tiers of Praat (.TextGrid) or ELAN (.eaf).
 
     What cannot be used is left out and reported by `warn`, with its line.
 
@@ -29,7 +31,7 @@ def read(path: str | os.PathLike[str], warn: Warn = lambda _message, _kind: None
 
     Raises:
         ConfigError: the suffix is none of these.
-        DataError: the file is missing, neither UTF-8 nor UTF-16, or holds nothing that can be used.
+        DataError: the file is missing, in another encoding, damaged, or holds nothing that can be used.
     """
     path = Path(path)
     if path.suffix.lower() not in _READERS:

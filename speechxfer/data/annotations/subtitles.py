@@ -5,12 +5,11 @@ from __future__ import annotations
 import html
 import itertools
 import re
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 from speechxfer.data import textfiles
-from speechxfer.data.annotations.tiers import Annotations, Interval, Tier, Warn, sorted_usable
+from speechxfer.data.annotations.tiers import Annotations, Interval, Warn, tier_of
 from speechxfer.errors import DataError
 
 _CLOCK = r"-?\s*(?:\d{1,6}:)?\d{1,6}:\d{1,6}(?:\s*[.,]\s*\d{0,9})?"
@@ -24,7 +23,7 @@ _HEADERS = ("WEBVTT", "NOTE", "STYLE", "REGION")
 
 
 def read(path: Path, warn: Warn) -> Annotations:
-    """Read subtitles: the tiers are the speakers that WebVTT's voice tags name, and "" for the cues of no speaker.
+    """Read subtitles as one tier; the speakers are those of WebVTT's voice tags.
 
     Numbers of cues may be missing, times may have any number of digits, with a point or a comma. Markup is removed,
     a cue's line breaks become spaces, and cues that show none are left out. Overlapping cues stay as they are.
@@ -32,16 +31,17 @@ def read(path: Path, warn: Warn) -> Annotations:
     Raises:
         DataError: the file cannot be read, or holds no cue that can be used.
     """
-    speakers: dict[str, list[Interval]] = defaultdict(list)
+    tier = tier_of("subtitles", _intervals(path, warn), warn)
+    if not tier.intervals:
+        raise DataError(f"{path}: holds no subtitles; wanted cues such as 00:00:01,000 --> 00:00:02,500 and a text")
+    return Annotations((tier,))
+
+
+def _intervals(path: Path, warn: Warn) -> Iterator[Interval]:
     for start, end, text, number in _cues(path, warn):
         voice = _VOICE.search(text)
-        if shown := " ".join(html.unescape(_MARKUP.sub("", text)).split()):
-            name = " ".join(html.unescape(voice[1]).split()) if voice else ""
-            speakers[name].append(Interval(start, end, shown, f"{path}:{number}"))
-    tiers = (Tier(name, sorted_usable(found, warn), name or None) for name, found in speakers.items())
-    if not (usable := tuple(tier for tier in tiers if tier.intervals)):
-        raise DataError(f"{path}: holds no subtitles; wanted cues such as 00:00:01,000 --> 00:00:02,500 and a text")
-    return Annotations(usable)
+        speaker = " ".join(html.unescape(voice[1]).split()) if voice else None
+        yield Interval(start, end, html.unescape(_MARKUP.sub("", text)), speaker, f"{path}:{number}")
 
 
 def _cues(path: Path, warn: Warn) -> Iterator[tuple[float, float, str, int]]:

@@ -13,31 +13,39 @@ Warn = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A text from `start` to `end`, in seconds; the text is one line and may be empty."""
+    """A text from `start` to `end`, in seconds; it is one line and never empty."""
 
     start: float
     end: float
     text: str
+    #: Who speaks, if the file names somebody.
+    speaker: str | None = None
     #: The beginning of every message about it: "talk.srt:12".
     origin: str = dataclasses.field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """Intervals under one name, sorted by their starts; they may overlap."""
+    """Intervals under one name, sorted by their starts; they may overlap. A point ends where it starts."""
 
     name: str
     intervals: tuple[Interval, ...]
-    #: Who speaks, if the file names somebody.
-    speaker: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A recording that a file names: its paths as they are written, and when in it the time of the file is 0."""
+
+    paths: tuple[str, ...]
+    offset: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Annotations:
-    """The tiers of a file, and the recordings that it names, as it writes their paths."""
+    """The tiers of a file, and the recordings that it names."""
 
     tiers: tuple[Tier, ...]
-    media: tuple[str, ...] = ()
+    media: tuple[Media, ...] = ()
 
     @property
     def intervals(self) -> list[Interval]:
@@ -45,9 +53,14 @@ class Annotations:
         return sorted((one for tier in self.tiers for one in tier.intervals), key=_place)
 
 
-def sorted_usable(intervals: Iterable[Interval], warn: Warn) -> tuple[Interval, ...]:
-    """The intervals that have a duration, sorted by their starts, from 0 on; each other one is a warning."""
-    return tuple(sorted(_usable(intervals, warn), key=_place))
+def tier_of(name: str, intervals: Iterable[Interval], warn: Warn) -> Tier:
+    """A tier of those intervals that have a text and a duration, from 0 on; what has no duration is a warning."""
+    return Tier(name, tuple(sorted(_usable(intervals, warn), key=_place)))
+
+
+def tier_of_points(name: str, points: Iterable[Interval]) -> Tier:
+    """A tier of those points that have a text."""
+    return Tier(name, tuple(sorted(_with_text(points), key=_place)))
 
 
 def _place(interval: Interval) -> tuple[float, float]:
@@ -55,7 +68,7 @@ def _place(interval: Interval) -> tuple[float, float]:
 
 
 def _usable(intervals: Iterable[Interval], warn: Warn) -> Iterator[Interval]:
-    for one in intervals:
+    for one in _with_text(intervals):
         seen = f"{one.origin}: {one.text!r:.60} from {one.start:g} s to {one.end:g} s"
         if not (max(one.start, 0) < one.end < math.inf):
             warn(f"{seen} is skipped; wanted an end after its start and after 0", "an interval without a duration")
@@ -64,3 +77,9 @@ def _usable(intervals: Iterable[Interval], warn: Warn) -> Iterator[Interval]:
             yield dataclasses.replace(one, start=0.0)
         else:
             yield one
+
+
+def _with_text(intervals: Iterable[Interval]) -> Iterator[Interval]:
+    for one in intervals:
+        if text := " ".join(one.text.split()):
+            yield one if text == one.text else dataclasses.replace(one, text=text)

@@ -123,7 +123,7 @@ class CTCHead(Head):
         if kept is not setup.own:
             return kept
         if kept.fusion is not None:
-            setup.progress.log("the model's language model is left out, for it is tuned to what the model was; tune one again after training (speechxfer lm tune)")  # fmt: skip  # noqa: E501
+            setup.progress.log("the model's language model is left out, for it is tuned to what the model was; --lm makes a new one after training")  # fmt: skip  # noqa: E501
             kept.fuse(None)
         kept.normalizer, vocabulary = cls.training_normalizer(setup, kept), kept.vocabulary
         new = vocabulary.missing(map(kept.normalizer, texts(train)))
@@ -215,7 +215,11 @@ class CTCHead(Head):
 
     def targets(self, utterance: Utterance) -> list[int]:
         """Indices of the symbols of the normalized transcript; unknown ones are left out."""
-        return self.vocabulary.encode(self.normalizer(utterance.text or ""))
+        return self.vocabulary.encode(self.written(utterance.text or ""))
+
+    def written(self, text: str) -> str:
+        """As its normalizer writes it."""
+        return self.normalizer(text)
 
     def learnable(self, targets: Sequence[int], num_frames: int) -> bool:
         """Whether there are enough frames to spell the targets."""

@@ -82,11 +82,8 @@ three
 def test_voices_are_speakers(tmp_path: Path) -> None:
     vtt = "WEBVTT\n\n00:01.0 --> 00:02.0\n<v.loud Mary Ann>AT&amp;T</v>\n\n00:03.0 --> 00:04.0\n<b>x</b> &lt;3\n"
     found = read(written(tmp_path / "a.vtt", vtt))
-    assert found.tiers == (
-        Tier("Mary Ann", (Interval(1, 2, "AT&T"),), "Mary Ann"),
-        Tier("", (Interval(3, 4, "x <3"),)),
-    )
-    assert found.tiers[1].intervals[0].origin == f"{tmp_path / 'a.vtt'}:6"
+    assert found.tiers == (Tier("subtitles", (Interval(1, 2, "AT&T", "Mary Ann"), Interval(3, 4, "x <3"))),)
+    assert found.intervals[1].origin == f"{tmp_path / 'a.vtt'}:6"
 
 
 def test_overlapping_cues_stay(tmp_path: Path) -> None:
