@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.log_mel import PowerSpectrum
 from speechxfer.errors import ExportError
+from speechxfer.export.onnx.attention import attention
 from speechxfer.heads.base import Head
 from speechxfer.model import SpeechModel
 
@@ -64,6 +65,7 @@ def write_graph(model: SpeechModel, path: Path) -> None:
                 dynamic_shapes=({0: batch, 1: block * blocks}, {0: batch}),
                 input_names=["waveforms", "num_samples"], output_names=["outputs", "num_frames"],
                 opset_version=_OPSET, dynamo=True, verbose=False,
+                custom_translation_table={torch.ops.aten.scaled_dot_product_attention.default: attention},
             )  # fmt: skip
             assert program is not None
             program.save(path, external_data=False)
