@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from speechxfer.api.training import folder_of
 from speechxfer.config import nested
 from speechxfer.data.dataset import Data, Dataset
+from speechxfer.errors import ConfigError
 
 if TYPE_CHECKING:
     from speechxfer.export.parity import Parity
@@ -92,6 +93,9 @@ def export(
 
 
 def _dev_of(run: RunFolder) -> Path | None:
-    """The manifest that a run was validated on, where it still is."""
-    dev = run.moved_config.dev
+    """The manifest that a run was validated on, where that still is and its settings can be read."""
+    try:
+        dev = run.moved_config.dev
+    except ConfigError:  # of an earlier version; its model can be used
+        return None
     return Path(dev) if dev and Path(dev).exists() else None
