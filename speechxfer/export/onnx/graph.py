@@ -67,10 +67,10 @@ def write_graph(model: SpeechModel, path: Path) -> None:
                 opset_version=_OPSET, dynamo=True, verbose=False,
                 custom_translation_table={torch.ops.aten.scaled_dot_product_attention.default: attention},
             )  # fmt: skip
-            assert program is not None
-            program.save(path, external_data=False)
         except Exception as error:  # whatever the library raises, in several paragraphs
             raise ExportError(f"torch's exporter cannot write a {encoder.family} encoder with a {model.head.kind} head ({_reason(error)})") from error  # fmt: skip  # noqa: E501
+        assert program is not None
+        program.save(path, external_data=False)
 
 
 @contextlib.contextmanager
