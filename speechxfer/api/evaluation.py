@@ -18,6 +18,7 @@ from speechxfer.runtime.folder import is_exported
 if TYPE_CHECKING:
     from speechxfer.evaluation.comparison import Comparison
     from speechxfer.evaluation.results import Evaluation
+    from speechxfer.model import SpeechModel
     from speechxfer.training.finetune import Run
 
 #: A model that is open, a finished run, or a name to open it by.
@@ -166,6 +167,21 @@ def opened_model(model: Any, device: str = "auto", language: str | None = None) 
     if not isinstance(found, Predictor):
         raise ConfigError(f"model is {model!r:.80}; wanted a SpeechModel, a Run, or the name of a model")
     return found
+
+
+def trained_model(model: Any, device: str = "auto", language: str | None = None) -> SpeechModel:
+    """As `opened_model`, but not one that was exported.
+
+    Raises:
+        CheckpointError: it cannot be found or read, or lacks the language.
+        ConfigError: it was exported, or is no model.
+    """
+    opened = opened_model(model, device, language)
+    from speechxfer.model import SpeechModel
+
+    if not isinstance(opened, SpeechModel):
+        raise ConfigError(f"{model!s:.80}: is an exported model, of which only predictions can be had; wanted the model it was made from")  # fmt: skip  # noqa: E501
+    return opened
 
 
 def _dataset(data: Data, *, strict: bool) -> Dataset:
