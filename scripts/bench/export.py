@@ -83,7 +83,8 @@ def main(model: str, dev: Path, test: Path) -> None:
         for quantization in ("float32", "float16", "int8"):
             found = row(model, dev, measured, quantization, Path(temporary) / quantization)
             click.echo(json.dumps(found))
-        command = [sys.executable, "-c", _COLD, str(Path(temporary) / "int8"), str(measured[0].audio)]
+        first = test.parent / str(measured[0].audio)
+        command = [sys.executable, "-c", _COLD, str(Path(temporary) / "int8"), str(first)]
         click.echo(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from speechxfer import audio as sound
-from speechxfer.api.evaluation import Model, trained_model
+from speechxfer.api.evaluation import Model, opened_model
 from speechxfer.data.dataset import Data, Dataset
 from speechxfer.data.manifest import Utterance
 from speechxfer.errors import ConfigError
@@ -63,7 +63,7 @@ def align(
     is_path = isinstance(text, os.PathLike)
     name = os.fspath(text) if isinstance(text, os.PathLike) else "the text"
     lines = read_lines(Path(text), progress.warn) if is_path else list(sentences(str(text).splitlines()))
-    opened = trained_model(model, device, language)
+    opened = opened_model(model, device, language)
     from speechxfer.alignment.recordings import align_recording
 
     length_s = sound.info(source, stream=reading.get("stream")).duration
@@ -127,7 +127,7 @@ def align_manifest(
         text, path = " ".join(line.text for line in script), os.fspath(audio)
         dataset = Dataset([Utterance(audio=path, text=text, origin=os.fspath(data))], Path(path))  # type: ignore[arg-type]
     dataset.check_files()
-    opened = trained_model(model, device, language)
+    opened = opened_model(model, device, language)
     from speechxfer.alignment.manifests import Cut, aligned_manifest
 
     cut = Cut(max_s, least_confidence, least_matched)

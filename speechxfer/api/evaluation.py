@@ -58,7 +58,7 @@ def evaluate(
             unreadable audio.
     """
     normalize, dataset = _normalizer(normalizer), _dataset(data, strict=strict)
-    opened = opened_model(model, device, options.language if options else None)
+    opened = opened_predictor(model, device, options.language if options else None)
     from speechxfer.evaluation.evaluate import evaluate as measure
 
     return measure(opened, dataset, normalize, options=options, progress=progress)
@@ -119,7 +119,7 @@ def _answers(
     from speechxfer.evaluation.evaluate import predict_all
     from speechxfer.evaluation.results import compare as compared
 
-    model = opened_model(system, device, options.language if options else None)
+    model = opened_predictor(system, device, options.language if options else None)
     model.traits.check_measurable(dataset, normalizer)
     return compared(dataset, predict_all(model, dataset, options=options, progress=progress), normalizer)
 
@@ -154,7 +154,7 @@ def _name(system: Any, otherwise: str) -> str:
     return os.fspath(named) if isinstance(named, str | os.PathLike) else otherwise
 
 
-def opened_model(model: Any, device: str = "auto", language: str | None = None) -> Predictor:
+def opened_predictor(model: Any, device: str = "auto", language: str | None = None) -> Predictor:
     """The model itself, that of a run, or the one of a name, opened in a language.
 
     Raises:
@@ -169,14 +169,14 @@ def opened_model(model: Any, device: str = "auto", language: str | None = None) 
     return found
 
 
-def trained_model(model: Any, device: str = "auto", language: str | None = None) -> SpeechModel:
-    """As `opened_model`, but not one that was exported.
+def opened_model(model: Any, device: str = "auto", language: str | None = None) -> SpeechModel:
+    """As `opened_predictor`, but not one that was exported.
 
     Raises:
         CheckpointError: it cannot be found or read, or lacks the language.
         ConfigError: it was exported, or is no model.
     """
-    opened = opened_model(model, device, language)
+    opened = opened_predictor(model, device, language)
     from speechxfer.model import SpeechModel
 
     if not isinstance(opened, SpeechModel):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from speechxfer.api.evaluation import Model, trained_model
+from speechxfer.api.evaluation import Model, opened_model
 from speechxfer.data.dataset import Data, Dataset
 from speechxfer.data.text import TextNormalizer
 from speechxfer.language_models import LanguageModel, read_arpa, sentences, train, write_arpa
@@ -79,7 +79,7 @@ def tune_language_model(
     dataset = Dataset.of(dev)
     dataset.check_files()
     words = language_model if isinstance(language_model, LanguageModel) else LanguageModel.of(read_arpa(Path(language_model)))  # fmt: skip  # noqa: E501
-    opened = trained_model(model, device)
+    opened = opened_model(model, device)
     from speechxfer.evaluation.fusion_tuning import tune
 
     counted = TextNormalizer(normalizer) if isinstance(normalizer, str) else normalizer

@@ -131,9 +131,9 @@ def _load(
     name: str, device: str, language: str | None, confusion: Path | None, words: Path | None
 ) -> Predictor:  # fmt: skip
     """The model, if it can do what is asked for; a misspelled name is reported before torch is imported."""
-    from speechxfer.api.evaluation import opened_model
+    from speechxfer.api.evaluation import opened_predictor
 
-    model = opened_model(name, device, language)
+    model = opened_predictor(name, device, language)
     if confusion and model.traits.task != "classification":
         raise ConfigError(f"--confusion: {name} writes text and knows no classes; leave it out")
     if words and model.traits.task == "classification":
