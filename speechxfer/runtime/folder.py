@@ -38,6 +38,7 @@ class Description:
         fixed_duration_s: seconds that every waveform is padded to inside the graph; None where it is not.
         language: what is spoken; empty where that is not known.
         source: the pre-trained model it was made from.
+        calibration: of confidences; None where they are as the model gives them.
     """
 
     head: Mapping[str, Any]
@@ -49,6 +50,7 @@ class Description:
     fixed_duration_s: float | None
     language: str
     source: str
+    calibration: Mapping[str, float] | None
 
     @classmethod
     def read(cls, folder: Path) -> Self:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speechxfer.config.heads import HEADS
+from speechxfer.decoding.calibration import Calibration
 from speechxfer.decoding.hypothesis import Prediction
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.checkpoints import EXPORTED_FILE
@@ -35,6 +36,7 @@ class ExportedModel(Predictor):
         self._reader = reader
         self.description = description
         self.language = description.language
+        self.calibration = Calibration(**description.calibration) if description.calibration else None
 
     @classmethod
     def load(

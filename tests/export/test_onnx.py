@@ -18,6 +18,7 @@ import speechxfer as sx
 from speechxfer.data.labels import ClassLabels
 from speechxfer.data.text import TextNormalizer
 from speechxfer.data.vocabulary import Characters
+from speechxfer.decoding.calibration import Calibration
 from speechxfer.decoding.lexicon import Weights
 from speechxfer.encoders.checkpoints import find
 from speechxfer.export.onnx import _PACKAGES, comparison, graph
@@ -37,7 +38,9 @@ from tests.conftest import tone
 WAVEFORMS = [tone("a b"), tone("cab"), tone("abcabc cab"), tone("b")]
 
 
-def saved(folder: Path, whisper: Path, make: Callable[[Any], Head]) -> Path:
+def saved(
+    folder: Path, whisper: Path, make: Callable[[Any], Head], calibration: Calibration | None = None
+) -> Path:  # fmt: skip
     """A tiny model with random weights, which writes something."""
     encoder = open_checkpoint(find(str(whisper)), pad_to_30s=False).encoder
     torch.manual_seed(2)
@@ -45,7 +48,9 @@ def saved(folder: Path, whisper: Path, make: Callable[[Any], Head]) -> Path:
     with torch.no_grad():
         for parameter in head.parameters():
             parameter.mul_(30.0)
-    SpeechModel(encoder, head, "x", language="it").eval().save(folder)
+    model = SpeechModel(encoder, head, "x", language="it").eval()
+    model.calibration = calibration
+    model.save(folder)
     return folder
 
 
@@ -55,14 +60,14 @@ def ctc_head(encoder: Any) -> CTCHead:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, whisper_folder: Path) -> Path:
-    """A CTC model with a language model."""
+    """A CTC model with a language model and calibrated confidences."""
 
     def make(encoder: Any) -> CTCHead:
         head = ctc_head(encoder)
         head.fuse(Fusion(LanguageModel.of(train(["a b", "cab", "b b a"], order=2)), Weights(), beams=8))
         return head
 
-    return saved(tmp_path_factory.mktemp("trained") / "model", whisper_folder, make)
+    return saved(tmp_path_factory.mktemp("trained") / "model", whisper_folder, make, Calibration(0.7, 0.1))
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from speechxfer.data.loading import durations_s
@@ -74,6 +74,7 @@ def _description(model: SpeechModel, quantization: str) -> Description:
         head=model.head.reader.describe(), quantization=quantization, sample_rate=encoder.sample_rate,
         block=block_of(encoder), least_blocks=least_blocks_of(encoder), max_duration_s=encoder.max_duration_s,
         fixed_duration_s=encoder.computed_s(0.0) or None, language=model.language, source=model.source,
+        calibration=asdict(model.calibration) if model.calibration else None,
     )  # fmt: skip
 
 
