@@ -11,7 +11,6 @@ from speechxfer.data.dataset import Data, Dataset
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.errors import ConfigError
-from speechxfer.predictor import Predictor
 from speechxfer.progress import Progress
 from speechxfer.runtime.folder import is_exported
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from speechxfer.evaluation.comparison import Comparison
     from speechxfer.evaluation.results import Evaluation
     from speechxfer.model import SpeechModel
+    from speechxfer.predictor import Predictor
     from speechxfer.training.finetune import Run
 
 #: A model that is open, a finished run, or a name to open it by.
@@ -163,6 +163,8 @@ def opened_predictor(model: Any, device: str = "auto", language: str | None = No
     """
     if isinstance(model, str | os.PathLike):
         return load(os.fspath(model), device=device, language=language)
+    from speechxfer.predictor import Predictor
+
     found = getattr(model, "model", model)
     if not isinstance(found, Predictor):
         raise ConfigError(f"model is {model!r:.80}; wanted a SpeechModel, a Run, or the name of a model")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+from typing import TYPE_CHECKING
 
 from speechxfer.errors import ConfigError
-from speechxfer.predictor import Predictor
+
+if TYPE_CHECKING:
+    from speechxfer.predictor import Predictor
 
 
 def load(
