@@ -31,7 +31,7 @@ def load(
         )
     from speechxfer.encoders.checkpoints import find
 
-    find(name, revision, language=language)  # before torch, so that a misspelt name is reported at once
+    find(name, revision=revision, language=language)  # before torch, so that a misspelt name is reported at once
     if importlib.util.find_spec("torch") is None:
         raise ConfigError(f"{name}: is a trained model, which needs torch; python -m pip install torch, or export it (speechxfer export)")  # fmt: skip  # noqa: E501
     from speechxfer.model import SpeechModel

@@ -3,10 +3,8 @@ from __future__ import annotations
 import csv
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
@@ -41,8 +39,7 @@ class FakeModel:
 
 @pytest.fixture(autouse=True)
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "speechxfer.model", SimpleNamespace(SpeechModel=FakeModel))
-    monkeypatch.setattr("speechxfer.encoders.checkpoints.find", lambda name: name)
+    monkeypatch.setattr("speechxfer.api.loading.load", FakeModel.load)
     monkeypatch.chdir(tmp_path)
     for name, content in {"a.wav": "one", "b.wav": "two", "deep/a.wav": "zero, or oh"}.items():
         path = tmp_path / "calls" / name
