@@ -12,7 +12,18 @@ from speechxfer.errors import printable
 
 _HEAD = 4096  # bytes of a file that are checked for text
 _LAYOUT = frozenset(b"\t\n\v\f\r")
-_TEXT_SUFFIXES = (".txt", ".lab", ".json", ".jsonl", ".csv", ".tsv", ".srt", ".vtt")  # in any encoding
+_TEXT_SUFFIXES = (
+    ".txt",
+    ".lab",
+    ".json",
+    ".jsonl",
+    ".csv",
+    ".tsv",
+    ".srt",
+    ".vtt",
+    ".textgrid",
+    ".eaf",
+)  # any encoding
 _MOST_LISTED = 5
 
 
@@ -29,7 +40,7 @@ def search(folder: Path) -> Found:
     """Find recordings below a folder, at any depth; linked folders are followed, each once.
 
     A file is a recording if it has one of `AUDIO_SUFFIXES`, or if audio can be decoded from it. Hidden files and text
-    (transcripts, tables, subtitles) are ignored; other files without audio are listed as skipped.
+    (transcripts, tables, subtitles, annotations) are ignored; other files without audio are listed as skipped.
     """
     found = Found()
     for file in _files(folder, found.skipped):

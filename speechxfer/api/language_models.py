@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from speechxfer.api.evaluation import Model, opened_model
 from speechxfer.data.dataset import Data, Dataset
-from speechxfer.data.rows import SUFFIXES
 from speechxfer.data.text import TextNormalizer
-from speechxfer.data.textfiles import lines
-from speechxfer.errors import DataError
-from speechxfer.language_models import LanguageModel, read_arpa, train, write_arpa
+from speechxfer.language_models import LanguageModel, read_arpa, sentences, train, write_arpa
 from speechxfer.progress import Progress
 
 if TYPE_CHECKING:
@@ -91,18 +88,3 @@ def tune_language_model(
         opened.head.fuse(found.fusion)
         opened.save(Path(output))
     return found
-
-
-def sentences(path: Path) -> Iterator[str]:
-    """The transcripts of a manifest, or the lines of a text file.
-
-    Raises:
-        DataError: it cannot be read, or an utterance has no text.
-    """
-    if path.suffix.lower() not in SUFFIXES:
-        yield from lines(path)
-        return
-    for utterance in Dataset.of(path):
-        if utterance.text is None:
-            raise DataError(f"{utterance.origin}: has no text, so there is no sentence to learn from")
-        yield utterance.text

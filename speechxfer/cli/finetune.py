@@ -20,7 +20,7 @@ _SETTINGS = {
     "speed_copies": "training.speed_copies", "ema_epochs": "training.ema_epochs", "seed": "training.seed",
     "cache": "training.cache", "cache_dir": "training.cache_dir", "guard": "training.guard",
     "frame_stride": "pooling.stride",
-    "head": "head", "language": "language", "vocabulary": "ctc.vocabulary",
+    "head": "head", "language": "language", "lm": "language_model", "vocabulary": "ctc.vocabulary",
     "units": "ctc.units", "vocabulary_size": "ctc.vocabulary_size",
     "pad_to_30s": "whisper.pad_to_30s", "normalizer": "text.normalizer", "ignore_unknown": "ctc.ignore_unknown",
     "retain": "retain", "retain_language": "retention.language", "replay": "retention.replay",
@@ -37,7 +37,7 @@ _GROUPS = {
         "batch_seconds", "patience", "speed_copies", "ema_epochs", "frame_stride", "pad_to_30s", "guard", "seed",
         "compare_scratch",
     ),
-    "Text": ("normalizer", "vocabulary", "units", "vocabulary_size", "ignore_unknown"),
+    "Text": ("lm", "normalizer", "vocabulary", "units", "vocabulary_size", "ignore_unknown"),
     "What the model should not forget": ("retain", "retain_language", "replay", "replay_ratio"),
     "Machine": ("device", "cache", "cache_dir", "track"),
     "Settings and files": ("config_file", "assignments", "overwrite", "strict"),
@@ -57,6 +57,7 @@ _GROUPS = {
 @click.option("--output", help="Folder for the run.")
 @click.option("--head", metavar="NAME", help="Head: ctc (the default), classification, seq2seq (the model's own decoder), or one of another package.")  # fmt: skip  # noqa: E501
 @click.option("--language", metavar="LL", help="Spoken language, for the decoder of a multilingual Whisper, or the adapters of an MMS model.")  # fmt: skip  # noqa: E501
+@click.option("--lm", metavar="auto|FILE|none", help="Language model for a CTC head: of the training text (auto), of that and a text file, or an ARPA file (default: none).")  # fmt: skip  # noqa: E501
 @click.option("--extend-vocabulary", "vocabulary", flag_value="extend", help="Add the training text's new characters to the model's own CTC head.")  # fmt: skip  # noqa: E501
 @click.option("--new-vocabulary", "vocabulary", flag_value="new", help="Train a new CTC head even if the model has one.")  # fmt: skip  # noqa: E501
 @click.option("--units", type=click.Choice(["auto", "characters", "pieces"]), help="What a new CTC head writes: characters, pieces of words, or what fits the frames (default: auto).")  # fmt: skip  # noqa: E501

@@ -53,8 +53,7 @@ def train_command(
 @_normalizer
 def perplexity(language_model: Path, texts: tuple[Path, ...], model: str | None, normalizer: str | None) -> None:
     """How well LANGUAGE_MODEL, an ARPA file, predicts TEXTS; as JSON."""
-    from speechxfer.api.language_models import sentences
-    from speechxfer.language_models import LanguageModel, read_arpa
+    from speechxfer.language_models import LanguageModel, read_arpa, sentences
 
     write = _chosen(model, normalizer)
     found = LanguageModel.of(read_arpa(language_model))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _overwrite = click.option("--overwrite", is_flag=True, help="Replace OUTPUT if it exists.")
 _output = click.argument("output", type=click.Path(path_type=Path))
+_tiers = click.option("--tier", "tiers", metavar="NAME", multiple=True, help="Tier of the annotations, or a pattern such as '* words'; may be repeated.")  # fmt: skip  # noqa: E501
 
 
 @click.group()
@@ -29,12 +30,16 @@ def manifest() -> None:
 @_output
 @click.option("--labels", is_flag=True, help="Take the name of the first-level folder as the label.")
 @click.option("--durations/--no-durations", default=True, show_default=True, help="Read them from the headers.")
+@_tiers
 @_overwrite
-def from_folder(folder: Path, output: Path, labels: bool, durations: bool, overwrite: bool) -> None:
+def from_folder(
+    folder: Path, output: Path, labels: bool, durations: bool, tiers: tuple[str, ...], overwrite: bool
+) -> None:
     """List the audio files beneath FOLDER in OUTPUT.
 
     The transcript of a.wav is what a.txt or a.lab beside it says, in upper or lower case, or its line in a
-    *.trans.txt. Files that cannot be read, or whose names are not UTF-8, are left out and reported.
+    *.trans.txt; or a.eaf, a.TextGrid, a.vtt or a.srt has its utterances with their times. Files that cannot be
+    read, or whose names are not UTF-8, are left out and reported.
     """
     from speechxfer.cli.terminal import TerminalProgress
     from speechxfer.data.manifest import Manifest
@@ -45,7 +50,7 @@ def from_folder(folder: Path, output: Path, labels: bool, durations: bool, overw
     def skipped(reason: object) -> None:
         progress.log(f"skipped {printable(str(reason))}")
 
-    found = Manifest.from_folder(folder, labels=labels, skipped=skipped)
+    found = Manifest.from_folder(folder, labels=labels, tiers=tiers, skipped=skipped, warn=progress.warn)
     if durations:
         with progress.task("durations", len(found)) as advance:
             found = found.with_durations(advance, progress.warn, skipped)
@@ -117,8 +122,11 @@ def split_command(
 @click.argument("source", metavar="SOURCE")
 @_output
 @click.option("--split", help="Which part of a Hugging Face data set, such as train.")
+@_tiers
 @_overwrite
-def import_command(kind: str, source: str, output: Path, split: str | None, overwrite: bool) -> None:
+def import_command(
+    kind: str, source: str, output: Path, split: str | None, tiers: tuple[str, ...], overwrite: bool
+) -> None:
     """Write a corpus in another layout as the manifest OUTPUT.
 
     \b
@@ -128,12 +136,15 @@ def import_command(kind: str, source: str, output: Path, split: str | None, over
       commonvoice   a .tsv of Common Voice, such as validated.tsv
       nemo          a manifest of NeMo
       classes       folder with a folder of audio for each class
+      annotations   file of ELAN (.eaf) or Praat (.TextGrid), subtitles
+                    (.srt, .vtt), or a folder with such files
       huggingface   a data set saved to disk, or its name on the hub
     """
+    from speechxfer.cli.terminal import TerminalProgress
     from speechxfer.data.importers import read_corpus
 
     _check_output(output, overwrite)
-    made = read_corpus(kind, source, beside=output, split=split)
+    made = read_corpus(kind, source, beside=output, split=split, tiers=tiers, warn=TerminalProgress().warn)
     made.write(output)
     click.echo(f"{output}: {len(made)} utterances, {_transcribed(made)}")
 

@@ -64,6 +64,8 @@ class Place:
 
     is_model: bool = False
     may_be_empty: bool = False
+    #: What may stand in its place, and is no path.
+    words: tuple[str, ...] = ()
 
     def refuses(self, value: Any) -> bool:
         """Whether it cannot be a path."""
@@ -74,7 +76,8 @@ class Place:
         )
 
     def __str__(self) -> str:
-        return "a folder, a package or a hub id" if self.is_model else "a path in UTF-8"
+        path = "a folder, a package or a hub id" if self.is_model else "a path in UTF-8"
+        return ", ".join([*self.words, f"or {path}"]) if self.words else path
 
 
 @dataclass(frozen=True)
@@ -200,7 +203,7 @@ class Table:
                 value = build(kind.type, value, f"{prefix}{name}.")
                 object.__setattr__(self, name, value)
             kind.check(f"{prefix}{name}", value)
-            if isinstance(kind.limit, Place) and value:
+            if isinstance(kind.limit, Place) and value and value not in kind.limit.words:
                 path = os.fspath(value)
                 object.__setattr__(self, name, located_model(path) if kind.limit.is_model else located(path))
             elif isinstance(kind.limit, Language) and value:

@@ -5,28 +5,41 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from speechxfer.data import textfiles
+from speechxfer.data import columns, textfiles
+from speechxfer.data.annotations.excerpts import Excerpt, annotated_excerpts
+from speechxfer.data.annotations.tiers import Warn
 from speechxfer.errors import DataError
 
 #: The transcript of `a.wav` is `a.txt` or `a.lab`, in any case.
 _SIDECARS = (".txt", ".lab")
+#: Or else annotations.
+_ANNOTATIONS = (".eaf", ".textgrid", ".vtt", ".srt")
 #: One file for all recordings of a folder, with a name and a text a line, as in LibriSpeech.
 _TOGETHER = ".trans.txt"
 #: A line of a file in which each word has a start and an end, as in TIMIT (samples) and HTK (100 ns).
 _TIMED = re.compile(r"(\d+)\s+(\d{4,})\s+(\S.*)")
 
 
-def recordings(folder: Path, skipped: Callable[[str], None]) -> list[tuple[Path, str | None]]:
-    """The recordings of a folder (`recordings.search`), each with its transcript, or None if it has none.
+def recordings(
+    folder: Path,
+    skipped: Callable[[str], None],
+    tiers: Sequence[str] = (),
+    warn: Warn = lambda _message, _kind: None,
+) -> list[tuple[Path, Excerpt]]:
+    """The recordings of a folder (`recordings.search`), each with its transcript, if it has one.
 
     The transcript of `a.wav` is `a.txt` or `a.lab` beside it, in upper or lower case, or its line in a `*.trans.txt`.
+    If it has none, `a.eaf`, `a.TextGrid`, `a.vtt` or `a.srt` has the excerpts that are utterances.
 
     Args:
         folder: the folder to search, with all folders in it.
-        skipped: called with a message for files without sound, and for each file whose name is not UTF-8.
+        skipped: called with a message for files without sound, for each file whose name is not UTF-8, and for
+            annotations that cannot be used.
+        tiers: of the annotations (`annotated_excerpts`).
+        warn: called with what is wrong with annotations that can be used.
 
     Raises:
         DataError: the folder has no audio, or a transcript cannot be read.
@@ -36,10 +49,10 @@ def recordings(folder: Path, skipped: Callable[[str], None]) -> list[tuple[Path,
     files = search(folder)
     if files.skipped:
         skipped(f"{listed(files.skipped)}: no sound in them")
-    found: list[tuple[Path, str | None]] = []
+    found: list[tuple[Path, Excerpt]] = []
     for file in files.recordings:
         if _is_unicode(file.relative_to(folder)):
-            found.append((file, _transcripts(file.parent).get(file.stem)))
+            found += [(file, one) for one in _excerpts(file, skipped, tiers, warn)]
         else:
             skipped(f"{os.fsencode(file)!r}: its name is not UTF-8; rename it")
     _transcripts.cache_clear()
@@ -47,6 +60,30 @@ def recordings(folder: Path, skipped: Callable[[str], None]) -> list[tuple[Path,
         seen = "holds no audio files" if folder.is_dir() else "is not a folder"
         raise DataError(f"{folder}: {seen}; wanted a folder with audio files, such as .wav or .flac")
     return found
+
+
+def _excerpts(file: Path, skipped: Callable[[str], None], tiers: Sequence[str], warn: Warn) -> list[Excerpt]:
+    """A recording's excerpts: itself, unless there are annotations beside it."""
+    beside = _transcripts(file.parent)
+    text = beside.get(file.stem)
+    if text is None and (annotations := beside.annotations(file.stem)):
+        try:
+            return annotated_excerpts(annotations, tiers, warn, file)[1]
+        except DataError as error:
+            skipped(str(error))
+    return [Excerpt(text=text, origin=str(file))]
+
+
+def folder_label(file: Path, folder: Path) -> str:
+    """The name of the first-level folder that a file lies in.
+
+    Raises:
+        DataError: it lies in none.
+    """
+    label, *below = file.relative_to(folder).parts
+    if not below:
+        raise DataError(f"{file}: lies in no folder of a label; wanted {folder / 'LABEL' / file.name}")
+    return columns.plain_name(label)
 
 
 class _Transcripts:
@@ -58,17 +95,22 @@ class _Transcripts:
         for file in sorted(folder.iterdir()):  # lower case comes last, and so replaces upper case
             if file.name.lower().endswith(_TOGETHER):
                 self._together |= dict(_named_texts(file))
-            elif file.suffix.lower() in _SIDECARS:
+            elif file.suffix.lower() in _SIDECARS + _ANNOTATIONS:
                 for stem in (file.stem, file.stem.casefold()):
                     self._sidecars[stem, file.suffix.lower()] = file
 
     def get(self, stem: str) -> str | None:
         """The transcript of a recording; None if it has none."""
-        for suffix in _SIDECARS:
-            for spelled in (stem, stem.casefold()):
-                if sidecar := self._sidecars.get((spelled, suffix)):
-                    return _text(sidecar)
-        return self._together.get(stem)
+        sidecar = self._first(stem, _SIDECARS)
+        return _text(sidecar) if sidecar else self._together.get(stem)
+
+    def annotations(self, stem: str) -> Path | None:
+        """The annotations of a recording; None if it has none."""
+        return self._first(stem, _ANNOTATIONS)
+
+    def _first(self, stem: str, suffixes: Sequence[str]) -> Path | None:
+        found = (self._sidecars.get((spelled, suffix)) for suffix in suffixes for spelled in (stem, stem.casefold()))
+        return next(filter(None, found), None)
 
 
 @functools.lru_cache(maxsize=8)

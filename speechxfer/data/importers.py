@@ -1,13 +1,16 @@
-"""Convert corpora to manifests: Kaldi, LibriSpeech, Common Voice, NeMo, folders of classes, Hugging Face."""
+"""Convert corpora to manifests: Kaldi, LibriSpeech, Common Voice, NeMo, classes, annotations, Hugging Face."""
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from speechxfer.audio import AUDIO_SUFFIXES
+from speechxfer.data.annotations import SUFFIXES
+from speechxfer.data.annotations.excerpts import annotated_excerpts
 from speechxfer.data.hub import from_huggingface
 from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.data.textfiles import lines
@@ -15,7 +18,15 @@ from speechxfer.errors import ConfigError, DataError
 from speechxfer.sources import FileSource
 
 
-def read_corpus(kind: str, source: str, *, beside: Path, split: str | None = None) -> Manifest:
+def read_corpus(
+    kind: str,
+    source: str,
+    *,
+    beside: Path,
+    split: str | None = None,
+    tiers: Sequence[str] = (),
+    warn: Callable[[str, str], None] = lambda _message, _kind: None,
+) -> Manifest:
     """Read a corpus as a manifest.
 
     Args:
@@ -24,6 +35,8 @@ def read_corpus(kind: str, source: str, *, beside: Path, split: str | None = Non
         beside: path of the manifest that will be written; audio without a file of its own (Hugging Face) is written
             to a folder beside it.
         split: name of the split, for a Hugging Face data set with several.
+        tiers: of annotations, by name or pattern.
+        warn: called with each warning, and the kind of it.
 
     Raises:
         ConfigError: the kind is unknown, or its library is not installed.
@@ -33,6 +46,10 @@ def read_corpus(kind: str, source: str, *, beside: Path, split: str | None = Non
         raise ConfigError(f"{kind!r} is not a kind of corpus; wanted one of: {', '.join(KINDS)}")
     if split is not None and kind != "huggingface":
         raise ConfigError(f"--split {split} is for Hugging Face data sets; name the part in SOURCE")
+    if tiers and kind != "annotations":
+        raise ConfigError(f"--tier {tiers[0]} is for annotations; a corpus of {kind} has no tiers")
+    if kind == "annotations":
+        return from_annotations(Path(source), tiers, warn)
     if kind == "huggingface":
         return from_huggingface(source, beside.with_name(f"{beside.stem}-audio"), split)
     return _READERS[kind](Path(source))
@@ -182,6 +199,37 @@ def _from_classes(folder: Path) -> Manifest:
     return Manifest.from_folder(folder, labels=True)
 
 
+# Annotations
+
+
+def from_annotations(path: Path, tiers: Sequence[str], warn: Callable[[str, str], None]) -> Manifest:
+    """The intervals of a file of subtitles, Praat or ELAN, or of all such files in a folder (`annotated_excerpts`).
+
+    In a folder, files that cannot be used are warnings.
+
+    Raises:
+        DataError: the file cannot be used, or none of the folder.
+    """
+    files = sorted(one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
+    found: list[Utterance] = []
+    errors: list[DataError] = []
+    for file in files:
+        try:
+            recording, excerpts = annotated_excerpts(file, tiers, warn)
+        except DataError as error:
+            errors.append(error)
+            continue
+        source = FileSource.of(recording)
+        found += (Utterance(audio=str(recording), source=source, **dataclasses.asdict(one)) for one in excerpts)
+    if not files:
+        raise DataError(f"{path}: holds no annotations; wanted files with a suffix of {', '.join(SUFFIXES)}")
+    if not found:
+        raise errors[0]
+    for unusable in errors:
+        warn(f"{unusable}; the file is skipped", "a file that cannot be used")
+    return Manifest(found, path)
+
+
 _READERS: dict[str, Callable[[Path], Manifest]] = {
     "kaldi": from_kaldi,
     "librispeech": from_librispeech,
@@ -189,4 +237,4 @@ _READERS: dict[str, Callable[[Path], Manifest]] = {
     "nemo": Manifest.read,
     "classes": _from_classes,
 }
-KINDS = (*_READERS, "huggingface")
+KINDS = (*_READERS, "annotations", "huggingface")

@@ -117,12 +117,15 @@ class Manifest(Sequence[Utterance]):
         folder: str | os.PathLike[str],
         *,
         labels: bool = False,
+        tiers: Sequence[str] = (),
         skipped: Callable[[str], None] = lambda _message: None,
+        warn: Callable[[str, str], None] = lambda _message, _kind: None,
     ) -> Manifest:
         """All audio files beneath `folder`, sorted by path, with the transcripts beside them (`folders.recordings`).
 
-        With `labels`, an utterance's label is the name of the first-level folder that it lies in. `skipped` is called
-        with files whose names no manifest can hold.
+        With `labels`, an utterance's label is the name of the first-level folder that it lies in. `tiers` are those of
+        annotations beside the files. `skipped` is called with files that cannot be used, `warn` with what is wrong with
+        annotations that can be, and the kind of it.
 
         Raises:
             DataError: no audio, a transcript that is not UTF-8, or a file outside the folders of labels.
@@ -132,11 +135,10 @@ class Manifest(Sequence[Utterance]):
             Utterance(
                 audio=file.relative_to(folder).as_posix(),
                 source=FileSource.of(file),
-                text=text,
-                label=_folder_label(file, folder) if labels else None,
-                origin=str(file),
+                label=folders.folder_label(file, folder) if labels else None,
+                **dataclasses.asdict(excerpt),
             )
-            for file, text in folders.recordings(folder, skipped)
+            for file, excerpt in folders.recordings(folder, skipped, tiers, warn)
         )
 
     @overload
@@ -362,13 +364,6 @@ def length_s(utterance: Utterance, warn: Callable[[str, str], None] = lambda _me
         seen = f"starts at {utterance.start} s, but {utterance.audio} is {duration:.3f} s long"
         raise DataError(f"{utterance.origin}: {seen}; wanted a start before its end")
     return duration - utterance.start
-
-
-def _folder_label(file: Path, folder: Path) -> str:
-    label, *below = file.relative_to(folder).parts
-    if not below:
-        raise DataError(f"{file}: lies in no folder of a label; wanted {folder / 'LABEL' / file.name}")
-    return columns.plain_name(label)
 
 
 # Writing

@@ -13,7 +13,7 @@ from speechxfer.decoding.hypothesis import Hypothesis, Prediction
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.evaluation.metrics import damage
 from speechxfer.evaluation.results import Evaluation, compare
-from speechxfer.model import SpeechModel
+from speechxfer.predictor import Predictor
 from speechxfer.progress import Progress
 
 #: Seconds of audio decoded together.
@@ -21,7 +21,7 @@ _BATCH_S = 30.0
 
 
 def evaluate(
-    model: SpeechModel,
+    model: Predictor,
     manifest: Manifest,
     normalizer: TextNormalizer | None = None,
     *,
@@ -40,9 +40,9 @@ def evaluate(
         ConfigError: an option of decoding that the head does not have.
     """
     normalizer = normalizer or TextNormalizer()
-    model.head.check_measurable(manifest, normalizer)
+    model.traits.check_measurable(manifest, normalizer)
     model.checked(options)
-    if progress and model.head.task == "transcription" and (warning := damage(manifest.texts, normalizer)):
+    if progress and model.traits.task == "transcription" and (warning := damage(manifest.texts, normalizer)):
         progress.log(warning)
     predictions = predict_all(model, manifest, options=options, progress=progress)
     return compare(manifest, predictions, normalizer)
@@ -56,17 +56,17 @@ def idle_share(predictions: Sequence[Prediction]) -> float:
 
 
 def predict_all(
-    model: SpeechModel, manifest: Manifest, *, options: DecodingOptions | None = None, progress: Progress | None = None
+    model: Predictor, manifest: Manifest, *, options: DecodingOptions | None = None, progress: Progress | None = None
 ) -> list[Prediction]:
     """One prediction for each utterance, computed in batches of like length.
 
     Raises:
         DataError: unreadable audio, or longer than the model takes at once.
     """
-    durations = durations_s(manifest, model.encoder.max_duration_s)
-    costs = [model.encoder.computed_s(duration) for duration in durations]
+    durations = durations_s(manifest, model.max_duration_s)
+    costs = [model.computed_s(duration) for duration in durations]
     found: dict[int, Prediction] = {}
-    doing = "classifying" if model.head.task == "classification" else "transcribing"
+    doing = "classifying" if model.traits.task == "classification" else "transcribing"
     with (progress or Progress()).task(doing, sum(durations)) as advance:
         for batch in batches(range(len(manifest)), costs, _BATCH_S):
             predictions = model.predict([read(manifest[index], progress) for index in batch], options)

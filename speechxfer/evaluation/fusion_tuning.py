@@ -42,6 +42,11 @@ class Tuned:
     greedy: Evaluation
     fused: Evaluation
 
+    @property
+    def helps(self) -> bool:
+        """Whether there are fewer errors with it than without."""
+        return self.fused.scores.rank < self.greedy.scores.rank
+
 
 def tune(
     model: SpeechModel, language_model: LanguageModel, dev: Manifest, normalizer: TextNormalizer | None = None, *,

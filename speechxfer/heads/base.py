@@ -6,14 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from speechxfer.config import FinetuneConfig
-from speechxfer.data.loading import check_words, texts
 from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Hypothesis, Prediction
@@ -23,6 +22,7 @@ from speechxfer.encoders.base import Encoder, Freezable, LayerGroup
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.heads.fusion import Fusion
+from speechxfer.heads.reader import HeadTraits, Reader
 from speechxfer.heads.setup import Setup, Unusable
 from speechxfer.language_models import LanguageModel
 from speechxfer.progress import Progress
@@ -40,15 +40,11 @@ class Interchange:
     files: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Head(Freezable, ABC):
+class Head(HeadTraits, Freezable, ABC):
     """Hidden states that leave the encoder to labels."""
 
-    kind: str
-    #: What its predictions are: what was said, or which class it is.
-    task: Literal["transcription", "classification"] = "transcription"
-
-    #: The options of decoding that it has: names of fields of `DecodingOptions`.
-    decoding_options: frozenset[str] = frozenset()
+    #: What turns its outputs into predictions; None where computing and reading are one, token by token.
+    reader: Reader | None = None
     #: Whether it gives probabilities of symbols for each hidden state (`frame_log_probabilities`).
     is_frame_synchronous = False
     #: Most labels of an utterance; None where there is no limit.
@@ -140,21 +136,6 @@ class Head(Freezable, ABC):
         """Settings of the head that have no effect on a run, each with the reason."""
         yield from ()
 
-    def check_measurable(self, manifest: Manifest, normalizer: TextNormalizer | None) -> None:
-        """Check that predictions can be compared with a manifest.
-
-        Args:
-            manifest: of the split.
-            normalizer: applied before errors are counted; without one, texts may be without words.
-
-        Raises:
-            DataError: an utterance without text or label, a label that the head does not know, or no word in any text.
-        """
-        if normalizer is None:
-            texts(manifest)
-        else:
-            check_words(manifest, normalizer)
-
     def training_manifest(self, train: Manifest, config: FinetuneConfig, folder: Path) -> Manifest:
         """The training manifest with what the head adds to it, whose audio is written to a folder."""
         return train
@@ -175,6 +156,10 @@ class Head(Freezable, ABC):
         At least one: that an utterance has no label is to be learned as well.
         """
         return max(len(targets), 1)
+
+    def written(self, text: str) -> str:
+        """A transcript as the head learns to write it."""
+        return text
 
     def learnable(self, targets: Sequence[int], num_frames: int) -> bool:
         """Whether so many hidden states can have this label sequence; where not, the utterance teaches nothing."""
@@ -220,8 +205,15 @@ class Head(Freezable, ABC):
 
     @property
     def decoding_defaults(self) -> DecodingOptions:
-        """What an option is where a call leaves it out."""
-        return DecodingOptions()
+        """Those of its reader."""
+        return self.reader.decoding_defaults if self.reader else super().decoding_defaults
+
+    def check_options(self, options: DecodingOptions) -> None:
+        """As its reader does."""
+        if self.reader is None:
+            super().check_options(options)
+        else:
+            self.reader.check_options(options)
 
     def decode(self, hidden_states: Tensor, num_frames: Tensor, options: DecodingOptions) -> Sequence[Prediction]:
         """[batch, frames, width], [batch] -> one prediction each: hypotheses, or classifications, as `task` says.
@@ -232,23 +224,18 @@ class Head(Freezable, ABC):
         self.check_options(options)
         return self._decode(hidden_states, num_frames, options.over(self.decoding_defaults))
 
-    @abstractmethod
+    def outputs(self, hidden_states: Tensor, num_frames: Tensor) -> Tensor:
+        """[batch, frames, width], [batch] -> what its reader reads [batch, ...]; only of a head that has one."""
+        raise NotImplementedError(f"a {self.kind} head has no reader")
+
     def _decode(self, hidden_states: Tensor, num_frames: Tensor, options: DecodingOptions) -> Sequence[Prediction]:
         """As `decode`, with options that are checked and have the head's defaults filled in.
 
-        It must not change the head: several threads decode with one.
+        A head without a reader has a way of its own. It must not change the head: several threads decode with one.
         """
-
-    def check_options(self, options: DecodingOptions) -> None:
-        """Check that `decode` takes these options; None always passes, and so does a word_times of False.
-
-        Raises:
-            ConfigError: an option or a value that the head does not have.
-        """
-        for name, value in options.given().items():
-            if name not in self.decoding_options and value is not False:
-                has = ", ".join(sorted(self.decoding_options)) or "none"
-                raise ConfigError(f"{name} is {value!r}, but a {self.kind} head has no such option; leave it out (options of its decoding: {has})")  # fmt: skip  # noqa: E501
+        assert self.reader is not None
+        outputs = self.outputs(hidden_states, num_frames).detach().cpu().numpy()
+        return self.reader.read(outputs, num_frames.tolist(), options)
 
     def layer_groups(self) -> list[LayerGroup]:
         """One part, unless a head has layers of its own."""

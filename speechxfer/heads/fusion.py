@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from speechxfer.decoding.lexicon import Weights
-from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.errors import CheckpointError, DataError
 from speechxfer.language_models import LanguageModel, read_arpa, write_arpa
 
@@ -31,14 +30,14 @@ class Fusion:
     beams: int = 50
 
     @classmethod
-    def restore(cls, description: Mapping[str, Any], checkpoint: Checkpoint) -> Fusion:
-        """The inverse of `describe` and `write`.
+    def restore(cls, description: Mapping[str, Any], file: Callable[[str], Path]) -> Fusion:
+        """The inverse of `describe` and `write`, given where a file of the model's folder is.
 
         Raises:
             CheckpointError: the file of the language model is missing or damaged.
         """
         try:
-            model = LanguageModel.of(read_arpa(checkpoint.file(FILE)))
+            model = LanguageModel.of(read_arpa(file(FILE)))
         except DataError as error:
             raise CheckpointError(str(error)) from error
         return cls(model, Weights(**description["weights"]), description["beams"])

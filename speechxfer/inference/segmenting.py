@@ -16,7 +16,6 @@ from speechxfer.inference.voice_activity import SOUND, Detector
 from speechxfer.inference.voice_activity.detector import Flags, Marked
 
 # In hops of 10 ms.
-_MARGIN = 25  # kept at either end of speech, so that no word starts at the edge of a segment
 _SHORTEST_PAUSE = 10  # stop consonants close for less
 _OVERLAP = 400  # of two segments between which there is no pause: a few words, which are found in both
 
@@ -52,7 +51,7 @@ def segments(blocks: Iterable[Waveform], *, max_segment_s: float, detector: Dete
     """Cut a stream into segments of at most `max_segment_s`, in order.
 
     What is no speech (`detector`) for longer than the detector's longest pause is left out wherever it stands, except
-    for 0.25 s beside speech, and so is any beside a cut. What fits into one segment and has no such stretch is passed
+    for a margin beside speech, and so is any beside a cut. What fits into one segment and has no such stretch is passed
     on as it is.
 
     Otherwise each cut is sought in the second half of the next `max_segment_s`: in the middle of the longest stretch of
@@ -73,7 +72,7 @@ def segments(blocks: Iterable[Waveform], *, max_segment_s: float, detector: Dete
     """
     if not 1 <= max_segment_s < math.inf:
         raise ConfigError(f"max_segment_s is {max_segment_s}; wanted a finite number of seconds, at least 1")
-    return _Cutter(int(max_segment_s * SAMPLE_RATE) // HOP, detector.longest_pause).pieces(detector.mark(blocks))
+    return _Cutter(int(max_segment_s * SAMPLE_RATE) // HOP, detector).pieces(detector.mark(blocks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +88,11 @@ class _Part:
 
 
 class _Cutter:
-    """Cuts windows of at most `limit` hops, in which pauses are at most `longest_pause` hops long."""
+    """Cuts windows of at most `limit` hops."""
 
-    def __init__(self, limit: int, longest_pause: int) -> None:
+    def __init__(self, limit: int, detector: Detector) -> None:
         self._limit = limit
-        self._longest_pause = longest_pause
+        self._longest_pause, self._margin = detector.longest_pause, detector.margin
 
     def pieces(self, marked: Iterable[Marked]) -> Iterator[Piece]:
         buffer, flags = np.empty(0, np.float32), np.empty(0, bool)
@@ -113,15 +112,15 @@ class _Cutter:
         """What a window begins with; what follows the window is unknown unless it is the last."""
         size, speech = len(flags), runs(flags)
         if not speech:
-            return _Part(size if is_last else size - _MARGIN)
+            return _Part(size if is_last else size - self._margin)
         start = speech[0][0]
-        if start > (self._longest_pause if is_first and is_last else _MARGIN):
-            return _Part(start - _MARGIN)
+        if start > (self._longest_pause if is_first and is_last else self._margin):
+            return _Part(start - self._margin)
         stops, starts = [stop for _, stop in speech], [*(start for start, _ in speech[1:]), size]
         for stop, following in zip(stops, starts, strict=True):
             if following - stop > self._longest_pause:
                 at_the_end = is_last and following == size
-                return _Part(size if at_the_end else following - _MARGIN, stop + _MARGIN)
+                return _Part(size if at_the_end else following - self._margin, stop + self._margin)
         return _Part(size, size) if is_last else self._cut(buffer, flags)
 
     def _cut(self, buffer: Waveform, flags: Flags) -> _Part:
@@ -132,7 +131,7 @@ class _Cutter:
             return _Part(size - min(_OVERLAP, size // 4), size)
         cut = first + pause
         speech_end = int(np.flatnonzero(flags[:cut])[-1]) + 1
-        return _Part(cut, min(cut, speech_end + _MARGIN))
+        return _Part(cut, min(cut, speech_end + self._margin))
 
 
 def _placed(part: _Part, buffer: Waveform, position: int) -> Iterator[Piece]:

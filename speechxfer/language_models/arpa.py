@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import itertools
 import math
 import re
 import zlib
@@ -13,7 +15,19 @@ from speechxfer.errors import DataError
 from speechxfer.language_models.ngrams import Gram, Ngrams
 from speechxfer.storage import replacing
 
+_BEGINNING = "\\data\\"
+#: Most lines before that.
+_COMMENTS = 1000
 _COUNT = re.compile(r"ngram (\d+)\s*=\s*(\d+)")
+
+
+def is_arpa(path: Path) -> bool:
+    """Whether a file is an ARPA file, and no text: by its name, or because it begins like one."""
+    if ".arpa" in path.name.lower():
+        return True
+    with contextlib.suppress(OSError, EOFError, zlib.error, UnicodeDecodeError):
+        return any(line.strip() == _BEGINNING for line in itertools.islice(_lines(path), _COMMENTS))
+    return False
 
 
 def read_arpa(path: Path) -> Ngrams:
@@ -59,8 +73,8 @@ class _Reader:
 
     def _header(self) -> list[int]:
         """How many n-grams there are of each order; what stands before is a comment."""
-        while (line := self._line()) != "\\data\\":
-            if self.number > 1000:
+        while self._line() != _BEGINNING:
+            if self.number > _COMMENTS:
                 raise self._error("there is no \\data\\ until here, so this is no ARPA file")
         counts: list[int] = []
         for text in self.lines:
@@ -117,7 +131,7 @@ def write_arpa(grams: Ngrams, path: Path) -> None:
 
 def arpa_lines(grams: Ngrams) -> Iterator[str]:
     """The lines of an ARPA file."""
-    yield "\\data\\\n"
+    yield f"{_BEGINNING}\n"
     for order, count in enumerate(grams.counts(), 1):
         yield f"ngram {order}={count}\n"
     for order, probabilities in enumerate(grams.probabilities, 1):

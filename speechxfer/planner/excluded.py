@@ -4,7 +4,8 @@
 PLACES = ("train", "dev", "test", "retain", "output", "device", "retention.replay", "training.cache_dir")
 #: Settings that have no effect in trials.
 NOT_IN_TRIALS = (
-    "test", "retain", "compare_scratch", "retention.replay", "retention.replay_ratio", "retention.language",
-    "training.patience", "training.guard", "training.trackers", "training.checkpoint_minutes", "training.cache",
-    "training.cache_dir", "training.dev_utterances", "training.speed_copies", "seq2seq.non_speech_ratio",
+    "test", "retain", "compare_scratch", "language_model", "retention.replay", "retention.replay_ratio",
+    "retention.language", "training.patience", "training.guard", "training.trackers", "training.checkpoint_minutes",
+    "training.cache", "training.cache_dir", "training.dev_utterances", "training.speed_copies",
+    "seq2seq.non_speech_ratio",
 )  # fmt: skip

@@ -10,6 +10,9 @@ from speechxfer.evaluation.register import Metric, reported
 from speechxfer.report.markup import Html, element, join, rated
 from speechxfer.report.run import FinishedRun
 
+#: Of `language_model_rows`.
+LANGUAGE_MODEL_COLUMNS = ("", "WER, greedy", "WER, with language model", "CER, greedy", "CER, with language model")
+
 
 def headline(run: FinishedRun) -> Html:
     """The first thing to see."""
@@ -61,6 +64,19 @@ def bounds(scores: Mapping[str, Any], name: str) -> Sequence[float] | None:
     """The ends of a figure's interval, where it has one."""
     found: Sequence[float] | None = scores.get("intervals", {}).get("bounds", {}).get(name)
     return found
+
+
+def language_model_rows(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Error rates of greedy decoding and of decoding with the language model, by split; none without a language model.
+
+    Args:
+        found: the figures of a run.
+    """
+    scores = found.get("language_model", {}).get("scores", {})
+    return [
+        (split, *(f"{both[way][name]:.3f}" for name in ("wer", "cer") for way in ("greedy", "fused")))
+        for split, both in scores.items()
+    ]
 
 
 def _big(name: str, metric: Metric, scores: Mapping[str, Any]) -> Html:

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from speechxfer.errors import ConfigError
 from speechxfer.languages import language_code
-from speechxfer.report.figures import bounds, clock, measured_on, metrics
+from speechxfer.report.figures import (
+    LANGUAGE_MODEL_COLUMNS,
+    bounds,
+    clock,
+    language_model_rows,
+    measured_on,
+    metrics,
+)
 from speechxfer.report.run import FinishedRun, read_run
 from speechxfer.storage import write_text
 
@@ -92,6 +99,7 @@ def _text(run: FinishedRun) -> str:
         _sizes(run),
         "## Results",
         _measured(run),
+        *_language_model(run),
         "## Limits",
         "\n".join(f"- {limit}" for limit in _limits(run)),
         "## License",
@@ -149,6 +157,16 @@ def _measured(run: FinishedRun) -> str:
     comparison = run.comparison
     verdict = [f"\nOf the same utterances: {comparison['verdict']}"] if comparison else []
     return "\n".join([*head, *rows, f"\nOn the test split: {_without_name(run)}.", *verdict])
+
+
+def _language_model(run: FinishedRun) -> Iterator[str]:
+    """Greedy decoding and decoding with the language model side by side, where there is one."""
+    if not (rows := language_model_rows(run.metrics)):
+        return
+    kept = run.metrics["language_model"]["kept"]
+    yield "The model decodes with a language model:" if kept else "A language model was tried, and left out:"
+    head = [f"| {' | '.join(LANGUAGE_MODEL_COLUMNS)} |", f"|---{'|--:' * (len(LANGUAGE_MODEL_COLUMNS) - 1)}|"]
+    yield "\n".join([*head, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 def _without_name(run: FinishedRun) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, cast
 
@@ -295,9 +295,10 @@ class RunFolder:
         path = self.path / name
         if not path.is_file():
             return None
-        values = _parsed(path.read_text(encoding="utf-8"), str(path), *(one.name for one in fields(kind)))
+        needed = [one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING]
+        values = _parsed(path.read_text(encoding="utf-8"), str(path), *needed)
         try:
-            return kind(**{one.name: values[one.name] for one in fields(kind)})
+            return kind(**{one.name: values[one.name] for one in fields(kind) if one.name in values})
         except TypeError as error:  # of what is nested
             raise DataError(f"{path}: is not what a run writes ({error}); {_REMEDY}") from error
 

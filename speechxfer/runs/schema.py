@@ -59,6 +59,8 @@ class Sources:
     model: str
     #: By setting: "train", "dev", "test", "retain", "retention.replay".
     splits: Mapping[str, Split] = field(default_factory=dict)
+    #: A digest of the file that the language model is or learns from; None where there is none.
+    language_model: str | None = None
 
     def __post_init__(self) -> None:
         made = {name: Split(**one) if isinstance(one, dict) else one for name, one in self.splits.items()}
@@ -67,7 +69,8 @@ class Sources:
     @property
     def digests(self) -> dict[str, str]:
         """By setting, "model" among them."""
-        return {"model": self.model, **{name: split.digest for name, split in self.splits.items()}}
+        words = {"language_model": self.language_model} if self.language_model else {}
+        return {"model": self.model, **{name: split.digest for name, split in self.splits.items()}, **words}
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,9 @@ class Metrics(TypedDict, total=False):
     comparison: Mapping[str, Any]
     #: "before", "after" and "verdict" on what is to be retained.
     retained: Mapping[str, Any]
+    #: Of the run's language model: whether it was "kept", its "weights", and "scores" by split ("dev", "test"), decoded
+    #: "greedy" and "with language model".
+    language_model: Mapping[str, Any]
     #: The same shape trained from scratch.
     scratch: Mapping[str, Any]
     #: Conclusions about the run, in sentences.

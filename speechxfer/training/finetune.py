@@ -21,11 +21,14 @@ from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import SpeechxferError
 from speechxfer.evaluation.comparison import Comparison, compare_systems
 from speechxfer.evaluation.evaluate import evaluate
+from speechxfer.evaluation.fusion_tuning import Tuned
 from speechxfer.evaluation.results import Evaluation
+from speechxfer.language_models import LanguageModel
 from speechxfer.model import SpeechModel
 from speechxfer.opening import OWN, open_checkpoint
 from speechxfer.progress import Progress
 from speechxfer.report.environment import environment
+from speechxfer.report.figures import LANGUAGE_MODEL_COLUMNS, language_model_rows
 from speechxfer.runs import Environment, Metrics, PlanTable, RunFolder, Sources
 from speechxfer.runs.folder import Measured
 from speechxfer.runs.ownership import check_free, check_idle, owned
@@ -36,6 +39,7 @@ from speechxfer.training.checkpoint import Position
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
 from speechxfer.training.job import Job, check_places, retain_options
+from speechxfer.training.language_model import described, fuse, language_model_of, verdict
 from speechxfer.training.loop import Task, fit
 from speechxfer.training.preparation import Preparation
 from speechxfer.training.retention import Retained, retained
@@ -57,6 +61,10 @@ class Run:
     comparison: Comparison | None = None
     #: The source domain before and after, where the settings name one.
     retained: Retained | None = None
+    #: The language model on dev, where the settings ask for one; the model has it if it helps.
+    tuned: Tuned | None = None
+    #: The test split decoded greedily, where the model has a language model.
+    greedy: Evaluation | None = None
     #: What can be said of the run in words: whether it helped, what was forgotten, where it began to overfit.
     notes: tuple[str, ...] = ()
     #: Whether this process is the one that speaks, where there are several.
@@ -130,6 +138,7 @@ class _Ready:
     manifests: dict[str, Manifest]
     #: What it begins with, by content; None in a process that writes nothing.
     sources: Sources | None
+    language_model: LanguageModel | None
 
 
 def _ready(job: Job, *, resume: bool, overwrite: bool = False) -> _Ready:
@@ -141,7 +150,7 @@ def _ready(job: Job, *, resume: bool, overwrite: bool = False) -> _Ready:
     job.check()
     manifests = job.datasets
     checkpoint = find(config.model, language=config.language)
-    found = sources.sources_of(manifests, checkpoint) if job.world.is_main else None
+    found = sources.sources_of(manifests, checkpoint, config.language_model) if job.world.is_main else None
     if resume and folder.has_config and found:
         sources.check(folder, config, found)
         _ = folder.history  # whether it can be read
@@ -158,8 +167,9 @@ def _ready(job: Job, *, resume: bool, overwrite: bool = False) -> _Ready:
     start.model.head.check_options(retain_options(config, start.model.head))
     for line in unused(config, start):
         job.progress.log(line)
+    words = language_model_of(config, start.model.head, start.train)
     start.plan.apply(start.model, 0)
-    return _Ready(start, splits, found)
+    return _Ready(start, splits, found, words)
 
 
 @contextlib.contextmanager
@@ -200,7 +210,9 @@ def _adapt(
     task = _task(job, start, manifests, preparation)
     position = fit(task, preparation, resume=resume, callbacks=[trackers, *callbacks])
     world.barrier()
-    run = Run(folder.path, SpeechModel.load(str(folder.model), device=config.device), is_main=world.is_main)
+    tuned = _fused(job, ready.language_model, manifests["dev"])
+    world.barrier()
+    run = Run(folder.path, _load(job), tuned=tuned, is_main=world.is_main)
     metrics = _metrics(position, preparation)
     if world.is_main:
         run = _measured(job, run, manifests, before)
@@ -209,8 +221,21 @@ def _adapt(
         if overfitting:
             metrics["overfitting"] = asdict(overfitting)
         metrics |= _figures(run)
+        if rows := language_model_rows(metrics):
+            job.progress.table("decoding", LANGUAGE_MODEL_COLUMNS, rows)
         folder.write_metrics(metrics)
     return run, metrics
+
+
+def _load(job: Job) -> SpeechModel:
+    return SpeechModel.load(str(job.folder.model), device=job.config.device)
+
+
+def _fused(job: Job, language_model: LanguageModel | None, dev: Manifest) -> Tuned | None:
+    """The language model with its weights, which is part of the run's model from now on, if it helps."""
+    if language_model is None or not job.world.is_main:
+        return None
+    return fuse(job.folder, _load(job), language_model, dev, job.normalizer, job.progress)
 
 
 def _against_scratch(job: Job, run: Run, metrics: Metrics, *, resume: bool) -> tuple[Run, Metrics]:
@@ -293,6 +318,12 @@ def _measured(job: Job, run: Run, manifests: dict[str, Manifest], before: dict[s
             comparison = compare_systems(("before", "after"), run.before, after)
             run = replace(run, comparison=comparison)
             notes.append(f"Test split: {comparison.verdict()}")
+        if run.tuned and run.tuned.helps:
+            job.progress.log("test without the language model")
+            greedy = evaluate(run.model, test, normalizer, options=DecodingOptions(beams=1), progress=job.progress)
+            run = replace(run, greedy=greedy)
+    if run.tuned:
+        notes.append(verdict(run.tuned, run.greedy, run.after))
     if (source := manifests.get("retain")) is not None:
         options = retain_options(job.config, run.model.head)
         after = evaluate(run.model, source, normalizer, options=options, progress=job.progress)
@@ -318,6 +349,7 @@ def _figures(run: Run) -> Metrics:
     measured = {"before": run.before, "after": run.after, "retained": run.retained}
     figures = {name: item.to_dict() for name, item in measured.items() if item}
     figures |= {"comparison": run.comparison.to_dict(0)} if run.comparison else {}
+    figures |= {"language_model": described(run.tuned, run.greedy, run.after)} if run.tuned else {}
     return cast(Metrics, {**figures, "notes": list(run.notes)})
 
 

@@ -21,13 +21,26 @@ _DECISIVE = ("*config.json", MODEL_FILE, "*.safetensors", "*.bin")
 _LANGUAGE = ("language", "locale", "lang")
 
 
-def sources_of(manifests: Mapping[str, Manifest], checkpoint: Checkpoint) -> Sources:
-    """The content of the model and of each manifest, by setting.
+def sources_of(manifests: Mapping[str, Manifest], checkpoint: Checkpoint, language_model: str = "none") -> Sources:
+    """The content of the model, of each manifest by setting, and of the file of the language model, if it is one.
 
     Raises:
         CheckpointError: a file of the model cannot be read.
+        DataError: nor can that of the language model.
     """
-    return Sources(model_digest(checkpoint), {name: split_of(manifest) for name, manifest in manifests.items()})
+    splits = {name: split_of(manifest) for name, manifest in manifests.items()}
+    is_file = language_model not in ("none", "auto")
+    return Sources(model_digest(checkpoint), splits, _file_digest(Path(language_model)) if is_file else None)
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); wanted a text, a manifest or an ARPA file"
+        ) from error
 
 
 def split_of(manifest: Manifest) -> Split:
@@ -84,14 +97,17 @@ def check(run: RunFolder, config: FinetuneConfig, found: Sources) -> None:
     began = run.sources.digests if run.sources else {}
     old, new = flat(to_dict(run.config)), flat(to_dict(config))
     for name in PLACES:
-        if name in began and began[name] != found.digests.get(name):
-            what = "model" if name == "model" else f"{name.rpartition('.')[2]} manifest"
+        if name in began and name in found.digests:
+            if began[name] == found.digests[name]:
+                continue
+            words = {"model": "model", "language_model": "language model"}
+            what = words.get(name, f"{name.rpartition('.')[2]} manifest")
             raise CheckpointError(
                 f"{new[name]}: the {what} has changed since the run began; put the old one back, or start again with "
                 "--overwrite"
             )
         # The checkpoint itself has a digest of the training and the dev manifest.
-        if name not in began and name not in ("train", "dev") and old.get(name) != new.get(name):
+        if name not in ("train", "dev") and old.get(name) != new.get(name):
             raise ConfigError(
                 f"{run.config_file}: the run was started with other settings ({name} was {old.get(name)!r}, now "
                 f"{new.get(name)!r}); use the same ones, or --overwrite"

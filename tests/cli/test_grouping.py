@@ -48,3 +48,9 @@ def test_the_help_shows_every_option_once_and_the_most_used_first():
     for option in options(commands()["finetune"]):
         assert help_text.count(f"  {option.opts[0]} ") + help_text.count(f"  {option.opts[0]}\n") >= 1, option.opts
     assert help_text.index("--resume") < help_text.index("--freeze-below")
+
+
+def test_arguments_stand_in_the_usage_line_only():
+    help_text = CliRunner().invoke(main, ["transcribe", "--help"]).output
+    assert "INPUTS" in help_text.splitlines()[0]
+    assert not [line for line in help_text.splitlines()[1:] if line.split() in (["MODEL"], ["INPUTS..."])]

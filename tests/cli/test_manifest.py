@@ -167,3 +167,24 @@ def test_import(folder: Path, tmp_path: Path) -> None:
     assert [one.label for one in Manifest.read(tmp_path / "all.jsonl")] == ["no", "yes", "yes"]
     with pytest.raises(ConfigError, match="'folders' is not a kind of corpus"):
         run("import", "folders", folder, tmp_path / "other.jsonl")
+
+
+def test_import_of_annotations(folder: Path, tmp_path: Path) -> None:
+    srt = "1\n00:00:00,500 --> 00:00:01,500\none\n\n2\n00:00:02,000 --> 00:00:05,000\ntwo\n"
+    (folder / "yes/2.srt").write_text(srt)
+    (folder / "no/1.srt").write_text("")
+    (tmp_path / "none").mkdir()
+    result = CliRunner().invoke(manifest, ["import", "annotations", str(folder), str(tmp_path / "all.jsonl")])
+    assert result.stdout == f"{tmp_path}/all.jsonl: 2 utterances, 6 characters (5 different)\n"
+    made = Manifest.read(tmp_path / "all.jsonl")
+    made.check_files()
+    assert [(one.start, one.duration, one.text) for one in made] == [(0.5, 1.0, "one"), (2.0, 1.0, "two")]
+    shortened, skipped = result.stderr.splitlines()
+    assert shortened.startswith(f"warning: {folder}/yes/2.srt:6: 'two' from 2 s to 5 s is shortened; ")
+    assert skipped.startswith(f"warning: {folder}/no/1.srt: holds no subtitles; ")
+    with pytest.raises(DataError, match=r"2\.srt: has no tier 'words'; wanted one of 'subtitles' \(2\)"):
+        run("import", "annotations", folder / "yes/2.srt", tmp_path / "a.jsonl", "--tier", "words")
+    with pytest.raises(DataError, match=r"holds no annotations; wanted files with a suffix of \.srt, \.vtt, "):
+        run("import", "annotations", tmp_path / "none", tmp_path / "a.jsonl")
+    with pytest.raises(ConfigError, match="--tier words is for annotations; a corpus of kaldi has no tiers"):
+        run("import", "kaldi", folder, tmp_path / "a.jsonl", "--tier", "words")

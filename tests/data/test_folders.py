@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from speechxfer.data.manifest import Manifest
 from speechxfer.errors import DataError
@@ -83,3 +85,20 @@ def test_names_that_are_not_utf8_are_left_out_and_told(tmp_path: Path) -> None:
     assert [one.audio for one in Manifest.from_folder(tmp_path, skipped=messages.append)] == ["a.wav"]
     assert len(messages) == 1
     assert r"caf\xe9.wav" in messages[0]
+
+
+def test_utterances_of_annotations(tmp_path: Path) -> None:
+    srt = "1\n00:00:00,500 --> 00:00:01,500\none\n\n2\n00:00:02,000 --> 00:00:03,000\ntwo\n"
+    soundfile.write(tmp_path / "a.wav", np.zeros(16_000 * 4), 16_000)
+    files = {"a.SRT": srt, "b.wav": b"", "b.srt": "", "c.wav": b"", "c.srt": srt, "c.txt": "all of it", "d.flac": b""}
+    skipped: list[str] = []
+    found = Manifest.from_folder(folder_of(tmp_path, **files), skipped=skipped.append)
+    assert [(one.audio, one.start, one.duration, one.text) for one in found] == [
+        ("a.wav", 0.5, 1.0, "one"),
+        ("a.wav", 2.0, 1.0, "two"),
+        ("b.wav", 0.0, None, None),
+        ("c.wav", 0.0, None, "all of it"),
+        ("d.flac", 0.0, None, None),
+    ]
+    (message,) = skipped
+    assert message.startswith(f"{tmp_path}/b.srt: holds no subtitles")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from speechxfer.data.text import TextNormalizer
 from speechxfer.data.vocabulary import Characters
 from speechxfer.decoding.options import DecodingOptions
+from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.errors import ConfigError
 from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.heads.ctc.loss import ctc_loss
@@ -116,7 +117,7 @@ def test_a_model_gone_astray_still_has_a_loss(scale: float) -> None:
 def test_a_saved_head_keeps_the_version_of_its_normalizer() -> None:
     saved = CTCHead(4, 50.0, Characters.from_texts(["soft ware"]), TextNormalizer("basic", 1))
     encoder = SimpleNamespace(width=4, output_frame_rate=50.0, num_states=1)
-    opened = restore_head(saved.describe(), cast(Any, encoder), Path())
+    opened = restore_head(saved.describe(), cast(Any, encoder), Checkpoint("", Path()))
     assert isinstance(opened, CTCHead)
     assert opened.normalizer("soft\u00adware") == "soft ware"
     assert opened.describe() == saved.describe()

@@ -12,13 +12,11 @@ from torch import Tensor, nn
 from speechxfer.config import FinetuneConfig
 from speechxfer.data.labels import ClassLabels, named
 from speechxfer.data.manifest import Manifest, Utterance
-from speechxfer.data.text import TextNormalizer
-from speechxfer.decoding.hypothesis import Classification
-from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.base import Encoder, valid_positions
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.errors import DataError
 from speechxfer.heads.base import Head, Interchange
+from speechxfer.heads.classification.reader import ClassificationReader, ClassificationTraits
 from speechxfer.heads.classification.settings import ClassificationConfig
 from speechxfer.heads.layer_sum import LayerSum
 from speechxfer.heads.setup import Setup, Unusable
@@ -30,7 +28,7 @@ _MOST_RARE = 5  # of those in a message
 _LEAST_VARIANCE = 1e-6
 
 
-class ClassificationHead(Head):
+class ClassificationHead(ClassificationTraits, Head):
     """A projection of every frame, pooling over the utterance's own frames, a linear layer over the classes.
 
     With the pooling "mean" it is the head of `transformers`' classes `...ForSequenceClassification`.
@@ -50,8 +48,6 @@ class ClassificationHead(Head):
         states: how many hidden states stand side by side, to be weighed.
     """
 
-    kind = "classification"
-    task = "classification"
     class_weights: Tensor | None
 
     def __init__(
@@ -69,6 +65,7 @@ class ClassificationHead(Head):
     ) -> None:
         super().__init__()
         self.labels = ClassLabels(labels.names, multi_label=multi_label)
+        self.reader = ClassificationReader(self.labels)
         self.pooling = pooling
         self.label_smoothing = label_smoothing
         self.pool_padding = pool_padding
@@ -153,10 +150,6 @@ class ClassificationHead(Head):
                 f"to learn them from: {shown}{more}. Add some, join the class to another, or leave it out."
             )
 
-    def check_measurable(self, manifest: Manifest, normalizer: TextNormalizer | None) -> None:
-        """Every utterance needs a label that is known."""
-        self.labels.check(manifest)
-
     def is_comparable(self, other: Head) -> bool:
         """Both have to tell the same classes."""
         return isinstance(other, ClassificationHead) and other.labels.to_dict() == self.labels.to_dict()
@@ -209,11 +202,10 @@ class ClassificationHead(Head):
         smooth = held * (1.0 - self.label_smoothing) + self.label_smoothing / 2
         return F.binary_cross_entropy_with_logits(logits, smooth, pos_weight=self.class_weights, reduction="sum")
 
-    def _decode(self, hidden_states: Tensor, num_frames: Tensor, options: DecodingOptions) -> list[Classification]:
-        """The probability of each class."""
-        logits, several = self(hidden_states, num_frames), self.labels.multi_label
-        probabilities = logits.sigmoid() if several else logits.softmax(dim=-1)
-        return [Classification(self.labels.names, tuple(row), multi_label=several) for row in probabilities.tolist()]
+    def outputs(self, hidden_states: Tensor, num_frames: Tensor) -> Tensor:
+        """The probability of each class [batch, classes]."""
+        logits = self(hidden_states, num_frames)
+        return cast(Tensor, logits.sigmoid() if self.labels.multi_label else logits.softmax(dim=-1))
 
     def interchange(self) -> Interchange | None:
         """`projector` and `classifier`; None for poolings that `transformers` does not have."""

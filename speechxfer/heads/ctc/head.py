@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -17,29 +16,22 @@ from speechxfer.config import FinetuneConfig
 from speechxfer.data.loading import texts
 from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.data.text import TextNormalizer
-from speechxfer.data.vocabulary import Characters, Vocabulary, frames_needed, restore_vocabulary
-from speechxfer.decoding.greedy import collapse, hypothesis
+from speechxfer.data.vocabulary import Characters, Vocabulary, frames_needed
 from speechxfer.decoding.hypothesis import Hypothesis
-from speechxfer.decoding.lexicon import Lexicon, Search, Weights
-from speechxfer.decoding.options import DecodingOptions
+from speechxfer.decoding.lexicon import Lexicon, Search
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.heads.base import Head, Interchange
 from speechxfer.heads.ctc.choice import choose
 from speechxfer.heads.ctc.files import tokenizer_files
+from speechxfer.heads.ctc.reader import CTCReader
 from speechxfer.heads.ctc.settings import CTCConfig
 from speechxfer.heads.fusion import Fusion
 from speechxfer.heads.layer_sum import LayerSum
 from speechxfer.heads.setup import Setup, Unusable
 from speechxfer.language_models import LanguageModel
 from speechxfer.progress import Progress
-
-#: Texts that are followed at once, where there are hotwords and no language model that was tuned with a number.
-_BEAMS = 50
-#: Most that a hotword adds for each of its letters. It is less than letters cost that nobody said, so that no weight
-#: makes a model recite hotwords.
-_MOST_PER_LETTER = 1.25
 
 
 class CTCHead(Head):
@@ -53,22 +45,37 @@ class CTCHead(Head):
         states: how many hidden states stand side by side, to be weighed.
     """
 
-    kind = "ctc"
+    kind = CTCReader.kind
     is_frame_synchronous = True
-    decoding_options = frozenset({"beams", "hotwords", "word_times"})
+    decoding_options = CTCReader.decoding_options
+    reader: CTCReader
 
     def __init__(
         self, width: int, frame_rate: float, vocabulary: Vocabulary, normalizer: TextNormalizer, *, states: int = 1
     ) -> None:
         super().__init__()
-        self.frame_rate = frame_rate
-        self.vocabulary = vocabulary
-        self.normalizer = normalizer
+        self.reader = CTCReader(vocabulary, normalizer, frame_rate)
         self.layer_sum = LayerSum(states) if states > 1 else nn.Identity()
         self.projection = nn.Linear(width, len(vocabulary))
-        #: The language model that takes part in decoding, if there is one.
-        self.fusion: Fusion | None = None
-        self._lexicon = self.lexicon(None)
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The symbols."""
+        return self.reader.vocabulary
+
+    @property
+    def normalizer(self) -> TextNormalizer:
+        """How a transcript is written before it is spelled."""
+        return self.reader.normalizer
+
+    @normalizer.setter
+    def normalizer(self, normalizer: TextNormalizer) -> None:
+        self.reader.normalizer = normalizer
+
+    @property
+    def fusion(self) -> Fusion | None:
+        """The language model that takes part in decoding, if there is one."""
+        return self.reader.fusion
 
     def fuse(self, fusion: Fusion | None) -> None:
         """Decode with a language model from now on; None for none.
@@ -76,12 +83,11 @@ class CTCHead(Head):
         Raises:
             ConfigError: the vocabulary writes no spaces, so that there are no words.
         """
-        self._lexicon = self.lexicon(None if fusion is None else fusion.model)
-        self.fusion = fusion
+        self.reader.fuse(fusion)
 
     def lexicon(self, language_model: LanguageModel | None) -> Lexicon:
         """The words of a language model as the vocabulary spells them."""
-        return Lexicon([self.vocabulary.written(index) for index in range(1, len(self.vocabulary))], language_model)
+        return self.reader.lexicon(language_model)
 
     @classmethod
     def kept(cls, setup: Setup) -> Self | None:
@@ -117,7 +123,7 @@ class CTCHead(Head):
         if kept is not setup.own:
             return kept
         if kept.fusion is not None:
-            setup.progress.log("the model's language model is left out, for it is tuned to what the model was; tune one again after training (speechxfer lm tune)")  # fmt: skip  # noqa: E501
+            setup.progress.log("the model's language model is left out, for it is tuned to what the model was; --lm makes a new one after training")  # fmt: skip  # noqa: E501
             kept.fuse(None)
         kept.normalizer, vocabulary = cls.training_normalizer(setup, kept), kept.vocabulary
         new = vocabulary.missing(map(kept.normalizer, texts(train)))
@@ -142,11 +148,9 @@ class CTCHead(Head):
     @classmethod
     def restore(cls, description: Mapping[str, Any], encoder: Encoder, checkpoint: Checkpoint) -> Self:
         """The inverse of `describe`, with random weights."""
-        normalizer = TextNormalizer.restore(description["normalizer"])
-        vocabulary = restore_vocabulary(description["vocabulary"])
-        head = cls(encoder.width, encoder.output_frame_rate, vocabulary, normalizer, states=encoder.num_states)
-        if fused := description.get("language_model"):
-            head.fuse(Fusion.restore(fused, checkpoint))
+        reader = CTCReader.restore({**description, "frame_rate": encoder.output_frame_rate}, checkpoint.file)
+        head = cls(encoder.width, reader.frame_rate, reader.vocabulary, reader.normalizer, states=encoder.num_states)
+        head.reader = reader
         return head
 
     @classmethod
@@ -211,7 +215,11 @@ class CTCHead(Head):
 
     def targets(self, utterance: Utterance) -> list[int]:
         """Indices of the symbols of the normalized transcript; unknown ones are left out."""
-        return self.vocabulary.encode(self.normalizer(utterance.text or ""))
+        return self.vocabulary.encode(self.written(utterance.text or ""))
+
+    def written(self, text: str) -> str:
+        """As its normalizer writes it."""
+        return self.normalizer(text)
 
     def learnable(self, targets: Sequence[int], num_frames: int) -> bool:
         """Whether there are enough frames to spell the targets."""
@@ -244,71 +252,13 @@ class CTCHead(Head):
             blank=Vocabulary.BLANK, reduction="sum", zero_infinity=True,
         )  # fmt: skip
 
-    @property
-    def decoding_defaults(self) -> DecodingOptions:
-        """With word times, which cost nothing; greedy, but with a language model as many beams as it was tuned with."""
-        return DecodingOptions(beams=self.fusion.beams if self.fusion else None, word_times=True)
-
-    def check_options(self, options: DecodingOptions) -> None:
-        """As everywhere; hotwords need a beam search and characters that the head has."""
-        super().check_options(options)
-        if options.hotwords and options.beams == 1:
-            raise ConfigError("beams is 1, which is greedy decoding, but hotwords need a beam search; leave one of them out")  # fmt: skip  # noqa: E501
-        if options.hotwords and not self._hotwords(options):
-            first = options.weighted_hotwords[0][0]
-            raise ConfigError(f"hotwords: none can be spelled with the characters of the model ({''.join(self.vocabulary.alphabet)!r:.60}), such as {first!r}; leave them out")  # fmt: skip  # noqa: E501
-
-    def _hotwords(self, options: DecodingOptions) -> dict[str, float]:
-        """Words that hotwords consist of, with what they add.
-
-        A word of a phrase has its part of the weight; one that the language model has gets none, for it needs no help.
-        Short words add less than their weight.
-        """
-        alphabet = set(self.vocabulary.alphabet)
-        found: dict[str, float] = {}
-        for phrase, weight in options.weighted_hotwords:
-            words = self.normalizer(phrase).split()
-            if words and all(set(word) <= alphabet for word in words):
-                single = len(words) == 1
-                new = [word for word in words if single or word not in self._lexicon]
-                found |= {word: min(weight / len(words), _MOST_PER_LETTER * len(word)) for word in new}
-        return found
-
-    def _decode(self, hidden_states: Tensor, num_frames: Tensor, options: DecodingOptions) -> list[Hypothesis]:
-        """Greedy with one beam: the most likely symbol of every frame. Otherwise by beam search."""
-        scores, lengths = self(hidden_states), num_frames.tolist()
-        lexicon = self._lexicon
-        if options.hotwords:
-            lexicon = lexicon.with_hotwords(tuple(sorted(self._hotwords(options).items())))
-        beams = options.beams or (_BEAMS if options.hotwords else 1)
-        if beams == 1:
-            best, path = scores.max(dim=-1)
-            rows = zip(path.tolist(), best.tolist(), lengths, strict=True)
-            found = [self._spelled(row[:length], values[:length]) for row, values, length in rows]
-        else:
-            search = Search(lexicon, self.fusion.weights if self.fusion else Weights(), beams)
-            frames = zip(scores.detach().cpu().numpy(), lengths, strict=True)
-            found = [self.read_frames(row[:length], search) for row, length in frames]
-        return found if options.word_times else [replace(one, words=()) for one in found]
+    def outputs(self, hidden_states: Tensor, num_frames: Tensor) -> Tensor:
+        """As `forward`."""
+        return self.forward(hidden_states)
 
     def read_frames(self, log_probabilities: NDArray[np.float32], search: Search | None) -> Hypothesis:
         """[frames, symbols + 1] -> text with the times of its most likely path; greedy without a search."""
-        if search is None:
-            path = log_probabilities.argmax(axis=1)
-        else:
-            from speechxfer.decoding.ctc_alignment import best_path  # late: both are compiled on first use
-            from speechxfer.decoding.ctc_beam import best_text
-
-            path = best_path(log_probabilities, best_text(log_probabilities, search)[0])
-        return self._spelled(path.tolist(), log_probabilities[np.arange(len(path)), path].tolist())
-
-    def _spelled(self, path: list[int], log_probabilities: list[float]) -> Hypothesis:
-        """The text of a path."""
-        symbols, vocabulary = collapse(path, log_probabilities, Vocabulary.BLANK), self.vocabulary
-        return hypothesis(
-            symbols, [vocabulary.written(symbol.number) for symbol in symbols], 1.0 / self.frame_rate,
-            separator=vocabulary.separator, pauses=not vocabulary.leading_spaces,
-        )  # fmt: skip
+        return self.reader.read_frames(log_probabilities, search)
 
     def extended(self, symbols: Sequence[str]) -> Self:
         """A head that can write further symbols; what it knew before, it still knows.
@@ -316,7 +266,7 @@ class CTCHead(Head):
         New rows begin as random as those of a new head, with the mean bias of the old symbols.
         """
         vocabulary = self.vocabulary.extended(symbols)
-        head = type(self)(self.projection.in_features, self.frame_rate, vocabulary, self.normalizer)
+        head = type(self)(self.projection.in_features, self.reader.frame_rate, vocabulary, self.normalizer)
         head.layer_sum = self.layer_sum
         known = len(self.vocabulary)
         with torch.no_grad():
@@ -344,15 +294,9 @@ class CTCHead(Head):
         return f"ctc head for {len(self.vocabulary.symbols)} {self.vocabulary.units}"
 
     def describe(self) -> dict[str, Any]:
-        """Vocabulary and normalizer."""
-        return {
-            "kind": self.kind,
-            "vocabulary": self.vocabulary.to_dict(),
-            "normalizer": self.normalizer.to_dict(),
-            **({"language_model": self.fusion.describe()} if self.fusion else {}),
-        }
+        """What the reader needs; the frame rate is the encoder's."""
+        return {name: value for name, value in self.reader.describe().items() if name != "frame_rate"}
 
     def write_files(self, folder: Path) -> None:
         """The language model."""
-        if self.fusion is not None:
-            self.fusion.write(folder)
+        self.reader.write_files(folder)

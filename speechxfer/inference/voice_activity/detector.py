@@ -28,11 +28,14 @@ class Detector:
             at its end, and may remember what it has seen.
         shortest: hops; what is shorter and stands alone is no speech.
         longest_pause: hops; a longer pause is in no segment, a shorter one stays between words.
+        margin: hops that are kept at either end of speech, so that no word starts at the edge of a segment; at most
+            half of the longest pause.
     """
 
     start: Callable[[], Callable[[Waveform], Flags]]
     shortest: int
     longest_pause: int
+    margin: int
 
     def mark(self, blocks: Iterable[Waveform]) -> Iterator[Marked]:
         """The samples of a stream with their flags; at most two chunks of it are held.

@@ -32,5 +32,5 @@ class _Energy:
 
 
 #: Whatever is not silent may be speech.
-SOUND = Detector(lambda: audible_hops, SHORTEST_SOUND, longest_pause=200)
-ENERGY = Detector(_Energy, shortest=10, longest_pause=100)
+SOUND = Detector(lambda: audible_hops, SHORTEST_SOUND, longest_pause=200, margin=25)
+ENERGY = Detector(_Energy, shortest=10, longest_pause=100, margin=25)

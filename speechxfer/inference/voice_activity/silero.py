@@ -18,8 +18,8 @@ _PACKAGE, _FILE = "silero_vad", "data/silero_vad_16k_sequence.onnx"
 _FRAME, _CONTEXT, _STATE = 512, 64, (1, 1, 128)  # samples of a frame and before it that the network is given; its state
 
 # Speech begins above one probability and lasts until the next is below the other.
-_BEGINS, _ENDS = 0.3, 0.15
-_SHORTEST, _LONGEST_PAUSE = 10, 100  # hops
+_BEGINS, _ENDS = 0.5, 0.35
+_SHORTEST, _LONGEST_PAUSE, _MARGIN = 10, 100, 15  # hops
 
 # The network misses speech below -50 dB; so quiet sound is amplified.
 _SPEECH_LEVEL, _MOST_GAIN = 0.1, 100.0
@@ -36,10 +36,10 @@ def load() -> Detector:
     """The detector.
 
     Raises:
-        ConfigError: a package is missing, or has no network that this code can run.
+        ConfigError: a package is missing, or has no such network.
     """
     session = _session()
-    return Detector(lambda: _Silero(session), _SHORTEST, _LONGEST_PAUSE)
+    return Detector(lambda: _Silero(session), _SHORTEST, _LONGEST_PAUSE, _MARGIN)
 
 
 @functools.cache

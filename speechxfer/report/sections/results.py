@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from speechxfer.report.figures import bounds, known, metrics
+from speechxfer.report.figures import LANGUAGE_MODEL_COLUMNS, bounds, known, language_model_rows, metrics
 from speechxfer.report.markup import Content, Html, element, rated, section, table
 from speechxfer.report.run import FinishedRun
 
@@ -33,9 +33,16 @@ def results(run: FinishedRun) -> Html:
     return section(
         "Results",
         found,
+        *_language_model(run),
         element("p", meanings, class_="legend"),
         *(element("p", verdict) for verdict in _verdicts(run)),
     )
+
+
+def _language_model(run: FinishedRun) -> Iterator[Content]:
+    """Greedy decoding and decoding with the language model side by side."""
+    if rows := language_model_rows(run.metrics):
+        yield table(LANGUAGE_MODEL_COLUMNS, rows, numbers=(1, 2, 3, 4))
 
 
 def _cell(scores: Mapping[str, Any], name: str) -> Content:

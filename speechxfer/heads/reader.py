@@ -1,0 +1,95 @@
+"""What is known of a head without its weights, and readers, which turn what it computed into predictions.
+
+Nothing here needs torch, so that an exported model is decoded by the code that decoded it before.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from speechxfer.data.loading import check_words, texts
+from speechxfer.data.manifest import Manifest
+from speechxfer.data.text import TextNormalizer
+from speechxfer.decoding.hypothesis import Prediction
+from speechxfer.decoding.options import DecodingOptions
+from speechxfer.errors import ConfigError
+
+
+class HeadTraits:
+    """What kind of predictions a head gives, and the options of decoding that it takes."""
+
+    kind: str
+    #: What its predictions are: what was said, or which class it is.
+    task: Literal["transcription", "classification"] = "transcription"
+    #: The options of decoding that it has: names of fields of `DecodingOptions`.
+    decoding_options: frozenset[str] = frozenset()
+
+    @property
+    def decoding_defaults(self) -> DecodingOptions:
+        """What an option is where a call leaves it out."""
+        return DecodingOptions()
+
+    def check_options(self, options: DecodingOptions) -> None:
+        """Check that decoding takes these options; None always passes, and so does a word_times of False.
+
+        Raises:
+            ConfigError: an option or a value that the head does not have.
+        """
+        for name, value in options.given().items():
+            if name not in self.decoding_options and value is not False:
+                has = ", ".join(sorted(self.decoding_options)) or "none"
+                raise ConfigError(f"{name} is {value!r}, but a {self.kind} head has no such option; leave it out (options of its decoding: {has})")  # fmt: skip  # noqa: E501
+
+    def check_measurable(self, manifest: Manifest, normalizer: TextNormalizer | None) -> None:
+        """Check that predictions can be compared with a manifest.
+
+        Args:
+            manifest: of the split.
+            normalizer: applied before errors are counted; without one, texts may be without words.
+
+        Raises:
+            DataError: an utterance without text or label, a label that the head does not know, or no word in any text.
+        """
+        if normalizer is None:
+            texts(manifest)
+        else:
+            check_words(manifest, normalizer)
+
+
+class Reader(HeadTraits, ABC):
+    """The last step of a head: from its outputs to predictions."""
+
+    @classmethod
+    @abstractmethod
+    def restore(cls, description: Mapping[str, Any], file: Callable[[str], Path]) -> Self:
+        """The inverse of `describe` and `write_files`.
+
+        Args:
+            description: what `describe` returned.
+            file: from the name of a file of the model's folder to where it is.
+
+        Raises:
+            CheckpointError: files are missing, or of a version that is not known.
+        """
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """What is needed to read the same again: plain JSON values."""
+
+    def write_files(self, folder: Path) -> None:
+        """Write what else `restore` reads into a model's folder."""
+
+    @abstractmethod
+    def read(
+        self, outputs: NDArray[np.float32], lengths: Sequence[int], options: DecodingOptions
+    ) -> Sequence[Prediction]:
+        """Outputs [batch, ...] as `Head.outputs` computes them, and the number of hidden states of each row.
+
+        Options are checked and have the defaults filled in. It changes nothing, so that several threads may read.
+        """
