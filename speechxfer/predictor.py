@@ -120,7 +120,7 @@ class Predictor(ABC):
         """
         (transcript,) = self.transcribe_many(
             [audio], sample_rate=sample_rate, options=options, language=language, vad=vad,
-            progress=progress and (lambda _index, seconds: progress(seconds)), **reading,
+            progress=(lambda _index, seconds: progress(seconds)) if progress else None, **reading,
         )  # fmt: skip
         return transcript
 
@@ -156,7 +156,7 @@ class Predictor(ABC):
         language: str | None = None,
         vad: str = "auto",
         progress: Callable[[int, float], None] | None = None,
-        **reading: Unpack[Options],
+        **reading: Any,
     ) -> Iterator[Transcript | Exception]:
         """The transcripts of several recordings, in order; segments of different recordings share a batch.
 
@@ -176,7 +176,7 @@ class Predictor(ABC):
         def recordings() -> Iterator[Callable[[], Iterable[np.ndarray]]]:
             for audio in audios:
                 names.append(_name(audio))
-                yield functools.partial(_stream, audio, sample_rate, reading)
+                yield functools.partial(_stream, audio, sample_rate, cast(Options, reading))
 
         found = transcribe_many(recordings(), self._recognizer(options, language), self._settings(vad), progress)
         return _named(found, names, return_exceptions=return_exceptions)
@@ -275,6 +275,7 @@ def _stream(audio: Source | ArrayLike, sample_rate: int | None, options: Options
 
 def _name(audio: Source | ArrayLike) -> str | None:
     return str(audio) if isinstance(audio, str | Path) else None
+
 
 def _segments(found: Iterable[tuple[int, Event]]) -> Iterator[Segment]:
     """The segments of one recording; what went wrong is raised."""

@@ -42,7 +42,8 @@ def music(paths: Sequence[Path]) -> Waveform:
 
 
 def recording(
-    waveforms: Sequence[Waveform], tune: Waveform, minutes: float, gap_s: tuple[float, float], generator: np.random.Generator
+    waveforms: Sequence[Waveform], tune: Waveform, minutes: float, gap_s: tuple[float, float],
+    generator: np.random.Generator,
 ) -> Recording:  # fmt: skip
     """Prompts in random order with a gap after each."""
     kinds = [*KINDS, *(["music"] * len(KINDS) if len(tune) else [])]
@@ -53,7 +54,10 @@ def recording(
     while size < minutes * 60 * SAMPLE_RATE:
         prompts.append(int(generator.integers(len(waveforms))))
         gaps.append(str(generator.choice(kinds)))
-        parts += [waveforms[prompts[-1]], gap(gaps[-1], round(generator.uniform(*gap_s) * SAMPLE_RATE), tune, generator)]
+        parts += [
+            waveforms[prompts[-1]],
+            gap(gaps[-1], round(generator.uniform(*gap_s) * SAMPLE_RATE), tune, generator),
+        ]
         size += len(parts[-2]) + len(parts[-1])
     return Recording(np.concatenate(parts).astype(np.float32), prompts, gaps)
 
@@ -82,12 +86,15 @@ def differences(alone: Sequence[str], joined: str, gaps: Sequence[str]) -> dict[
             touched |= set(np.flatnonzero(ends == chunk.ref_start_idx).tolist()[:1])
     counts = pair.words
     return {
-        "lost": counts.deletions, "changed": counts.substitutions, "invented": counts.insertions, "words": counts.reference,
+        "words": counts.reference, "lost": counts.deletions, "changed": counts.substitutions,
+        "invented": counts.insertions,
         "gaps": len(gaps), "gaps_with_words": len(touched), "by_kind": dict(Counter(gaps[index] for index in touched)),
     }  # fmt: skip
 
 
-def figures(model: sx.SpeechModel, made: Recording, texts: Sequence[str], alone: Sequence[str], vad: str) -> dict[str, object]:  # fmt: skip
+def figures(
+    model: sx.SpeechModel, made: Recording, texts: Sequence[str], alone: Sequence[str], vad: str
+) -> dict[str, object]:
     started = time.perf_counter()
     joined = model.transcribe(made.waveform, sample_rate=SAMPLE_RATE, vad=vad).text
     seconds = time.perf_counter() - started

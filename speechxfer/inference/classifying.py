@@ -46,7 +46,7 @@ def classify(
         ConfigError: `max_segment_s` is below 1 s.
     """
     found: list[tuple[int, Classification]] = []
-    for batch in _batches(segments(blocks, max_segment_s=max_segment_s), batch_s, cost_s):
+    for batch in _batches(segments(blocks, max_segment_s=max_segment_s, overlapping=False), batch_s, cost_s):
         waveforms = [piece.waveform for piece in batch]
         found += zip(map(len, waveforms), predict(waveforms), strict=True)
         if progress:

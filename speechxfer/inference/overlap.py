@@ -44,6 +44,8 @@ def join(left: Segment, right: Segment, shared: tuple[float, float]) -> tuple[Se
         right: the later one; all times are seconds from the beginning of the recording.
         shared: from when to when both segments cover the recording.
     """
+    if not left.text or not right.text:
+        return left, right
     before, after = _units(left), _units(right)
     slack_s = 0.0 if left.words and right.words else _ESTIMATE_S
     pair = _agreed(left, right, before, after, shared, slack_s)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from speechxfer.audio import SAMPLE_RATE, Waveform
 from speechxfer.errors import ConfigError
-from speechxfer.inference.silence import HOP, energies_db, runs
+from speechxfer.inference.silence import HOP, audible, energies_db, runs
 from speechxfer.inference.voice_activity import SOUND, Detector
 from speechxfer.inference.voice_activity.detector import Flags, Marked
 
@@ -47,18 +47,21 @@ class Piece:
         return self.start + self.duration
 
 
-def segments(blocks: Iterable[Waveform], *, max_segment_s: float, detector: Detector = SOUND) -> Iterator[Piece]:
+def segments(
+    blocks: Iterable[Waveform], *, max_segment_s: float, detector: Detector = SOUND, overlapping: bool = True
+) -> Iterator[Piece]:
     """Cut a stream into segments of at most `max_segment_s`, in order.
 
     What is no speech (`detector`) for longer than the detector's longest pause is left out wherever it stands, except
     for a margin beside speech, and so is any beside a cut. What fits into one segment and has no such stretch is passed
-    on as it is.
+    on as it is, and so is sound shorter than such a stretch.
 
     Otherwise each cut is sought in the second half of the next `max_segment_s`: in the middle of the longest stretch of
     at least 100 ms without speech; else by the energies of 20 ms frames every 10 ms. Their 10th percentile is the noise
     floor and their 90th the speech level; a pause is a run of at least 100 ms below floor + 1/3 of the way to the
     level, in dB. The cut falls in the middle of the pause with the largest area under that threshold, which weighs
-    length and depth. Where there is no pause either, two segments overlap by 4 s, or a quarter of a segment.
+    length and depth. Where there is no pause either, two segments overlap by 4 s, or a quarter of a segment,
+    or the cut falls in the quietest frame.
 
     The result does not depend on the lengths of the blocks; little more than `max_segment_s` and one block are held.
 
@@ -66,13 +69,15 @@ def segments(blocks: Iterable[Waveform], *, max_segment_s: float, detector: Dete
         blocks: float32 mono 16 kHz, each [num_samples] of any length.
         max_segment_s: the longest segment in seconds, at least 1.
         detector: says what is speech.
+        overlapping: whether segments between which there is no pause overlap.
 
     Raises:
         ConfigError: `max_segment_s` is below 1 s or not finite.
     """
     if not 1 <= max_segment_s < math.inf:
         raise ConfigError(f"max_segment_s is {max_segment_s}; wanted a finite number of seconds, at least 1")
-    return _Cutter(int(max_segment_s * SAMPLE_RATE) // HOP, detector).pieces(detector.mark(blocks))
+    cutter = _Cutter(int(max_segment_s * SAMPLE_RATE) // HOP, detector, overlapping=overlapping)
+    return cutter.pieces(detector.mark(blocks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +95,8 @@ class _Part:
 class _Cutter:
     """Cuts windows of at most `limit` hops."""
 
-    def __init__(self, limit: int, detector: Detector) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, detector: Detector, *, overlapping: bool) -> None:
+        self._limit, self._overlapping = limit, overlapping
         self._longest_pause, self._margin = detector.longest_pause, detector.margin
 
     def pieces(self, marked: Iterable[Marked]) -> Iterator[Piece]:
@@ -111,10 +116,13 @@ class _Cutter:
     def _next(self, buffer: Waveform, flags: Flags, *, is_first: bool, is_last: bool) -> _Part:
         """What a window begins with; what follows the window is unknown unless it is the last."""
         size, speech = len(flags), runs(flags)
+        is_whole = is_first and is_last
         if not speech:
+            if is_whole and size <= self._longest_pause and audible(buffer).any():
+                return _Part(size, size)
             return _Part(size if is_last else size - self._margin)
         start = speech[0][0]
-        if start > (self._longest_pause if is_first and is_last else self._margin):
+        if start > (self._longest_pause if is_whole else self._margin):
             return _Part(start - self._margin)
         stops, starts = [stop for _, stop in speech], [*(start for start, _ in speech[1:]), size]
         for stop, following in zip(stops, starts, strict=True):
@@ -126,10 +134,11 @@ class _Cutter:
     def _cut(self, buffer: Waveform, flags: Flags) -> _Part:
         """Divides a window in its second half, at a pause or with an overlap."""
         size, first = len(flags), len(flags) // 2
-        pause = _longest_run(~flags[first:]) or _best_pause(energies_db(buffer[first * HOP : size * HOP]))
-        if pause is None:
+        energies = energies_db(buffer[first * HOP : size * HOP])
+        pause = _longest_run(~flags[first:]) or _best_pause(energies)
+        if pause is None and self._overlapping:
             return _Part(size - min(_OVERLAP, size // 4), size)
-        cut = first + pause
+        cut = first + (1 + int(energies.argmin()) if pause is None else pause)
         speech_end = int(np.flatnonzero(flags[:cut])[-1]) + 1
         return _Part(cut, min(cut, speech_end + self._margin))
 

@@ -42,9 +42,9 @@ def audible_hops(waveform: Waveform) -> NDArray[np.bool_]:
 
 
 def hop_powers(waveform: Waveform) -> NDArray[np.float64]:
-    """The power of each 10 ms of a waveform without its mean [ceil(num_samples / HOP)]: a constant offset is silence."""
+    """The power of each 10 ms without its mean [ceil(num_samples / HOP)], so that a constant offset is silence."""
     whole = len(waveform) // HOP * HOP
-    powers = np.var(waveform[:whole].reshape(-1, HOP), axis=1, dtype=np.float64)
+    powers: NDArray[np.float64] = np.var(waveform[:whole].reshape(-1, HOP), axis=1, dtype=np.float64)
     if whole < len(waveform):
         powers = np.append(powers, np.var(waveform[whole:], dtype=np.float64))
     return powers

@@ -1,4 +1,4 @@
-"""Transcribes recordings of any length: their segments in batches, also of several recordings together, and in order."""
+"""Transcribes recordings of any length; segments of several recordings share a batch."""
 
 from __future__ import annotations
 
@@ -138,14 +138,13 @@ class _Run:
                 self._failed.add(index)
                 self._stitcher = Stitcher()
                 yield index, result
-            elif isinstance(entry, Piece):
-                assert isinstance(result, Hypothesis)
+            elif isinstance(entry, Piece) and isinstance(result, Hypothesis):
                 yield from ((index, segment) for segment in self._stitcher.add(entry, result))
                 self._progress(index, entry.end)
-            else:
+            elif isinstance(result, float):
                 yield from ((index, segment) for segment in self._stitcher.finish())
-                self._progress(index, entry)
-                yield index, entry
+                self._progress(index, result)
+                yield index, result
 
     def _hypotheses(self, pieces: Sequence[Piece]) -> list[Hypothesis | Exception]:
         """One for each piece, or what was raised when it was recognized alone."""

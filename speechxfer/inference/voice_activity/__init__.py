@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 
 from speechxfer.config.values import shown
-from speechxfer.errors import ConfigError
+from speechxfer.errors import ConfigError, MissingPackageWarning
 from speechxfer.inference.voice_activity import silero
 from speechxfer.inference.voice_activity.detector import Detector
 from speechxfer.inference.voice_activity.levels import ENERGY, SOUND
@@ -34,7 +34,12 @@ def detector(name: str) -> Detector:
         case "silero":
             return silero.load()
         case "auto" if package := silero.missing():
-            warnings.warn(f"{package} is not installed, so speech is found by its level, and music is transcribed; install it: pip install {package}", stacklevel=2)  # fmt: skip  # noqa: E501
+            warnings.warn(
+                f"{package} is not installed, so speech is found by its level, and music may give text; install it: "
+                f"pip install {package}",
+                MissingPackageWarning,
+                stacklevel=2,
+            )
             return ENERGY
         case "auto":
             return silero.load()

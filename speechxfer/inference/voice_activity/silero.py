@@ -19,7 +19,7 @@ _FRAME, _CONTEXT, _STATE = 512, 64, (1, 1, 128)  # samples of a frame and before
 
 # Speech begins above one probability and lasts until the next is below the other.
 _BEGINS, _ENDS = 0.5, 0.35
-_SHORTEST, _LONGEST_PAUSE, _MARGIN = 10, 100, 15  # hops
+_SHORTEST, _LONGEST_PAUSE, _MARGIN = 10, 70, 10  # hops
 
 # The network misses speech below -50 dB; so quiet sound is amplified.
 _SPEECH_LEVEL, _MOST_GAIN = 0.1, 100.0
@@ -50,11 +50,10 @@ def _session() -> Any:
     import onnxruntime
 
     spec = importlib.util.find_spec(_PACKAGE)
-    assert spec is not None and spec.origin is not None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3  # it warns of what its own optimizer removes
-    path = Path(spec.origin).parent / _FILE
+    path = Path(spec.origin if spec and spec.origin else "").parent / _FILE
     if not path.is_file():
         raise ConfigError(f"vad: {path} is missing; install another version: pip install --upgrade silero-vad")
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
