@@ -60,8 +60,10 @@ if TYPE_CHECKING:
     from speechxfer.heads.classification.settings import ClassificationConfig as ClassificationConfig
     from speechxfer.heads.ctc.settings import CTCConfig as CTCConfig
     from speechxfer.heads.seq2seq.settings import Seq2SeqConfig as Seq2SeqConfig
+    from speechxfer.inference.subtitles.options import SubtitleOptions as SubtitleOptions
     from speechxfer.inference.transcript import Segment as Segment
     from speechxfer.inference.transcript import Transcript as Transcript
+    from speechxfer.inference.writers import write_transcript as write_transcript
     from speechxfer.language_models import LanguageModel as LanguageModel
     from speechxfer.model import SpeechModel as SpeechModel
     from speechxfer.progress import Progress as Progress
@@ -105,6 +107,7 @@ __all__ = [
     "SpeechModel",
     "SpeechxferError",
     "StorageError",
+    "SubtitleOptions",
     "TerminalProgress",
     "TextConfig",
     "TextNormalizer",
@@ -134,6 +137,7 @@ __all__ = [
     "tune_language_model",
     "word_scores",
     "write_predictions",
+    "write_transcript",
 ]
 
 #: Module -> the public names that it holds.
@@ -183,7 +187,9 @@ _MODULES = {
     "heads.ctc.settings": ("CTCConfig",),
     "heads.seq2seq.settings": ("Seq2SeqConfig",),
     "language_models": ("LanguageModel",),
+    "inference.subtitles.options": ("SubtitleOptions",),
     "inference.transcript": ("Segment", "Transcript"),
+    "inference.writers": ("write_transcript",),
     "model": ("SpeechModel",),
     "progress": ("Progress",),
     "sources": ("AudioSource", "FileSource"),

@@ -13,15 +13,20 @@ from typing import Any, Literal, Unpack, cast, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from speechxfer.audio import Options, Source, blocks, from_array, is_file
+from speechxfer.audio import SAMPLE_RATE, Options, Source, blocks, from_array, is_file
 from speechxfer.decoding.hypothesis import Classification, Hypothesis, Prediction
 from speechxfer.decoding.options import DecodingOptions
+from speechxfer.decoding.word_times import within
 from speechxfer.errors import ConfigError
 from speechxfer.heads.reader import HeadTraits
 from speechxfer.inference import Event, Recognize, Segment, Settings, Transcript, events, transcribe_many
 from speechxfer.inference.classifying import classify
 from speechxfer.inference.silence import is_silent
+<<<<<<< HEAD
 from speechxfer.inference.voice_activity import detector
+=======
+from speechxfer.inference.word_pauses import without_pauses
+>>>>>>> main
 from speechxfer.languages import tags_of
 
 _SEGMENT_S = 28.0
@@ -75,8 +80,15 @@ class Predictor(ABC):
         if asked:
             predictions = self._predict([waveforms[index] for index in asked], options)
             for index, prediction in zip(asked, predictions, strict=True):
-                found[index] = prediction
+                found[index] = self._placed(prediction, waveforms[index])
         return found
+
+    def _placed(self, prediction: Prediction, waveform: np.ndarray) -> Prediction:
+        """A prediction whose words lie within the waveform, one after the other."""
+        if not isinstance(prediction, Hypothesis) or not prediction.words:
+            return prediction
+        words = within(prediction.words, len(waveform) / SAMPLE_RATE)
+        return replace(prediction, words=words if self.traits.leaves_out_pauses else without_pauses(words, waveform))
 
     def recognize(self, waveforms: Sequence[np.ndarray], options: DecodingOptions | None = None) -> list[Hypothesis]:
         """One hypothesis for each float32 mono 16 kHz waveform; together they make one batch.

@@ -28,7 +28,6 @@ def model(spelling_whisper: Path) -> sx.SpeechModel:
             "language is 'de', and in options 'en'",
         ),
         ({"language": "it"}, "language 'it': this Whisper knows English only; leave it out"),
-        ({"options": sx.DecodingOptions(word_times=True)}, "word_times is True, but a seq2seq head has no such option"),
     ],
 )
 def test_wrong_options_are_an_error_before_any_work(

@@ -61,7 +61,8 @@ def shares(durations: Sequence[float], batch_s: float, epochs: int) -> dict[str,
     size = max(1, round(len(durations) / num_steps))
 
     def mean(cut: Callable[[int], Cut]) -> float:
-        return round(statistics.fmean(padding_share(durations, cut(epoch)) for epoch in range(epochs)), 4)
+        fractions = (padding_share([[durations[i] for i in batch] for batch in cut(epoch)]) for epoch in range(epochs))
+        return round(statistics.fmean(fractions), 4)
 
     return {
         "batch_s": batch_s,

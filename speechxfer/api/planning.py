@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from speechxfer.api.settings import Request, Settings
 from speechxfer.config import HEADS, flat, read_settings, to_dict
+from speechxfer.config.durations import seconds
 from speechxfer.data.dataset import Data, Dataset
 from speechxfer.errors import ConfigError
 from speechxfer.progress import Progress
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from speechxfer.planner.probe import Probe
     from speechxfer.planner.similarity import Similarity
 
-_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 #: What `plan="auto"` may spend.
 _AUTOMATIC_S = 300.0
+#: Most of it where the whole job has a limit of time.
+_OF_TIME = 0.2
 
 
 def plan(
@@ -73,7 +74,9 @@ def plan(
     place = {"output": str(Path(output).with_suffix("")) if output else None}
     given_ = {"model": names[0], "train": train, "dev": dev, "head": head, **place, **settings}
     asked = Request.of(config, None, given_)
-    return _planned(asked, names, seconds(budget), presets, vary, Path(output) if output else None, progress)
+    return _planned(
+        asked, names, seconds(budget, "--budget"), presets, vary, Path(output) if output else None, progress
+    )
 
 
 def _planned(
@@ -132,7 +135,9 @@ def automatic(asked: Request, *, resume: bool, overwrite: bool, progress: Progre
         return replace(asked, plan={"plan": to_dict(folder.config.plan)})
     if not (resume and path.is_file()):
         check_free(folder, config, resume=resume, overwrite=overwrite)
-        _planned(free, [config.model], _AUTOMATIC_S, (), True, path, progress)
+        time = config.training.time
+        budget_s = min(_AUTOMATIC_S, _OF_TIME * seconds(time, "training.time")) if time else _AUTOMATIC_S
+        _planned(free, [config.model], budget_s, (), True, path, progress)
     return replace(asked, plan=read_settings(path))
 
 
@@ -207,15 +212,3 @@ def _opened(given: Mapping[str, Data | None], *, strict: bool) -> dict[str, Data
     for dataset in data.values():
         dataset.check_files()
     return {name: dataset.strictly() for name, dataset in data.items()} if strict else data
-
-
-def seconds(text: str | float) -> float:
-    """Seconds of "90s", "15m" or "1h"; a number is seconds.
-
-    Raises:
-        ConfigError: it is none of these.
-    """
-    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([smh]?)\s*", str(text))
-    if not found or not float(found[1]):
-        raise ConfigError(f"--budget {text!r}: wanted a time, for instance 90s, 15m or 1h")
-    return float(found[1]) * _UNITS[found[2]]

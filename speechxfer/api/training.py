@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,6 +75,7 @@ def finetune(
         StorageError: the disk is full, or another run is writing there; what was written before stays good.
         TrainingError: the loss is not a number any more, or nothing was learned.
     """
+    started = time.monotonic()
     if resume:
         _check_layout(config)
     given = {"model": model, "train": train, "dev": dev, "test": test, "output": output, "head": head, **settings}
@@ -85,7 +87,7 @@ def finetune(
         from speechxfer.api.planning import automatic
 
         asked = automatic(asked, resume=resume, overwrite=overwrite, progress=progress)
-    return _run(asked, callbacks=callbacks, resume=resume, overwrite=overwrite, progress=progress)
+    return _run(asked, started, callbacks=callbacks, resume=resume, overwrite=overwrite, progress=progress)
 
 
 def _check_layout(config: Settings | None) -> None:
@@ -100,7 +102,9 @@ def _check_layout(config: Settings | None) -> None:
         RunFolder(Path(config).parent).check_layout()
 
 
-def _run(asked: Request, *, callbacks: Sequence[Callback], resume: bool, overwrite: bool, progress: Progress) -> Run:
+def _run(
+    asked: Request, started: float, *, callbacks: Sequence[Callback], resume: bool, overwrite: bool, progress: Progress
+) -> Run:
     """Do the job, and report what came out, or how to go on after Ctrl-C."""
     config = asked.config
     # Only now torch: a wrong setting is reported at once.
@@ -108,7 +112,10 @@ def _run(asked: Request, *, callbacks: Sequence[Callback], resume: bool, overwri
     from speechxfer.training.finetune import finetune as adapt
 
     try:
-        run = adapt(config, data=asked.data, callbacks=callbacks, resume=resume, overwrite=overwrite, progress=progress)
+        run = adapt(
+            config, data=asked.data, callbacks=callbacks, resume=resume, overwrite=overwrite, progress=progress,
+            started=started,
+        )  # fmt: skip
     except KeyboardInterrupt:
         model = RunFolder(config.output).model
         usable = f"{model} is usable as it is, and " if model.is_dir() else ""

@@ -16,7 +16,8 @@ from speechxfer.config import TRACKERS, checked, flat, merge, parse_assignment, 
 #: Option -> the setting it stands for.
 _SETTINGS = {
     "model": "model", "train": "train", "dev": "dev", "test": "test", "output": "output", "device": "device",
-    "epochs": "training.epochs", "batch_seconds": "training.batch_seconds", "patience": "training.patience",
+    "epochs": "training.epochs", "time": "training.time", "batch_seconds": "training.batch_seconds",
+    "patience": "training.patience",
     "speed_copies": "training.speed_copies", "ema_epochs": "training.ema_epochs", "seed": "training.seed",
     "cache": "training.cache", "cache_dir": "training.cache_dir", "guard": "training.guard",
     "frame_stride": "pooling.stride",
@@ -31,13 +32,13 @@ _SETTINGS = {
 
 #: How the options are listed in the help.
 _GROUPS = {
-    "Most used": ("model", "train", "dev", "test", "output", "head", "language", "plan", "epochs", "resume"),
+    "Most used": ("model", "train", "dev", "test", "output", "head", "plan", "epochs", "time", "resume"),
     **PLAN_GROUP,
     "Training": (
         "batch_seconds", "patience", "speed_copies", "ema_epochs", "frame_stride", "pad_to_30s", "guard", "seed",
         "compare_scratch",
     ),
-    "Text": ("lm", "normalizer", "vocabulary", "units", "vocabulary_size", "ignore_unknown"),
+    "Text": ("language", "lm", "normalizer", "vocabulary", "units", "vocabulary_size", "ignore_unknown"),
     "What the model should not forget": ("retain", "retain_language", "replay", "replay_ratio"),
     "Machine": ("device", "cache", "cache_dir", "track"),
     "Settings and files": ("config_file", "assignments", "overwrite", "strict"),
@@ -64,6 +65,7 @@ _GROUPS = {
 @click.option("--vocabulary-size", type=int, metavar="N", help="Number of pieces of words of a new CTC head (default: as few as fit the frames).")  # fmt: skip  # noqa: E501
 @plan_options
 @click.option("--epochs", type=int, help="Passes over the training set (default: 20).")
+@click.option("--time", metavar="TIME", help="Time for the whole job, such as 30m: as many steps as fit, instead of --epochs.")  # fmt: skip  # noqa: E501
 @click.option("--batch-seconds", type=float, help="Seconds of audio in one step.")
 @click.option("--patience", type=int, metavar="EPOCHS", help="Stop after this many epochs without a lower dev error (0: never).")  # fmt: skip  # noqa: E501
 @click.option("--speed-copies", type=int, help="Copies of the training audio at other speeds (0 to 4).")

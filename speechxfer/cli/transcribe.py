@@ -14,10 +14,16 @@ from speechxfer.cli.audio_options import audio_options
 from speechxfer.cli.batch import RecordingProgress, for_each, recordings, write_each
 from speechxfer.cli.decoding_options import decoding_options
 from speechxfer.cli.grouping import GroupedCommand
+from speechxfer.cli.subtitle_options import subtitle_options
 from speechxfer.errors import StorageError, printable
 from speechxfer.inference.inputs import Input, identity, output_paths
+<<<<<<< HEAD
 from speechxfer.inference.voice_activity import CHOICES
 from speechxfer.inference.writers import FORMATS, write, write_line
+=======
+from speechxfer.inference.subtitles import SubtitleOptions
+from speechxfer.inference.writers import FORMATS, LINE_FORMATS, SUBTITLE_FORMATS, write, write_line
+>>>>>>> main
 from speechxfer.storage import write_text
 
 if TYPE_CHECKING:
@@ -31,14 +37,19 @@ if TYPE_CHECKING:
 _GROUPS = {
     "Most used": ("format_", "output_dir", "skip_existing", "language", "device"),
     "Decoding": ("task", "beams", "prompt", "hotwords"),
+<<<<<<< HEAD
     "Audio": ("vad", "audio_stream", "audio_channel", "strict"),
+=======
+    "Subtitles": ("line_length", "lines", "characters_per_second"),
+    "Audio": ("audio_stream", "audio_channel", "strict"),
+>>>>>>> main
 }
 
 
 @click.command(cls=GroupedCommand, groups=_GROUPS)
 @click.argument("model_name", metavar="MODEL")
 @click.argument("names", metavar="INPUTS...", nargs=-1, required=True)
-@click.option("--format", "format_", type=click.Choice(FORMATS), default="txt", show_default=True)
+@click.option("--format", "format_", type=click.Choice(FORMATS, case_sensitive=False), default="txt", show_default=True)
 @click.option(
     "--output-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -49,6 +60,7 @@ _GROUPS = {
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @audio_options
 @decoding_options
+@subtitle_options
 def transcribe(
     *,
     model_name: str,
@@ -60,6 +72,7 @@ def transcribe(
     device: str,
     decoding: DecodingOptions,
     reading: Options,
+    subtitles: SubtitleOptions | None,
 ) -> None:
     """Transcribe INPUTS.
 
@@ -70,6 +83,8 @@ def transcribe(
     """
     if skip_existing and output_dir is None:
         raise click.UsageError("--skip-existing asks for files that are there already; add --output-dir.")
+    if subtitles and format_ not in SUBTITLE_FORMATS:
+        raise click.UsageError(f"options of subtitles are for --format srt or vtt; {format_} has no lines of its own.")
     inputs = recordings(names)
     targets = _targets(inputs, output_dir, format_)
     missing = [item for item in inputs if not (skip_existing and identity(targets[item]))]
@@ -79,6 +94,7 @@ def transcribe(
         return
     model = _load(model_name, device, decoding)
 
+<<<<<<< HEAD
     if len(inputs) == 1 and format_ == "txt" and not output_dir:
         segments = model.transcribe_segments(inputs[0].source(), options=decoding, vad=vad, **reading)
         for_each(inputs, lambda _item: _print_as_they_come(segments), lambda _item, _printed: None)
@@ -109,6 +125,19 @@ def _print_as_they_come(segments: Iterator[Segment]) -> None:
             streams.write("\n")
         raise
     streams.write("\n")
+=======
+    def work(item: Input) -> Transcript:
+        source = item.source()
+        with recording_progress(item, source) as progress:
+            transcript = model.transcribe(source, options=decoding, progress=progress, **reading)
+        return replace(transcript, source=item.name)
+
+    def content(transcript: Transcript) -> str:
+        return write(transcript, format_, subtitles or SubtitleOptions())
+
+    write_ = _file_writer(targets, content) if output_dir else _printer(inputs, format_, content)
+    for_each(missing, work, write_)
+>>>>>>> main
 
 
 def _load(name: str, device: str, decoding: DecodingOptions) -> SpeechModel:
@@ -128,18 +157,23 @@ def _targets(inputs: Sequence[Input], output_dir: Path | None, format_: str) -> 
     """The file of each transcript; none where transcripts are printed."""
     if output_dir is not None:
         return dict(zip(inputs, output_paths(inputs, output_dir, format_), strict=True))
-    if len(inputs) > 1 and format_ in ("srt", "vtt"):
+    if len(inputs) > 1 and format_ not in LINE_FORMATS:
         raise click.UsageError(f"{len(inputs)} inputs as {format_} do not fit in one; add --output-dir.")
     return {}
 
 
-def _printer(inputs: Sequence[Input], format_: str) -> Callable[[Input, Transcript], None]:
+def _printer(
+    inputs: Sequence[Input], format_: str, content: Callable[[Transcript], str]
+) -> Callable[[Input, Transcript], None]:
     """Prints one transcript as it is, of several one a line."""
-    form = write if len(inputs) == 1 else write_line
-    return lambda _item, transcript: streams.write(form(transcript, format_))
+    if len(inputs) == 1:
+        return lambda _item, transcript: streams.write(content(transcript))
+    return lambda _item, transcript: streams.write(write_line(transcript, format_))
 
 
-def _file_writer(targets: Mapping[Input, Path], format_: str) -> Callable[[Input, Transcript], None]:
+def _file_writer(
+    targets: Mapping[Input, Path], content: Callable[[Transcript], str]
+) -> Callable[[Input, Transcript], None]:
     """Writes each transcript to its file, which may stand there from an earlier time, but not from this one."""
     written: dict[tuple[int, int] | None, Path] = {}
 
@@ -151,7 +185,7 @@ def _file_writer(targets: Mapping[Input, Path], format_: str) -> Callable[[Input
                 f"{printable(str(target))}: would replace {printable(str(written[found]))}, which was written for "
                 "another recording; rename one of them"
             )
-        write_text(target, write(transcript, format_))
+        write_text(target, content(transcript))
         written[identity(target)] = target
 
     return write_file

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from speechxfer.config.families import family_groups
 from speechxfer.config.heads import HEADS, HeadType, head_groups
 from speechxfer.config.maskings import MASKINGS, masking_groups
-from speechxfer.config.values import Fraction, Language, OneOf, OpenTable, Place, Range, Table, kinds
+from speechxfer.config.values import Duration, Fraction, Language, OneOf, OpenTable, Place, Range, Table, kinds
 from speechxfer.errors import ConfigError
 
 #: Where figures may go besides TensorBoard.
@@ -86,8 +86,15 @@ class PlanConfig(Table, group="plan"):
 class TrainingConfig(Table, group="training"):
     """The training loop."""
 
-    #: Passes over the training set.
+    #: Passes over the training set, unless `steps_per_epoch` says how long an epoch is.
     epochs: _AtLeastOne = 20
+    #: Optimizer steps in an epoch, after which dev is measured; 0 for a pass over the training set. Passes follow one
+    #: another, so an epoch may be a part of one or have several.
+    steps_per_epoch: _Count = 0
+    #: Time for the whole job, such as "30m" or "2h"; empty for as long as it takes. It decides the number of steps in
+    #: each of 12 epochs and how much of dev is measured after them; where one pass over the training set does not fit,
+    #: a part of it is used.
+    time: Annotated[str, Duration()] = ""
     #: Seconds of audio in one optimizer step, over all processes, padding included.
     batch_seconds: _Positive = 20.0
     #: Most seconds of audio that a device computes at once; a longer step is computed in several parts, which changes

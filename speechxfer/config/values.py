@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self
 
+from speechxfer.config.durations import WANTED, seconds
 from speechxfer.config.paths import located, located_model
 from speechxfer.errors import ConfigError
 from speechxfer.languages import language_tag
@@ -92,6 +93,21 @@ class Language:
         return "a language's code or English name"
 
 
+@dataclass(frozen=True)
+class Duration:
+    """A time as text, such as "30m"; empty for none."""
+
+    def refuses(self, value: Any) -> bool:
+        """Whether it is not one."""
+        try:
+            return bool(value) and not seconds(value, "")
+        except ConfigError:
+            return True
+
+    def __str__(self) -> str:
+        return WANTED
+
+
 #: A fraction below 1.
 Fraction = Annotated[float, Range(0, 1, with_most=False)]
 
@@ -101,7 +117,7 @@ class Kind:
     """The type of a setting."""
 
     type: type
-    limit: Range | OneOf | Place | Language | None = None
+    limit: Range | OneOf | Place | Language | Duration | None = None
     optional: bool = False
     #: Whether the setting is a list of such values.
     several: bool = False

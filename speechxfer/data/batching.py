@@ -72,10 +72,10 @@ def batches(indices: Sequence[int], durations_s: Lengths, budget_s: float) -> li
     return found
 
 
-def padding_share(durations_s: Lengths, cut: Sequence[Sequence[int]]) -> float:
-    """The fraction of padding in the padded seconds of these batches."""
-    padded = sum(len(batch) * max(durations_s[index] for index in batch) for batch in cut)
-    valid = sum(durations_s[index] for batch in cut for index in batch)
+def padding_share(batches_s: Sequence[Sequence[float]]) -> float:
+    """The fraction of padding in the padded seconds of batches, of which the seconds of each utterance are given."""
+    padded = sum(len(batch) * max(batch) for batch in batches_s)
+    valid = sum(map(sum, batches_s))
     return 1.0 - valid / padded if padded else 0.0
 
 

@@ -31,6 +31,8 @@ _JOINED = re.compile(
 )
 #: Blocks of the scripts without spaces between words, or with zero-width spaces: Thai, Lao, Myanmar, Khmer, Tai.
 _UNSPACED = "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\ua9e0-\ua9ff\uaa60-\uaadf]"
+#: The same with Chinese and Japanese.
+_IDEOGRAPHIC_OR_UNSPACED = re.compile(f"{_UNSPACED}|[\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff]")  # fmt: skip  # noqa: E501
 _WORD_SEPARATOR = re.compile(f"(?<={_UNSPACED}){_ZERO_WIDTH_SPACE}+(?={_UNSPACED})")
 _VIRAMA = 9  # the canonical combining class of signs that take a consonant's vowel away
 
@@ -41,6 +43,11 @@ _SEQUENCES = (
     (re.compile("\u0ecd([\u0ec8-\u0ecb]?)\u0eb2"), "\\1\u0eb3"),
     (re.compile('(?<=[\u0591-\u05ea])["”](?=[\u05d0-\u05ea])'), "״"),
 )
+
+
+def is_unspaced(character: str) -> bool:
+    """Whether a character is of a script without spaces between words: Chinese, Japanese, Thai, Lao, Myanmar, Khmer."""
+    return _IDEOGRAPHIC_OR_UNSPACED.match(character) is not None
 
 
 def is_word_character(character: str) -> bool:

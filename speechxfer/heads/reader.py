@@ -29,6 +29,8 @@ class HeadTraits:
     task: Literal["transcription", "classification"] = "transcription"
     #: The options of decoding that it has: names of fields of `DecodingOptions`.
     decoding_options: frozenset[str] = frozenset()
+    #: Whether its words end where a pause begins, and not only where the next word does.
+    leaves_out_pauses = True
 
     @property
     def decoding_defaults(self) -> DecodingOptions:

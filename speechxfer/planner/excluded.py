@@ -6,6 +6,6 @@ PLACES = ("train", "dev", "test", "retain", "output", "device", "retention.repla
 NOT_IN_TRIALS = (
     "test", "retain", "compare_scratch", "language_model", "retention.replay", "retention.replay_ratio",
     "retention.language", "training.patience", "training.guard", "training.trackers", "training.checkpoint_minutes",
-    "training.cache", "training.cache_dir", "training.dev_utterances", "training.speed_copies",
-    "seq2seq.non_speech_ratio",
+    "training.cache", "training.cache_dir", "training.time", "training.steps_per_epoch", "training.dev_utterances",
+    "training.speed_copies", "seq2seq.non_speech_ratio",
 )  # fmt: skip

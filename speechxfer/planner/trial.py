@@ -25,12 +25,12 @@ from speechxfer.progress import Progress
 from speechxfer.runs import RunFolder
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
-from speechxfer.training.inputs import Copies, Inputs, LiveInputs, Loaded
+from speechxfer.training.inputs import Copies, Inputs, LiveInputs
 from speechxfer.training.loop import Task, fit
 from speechxfer.training.preparation import Preparation
 from speechxfer.training.starting_point import StartingPoint, starting_point
-from speechxfer.training.step import TrainStep
 from speechxfer.training.suitability import check
+from speechxfer.training.timing import StepTimer
 
 #: Steps that are timed, after one that warms up.
 _TIMED = 3
@@ -76,8 +76,8 @@ class Bench:
         self.dev = dev[:: math.ceil(len(dev) / _MOST_DEV)]
         self._folder = folder
         training = replace(
-            base.training, cache="disk", cache_dir=str(folder / "cache"), patience=0, guard="off", trackers=[],
-            checkpoint_minutes=1e6,
+            base.training, time="", steps_per_epoch=0, cache="disk", cache_dir=str(folder / "cache"), patience=0,
+            guard="off", trackers=[], checkpoint_minutes=1e6,
         )  # fmt: skip
         self._base = replace(base, training=training, retain=None, compare_scratch=False)
         self._device = choose_device(base.device)
@@ -165,59 +165,18 @@ class Bench:
         self, config: FinetuneConfig, start: StartingPoint, inputs: Inputs, lengths: Sequence[float]
     ) -> tuple[int, float, float]:
         """From a few steps: bytes that the heaviest keeps, and seconds of an epoch below the seam and above it."""
-        training, timed = config.training, _Timed(inputs, self._now)
-        take_step = TrainStep(
-            start.model, start.plan, _examples(start.model, timed, start.train), training, config.augment,
-            precision=choose_precision(training.precision, self._device),
-        )  # fmt: skip
+        training = config.training
+        precision = choose_precision(training.precision, self._device)
+        timer = StepTimer(start, inputs, training, config.augment, precision)
         steps = batching.steps(lengths, training.batch_seconds, seed=training.seed, epoch=0)
         heaviest = max(steps, key=lambda step: sum(batching.cost_s(lengths[index]) for index in step))
         chosen = steps[:: math.ceil(len(steps) / _TIMED)]
-        kept = _kept_bytes(start.model, lambda: self._timings(take_step, timed, heaviest))
-        timings = [timing for step in chosen if (timing := self._timings(take_step, timed, step))]
-        if not timings:
+        kept = _kept_bytes(start.model, lambda: timer.time(heaviest))
+        total = timer.total(chosen)
+        if total is None:
             raise DataError(f"{self.train.path}: its utterances cannot be read, so no candidate can be timed; `speechxfer check` says more")  # fmt: skip  # noqa: E501
         fraction = sum(lengths[index] for step in chosen for index in step) / sum(lengths)
-        below_s, above_s = (sum(part) / fraction for part in zip(*timings, strict=True))
-        return kept, below_s, above_s
-
-    def _timings(self, take_step: TrainStep, timed: _Timed, indices: Sequence[int]) -> tuple[float, float] | None:
-        """Take one step, computed at once; seconds below the seam and above it, None where nothing can be read."""
-        batch = take_step.feeder.batch(indices, 0)
-        if batch is None:
-            return None
-        take_step.model.train()
-        timed.seconds, begun = 0.0, self._now()
-        take_step(indices, [batch], epoch=0, number=0)
-        return timed.seconds, self._now() - begun - timed.seconds
-
-    def _now(self) -> float:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize()
-        return time.monotonic()
-
-
-class _Timed:
-    """Inputs that add up the seconds spent below the seam.
-
-    Args:
-        inputs: whose `at_seam` is timed.
-        now: the time in seconds, once the device has done its work.
-    """
-
-    def __init__(self, inputs: Inputs, now: Callable[[], float]) -> None:
-        self._inputs, self._now = inputs, now
-        self.copies, self.seam, self.augment = inputs.copies, inputs.seam, inputs.augment
-        self.seconds = 0.0
-
-    def load(self, indices: Sequence[int], epoch: int) -> Loaded:
-        return self._inputs.load(indices, epoch)
-
-    def at_seam(self, loaded: Loaded) -> Tensor:
-        begun = self._now()
-        hidden_states = self._inputs.at_seam(loaded)
-        self.seconds += self._now() - begun
-        return hidden_states
+        return kept, total.below / fraction, total.above / fraction
 
 
 def _scored(config: FinetuneConfig) -> TextNormalizer:

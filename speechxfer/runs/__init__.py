@@ -2,6 +2,7 @@
 
 from speechxfer.runs.folder import RunFolder
 from speechxfer.runs.schema import (
+    Allotment,
     Environment,
     Epoch,
     InterpolationCurve,
@@ -13,6 +14,7 @@ from speechxfer.runs.schema import (
 )
 
 __all__ = [
+    "Allotment",
     "Environment",
     "Epoch",
     "InterpolationCurve",

@@ -15,13 +15,22 @@ from speechxfer.config import FinetuneConfig, moved, read_config, to_dict
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.evaluation.predictions import read_predictions, write_predictions
 from speechxfer.evaluation.results import Evaluation
-from speechxfer.runs.schema import VERSION, Environment, Epoch, InterpolationCurve, Metrics, PlanTable, Sources
+from speechxfer.runs.schema import (
+    VERSION,
+    Allotment,
+    Environment,
+    Epoch,
+    InterpolationCurve,
+    Metrics,
+    PlanTable,
+    Sources,
+)
 from speechxfer.storage import recover_all, write_json, write_text
 
 _CONFIG, _LOCK, _HISTORY, _METRICS = "config.toml", "run.lock", "metrics.jsonl", "metrics.json"
 _PLAN, _ENVIRONMENT, _SOURCES = "plan.json", "environment.json", "sources.json"
-_INTERPOLATION, _REPORT = "interpolation.json", "report.html"
-_FILES = (_HISTORY, _METRICS, _PLAN, _ENVIRONMENT, _SOURCES, _INTERPOLATION, _REPORT)
+_INTERPOLATION, _REPORT, _TIME = "interpolation.json", "report.html", "time.json"
+_FILES = (_HISTORY, _METRICS, _PLAN, _ENVIRONMENT, _SOURCES, _INTERPOLATION, _REPORT, _TIME)
 _MODEL, _CHECKPOINTS, _NON_SPEECH, _DATA, _PREDICTIONS = "model", "checkpoints", "non_speech", "data", "predictions"
 _FOLDERS = (_CHECKPOINTS, _MODEL, _NON_SPEECH, _DATA, _PREDICTIONS, "tensorboard", "scratch", "interpolated")
 #: What versions before this layout wrote and this one does not.
@@ -32,7 +41,7 @@ _REMEDY = "remove the file to go on without it"
 Measured: TypeAlias = Literal["test", "retain"]
 Predictor: TypeAlias = Literal["pre-trained", "adapted"]
 
-Schema = TypeVar("Schema", PlanTable, Environment, Sources, InterpolationCurve)
+Schema = TypeVar("Schema", PlanTable, Environment, Sources, InterpolationCurve, Allotment)
 
 
 class RunFolder:
@@ -260,9 +269,17 @@ class RunFolder:
         """Scores between the pre-trained and the adapted model, where somebody has measured them."""
         return self._read(_INTERPOLATION, InterpolationCurve)
 
-    def write(self, content: PlanTable | Environment | Sources | InterpolationCurve) -> None:
+    @property
+    def allotment(self) -> Allotment | None:
+        """What a run with a limit of time uses of its data."""
+        return self._read(_TIME, Allotment)
+
+    def write(self, content: PlanTable | Environment | Sources | InterpolationCurve | Allotment) -> None:
         """Write a file of the run; its name follows from what it holds."""
-        names = {PlanTable: _PLAN, Environment: _ENVIRONMENT, Sources: _SOURCES, InterpolationCurve: _INTERPOLATION}
+        names: dict[type, str] = {
+            PlanTable: _PLAN, Environment: _ENVIRONMENT, Sources: _SOURCES, InterpolationCurve: _INTERPOLATION,
+            Allotment: _TIME,
+        }  # fmt: skip
         write_json(self.path / names[type(content)], {"version": VERSION, **asdict(content)})
 
     def predictions_file(self, split: Measured, model: Predictor) -> Path:

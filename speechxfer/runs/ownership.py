@@ -82,7 +82,8 @@ def _check_same(run: RunFolder, config: FinetuneConfig) -> None:
         raise ConfigError(f"{run}: is not a run (no {path.name}); choose another --output")
     run.check_layout()
     old, new = flat(to_dict(run.config)), flat(to_dict(config))
-    free = (*_FREE, *(name for name in PLACES if name in old and name in new))
+    # More or less time changes what comes from here on; none at all, or some instead of none, all of the run.
+    free = (*_FREE, *(name for name in (*PLACES, "training.time") if old.get(name) and new.get(name)))
     differing = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key) and key not in free]
     if differing:
         changes = ", ".join(f"{key} was {old.get(key)!r}, now {new.get(key)!r}" for key in differing[:5])

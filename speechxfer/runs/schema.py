@@ -74,6 +74,25 @@ class Sources:
 
 
 @dataclass(frozen=True)
+class Allotment:
+    """What a run with a limit of time uses of its data, and what its parts were measured to cost at its beginning."""
+
+    #: Seconds that were given.
+    given_s: float
+    #: Utterances of train that are used, and of dev that are measured after each epoch.
+    train: int
+    dev: int
+    #: Whether the pre-trained model is measured as well.
+    measures_pretrained: bool
+    #: Seconds that are left for what comes after the last epoch, and that measuring dev takes.
+    after_s: float
+    dev_s: float
+    #: Seconds of a step below the seam and above it, in the first epochs and in the last ones.
+    first_step_s: Sequence[float]
+    last_step_s: Sequence[float]
+
+
+@dataclass(frozen=True)
 class InterpolationPoint:
     """A model between the pre-trained and the adapted one, and its scores."""
 

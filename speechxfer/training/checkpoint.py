@@ -37,6 +37,8 @@ class Position:
     #: Steps done in this epoch, and in all.
     batch: int = 0
     step: int = 0
+    #: Steps in this epoch and those after it; 0 where an epoch is a pass over the training set.
+    steps_per_epoch: int = 0
     #: Sums over the epoch so far: losses, labels that were used, and norms of the gradient.
     loss: float = 0.0
     labels: int = 0

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 
@@ -19,6 +19,7 @@ from speechxfer.data.manifest import Manifest
 from speechxfer.errors import AudioError
 from speechxfer.model import SpeechModel
 from speechxfer.training.batch_budget import Budget
+from speechxfer.training.checkpoint import Position
 from speechxfer.training.distributed import World
 from speechxfer.training.inputs import Inputs, Key, Loaded
 
@@ -34,6 +35,13 @@ class Examples:
     inputs: Inputs
     manifest: Manifest
     targets: list[list[int]]
+
+
+class Step(NamedTuple):
+    """The utterances of one optimizer step, and the pass over the training set (from 0) that it belongs to."""
+
+    indices: list[int]
+    data_pass: int
 
 
 @dataclass(frozen=True)
@@ -95,32 +103,53 @@ class Feeder:
     ) -> None:  # fmt: skip
         self.examples, self._model, self._training, self._augment = examples, model, training, augment
         self._budget, self._world = budget, world
+        #: How many steps each pass has, as far as it is known.
+        self._sizes: list[int] = []
 
     def keys(self, epoch: int) -> list[Key]:
         """The copy of each utterance that is used in an epoch."""
         copies = self.examples.inputs.copies
         return [copies.used_in(epoch, index) for index in range(len(self.examples.manifest))]
 
-    def steps(self, epoch: int) -> list[list[int]]:
-        """The steps of an epoch, as indices."""
-        lengths = list(map(self.examples.inputs.copies.duration_s, self.keys(epoch)))
-        return batching.steps(lengths, self._training.batch_seconds, seed=self._training.seed, epoch=epoch)
+    def steps(self, position: Position) -> list[Step]:
+        """The steps of the epoch at a position: a pass, or as many as it says from where the epoch before ended."""
+        if not position.steps_per_epoch:
+            return self._passed(position.epoch)
+        found: list[Step] = []
+        skipped, data_pass = position.step - position.batch, 0
+        while len(found) < position.steps_per_epoch:
+            if data_pass == len(self._sizes):
+                self._sizes.append(len(self._passed(data_pass)))
+            if skipped < self._sizes[data_pass]:
+                found += self._passed(data_pass)[skipped:]
+            skipped, data_pass = max(skipped - self._sizes[data_pass], 0), data_pass + 1
+        return found[: position.steps_per_epoch]
 
-    def padding(self, steps: Sequence[Sequence[int]], epoch: int) -> float:
+    def _passed(self, data_pass: int) -> list[Step]:
+        """The steps of a pass."""
+        lengths = list(map(self.examples.inputs.copies.duration_s, self.keys(data_pass)))
+        training = self._training
+        found = batching.steps(lengths, training.batch_seconds, seed=training.seed, epoch=data_pass)
+        return [Step(indices, data_pass) for indices in found]
+
+    def padding(self, steps: Sequence[Step]) -> float:
         """The fraction of what this process computes in these steps that is padding."""
-        lengths = list(map(self.examples.inputs.copies.duration_s, self.keys(epoch)))
-        return batching.padding_share(lengths, [batch for indices in steps for batch in self._pieces(indices, epoch)])
+        pieces = [(piece, data_pass) for indices, data_pass in steps for piece in self._pieces(indices, data_pass)]
+        durations = [self._durations_s(*piece) for piece in pieces]
+        return batching.padding_share(durations)
+
+    def _durations_s(self, indices: Sequence[int], data_pass: int) -> list[float]:
+        copies = self.examples.inputs.copies
+        return [copies.duration_s(copies.used_in(data_pass, index)) for index in indices]
 
     def lengths_s(self, indices: Sequence[int], epoch: int) -> dict[int, float]:
         """Seconds that the encoder computes for utterances in an epoch."""
         copies = self.examples.inputs.copies
         return {index: copies.computed_s(copies.used_in(epoch, index)) for index in indices}
 
-    def feed(
-        self, steps: Sequence[Sequence[int]], epoch: int
-    ) -> Generator[tuple[Sequence[int], list[Batch]], None, None]:
+    def feed(self, steps: Sequence[Step]) -> Generator[tuple[Step, list[Batch]], None, None]:
         """Each step with the batches that this process computes of it, on the device."""
-        made = ((indices, self.batches(indices, epoch)) for indices in steps)
+        made = ((step, self.batches(*step)) for step in steps)
         # A CPU has no core to spare for it.
         return made if self._model.device.type == "cpu" else ahead(made)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,15 +30,16 @@ from speechxfer.opening import OWN, open_checkpoint
 from speechxfer.progress import Progress
 from speechxfer.report.environment import environment
 from speechxfer.report.figures import LANGUAGE_MODEL_COLUMNS, language_model_rows
-from speechxfer.runs import Environment, Metrics, PlanTable, RunFolder, Sources
+from speechxfer.runs import Allotment, Environment, Metrics, PlanTable, RunFolder, Sources
 from speechxfer.runs.folder import Measured
 from speechxfer.runs.ownership import check_free, check_idle, owned
-from speechxfer.training import before_after, curves, scratch, sources
+from speechxfer.training import allotment, before_after, curves, scratch, sources
 from speechxfer.training.callbacks.base import Callback, check_callbacks
 from speechxfer.training.callbacks.trackers import Trackers, check_trackers
 from speechxfer.training.checkpoint import Position
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
+from speechxfer.training.inputs import LiveInputs
 from speechxfer.training.job import Job, check_places, retain_options
 from speechxfer.training.language_model import described, fuse, language_model_of, verdict
 from speechxfer.training.loop import Task, fit
@@ -45,6 +47,7 @@ from speechxfer.training.preparation import Preparation
 from speechxfer.training.retention import Retained, retained
 from speechxfer.training.starting_point import StartingPoint, starting_point
 from speechxfer.training.suitability import check
+from speechxfer.training.time_limit import TimeLimit, settled
 from speechxfer.training.unused import unused
 from speechxfer.transfer.plan import COLUMNS
 
@@ -79,6 +82,7 @@ def finetune(
     overwrite: bool = False,
     progress: Progress | None = None,
     callbacks: Sequence[Callback] = (),
+    started: float | None = None,
 ) -> Run:
     """Adapt a pre-trained encoder to the training manifest and measure it on the test manifest.
 
@@ -91,6 +95,7 @@ def finetune(
         resume: go on with the run that is in the folder, or begin it where there is none.
         callbacks: called around the steps of the run, not of the one that `compare_scratch` adds. In a run of several
             processes each calls its own; those of the main one write and print (`state.is_main`).
+        started: when the job began, by `time.monotonic`; a limit of time counts from there. Now, if it is not given.
 
     Raises:
         ConfigError: settings or callbacks that do not fit, or an output folder that holds another run.
@@ -99,9 +104,10 @@ def finetune(
         StorageError: the disk is full, or another run is writing there; what was written before stays good.
         TrainingError: the loss is not a number any more, or nothing was learned.
     """
+    started, config = time.monotonic() if started is None else started, settled(config)
     _check_arguments(config, callbacks, resume=resume)
     world = World.join(config.device)
-    job = Job(config, world, progress if progress and world.is_main else Progress(), data or {})  # one prints
+    job = Job(config, world, progress if progress and world.is_main else Progress(), data or {}, started)  # one prints
     ready = _ready(job, resume=resume, overwrite=overwrite)
     with _taken(job, resume=resume, overwrite=overwrite):
         run, metrics = _adapt(job, ready, resume=resume, overwrite=overwrite, callbacks=callbacks)
@@ -203,11 +209,14 @@ def _adapt(
         _training_manifest(job, start, manifests)  # writes what the others only read
     _show_plan(job, start)
     world.barrier()
+    allotted = allotment.allotted(job, start, manifests, resume=resume)
+    manifests = allotment.used(job, manifests, allotted)
     manifests["train"] = _training_manifest(job, start, manifests)
-    before = _pretrained(job, start, manifests) if world.is_main else {}
+    is_measured = world.is_main and (allotted is None or allotted.measures_pretrained)
+    before = _pretrained(job, start, manifests) if is_measured else {}
     preparation = Preparation(start.model.to(job.device).encoder, config.training, job.precision, world, job.progress)
     trackers = Trackers(config.training.trackers, flat(to_dict(config)))
-    task = _task(job, start, manifests, preparation)
+    task = _task(job, start, manifests, preparation, allotted)
     position = fit(task, preparation, resume=resume, callbacks=[trackers, *callbacks])
     world.barrier()
     tuned = _fused(job, ready.language_model, manifests["dev"])
@@ -262,7 +271,10 @@ def _training_manifest(job: Job, start: StartingPoint, manifests: Mapping[str, M
     return start.model.head.training_manifest(manifests["train"], job.config, job.folder.non_speech)
 
 
-def _task(job: Job, start: StartingPoint, manifests: dict[str, Manifest], preparation: Preparation) -> Task:
+def _task(
+    job: Job, start: StartingPoint, manifests: dict[str, Manifest], preparation: Preparation,
+    allotted: Allotment | None,
+) -> Task:  # fmt: skip
     """Everything the loop needs, with what is frozen computed."""
     config, head = job.config, start.model.head
 
@@ -272,11 +284,14 @@ def _task(job: Job, start: StartingPoint, manifests: dict[str, Manifest], prepar
         inputs = preparation.inputs(manifest, start.plan.lowest_seam, name, speed_copies=copies, augment=augment)
         return Examples(inputs, manifest, [head.targets(utterance) for utterance in manifest] if learned else [])
 
+    train, dev = examples("train", config.training.speed_copies), examples("dev")
+    is_live = isinstance(train.inputs, LiveInputs)
     return Task(
-        start.model, start.plan, examples("train", config.training.speed_copies), examples("dev"), config.training,
-        config.augment, job.normalizer, job.folder, data_digest([manifests["train"], manifests["dev"]]),
+        start.model, start.plan, train, dev, config.training, config.augment, job.normalizer, job.folder,
+        data_digest([manifests["train"], manifests["dev"]]),
         retain=examples("retain", learned=False) if "retain" in manifests else None,
         retain_options=retain_options(config, head),
+        time_limit=TimeLimit(allotted, job.started, start.plan, is_live=is_live) if allotted else None,
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,8 @@ class Job:
     progress: Progress
     #: Data in memory, by setting; the others are read from the paths among the settings.
     given: Mapping[str, Data] = field(default_factory=dict)
+    #: When it began, by `time.monotonic`.
+    started: float = field(default_factory=time.monotonic)
 
     @property
     def folder(self) -> RunFolder:

@@ -22,13 +22,14 @@ from speechxfer.training.callbacks.moving_average import MovingAverage, averaged
 from speechxfer.training.callbacks.unfreezing import Unfreezing
 from speechxfer.training.callbacks.validation import Validation
 from speechxfer.training.checkpoint import Position
-from speechxfer.training.feeding import Examples, Waited
+from speechxfer.training.feeding import Examples, Step, Waited
 from speechxfer.training.figures import PendingFigures
 from speechxfer.training.interruption import between_steps
 from speechxfer.training.optimizer import Rates
 from speechxfer.training.preparation import Preparation
 from speechxfer.training.state import TrainingState
 from speechxfer.training.step import TrainStep
+from speechxfer.training.time_limit import TimeLimit
 from speechxfer.transfer.plan import TransferPlan
 
 
@@ -50,6 +51,8 @@ class Task:
     #: What the model should retain, without targets, and how it is decoded.
     retain: Examples | None = None
     retain_options: DecodingOptions | None = None
+    #: How long the whole job may take; None for as long as its epochs take.
+    time_limit: TimeLimit | None = None
 
 
 def fit(task: Task, preparation: Preparation, *, resume: bool, callbacks: Sequence[Callback] = ()) -> Position:
@@ -82,7 +85,8 @@ class TrainingLoop:
         )  # fmt: skip
         self._feeder, self._pending = self._take_step.feeder, PendingFigures(task.model.device)
         # A warm-up begins at a rate of 0, and a run of one step would end there.
-        is_short = training.epochs == len(self._feeder.steps(0)) == 1
+        position = Position(data=task.data, steps_per_epoch=training.steps_per_epoch)
+        is_short = training.epochs == 1 and len(self._feeder.steps(position)) == 1
         self._rates = Rates(self._take_step.optimizer, 0.0 if is_short else training.warmup_ratio, training.epochs)
         own = _own_callbacks(task, preparation, self._take_step)
         self._checkpoints = Checkpoints(
@@ -90,7 +94,7 @@ class TrainingLoop:
         )
         self._callbacks, self._users = [*own, *callbacks, self._checkpoints], list(callbacks)
         self._state = TrainingState(
-            task.model, training, task.folder, progress, world, self._rates, Position(data=task.data), self._log
+            task.model, training, task.folder, progress, world, self._rates, position, self._log
         )
         self._is_user_error = False
         self._advance: Callable[[float], None] = lambda _done: None
@@ -141,10 +145,12 @@ class TrainingLoop:
     def _epoch(self) -> None:
         """An epoch from wherever it stands, its validation and its end."""
         state, position = self._state, self._state.position
-        steps = self._feeder.steps(position.epoch)
+        steps = self._feeder.steps(position)
         state.epoch, state.steps_in_epoch = position.epoch + 1, len(steps)
         self._set_rates(max(position.batch - 1, 0))
         self._call("on_epoch_begin")
+        if state.steps_in_epoch != len(steps):  # as a limit of time has it
+            steps = self._feeder.steps(position)
         self._advance(position.batch / len(steps))
         self._steps(steps)
         self._feeder.examples.inputs.copies.report_unreadable(state.world, state.progress)
@@ -153,14 +159,14 @@ class TrainingLoop:
         position.next_epoch()
         self._call("on_epoch_end")
 
-    def _steps(self, steps: Sequence[Sequence[int]]) -> None:
+    def _steps(self, steps: Sequence[Step]) -> None:
         state, position = self._state, self._state.position
         state.model.train()
         started, waited = time.monotonic(), Waited()
-        with state.timed(), contextlib.closing(self._feeder.feed(steps[position.batch :], position.epoch)) as fed:
-            for indices, batches in waited.count(fed):
+        with state.timed(), contextlib.closing(self._feeder.feed(steps[position.batch :])) as fed:
+            for step, batches in waited.count(fed):
                 self._set_rates(position.batch)
-                self._pending.add(self._take_step(indices, batches, epoch=position.epoch, number=position.step))
+                self._pending.add(self._take_step(step.indices, batches, epoch=step.data_pass, number=position.step))
                 position.batch, position.step = position.batch + 1, position.step + 1
                 self._call("on_step_end")
                 if self._is_time_to_report():
@@ -170,7 +176,7 @@ class TrainingLoop:
                 self._advance(1 / len(steps))
                 self._pause()
         state.waited = waited.seconds / max(time.monotonic() - started, 1e-9)
-        state.padding = self._feeder.padding(steps[: position.batch], position.epoch)
+        state.padding = self._feeder.padding(steps[: position.batch])
 
     def _set_rates(self, batch: int) -> None:
         """Set the learning rates of a step, counted from 0 in the epoch."""
@@ -216,6 +222,7 @@ def _own_callbacks(task: Task, preparation: Preparation, take_step: TrainStep) -
     validation = Validation(examples, task.normalizer, preparation.precision, task.retain_options)
     found: list[Callback] = [
         Unfreezing(task.plan, preparation, take_step, validation),
+        *([task.time_limit] if task.time_limit else []),
         LearningCheck(take_step.parameters),
         validation,
         GuardCallback(task.train.manifest),

@@ -69,7 +69,7 @@ def test_between_before_and_after(whisper_folder: Path, tmp_path: Path, corpus: 
     ("call", "message"),
     [
         (lambda: sx.plan([], train="t.jsonl", dev="d.jsonl"), "models is empty"),
-        (lambda: sx.plan("m", train="t.jsonl", dev="d.jsonl", budget="soon"), "budget 'soon': wanted a time"),
+        (lambda: sx.plan("m", train="t.jsonl", dev="d.jsonl", budget="soon"), "budget is 'soon'; wanted a time"),
         (lambda: sx.plan("m", train="t", dev="d", output="plan.txt"), "wanted a name that ends in .toml"),
         (lambda: sx.plan("m", train="t", dev="d", **{"plan.train_top": 1}), "is what the plan is to find"),
         (lambda: sx.probe("m", train="t", dev="d", head="tagger"), "head is 'tagger'; wanted one of ctc, class"),

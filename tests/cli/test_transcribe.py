@@ -109,12 +109,30 @@ def test_several_inputs_as_json_print_an_object_each() -> None:
     assert [line["source"] for line in lines] == ["calls/a.wav", "calls/b.wav", "calls/deep/a.wav"]
 
 
-@pytest.mark.parametrize("name", ["srt", "vtt"])
+@pytest.mark.parametrize("name", ["srt", "vtt", "tsv", "TextGrid", "eaf"])
 def test_several_inputs_as_subtitles_need_a_folder(name: str) -> None:
     result = run("calls", "--format", name)
     assert result.exit_code == 2
     assert "--output-dir" in result.stderr
     assert run("calls/a.wav", "--format", name).exit_code == 0
+
+
+def test_files_of_praat_and_elan() -> None:
+    for name in ("textgrid", "EAF"):
+        assert run("calls/a.wav", "--output-dir", "out", "--format", name).exit_code == 0
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.TextGrid", "a.eaf"]
+    assert "file://" in Path("out/a.eaf").read_text()
+
+
+def test_limits_of_subtitles() -> None:
+    limits = ("--line-length", "8", "--lines", "1", "--characters-per-second", "20")
+    lines = run("calls/a.wav", "--format", "vtt", *limits).stdout.splitlines()
+    assert [line for line in lines[1:] if line and "-->" not in line] == ["m/auto", "None one"]
+    result = run("calls/a.wav", "--lines", "1")
+    assert (result.exit_code, "--format srt or vtt" in result.stderr) == (2, True)
+    result = run("calls/a.wav", "--format", "vtt", "--lines", "0")
+    assert isinstance(result.exception, ConfigError)
+    assert str(result.exception).startswith("lines is 0; wanted ")
 
 
 def test_files_are_written_in_the_folders_they_came_from() -> None:

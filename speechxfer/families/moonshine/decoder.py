@@ -57,13 +57,24 @@ class MoonshineSeq2SeqHead(Seq2SeqHead):
         self, tokens: Tensor, hidden_states: Tensor, mask: Tensor | None, cache: EncoderDecoderCache | None
     ) -> Tensor:
         """Tokens [batch, count] after those in the cache -> what stands before the vocabulary [batch, count, width]."""
-        past = cache.get_seq_length() if cache is not None else 0
-        output = self.decoder.embed_tokens(tokens)
-        positions = torch.arange(past, past + tokens.shape[1], device=tokens.device)[None]
-        rotation = self.decoder.rotary_emb(output, positions)
+        output, rotation = self._embedded(tokens, cache.get_seq_length() if cache is not None else 0)
         for layer in self.decoder.layers:
             output = layer(output, rotation, hidden_states, mask, cache)
         return cast(Tensor, self.decoder.norm(output))
+
+    def asked(self, tokens: Tensor, hidden_states: Tensor, mask: Tensor | None) -> Iterator[Tensor]:
+        """What each layer asks its cross-attention with [batch, count, width], layer by layer."""
+        output, rotation = self._embedded(tokens, 0)
+        for layer in self.decoder.layers:
+            written, _ = layer.self_attn(layer.input_layernorm(output), rotation, None, None)
+            yield layer.post_attention_layernorm(output + written)
+            output = layer(output, rotation, hidden_states, mask, None)
+
+    def _embedded(self, tokens: Tensor, past: int) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """With the rotation at their positions, of which `past` are taken."""
+        output = self.decoder.embed_tokens(tokens)
+        positions = torch.arange(past, past + tokens.shape[1], device=tokens.device)[None]
+        return output, self.decoder.rotary_emb(output, positions)
 
     def _parts(self) -> tuple[tuple[nn.Module, ...], Sequence[nn.Module], nn.Module]:
         """Tokens, the layers, the final norm."""

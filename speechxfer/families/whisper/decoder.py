@@ -42,7 +42,7 @@ class WhisperSeq2SeqHead(Seq2SeqHead):
         options: see `Seq2SeqHead`.
     """
 
-    decoding_options = frozenset({"beams", "prompt", "language", "task", "temperature"})
+    decoding_options = frozenset({"beams", "prompt", "language", "task", "temperature", "word_times"})
     attention_matrices = ("q_proj", "k_proj", "v_proj", "out_proj")
     feed_forward_matrices = ("fc1", "fc2")
     title = "Whisper's decoder"
@@ -74,13 +74,23 @@ class WhisperSeq2SeqHead(Seq2SeqHead):
         self, tokens: Tensor, hidden_states: Tensor, mask: Tensor | None, cache: EncoderDecoderCache | None
     ) -> Tensor:
         """Tokens [batch, count] after those in the cache -> what stands before the vocabulary [batch, count, width]."""
-        decoder = self.decoder
-        past = cache.get_seq_length() if cache is not None else 0
-        positions = decoder.embed_positions.weight[past : past + tokens.shape[1]]
-        output = decoder.embed_tokens(tokens) + positions
-        for layer in decoder.layers:  # by position: the cache's name changed in transformers 5.24
+        output = self._embedded(tokens, cache.get_seq_length() if cache is not None else 0)
+        for layer in self.decoder.layers:  # by position: the cache's name changed in transformers 5.24
             output = layer(output, None, hidden_states, mask, cache, cache is not None)
-        return cast(Tensor, decoder.layer_norm(output))
+        return cast(Tensor, self.decoder.layer_norm(output))
+
+    def asked(self, tokens: Tensor, hidden_states: Tensor, mask: Tensor | None) -> Iterator[Tensor]:
+        """What each layer asks its cross-attention with [batch, count, width], layer by layer."""
+        output = self._embedded(tokens, 0)
+        for layer in self.decoder.layers:
+            written, _ = layer.self_attn(layer.self_attn_layer_norm(output))
+            yield layer.encoder_attn_layer_norm(output + written)
+            output = layer(output, None, hidden_states, mask, None, False)
+
+    def _embedded(self, tokens: Tensor, past: int) -> Tensor:
+        """With their positions, of which `past` are taken."""
+        positions = self.decoder.embed_positions.weight[past : past + tokens.shape[1]]
+        return cast(Tensor, self.decoder.embed_tokens(tokens) + positions)
 
     def _parts(self) -> tuple[tuple[nn.Module, ...], Sequence[nn.Module], nn.Module]:
         """Tokens and positions, the layers, the final norm."""
@@ -148,7 +158,7 @@ class WhisperSeq2SeqHead(Seq2SeqHead):
     @property
     def decoding_defaults(self) -> DecodingOptions:
         """As the model was trained; without a language, the most likely one is written."""
-        return DecodingOptions(self.beams, "", self.language, self.task_token, TEMPERATURES)
+        return DecodingOptions(self.beams, "", self.language, self.task_token, TEMPERATURES, word_times=True)
 
     def check_options(self, options: DecodingOptions) -> None:
         """Check that the model has these options, knows the language, and can translate if it is to.

@@ -25,6 +25,7 @@ from speechxfer.decoding.search import TokenSequence, greedy, search
 from speechxfer.encoders.base import Encoder, LayerGroup, valid_positions
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.errors import CheckpointError, ConfigError
+from speechxfer.heads.seq2seq.alignment import with_words
 from speechxfer.heads.seq2seq.checks import report_long_texts, report_spelling
 from speechxfer.heads.seq2seq.scorer import Scorer, log_probabilities
 from speechxfer.heads.seq2seq.settings import Seq2SeqConfig
@@ -63,8 +64,9 @@ class Seq2SeqHead(TextScorer):
     """
 
     kind = "seq2seq"
-    decoding_options = frozenset({"beams", "temperature"})
+    decoding_options = frozenset({"beams", "temperature", "word_times"})
     rates = (1e-4, 1e-4)
+    leaves_out_pauses = False
     #: What messages call it.
     title: str
     #: Hidden states a second; fewer where frames are pooled.
@@ -108,6 +110,10 @@ class Seq2SeqHead(TextScorer):
             mask: which frames are attended to [batch, 1, 1, frames]; None where all are.
             cache: of `new_cache`; None where tokens are all there are.
         """
+
+    @abstractmethod
+    def asked(self, tokens: Tensor, hidden_states: Tensor, mask: Tensor | None) -> Iterator[Tensor]:
+        """What each layer asks its cross-attention with [batch, count, width], as `run` without a cache."""
 
     @abstractmethod
     def _parts(self) -> tuple[tuple[nn.Module, ...], Sequence[nn.Module], nn.Module]:
@@ -253,7 +259,7 @@ class Seq2SeqHead(TextScorer):
     @property
     def decoding_defaults(self) -> DecodingOptions:
         """As the model was trained."""
-        return DecodingOptions(beams=self.beams, temperature=TEMPERATURES)
+        return DecodingOptions(beams=self.beams, temperature=TEMPERATURES, word_times=True)
 
     @torch.inference_mode()
     def _decode(self, hidden_states: Tensor, num_frames: Tensor, options: DecodingOptions) -> list[Hypothesis]:
@@ -278,7 +284,14 @@ class Seq2SeqHead(TextScorer):
             written, retry, temperatures=others, text=lambda item: self.tokens.text(item.tokens),
             seconds=[frames / self.frame_rate for frames in num_frames.tolist()],
         )  # fmt: skip
-        return [self._read(*pair) for pair in zip(written, scorer.no_speech, strict=True)]
+        found = [self._read(*pair) for pair in zip(written, scorer.no_speech, strict=True)]
+        return (
+            with_words(self, found, written, prompt, (hidden_states, num_frames, mask)) if options.word_times else found
+        )
+
+    def cross_attention(self, layer: int) -> Any:
+        """The module with which a layer attends to hidden states."""
+        return self._parts()[1][layer].encoder_attn
 
     def num_positions(self, text: str) -> int:
         """With the prompt, without the end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 from tokenizers import Tokenizer
 
@@ -33,5 +34,15 @@ class DecoderTokens:
 
         A token may be part of a character, so a sequence that was cut at its limit may end within one.
         """
+        return self._decoded(tokens).strip()
+
+    def ends(self, tokens: Sequence[int]) -> list[int]:
+        """The number of characters of `text` up to the end of each token; one within a character counts without it."""
+        whole = self._decoded(tokens)
+        before, length = len(whole) - len(whole.lstrip()), len(whole.strip())
+        counts = (len(self._decoded(tokens[:count])) - before for count in range(1, len(tokens) + 1))
+        return list(accumulate((min(max(count, 0), length) for count in counts), max))
+
+    def _decoded(self, tokens: Sequence[int]) -> str:
         text: str = self.tokenizer.decode(list(tokens), skip_special_tokens=True)
-        return text.rstrip("\N{REPLACEMENT CHARACTER}").strip()
+        return text.rstrip("\N{REPLACEMENT CHARACTER}")

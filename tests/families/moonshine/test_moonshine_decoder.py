@@ -253,9 +253,7 @@ def test_an_output_layer_of_its_own_is_refused_by_name(tmp_path: Path) -> None:
         sx.load(str(tmp_path), device="cpu")
 
 
-@pytest.mark.parametrize(
-    "option", [{"language": "it"}, {"prompt": "names"}, {"task": "translate"}, {"word_times": True}]
-)
+@pytest.mark.parametrize("option", [{"language": "it"}, {"prompt": "names"}, {"task": "translate"}])
 def test_options_that_it_lacks_are_refused(option: dict[str, Any], folder: Path) -> None:
     (name,) = option
     with pytest.raises(ConfigError, match=f"{name} is .* no such option; leave it out .*beams, temperature") as refused:

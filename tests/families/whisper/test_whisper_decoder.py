@@ -16,8 +16,8 @@ from speechxfer.decoding.options import DecodingOptions
 from speechxfer.errors import ConfigError
 from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
 from speechxfer.families.whisper.tokens import WhisperTokens
+from speechxfer.heads.seq2seq import alignment, scorer
 from speechxfer.heads.seq2seq import head as seq2seq
-from speechxfer.heads.seq2seq import scorer
 
 NUM_WORDS = 90
 SPECIAL = ("endoftext", "startoftranscript", "en", "it", "translate", "transcribe", "startofprev", "notimestamps")
@@ -111,12 +111,36 @@ def test_a_language_it_lacks_is_an_error(whisper: WhisperForConditionalGeneratio
         head_of(whisper).decode(torch.randn(1, 10, 32), torch.tensor([10]), DecodingOptions(language="xx"))
 
 
-def test_it_has_no_word_times(whisper: WhisperForConditionalGeneration) -> None:
-    head, hidden, lengths = head_of(whisper), torch.randn(1, 10, 32), torch.tensor([10])
-    with pytest.raises(ConfigError, match="word_times is True, but a seq2seq head has no such option"):
-        head.decode(hidden, lengths, DecodingOptions(word_times=True))
-    (found,) = head.decode(hidden, lengths, DecodingOptions(word_times=False))
-    assert found.words == ()
+@torch.no_grad()
+def test_what_it_attends_to_is_what_the_reference_attends_to(whisper: WhisperForConditionalGeneration) -> None:
+    head, lengths = head_of(whisper), [30, 12]
+    hidden, tokens = torch.randn(2, 30, 32), torch.tensor([[91, 3, 8, 8], [91, 40, 2, 6]])
+    whisper.set_attn_implementation("eager")  # the head has the same configuration
+    wanted = [
+        whisper.model.decoder(row[None], encoder_hidden_states=states[None, :length], output_attentions=True)
+        for row, states, length in zip(tokens, hidden, lengths, strict=True)
+    ]
+    whisper.set_attn_implementation("sdpa")
+    mask = torch.arange(30)[None] < torch.tensor(lengths)[:, None]
+    for layer, asked in enumerate(head.asked(tokens, hidden, mask[:, None, None])):
+        found = alignment._attention(head.cross_attention(layer), asked, hidden, mask[:, None, None], [1])
+        for row, length in enumerate(lengths):
+            torch.testing.assert_close(found[row, :, :length], wanted[row].cross_attentions[layer][0, 1])
+            assert not found[row, :, length:].any()
+
+
+def test_the_heads_that_follow_speech_are_those_that_are_named(whisper: WhisperForConditionalGeneration) -> None:
+    assert alignment.alignment_heads(head_of(whisper)) == [(0, 0), (0, 1)]  # of one layer, that one
+    whisper.config.alignment_heads = [[0, 1], [7, 0]]  # distil-whisper names those of a larger model too
+    assert alignment.alignment_heads(head_of(whisper)) == [(0, 1)]
+
+
+def test_word_times_can_be_left_out(whisper: WhisperForConditionalGeneration) -> None:
+    head, hidden, lengths = head_of(whisper, language="it"), torch.randn(1, 10, 32), torch.tensor([10])
+    (plain,) = head.decode(hidden, lengths, DecodingOptions(word_times=False))
+    (timed,) = head.decode(hidden, lengths, DecodingOptions())
+    assert (plain.words, plain) == ((), replace(timed, words=()))
+    assert " ".join(word.text for word in timed.words) == timed.text != ""
 
 
 def test_an_english_only_whisper_refuses_other_languages(whisper_config: dict[str, object]) -> None:

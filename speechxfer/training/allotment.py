@@ -1,0 +1,185 @@
+"""What fits into a limit of time: how much of the data a run uses, from what its parts cost when they are tried."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import torch
+
+from speechxfer.config.durations import in_words
+from speechxfer.data import batching
+from speechxfer.data.loading import durations_s, read
+from speechxfer.data.manifest import Manifest
+from speechxfer.errors import ConfigError
+from speechxfer.runs import Allotment
+from speechxfer.training.inputs import Copies, LiveInputs
+from speechxfer.training.job import Job
+from speechxfer.training.starting_point import StartingPoint
+from speechxfer.training.time_limit import EPOCHS, PLANNED, given_s
+from speechxfer.training.timing import StepTime, StepTimer
+
+#: Steps that are timed after one that warms up, and the fraction of the time after which no further one is.
+_TIMED, _MOST_TIMING = 3, 0.02
+#: Seconds of dev whose decoding is timed.
+_DECODED_S = 20.0
+#: Seconds that tuning a language model takes for a second of dev: the search for its weights.
+_TUNING_S = 0.1
+#: Seconds that the report and loading the best model take.
+_PAGES_S = 6.0
+#: Most of the time that measuring the pre-trained model, and dev in all epochs, may take.
+_MOST_PRETRAINED, _MOST_DEV = 0.15, 0.15
+#: Most of the time that the final measurement may take.
+_MOST_AFTER = 0.5
+#: Utterances of dev that are measured at least.
+_FEWEST_DEV = 10
+
+_Some = TypeVar("_Some", bound=Manifest)
+
+
+def allot(job: Job, start: StartingPoint, manifests: Mapping[str, Manifest]) -> Allotment:
+    """Time the parts of a run, and divide its time among them; the model is as before.
+
+    Raises:
+        ConfigError: the time is too short for what is asked for.
+        DataError: unreadable audio.
+    """
+    given = given_s(job.config.training)
+    start.model.to(job.device)
+    first, last = _step_times(job, start, given)
+    decode_s = _decoding_s(start, manifests["dev"])
+    below_s, pass_s = _pass_s(job, start, last)
+    seconds = {name: sum(durations_s(one, start.model.encoder.max_duration_s)) for name, one in manifests.items()}
+    tested_s = decode_s * (seconds.get("test", 0.0) + seconds.get("retain", 0.0))
+    if tested_s > _MOST_AFTER * given:
+        raise ConfigError(
+            f"training.time is {job.config.training.time!r}, but measuring test takes about {in_words(tested_s)}; "
+            "wanted more time, or a smaller test manifest"
+        )
+    measures_pretrained = tested_s <= _MOST_PRETRAINED * given
+    has_language_model = job.config.language_model != "none"
+    after_s = tested_s * (1 + has_language_model) + _PAGES_S
+    left_s = PLANNED * given - (time.monotonic() - job.started) - after_s - tested_s * measures_pretrained
+    # Dev is computed below the seam once, and above it after every epoch.
+    above_s = max(decode_s - below_s, 0.2 * decode_s)
+    tuning_s = (decode_s + _TUNING_S) * has_language_model
+    dev_s = seconds["dev"] * (below_s + EPOCHS * above_s + tuning_s)
+    of_dev = min(1.0, _MOST_DEV * max(left_s, 0.0) / dev_s)
+    num_dev = max(min(_FEWEST_DEV, len(manifests["dev"])), int(of_dev * len(manifests["dev"])))
+    of_dev = num_dev / len(manifests["dev"])
+    left_s -= of_dev * dev_s + EPOCHS * seconds.get("retain", 0.0) * decode_s
+    num_train = min(len(manifests["train"]), int(left_s / pass_s * len(manifests["train"])))
+    if num_train < 1:
+        raise ConfigError(
+            f"training.time is {job.config.training.time!r}, but opening the model and the data and measuring take "
+            f"{in_words(given - left_s)}; wanted more time"
+        )
+    each_s = of_dev * seconds["dev"] * above_s + seconds.get("retain", 0.0) * decode_s
+    after_s += of_dev * seconds["dev"] * tuning_s
+    return Allotment(given, num_train, num_dev, measures_pretrained, after_s, each_s, first, last)
+
+
+def allotted(job: Job, start: StartingPoint, manifests: Mapping[str, Manifest], *, resume: bool) -> Allotment | None:
+    """What the run's limit of time allows, as the main process measures it, or as it did before; None without one.
+
+    Raises:
+        ConfigError: the time is too short for what is asked for.
+        DataError: unreadable audio.
+        StorageError: it could not be written down.
+    """
+    if not job.config.training.time:
+        return None
+    found = job.folder.allotment if resume else None
+    if found is None and job.world.is_main:
+        found = allot(job, start, manifests)
+        job.folder.write(found)
+    if found is not None:
+        found = replace(found, given_s=given_s(job.config.training))  # a run that is resumed may get more
+    return job.world.gather({job.world.rank: found})[0]
+
+
+def used(job: Job, manifests: Mapping[str, Manifest], allotment: Allotment | None) -> dict[str, Manifest]:
+    """The splits as far as they are used, at even distances; what is left out is reported."""
+    if allotment is None:
+        return dict(manifests)
+    train, dev = manifests["train"], manifests["dev"]
+    given = in_words(allotment.given_s)
+    if allotment.train < len(train):
+        job.progress.log(f"time: {given} are enough for {allotment.train:,} of {len(train):,} training utterances, each used about once")  # fmt: skip  # noqa: E501
+    if allotment.dev < len(dev):
+        job.progress.log(f"time: {allotment.dev:,} of {len(dev):,} utterances of dev are measured after each epoch")
+    if not allotment.measures_pretrained:
+        job.progress.log(f"time: the pre-trained model is not measured; `speechxfer evaluate {job.config.model}` does it")  # fmt: skip  # noqa: E501
+    return {**manifests, "train": _some(train, allotment.train), "dev": _some(dev, allotment.dev)}
+
+
+def _some(manifest: _Some, wanted: int) -> _Some:
+    return manifest.holding(manifest[number * len(manifest) // wanted] for number in range(wanted))
+
+
+def _step_times(job: Job, start: StartingPoint, given: float) -> tuple[StepTime, StepTime]:
+    """The time of a step, in the first epochs and in the last ones."""
+    plan = start.plan
+    changes = sorted({epoch for epoch in plan.first_epochs if epoch})
+    copies = Copies(start.train, start.model.encoder, 0, job.config.training.seed)
+    before = {name: one.detach().clone() for name, one in plan.trained(start.model).items()}
+    found = []
+    for epoch in (0, *changes[-1:]):
+        plan.apply(start.model, epoch)
+        inputs = LiveInputs(start.model.encoder, plan.seam_at(epoch), copies, job.config.augment)
+        timer = StepTimer(start, inputs, job.config.training, job.config.augment, job.precision)
+        found.append(_timed(timer, _steps(job, start), _MOST_TIMING * given))
+    with torch.no_grad():
+        for name, parameter in plan.trained(start.model).items():
+            parameter.copy_(before[name])
+    plan.apply(start.model, 0)
+    start.model.eval()
+    return found[0], found[-1]
+
+
+def _timed(timer: StepTimer, steps: Sequence[Sequence[int]], most_s: float) -> StepTime:
+    """The mean time of a few steps, after one that warms up; of that one where it takes too long already."""
+    chosen = steps[:: math.ceil(len(steps) / (_TIMED + 1))]
+    begun, found = time.monotonic(), []
+    for indices in chosen:
+        if (one := timer.time(indices)) is not None:
+            found.append(one)
+        if time.monotonic() - begun > most_s:
+            break
+    if not found:
+        raise ConfigError("training.time: the first training utterances cannot be read, so no step can be timed; `speechxfer check` says more")  # fmt: skip  # noqa: E501
+    timed = found[1:] or found
+    return StepTime(*(sum(part) / len(timed) for part in zip(*timed, strict=True)))
+
+
+def _steps(job: Job, start: StartingPoint) -> list[list[int]]:
+    lengths = durations_s(start.train, start.model.encoder.max_duration_s)
+    training = job.config.training
+    return batching.steps(lengths, training.batch_seconds, seed=training.seed, epoch=0)
+
+
+def _pass_s(job: Job, start: StartingPoint, step: StepTime) -> tuple[float, float]:
+    """Seconds below the seam for a second of audio, and of the first pass, in which what is frozen is computed."""
+    steps, copies = len(_steps(job, start)), 1 + job.config.training.speed_copies
+    seconds = sum(durations_s(start.train, start.model.encoder.max_duration_s))
+    return step.below * steps / seconds, steps * (step.below * copies + step.above)
+
+
+@torch.inference_mode()
+def _decoding_s(start: StartingPoint, dev: Manifest) -> float:
+    """Seconds that decoding takes for a second of dev's audio."""
+    durations = durations_s(dev, start.model.encoder.max_duration_s)
+    chosen: list[int] = []
+    total = 0.0
+    for index in range(0, len(dev), max(1, len(dev) // 10)):
+        if chosen and total + durations[index] > _DECODED_S:
+            break
+        chosen.append(index)
+        total += durations[index]
+    waveforms = [read(dev[index]) for index in chosen]
+    begun = time.monotonic()
+    start.model.eval().predict(waveforms)
+    return (time.monotonic() - begun) / total
