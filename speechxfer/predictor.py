@@ -22,11 +22,8 @@ from speechxfer.heads.reader import HeadTraits
 from speechxfer.inference import Event, Recognize, Segment, Settings, Transcript, events, transcribe_many
 from speechxfer.inference.classifying import classify
 from speechxfer.inference.silence import is_silent
-<<<<<<< HEAD
 from speechxfer.inference.voice_activity import detector
-=======
 from speechxfer.inference.word_pauses import without_pauses
->>>>>>> main
 from speechxfer.languages import tags_of
 
 _SEGMENT_S = 28.0

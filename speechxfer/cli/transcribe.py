@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,13 +17,9 @@ from speechxfer.cli.grouping import GroupedCommand
 from speechxfer.cli.subtitle_options import subtitle_options
 from speechxfer.errors import StorageError, printable
 from speechxfer.inference.inputs import Input, identity, output_paths
-<<<<<<< HEAD
-from speechxfer.inference.voice_activity import CHOICES
-from speechxfer.inference.writers import FORMATS, write, write_line
-=======
 from speechxfer.inference.subtitles import SubtitleOptions
+from speechxfer.inference.voice_activity import CHOICES
 from speechxfer.inference.writers import FORMATS, LINE_FORMATS, SUBTITLE_FORMATS, write, write_line
->>>>>>> main
 from speechxfer.storage import write_text
 
 if TYPE_CHECKING:
@@ -37,12 +33,8 @@ if TYPE_CHECKING:
 _GROUPS = {
     "Most used": ("format_", "output_dir", "skip_existing", "language", "device"),
     "Decoding": ("task", "beams", "prompt", "hotwords"),
-<<<<<<< HEAD
-    "Audio": ("vad", "audio_stream", "audio_channel", "strict"),
-=======
     "Subtitles": ("line_length", "lines", "characters_per_second"),
-    "Audio": ("audio_stream", "audio_channel", "strict"),
->>>>>>> main
+    "Audio": ("vad", "audio_stream", "audio_channel", "strict"),
 }
 
 
@@ -93,24 +85,32 @@ def transcribe(
     if not missing:
         return
     model = _load(model_name, device, decoding)
-
-<<<<<<< HEAD
+    how: dict[str, Any] = {"options": decoding, "vad": vad, **reading}
     if len(inputs) == 1 and format_ == "txt" and not output_dir:
-        segments = model.transcribe_segments(inputs[0].source(), options=decoding, vad=vad, **reading)
+        segments = model.transcribe_segments(inputs[0].source(), **how)
         for_each(inputs, lambda _item: _print_as_they_come(segments), lambda _item, _printed: None)
         return
-    write_ = _file_writer(targets, format_) if output_dir else _printer(inputs, format_)
-    with RecordingProgress(missing) as progress:
+
+    def content(transcript: Transcript) -> str:
+        return write(transcript, format_, subtitles or SubtitleOptions())
+
+    write_ = _file_writer(targets, content) if output_dir else _printer(inputs, format_, content)
+    _write_all(model, missing, how, write_)
+
+
+def _write_all(
+    model: SpeechModel, inputs: Sequence[Input], how: dict[str, Any], write_: Callable[[Input, Transcript], None]
+) -> None:
+    """Transcribe all inputs and write each transcript when it is complete."""
+    with RecordingProgress(inputs) as progress:
 
         def write_transcript(item: Input, transcript: Transcript) -> None:
             with progress.hidden():
                 write_(item, replace(transcript, source=item.name))
 
-        sources = (item.source() for item in missing)
-        found = model.transcribe_many(
-            sources, return_exceptions=True, options=decoding, vad=vad, progress=progress, **reading
-        )
-        write_each(missing, found, write_transcript)
+        sources = (item.source() for item in inputs)
+        found = model.transcribe_many(sources, return_exceptions=True, progress=progress, **how)
+        write_each(inputs, found, write_transcript)
 
 
 def _print_as_they_come(segments: Iterator[Segment]) -> None:
@@ -125,19 +125,6 @@ def _print_as_they_come(segments: Iterator[Segment]) -> None:
             streams.write("\n")
         raise
     streams.write("\n")
-=======
-    def work(item: Input) -> Transcript:
-        source = item.source()
-        with recording_progress(item, source) as progress:
-            transcript = model.transcribe(source, options=decoding, progress=progress, **reading)
-        return replace(transcript, source=item.name)
-
-    def content(transcript: Transcript) -> str:
-        return write(transcript, format_, subtitles or SubtitleOptions())
-
-    write_ = _file_writer(targets, content) if output_dir else _printer(inputs, format_, content)
-    for_each(missing, work, write_)
->>>>>>> main
 
 
 def _load(name: str, device: str, decoding: DecodingOptions) -> SpeechModel:
