@@ -11,6 +11,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from speechxfer.alignment.manifests import AlignedManifest as AlignedManifest
+    from speechxfer.alignment.result import Alignment as Alignment
+    from speechxfer.alignment.result import Mismatch as Mismatch
+    from speechxfer.api.alignment import align as align
+    from speechxfer.api.alignment import align_manifest as align_manifest
     from speechxfer.api.data import check as check
     from speechxfer.api.data import split as split
     from speechxfer.api.evaluation import compare as compare
@@ -76,6 +81,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AlignedManifest",
+    "Alignment",
     "AudioError",
     "AudioSource",
     "AugmentConfig",
@@ -97,6 +104,7 @@ __all__ = [
     "FinetuneConfig",
     "LanguageModel",
     "Manifest",
+    "Mismatch",
     "Plan",
     "PoolingConfig",
     "Progress",
@@ -118,6 +126,8 @@ __all__ = [
     "TruncatedAudioError",
     "Utterance",
     "Word",
+    "align",
+    "align_manifest",
     "check",
     "compare",
     "draw_confusion",
@@ -142,6 +152,9 @@ __all__ = [
 
 #: Module -> the public names that it holds.
 _MODULES = {
+    "alignment.result": ("Alignment", "Mismatch"),
+    "alignment.manifests": ("AlignedManifest",),
+    "api.alignment": ("align", "align_manifest"),
     "api.data": ("check", "split"),
     "api.evaluation": ("compare", "evaluate"),
     "api.language_models": ("train_language_model", "tune_language_model"),

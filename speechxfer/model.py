@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from speechxfer import adapters
@@ -139,6 +140,23 @@ class SpeechModel(nn.Module, Predictor):
     def batch_scale(self) -> int:
         """More on a GPU, to keep it busy."""
         return 1 if self.device.type == "cpu" else 8
+
+    @torch.inference_mode()
+    def frame_log_probabilities(self, waveforms: Sequence[np.ndarray]) -> list[NDArray[np.float32]]:
+        """Natural logarithms of the symbols' probabilities [frames, symbols] of each float32 mono 16 kHz waveform.
+
+        Symbol 0 is the blank; `encoder.output_frame_rate` frames are a second.
+
+        Raises:
+            ConfigError: the model has no CTC head.
+        """
+        if not self.head.is_frame_synchronous:
+            raise ConfigError(f"the model has a {self.head.kind} head, which gives no probabilities for single frames; wanted a model with a CTC head")  # fmt: skip  # noqa: E501
+        inputs, num_samples = self.encoder.collate(waveforms)
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            hidden_states, num_frames = self.encoder(inputs.to(self.device), num_samples.to(self.device))
+            found = self.head.frame_log_probabilities(hidden_states).float().cpu().numpy()
+        return [row[:frames] for row, frames in zip(found, num_frames.tolist(), strict=True)]
 
     @torch.inference_mode()
     def _predict(self, waveforms: Sequence[np.ndarray], options: DecodingOptions) -> Sequence[Prediction]:

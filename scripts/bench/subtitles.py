@@ -1,7 +1,9 @@
 """How readable subtitles are, by the limits of Netflix's Timed Text Style Guide, before and after choosing breaks.
 
     speechxfer transcribe MODEL talk.wav --format json > talk.json
-    python -m scripts.bench.subtitles talk.json
+    python -m scripts.bench.subtitles talk.json --longest-pause 0.2
+
+`--longest-pause` shortens the pauses between words, so that sentences that were read one by one become fluent speech.
 
 "filled" puts words into a cue until its two lines are full, until 7 s or a pause of 0.8 s, and shows it while they are
 spoken; "chosen" is what `transcribe --format srt` writes. Fractions are of cues, or of places where one ends.
@@ -34,6 +36,18 @@ def transcript_of(path: Path) -> sx.Transcript:
         for one in read["segments"]
     ]  # fmt: skip
     return sx.Transcript(read["text"], tuple(segments), read["duration"], read["source"])
+
+
+def fluent(transcript: sx.Transcript, longest_pause_s: float) -> sx.Transcript:
+    """The transcript with shorter pauses, as one segment."""
+    words: list[sx.Word] = []
+    shift, until = 0.0, 0.0
+    for word in (word for segment in transcript.segments for word in segment.words):
+        shift += max(word.start - until - longest_pause_s, 0.0)
+        until = word.end
+        words.append(sx.Word(word.text, word.start - shift, word.end - shift))
+    segment = sx.Segment(words[0].start, words[-1].end, transcript.text, tuple(words))
+    return sx.Transcript(transcript.text, (segment,), words[-1].end + longest_pause_s, transcript.source)
 
 
 def filled(transcript: sx.Transcript, options: sx.SubtitleOptions) -> Iterator[Cue]:
@@ -80,11 +94,13 @@ def figures(shown: Sequence[Cue], words: Sequence[sx.Word], options: sx.Subtitle
 
 @click.command(cls=sx.Command)
 @click.argument("paths", metavar="TRANSCRIPTS...", nargs=-1, required=True, type=click.Path(path_type=Path))
-def main(paths: tuple[Path, ...]) -> None:
+@click.option("--longest-pause", type=float, help="Seconds between two words at most.")
+def main(paths: tuple[Path, ...], longest_pause: float | None) -> None:
     """Print figures of both ways for transcripts with word times, as JSON."""
     options = sx.SubtitleOptions()
     for path in paths:
-        transcript = transcript_of(path)
+        read = transcript_of(path)
+        transcript = read if longest_pause is None else fluent(read, longest_pause)
         words = [word for segment in transcript.segments for word in segment.words]
         for name, shown in (("filled", list(filled(transcript, options))), ("chosen", cues(transcript, options))):
             print(json.dumps({"transcript": path.name, "cues_are": name, **figures(shown, words, options)}))

@@ -16,6 +16,7 @@ from speechxfer.errors import MissingPackageWarning, SpeechxferError
 from speechxfer.registry import PluginWarning
 
 _COMMANDS = (
+    "align",
     "cache",
     "check",
     "classify",

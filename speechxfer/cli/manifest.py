@@ -173,6 +173,40 @@ def truecase(source: Path, output: Path, model: str, language: str | None, devic
     click.echo(f"{output}: {_transcribed(made)}")
 
 
+@manifest.command("align")
+@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@_output
+@click.option("--model", required=True, help="A model with a CTC head: a folder, an installed package, or a hub id.")
+@click.option("--audio", type=click.Path(path_type=Path), help="The recording, if INPUT is its script or subtitles.")
+@click.option("--max-seconds", "max_s", default=20.0, show_default=True, metavar="S", help="Longest utterance; longer ones are cut at ends of sentences and pauses.")  # fmt: skip  # noqa: E501
+@click.option("--least-confidence", type=click.FloatRange(0, 1), default=0.3, show_default=True, metavar="FRACTION", help="Leave out utterances below.")  # fmt: skip  # noqa: E501
+@click.option("--least-matched", type=click.FloatRange(0, 1), default=0.3, show_default=True, metavar="FRACTION", help="Leave out recordings of whose words fewer are found.")  # fmt: skip  # noqa: E501
+@click.option("--mismatches", type=click.Path(path_type=Path), help="JSONL file for what differs, instead of listing it.")  # fmt: skip  # noqa: E501
+@click.option("--language", metavar="LL", help="The spoken language, such as en, if the model knows several.")
+@click.option("--device", default="auto", show_default=True)
+@_overwrite
+def align_command(
+    source: Path, output: Path, model: str, audio: Path | None, max_s: float, least_confidence: float,
+    least_matched: float, mismatches: Path | None, language: str | None, device: str, overwrite: bool,
+) -> None:  # fmt: skip
+    """Write the utterances of INPUT with the start and duration of their words, and a confidence.
+
+    INPUT is a manifest, whose utterances lose the silence around them; or, with --audio, the script (.txt) or the
+    subtitles (.srt, .vtt) of a long recording, which is cut into utterances. What does not match is listed.
+    """
+    import speechxfer as sx
+    from speechxfer.cli.align import report
+
+    _check_output(output, overwrite)
+    found = sx.align_manifest(
+        model, source, audio=audio, max_s=max_s, least_confidence=least_confidence, least_matched=least_matched,
+        language=language, device=device, progress=sx.TerminalProgress(),
+    )  # fmt: skip
+    found.manifest.write(output)
+    click.echo(f"{output}: {len(found.manifest)} utterances, {_clock(found.manifest.duration_s)}")
+    report(found.mismatches, mismatches)
+
+
 def _check_output(output: Path, overwrite: bool) -> None:
     """Before an hour of reading headers rather than after it."""
     from speechxfer.data.rows import check_suffix

@@ -184,6 +184,21 @@ class Head(HeadTraits, Freezable, ABC):
         """
         raise NotImplementedError(f"a {self.kind} head gives no probabilities for single hidden states")
 
+    def spell(self, text: str) -> list[int | None]:
+        """The symbols that write a text, as the head normalizes it; None for a character that it lacks.
+
+        Only of a head that `is_frame_synchronous`.
+        """
+        raise NotImplementedError(f"a {self.kind} head spells no texts")
+
+    @property
+    def symbol_texts(self) -> list[str]:
+        """What each symbol writes, with the spaces between words; the blank, which is 0, writes none.
+
+        Only of a head that `is_frame_synchronous`.
+        """
+        raise NotImplementedError(f"a {self.kind} head has no symbols for single hidden states")
+
     def lexicon(self, language_model: LanguageModel | None) -> Lexicon:
         """The words of a language model as the head spells them.
 

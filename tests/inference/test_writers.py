@@ -87,7 +87,7 @@ def test_cues_last_seven_seconds_at_most() -> None:
 
 def test_a_pause_ends_a_cue() -> None:
     transcript = spoken(Word("one", 0, 1), Word("two", 1.5, 2), Word("three", 2.9, 3))
-    assert cues(write(transcript, "srt")) == [(0, 2000), (2900, 3733)]
+    assert cues(write(transcript, "srt")) == [(0, 2000), (2900, 3734)]
 
 
 times = st.floats(0, 500_000)

@@ -87,6 +87,10 @@ class Vocabulary(ABC):
         """Some symbols in one text, for messages."""
         return "".join(symbols)
 
+    def index(self, symbol: str) -> int | None:
+        """The index of a symbol; None where it is unknown."""
+        return self._indices.get(symbol)
+
     def encode(self, text: str) -> list[int]:
         """Indices of the symbols that spell a text; unknown ones are skipped."""
         return [self._indices[symbol] for symbol in self.split(text) if symbol in self._indices]

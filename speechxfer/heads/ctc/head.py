@@ -89,6 +89,15 @@ class CTCHead(Head):
         """The words of a language model as the vocabulary spells them."""
         return self.reader.lexicon(language_model)
 
+    def spell(self, text: str) -> list[int | None]:
+        """The symbols that write a text, as the head normalizes it; None for a character that it lacks."""
+        return [self.vocabulary.index(symbol) for symbol in self.vocabulary.split(self.normalizer(text))]
+
+    @property
+    def symbol_texts(self) -> list[str]:
+        """What each symbol writes; the blank none."""
+        return ["", *(self.vocabulary.written(index) for index in range(1, len(self.vocabulary)))]
+
     @classmethod
     def kept(cls, setup: Setup) -> Self | None:
         """The checkpoint's own head, unless a new one is asked for."""

@@ -7,6 +7,7 @@ be read in their time. A cue stays into the pause after it as long as its reader
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -77,13 +78,13 @@ def _fitting(block: Sequence[Piece], start: int, options: SubtitleOptions) -> It
 
 
 def _unreadable(columns: int, spoken_s: float, shown_s: float, options: SubtitleOptions) -> float:
-    """The cost of a cue: of little time up to 10, of a short text up to 0.5, of a long time up to 2.
+    """The cost of a cue: of little time from 0.5 to 10.5, of a short text up to 0.5, of a long time up to 2.
 
     Cues last too long only where times are only those of a segment.
     """
     hurry = min(max(_needed_s(columns, options) / max(shown_s, _SHORTEST_S) - 1, 0.0), 2.0)
     emptiness = max(1 - columns / options.line_length, 0.0) ** 2 / 2
-    return 5 * hurry + emptiness + min(max(spoken_s / options.max_duration - 1, 0.0), 2.0)
+    return 5 * hurry + 0.5 * (hurry > 0) + emptiness + min(max(spoken_s / options.max_duration - 1, 0.0), 2.0)
 
 
 def _needed_s(columns: int, options: SubtitleOptions) -> float:
@@ -101,7 +102,7 @@ def _timed(groups: Sequence[Sequence[Piece]], options: SubtitleOptions, end_ms: 
         limit = end_ms if following is None else following - gap_ms
         latest = start + round(1000 * options.max_duration)
         end = max(
-            round(1000 * group[-1].end), min(start + round(1000 * _needed_s(width(joined(group)), options)), latest)
+            round(1000 * group[-1].end), min(start + math.ceil(1000 * _needed_s(width(joined(group)), options)), latest)
         )
         if following is not None and following - end < 1000 * _FLICKER_S and limit <= latest:
             end = limit

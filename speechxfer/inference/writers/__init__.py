@@ -20,6 +20,7 @@ _WRITERS: dict[str, Callable[[Transcript], str]] = {
     "eaf": elan.eaf,
 }
 _SUBTITLES: dict[str, Callable[[Transcript, SubtitleOptions], str]] = {"srt": subtitles.srt, "vtt": subtitles.vtt}
+_DEFAULT = SubtitleOptions()
 SUBTITLE_FORMATS = tuple(_SUBTITLES)
 """The names of formats that have options."""
 FORMATS = ("txt", "json", *SUBTITLE_FORMATS, "tsv", "TextGrid", "eaf")
@@ -28,7 +29,7 @@ LINE_FORMATS = tuple(plain.LINES)
 """The names that `write_line` knows."""
 
 
-def write(transcript: Transcript, format: str, options: SubtitleOptions = SubtitleOptions()) -> str:  # noqa: A002, B008
+def write(transcript: Transcript, format: str, options: SubtitleOptions = _DEFAULT) -> str:  # noqa: A002
     """The transcript as the content of a file.
 
     `txt`, `json`; subtitles (`srt`, `vtt`), whose cues follow `options`; `tsv`, a table of the segments (start and end
@@ -59,7 +60,7 @@ def write_transcript(
     transcript: Transcript,
     path: str | os.PathLike[str],
     *,
-    subtitles: SubtitleOptions = SubtitleOptions(),  # noqa: B008
+    subtitles: SubtitleOptions = _DEFAULT,
 ) -> None:
     """Write a transcript to a file, in the format of its suffix (`FORMATS`, in upper or lower case).
 
