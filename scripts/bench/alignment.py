@@ -78,7 +78,7 @@ def _differences(
 
 def _spread(errors: np.ndarray) -> dict[str, Any]:
     return {
-        "within 50 ms": round(float((np.abs(errors) <= _NEAR_S).mean()), 4),
+        "within 50 ms": round(float((np.abs(errors).round(3) <= _NEAR_S).mean()), 4),
         "percentiles 2.5, 50, 97.5": np.round(np.percentile(errors, [2.5, 50, 97.5]), 3).tolist(),
     }
 

@@ -7,6 +7,7 @@ aligners of genomes do it: the longest sequence of them that goes forward in bot
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,9 @@ _MOST_OCCURRENCES, _MOST_PAIRS = 64, 2_000_000
 #: An anchor has so many candidates before and after it, within so many characters, that fit as well.
 _NEIGHBORS, _REACH, _MOST_SHIFT = 3, 40, 4
 _BASE = np.uint64(1_000_003)
+
+Near = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.bool_]]
+"""Two equally long arrays of units to a flag for each pair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +44,21 @@ def spelled(texts: list[str]) -> Spelled:
     return Spelled(characters, np.repeat(np.arange(len(bare)), [len(text) for text in bare]))
 
 
-def anchors(recognized: Spelled, script: Spelled) -> NDArray[np.int64]:
-    """[anchors, 2] a symbol that was recognized and a word of the script that begins with it, both rising."""
+def anchors(recognized: Spelled, script: Spelled, near: Near | None = None) -> NDArray[np.int64]:
+    """[anchors, 2] a symbol that was recognized and a word of the script that begins with it, both rising.
+
+    Args:
+        recognized: units are symbols.
+        script: units are words.
+        near: whether symbols and words may belong together by their times. It counts unless that leaves out most of
+            what fits, as when subtitles are those of another version of a film.
+    """
     first, second = _pairs(_keys(recognized.characters), _keys(script.characters))
     chain = _longest_rising(second)
+    if near is not None:
+        kept = np.flatnonzero(near(recognized.unit[first], script.unit[second]))
+        other = kept[_longest_rising(second[kept])]
+        chain = other if 2 * len(other) >= len(chain) else chain
     first, second = _supported(first[chain], second[chain])
     # The first character of a word that stands within the candidate, and follows the word before it.
     places = (first[:, None] + np.arange(1, _LENGTH), second[:, None] + np.arange(1, _LENGTH))

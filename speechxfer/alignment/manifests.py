@@ -38,7 +38,7 @@ class Cut:
 
     max_s: float = 20.0
     least_confidence: float = 0.3
-    least_matched: float = 0.3
+    least_matched: float = 0.5
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ class Prices:
 
 #: Frames from one anchor that is used to the next, at least: a part is aligned in one go.
 _PART_FRAMES = 500
+#: Seconds from the middle of a subtitle to its words, at most.
+_MOST_LATE_S = 30.0
 #: Frames times states of the largest part that is aligned; what is larger has no anchor anywhere, and does not match.
 _MOST_CELLS = 10**9
 
@@ -90,7 +92,14 @@ def _parts(emissions: Emissions, script: Script, written: list[str]) -> Iterator
     """Frames from and to, and the words from and to, that belong together."""
     starts, stops = _symbols(emissions.path)
     recognized = spelled([written[number] for number in emissions.path[starts]])
-    found = anchors(recognized, _script_characters(script, written))
+    times = emissions.starts[starts]
+
+    def near(symbols: NDArray[np.int64], words: NDArray[np.int64]) -> NDArray[np.bool_]:
+        # A word without a time is near everything: comparisons with NaN are false.
+        far: NDArray[np.bool_] = np.abs(times[symbols] - script.shown[words]) > _MOST_LATE_S
+        return ~far
+
+    found = anchors(recognized, _script_characters(script, written), near)
     splits = [(0, 0)]
     for symbol, word in found:
         frame = (int(stops[symbol - 1]) + int(starts[symbol])) // 2

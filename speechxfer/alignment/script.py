@@ -63,6 +63,7 @@ class Script:
         lines: of the script.
         words: as they are written.
         line: [words] the line of each word.
+        shown: [words] the middle of the time for which a word's subtitle is shown, in seconds; NaN without one.
         symbols: how the head spells each word; empty where it has none of the word's characters.
         missing: the characters that the head lacks, with a word that has one.
     """
@@ -83,6 +84,8 @@ class Script:
                 if None in spelled:
                     self.missing.update(self._lacking(word, spell))
         self.line: NDArray[np.int64] = np.array(numbers, dtype=np.int64)
+        middles = [np.nan if line.shown is None else sum(line.shown) / 2 for line in self.lines]
+        self.shown: NDArray[np.float64] = np.array(middles, dtype=np.float64)[self.line]
 
     def __len__(self) -> int:
         return len(self.words)

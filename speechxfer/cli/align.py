@@ -12,6 +12,7 @@ import click
 from speechxfer.cli import streams
 from speechxfer.cli.audio_options import audio_options
 from speechxfer.cli.paths import PATH
+from speechxfer.data.annotations import SUFFIXES
 from speechxfer.errors import printable
 from speechxfer.inference.writers import FORMATS, write
 from speechxfer.storage import write_text
@@ -32,7 +33,7 @@ _MOST_LISTED = 20
 @click.option("--output", type=PATH, help="File for the result, instead of printing it.")
 @click.option("--mismatches", type=PATH, help="JSONL file for what differs, instead of listing it.")
 @click.option("--characters", is_flag=True, help="Times of characters, too; json only.")
-@click.option("--least-matched", type=click.FloatRange(0, 1), default=0.3, show_default=True, metavar="FRACTION", help="Fail if fewer of the words are found.")  # fmt: skip  # noqa: E501
+@click.option("--least-matched", type=click.FloatRange(0, 1), default=0.5, show_default=True, metavar="FRACTION", help="Fail if fewer of the words are found.")  # fmt: skip  # noqa: E501
 @click.option("--language", metavar="LL", help="The spoken language, such as en, if the model knows several.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @audio_options
@@ -79,7 +80,7 @@ def text_or_path(text: str) -> str | Path:
         is_file = path.is_file()
     except (OSError, ValueError):  # a text is longer than a name can be
         is_file = False
-    named = not any(map(str.isspace, text)) and path.suffix.lower() in (".txt", ".srt", ".vtt")
+    named = not any(map(str.isspace, text)) and path.suffix.lower() in (".txt", *SUFFIXES)
     return path if is_file or named else text
 
 

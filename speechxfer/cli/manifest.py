@@ -180,7 +180,7 @@ def truecase(source: Path, output: Path, model: str, language: str | None, devic
 @click.option("--audio", type=click.Path(path_type=Path), help="The recording, if INPUT is its script or subtitles.")
 @click.option("--max-seconds", "max_s", default=20.0, show_default=True, metavar="S", help="Longest utterance; longer ones are cut at ends of sentences and pauses.")  # fmt: skip  # noqa: E501
 @click.option("--least-confidence", type=click.FloatRange(0, 1), default=0.3, show_default=True, metavar="FRACTION", help="Leave out utterances below.")  # fmt: skip  # noqa: E501
-@click.option("--least-matched", type=click.FloatRange(0, 1), default=0.3, show_default=True, metavar="FRACTION", help="Leave out recordings of whose words fewer are found.")  # fmt: skip  # noqa: E501
+@click.option("--least-matched", type=click.FloatRange(0, 1), default=0.5, show_default=True, metavar="FRACTION", help="Leave out recordings of whose words fewer are found.")  # fmt: skip  # noqa: E501
 @click.option("--mismatches", type=click.Path(path_type=Path), help="JSONL file for what differs, instead of listing it.")  # fmt: skip  # noqa: E501
 @click.option("--language", metavar="LL", help="The spoken language, such as en, if the model knows several.")
 @click.option("--device", default="auto", show_default=True)

@@ -127,3 +127,24 @@ def test_a_model_without_ctc(model: sx.SpeechModel, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(type(model.head), "is_frame_synchronous", False)
     with pytest.raises(sx.ConfigError, match="does not align; wanted a model with a CTC head"):
         sx.align(model, tone("abc"), "abc", sample_rate=16_000)
+
+
+def test_times_of_subtitles_tell_repeated_words_apart(model: sx.SpeechModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    from speechxfer.alignment.emissions import Emissions, fill
+    from speechxfer.alignment.paths import find_path
+    from speechxfer.alignment.script import Line, Script
+
+    words = random_words(40)
+    samples, spans = joined([*words, *random_words(60, 1), *words], 0.2)
+    middles = [(start + end) / 2 for start, end in spans[100:]]
+
+    def middle_word(shown: list[float] | None) -> float:
+        times = shown or [None] * len(words)
+        lines = [Line(word, None if at is None else (at - 1, at + 1)) for word, at in zip(words, times, strict=True)]
+        with Emissions(range(5), 0.02) as emissions:
+            fill(emissions, model, [samples])
+            path = find_path(emissions, Script(lines, model.head), model.head.symbol_texts)
+            return float(emissions.starts[np.flatnonzero(path.word == 20)[0]])
+
+    assert middle_word([at + 3.0 for at in middles]) == pytest.approx(spans[120][0], abs=0.06)
+    assert middle_word([at + 900.0 for at in middles]) == middle_word(None)

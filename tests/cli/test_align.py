@@ -60,7 +60,7 @@ def test_files_in_and_out(run: Run, tmp_path: Path) -> None:
         (
             ("a.wav", "ccccccc ccaccacc"),
             1,
-            "Error: a.wav does not match the text: 0% of the words were found; wanted 30%",
+            "Error: a.wav does not match the text: 0% of the words were found; wanted 50%",
         ),
         (("a.wav", "script.txt"), 1, "Error: script.txt: no such file"),
         (("b.wav", "abc"), 1, "Error: b.wav: "),
