@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from speechxfer.audio import Waveform
 from speechxfer.decoding.hypothesis import Classification
 from speechxfer.errors import AudioError
-from speechxfer.inference.segmenting import Piece, segments
+from speechxfer.inference.segmenting import batches, segments
 from speechxfer.inference.silence import INAUDIBLE_DB
 
 Classify = Callable[[Sequence[Waveform]], Sequence[Classification]]
@@ -46,7 +46,7 @@ def classify(
         ConfigError: `max_segment_s` is below 1 s.
     """
     found: list[tuple[int, Classification]] = []
-    for batch in _batches(segments(blocks, max_segment_s=max_segment_s, overlapping=False), batch_s, cost_s):
+    for batch in batches(segments(blocks, max_segment_s=max_segment_s, overlapping=False), batch_s, cost_s):
         waveforms = [piece.waveform for piece in batch]
         found += zip(map(len, waveforms), predict(waveforms), strict=True)
         if progress:
@@ -56,16 +56,3 @@ def classify(
     lengths = [length for length, _ in found]
     mean = np.average([item.probabilities for _, item in found], axis=0, weights=lengths)
     return replace(found[0][1], probabilities=tuple(mean.tolist()))
-
-
-def _batches(pieces: Iterable[Piece], batch_s: float, cost_s: Callable[[float], float]) -> Iterator[list[Piece]]:
-    """Batches of consecutive segments, each with as many as `batch_s` allows and at least one."""
-    batch: list[Piece] = []
-    for piece in pieces:
-        longest = max(one.duration for one in [*batch, piece])
-        if batch and cost_s(longest) * (len(batch) + 1) > batch_s:
-            yield batch
-            batch = []
-        batch.append(piece)
-    if batch:
-        yield batch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -167,3 +167,16 @@ def _best_pause(energies: NDArray[np.float64]) -> int | None:
         return None
     start, stop = max(reversed(pauses), key=lambda pause: depths[slice(*pause)].sum())
     return 1 + (start + stop) // 2
+
+
+def batches(pieces: Iterable[Piece], batch_s: float, cost_s: Callable[[float], float]) -> Iterator[list[Piece]]:
+    """Batches of consecutive segments, each with as many as `batch_s` allows and at least one."""
+    batch: list[Piece] = []
+    for piece in pieces:
+        longest = max(one.duration for one in [*batch, piece])
+        if batch and cost_s(longest) * (len(batch) + 1) > batch_s:
+            yield batch
+            batch = []
+        batch.append(piece)
+    if batch:
+        yield batch
