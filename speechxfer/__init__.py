@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from speechxfer.alignment.result import Mismatch as Mismatch
     from speechxfer.api.alignment import align as align
     from speechxfer.api.alignment import align_manifest as align_manifest
+    from speechxfer.api.calibration import calibrate as calibrate
     from speechxfer.api.data import check as check
     from speechxfer.api.data import split as split
     from speechxfer.api.evaluation import compare as compare
@@ -128,6 +129,7 @@ __all__ = [
     "Word",
     "align",
     "align_manifest",
+    "calibrate",
     "check",
     "compare",
     "draw_confusion",
@@ -155,6 +157,7 @@ _MODULES = {
     "alignment.result": ("Alignment", "Mismatch"),
     "alignment.manifests": ("AlignedManifest",),
     "api.alignment": ("align", "align_manifest"),
+    "api.calibration": ("calibrate",),
     "api.data": ("check", "split"),
     "api.evaluation": ("compare", "evaluate"),
     "api.language_models": ("train_language_model", "tune_language_model"),

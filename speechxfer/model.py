@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from speechxfer import adapters
+from speechxfer.decoding.calibration import Calibration
 from speechxfer.decoding.hypothesis import Prediction
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.device import cast_matrices, choose_device, choose_dtype, set_threads
@@ -88,6 +90,7 @@ class SpeechModel(nn.Module, Predictor):
         model = cls(opened.encoder, opened.head, opened.source, opened.language)
         model.checked(DecodingOptions(language=language))
         model.language = opened.language or language or ""
+        model.calibration = opened.calibration
         if precision != torch.float32:
             model.dtype = precision
             cast_matrices(model, precision)
@@ -112,6 +115,8 @@ class SpeechModel(nn.Module, Predictor):
         description = {"source": self.source, "encoder": self.encoder.describe(), "head": self.head.describe()}
         if self.language and not self._decides_language:
             description["language"] = self.language
+        if self.calibration is not None:
+            description["calibration"] = asdict(self.calibration)
         with replacing_folder(Path(folder)) as temporary:
             write_tensors(temporary / "model.safetensors", renamed(state))
             adapters.write(self, temporary / "adapter", source=self.source, whole=own, renamed=renamed)
@@ -176,3 +181,13 @@ def add_language_model(folder: Path, fusion: Fusion) -> None:
     path = folder / MODEL_FILE
     found = read_json(path)
     write_json(path, {**found, "head": {**found["head"], "language_model": fusion.describe()}})
+
+
+def add_calibration(folder: Path, calibration: Calibration) -> None:
+    """Add a calibration of confidences to a saved model; all else stays as it is.
+
+    Raises:
+        StorageError: it could not be written.
+    """
+    path = folder / MODEL_FILE
+    write_json(path, {**read_json(path), "calibration": asdict(calibration)})

@@ -10,6 +10,7 @@ from torch import nn
 
 from speechxfer.config import HEADS
 from speechxfer.config.families import FAMILIES, family_of
+from speechxfer.decoding.calibration import Calibration
 from speechxfer.encoders import load_encoder, restore_encoder
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import ADAPTER_FILE, MODEL_FILE, Checkpoint
@@ -44,6 +45,8 @@ class Opened:
     own_decoder: str | None = None
     #: The tag of the language whose adapters and head it has, of a model of several languages.
     language: str = ""
+    #: How confidences of the head are corrected, where that was measured.
+    calibration: Calibration | None = None
 
     @property
     def transcribes(self) -> bool:
@@ -114,7 +117,11 @@ def _open_saved(checkpoint: Checkpoint, options: Mapping[str, Any]) -> Opened:
     except RuntimeError as error:
         detail = " ".join(str(error).split())
         raise CheckpointError(f"{checkpoint.folder}: weights do not fit {MODEL_FILE}: {detail:.300}") from error
-    return Opened(encoder, head, description["source"], language=description.get("language", ""))
+    known = description.get("calibration")
+    calibration = Calibration(**known) if known else None
+    return Opened(
+        encoder, head, description["source"], language=description.get("language", ""), calibration=calibration
+    )
 
 
 def restore_head(description: dict[str, Any], encoder: Encoder, checkpoint: Checkpoint) -> Head:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from speechxfer.audio import SAMPLE_RATE, Options, Source, blocks, from_array, is_file
+from speechxfer.decoding.calibration import Calibration
 from speechxfer.decoding.hypothesis import Classification, Hypothesis, Prediction
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.decoding.word_times import within
@@ -37,6 +38,8 @@ class Predictor(ABC):
 
     #: What is spoken, where a call does not say it.
     language: str = ""
+    #: How confidences are corrected; None where they are as the head gives them.
+    calibration: Calibration | None = None
 
     @property
     @abstractmethod
@@ -77,15 +80,16 @@ class Predictor(ABC):
         if asked:
             predictions = self._predict([waveforms[index] for index in asked], options)
             for index, prediction in zip(asked, predictions, strict=True):
-                found[index] = self._placed(prediction, waveforms[index])
+                found[index] = self._finished(prediction, waveforms[index])
         return found
 
-    def _placed(self, prediction: Prediction, waveform: np.ndarray) -> Prediction:
-        """A prediction whose words lie within the waveform, one after the other."""
-        if not isinstance(prediction, Hypothesis) or not prediction.words:
+    def _finished(self, prediction: Prediction, waveform: np.ndarray) -> Prediction:
+        """A prediction whose words lie within the waveform, one after the other, with calibrated confidences."""
+        if not isinstance(prediction, Hypothesis):
             return prediction
         words = within(prediction.words, len(waveform) / SAMPLE_RATE)
-        return replace(prediction, words=words if self.traits.leaves_out_pauses else without_pauses(words, waveform))
+        found = replace(prediction, words=words if self.traits.leaves_out_pauses else without_pauses(words, waveform))
+        return found if self.calibration is None else self.calibration.calibrated(found)
 
     def recognize(self, waveforms: Sequence[np.ndarray], options: DecodingOptions | None = None) -> list[Hypothesis]:
         """One hypothesis for each float32 mono 16 kHz waveform; together they make one batch.

@@ -18,6 +18,7 @@ from speechxfer.registry import PluginWarning
 _COMMANDS = (
     "align",
     "cache",
+    "calibrate",
     "check",
     "classify",
     "compare",

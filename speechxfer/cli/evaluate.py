@@ -160,6 +160,9 @@ def _show(result: Evaluation, metrics: Mapping[str, Metric], worst: int, progres
     progress.log(str(result.intervals))
     figures = [(metrics[name].title, f"{value:.3f}", metrics[name].meaning) for name, value in result.metrics.items() if name in metrics]  # fmt: skip  # noqa: E501
     progress.table("figures", ("metric", "value", ""), figures)
+    if found := result.reliability:
+        title = f"confidences of words (expected calibration error {found.error:.3f})"
+        progress.table(title, ("confidence", "right", "words"), [one.row() for one in found.bins])
 
 
 @dataclass(frozen=True)

@@ -140,6 +140,16 @@ class TextNormalizer:
         except ConfigError as error:
             raise CheckpointError(f"{error}; install the version of speechxfer the model was trained with") from error
 
+    @classmethod
+    def named(cls, name: str) -> TextNormalizer:
+        """From its name and version, as `str` writes them: "basic/1".
+
+        Raises:
+            ConfigError: an unknown name or version.
+        """
+        name, _, version = name.partition("/")
+        return cls(name, int(version or 0))
+
     def to_dict(self) -> dict[str, Any]:
         """For the model folder."""
         return {"name": self.name, "version": self.version}

@@ -58,6 +58,11 @@ METRICS = Register(
         "cer": Metric("transcription", _score("cer"), "CER", "character errors per character of the reference"),
         "mer": Metric("transcription", _score("mer"), "MER", "word errors per place of the alignment", in_report=False),
         "wil": Metric("transcription", _score("wil"), "WIL", "word information lost", in_report=False),
+        "word_calibration_error": Metric(
+            "transcription", lambda evaluation: evaluation.reliability.error if evaluation.reliability else None,
+            "calibration error of words", "the expected distance of a word's confidence and its correctness",
+            in_report=False,
+        ),
         "accuracy": Metric(
             "classification", _score("accuracy"), "accuracy", "the fraction of utterances with the right class",
             lower_is_better=False,

@@ -16,6 +16,7 @@ from speechxfer.evaluation.classes import ClassScores, class_scores, wrong_label
 from speechxfer.evaluation.intervals import Intervals, proportion_interval, ratio_intervals, units_of
 from speechxfer.evaluation.metrics import ErrorRates, Pair, align, error_rates, rates_of
 from speechxfer.evaluation.register import computed
+from speechxfer.evaluation.reliability import Reliability, judged_words, reliability
 
 
 class Scores(Protocol):
@@ -100,6 +101,12 @@ class Evaluation:
         """What was applied to texts before they were compared; None where classes were."""
         return self.scores.normalizer if isinstance(self.scores, ErrorRates) else None
 
+    @cached_property
+    def reliability(self) -> Reliability | None:
+        """How often words of each confidence are right; None where no words have confidences."""
+        words = judged_words(self.results, TextNormalizer.named(self.normalizer)) if self.normalizer else []
+        return reliability(words) if words else None
+
     @property
     def in_order(self) -> list[Result]:
         """The results in the manifest's order."""
@@ -123,7 +130,9 @@ class Evaluation:
             for result in self.results[:num_worst]
             if result.errors
         ]
-        return {**self.metrics, **self.scores.to_dict(), "intervals": self.intervals.to_dict(), "worst": worst}
+        confidences = {"reliability": self.reliability.to_dict()} if self.reliability else {}
+        intervals = {"intervals": self.intervals.to_dict()}
+        return {**self.metrics, **self.scores.to_dict(), **intervals, **confidences, "worst": worst}
 
     def __str__(self) -> str:
         shown = self.intervals.show

@@ -19,6 +19,8 @@ _PER_S = SAMPLE_RATE // HOP
 
 def without_pauses(words: Sequence[Word], waveform: Waveform) -> tuple[Word, ...]:
     """Words of a waveform that begin and end with sound; one in which nothing sounds stays as it is."""
+    if not words:
+        return ()
     sounds = _sounds(waveform)
     return tuple(_sounding(word, sounds) for word in words)
 

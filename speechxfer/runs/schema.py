@@ -140,6 +140,9 @@ class Metrics(TypedDict, total=False):
     #: Of the run's language model: whether it was "kept", its "weights", and "scores" by split ("dev", "test"), decoded
     #: "greedy" and "with language model".
     language_model: Mapping[str, Any]
+    #: Of the confidences of words: "slope" and "offset", and the expected calibration error on "dev", "before" and
+    #: "after".
+    calibration: Mapping[str, Any]
     #: The same shape trained from scratch.
     scratch: Mapping[str, Any]
     #: Conclusions about the run, in sentences.

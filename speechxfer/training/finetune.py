@@ -33,7 +33,7 @@ from speechxfer.report.figures import LANGUAGE_MODEL_COLUMNS, language_model_row
 from speechxfer.runs import Allotment, Environment, Metrics, PlanTable, RunFolder, Sources
 from speechxfer.runs.folder import Measured
 from speechxfer.runs.ownership import check_free, check_idle, owned
-from speechxfer.training import allotment, before_after, curves, scratch, sources
+from speechxfer.training import allotment, before_after, calibration, curves, scratch, sources
 from speechxfer.training.callbacks.base import Callback, check_callbacks
 from speechxfer.training.callbacks.trackers import Trackers, check_trackers
 from speechxfer.training.checkpoint import Position
@@ -220,9 +220,10 @@ def _adapt(
     position = fit(task, preparation, resume=resume, callbacks=[trackers, *callbacks])
     world.barrier()
     tuned = _fused(job, ready.language_model, manifests["dev"])
+    calibrated = _calibrated(job, manifests["dev"])
     world.barrier()
     run = Run(folder.path, _load(job), tuned=tuned, is_main=world.is_main)
-    metrics = _metrics(position, preparation)
+    metrics = cast(Metrics, {**_metrics(position, preparation), **calibrated})
     if world.is_main:
         run = _measured(job, run, manifests, before)
         overfitting = curves.overfitting(folder.history, position.best_epoch)
@@ -245,6 +246,14 @@ def _fused(job: Job, language_model: LanguageModel | None, dev: Manifest) -> Tun
     if language_model is None or not job.world.is_main:
         return None
     return fuse(job.folder, _load(job), language_model, dev, job.normalizer, job.progress)
+
+
+def _calibrated(job: Job, dev: Manifest) -> Metrics:
+    """Calibrate the confidences of the run's model, where it writes text, and say how."""
+    if job.config.head_type.is_classifier or not job.world.is_main:
+        return {}
+    found = calibration.calibrate(job.folder, _load(job), dev, job.normalizer, job.progress)
+    return {"calibration": calibration.described(found)} if found else {}
 
 
 def _against_scratch(job: Job, run: Run, metrics: Metrics, *, resume: bool) -> tuple[Run, Metrics]:

@@ -28,6 +28,7 @@ class Scorer:
         self._head, self._hidden_states, self._mask = head, hidden_states, mask
         self._unwanted, self._unwanted_first = unwanted, unwanted_first
         self._cache = head.new_cache()
+        self._utterances = torch.arange(len(hidden_states), device=hidden_states.device)
         #: Probability of each row that nothing is said, known after the first call.
         self.no_speech: list[float] = []
 
@@ -42,8 +43,11 @@ class Scorer:
         return F.log_softmax(logits, dim=-1)
 
     def keep(self, rows: Tensor) -> None:
-        """Reorder what is remembered."""
-        if len(rows):
+        """Reorder what is remembered; what is attended to only where rows are of other utterances than before."""
+        before, self._utterances = self._utterances, self._utterances[rows]
+        if torch.equal(before, self._utterances):
+            self._cache.self_attention_cache.reorder_cache(rows)
+        elif len(rows):
             self._cache.reorder_cache(rows)
             self._hidden_states = self._hidden_states[rows]
             self._mask = None if self._mask is None else self._mask[rows]

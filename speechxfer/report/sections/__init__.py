@@ -8,6 +8,7 @@ from collections.abc import Callable
 from speechxfer.report.markup import Html
 from speechxfer.report.run import FinishedRun
 from speechxfer.report.sections.classes import classes
+from speechxfer.report.sections.confidences import confidences
 from speechxfer.report.sections.confusions import confusions
 from speechxfer.report.sections.curves import curves
 from speechxfer.report.sections.data import data
@@ -20,7 +21,7 @@ from speechxfer.report.sections.utterances import worst_utterances
 
 #: In the order of the page.
 SECTIONS: tuple[Callable[[FinishedRun], Html], ...] = (
-    results, curves, error_slices, worst_utterances, classes, confusions, plan, data, reproduce, missing,
+    results, curves, error_slices, worst_utterances, classes, confusions, confidences, plan, data, reproduce, missing,
 )  # fmt: skip
 
 __all__ = ["SECTIONS"]

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from speechxfer.data.manifest import Manifest, Utterance
+from speechxfer.data.text import TextNormalizer
+from speechxfer.decoding.calibration import Calibration
+from speechxfer.decoding.hypothesis import Hypothesis, Word
+from speechxfer.errors import DataError
+from speechxfer.evaluation.calibration import fit
+from speechxfer.evaluation.reliability import Judged, reliability
+from speechxfer.evaluation.results import Evaluation, compare
+
+
+def evaluated(*pairs: tuple[str, str], confidence: float | None = 0.7) -> Evaluation:
+    """References and what was written for them."""
+    manifest = Manifest(Utterance(audio=f"{number}.wav", text=text) for number, (text, _) in enumerate(pairs))
+    written = [Hypothesis(text, tuple(Word(word, 0, 1, confidence) for word in text.split())) for _, text in pairs]
+    return compare(manifest, written, TextNormalizer())
+
+
+def drawn(calibration: Calibration, seed: int, count: int = 6000) -> list[Judged]:
+    """Words whose true confidence is what a calibration makes of the one that they have."""
+    draw = random.Random(seed)
+    confidences = [draw.betavariate(4, 1) for _ in range(count)]
+    return [Judged(one, draw.random() < calibration.confidence(one)) for one in confidences]
+
+
+def test_the_error_is_the_mean_distance_over_bins() -> None:
+    words = [Judged(0.95, True)] * 6 + [Judged(0.95, False)] * 2 + [Judged(0.5, False), Judged(1.0, True)]
+    found = reliability(words)
+    assert [one.words for one in found.bins] == [1, 9]
+    assert found.error == pytest.approx((1 * 0.5 + 9 * abs((8 * 0.95 + 1) / 9 - 7 / 9)) / 10)
+
+
+def test_words_are_right_as_the_alignment_has_it() -> None:
+    found = evaluated(("Eins zwei drei", "eins, ZWEI! vier ... drei"), ("a", "b")).reliability
+    assert found is not None
+    assert found.words == 5  # dots are no word
+    assert [(one.words, one.right) for one in found.bins] == [(5, pytest.approx(3 / 5))]
+    assert evaluated(("eins", "eins"), confidence=None).reliability is None
+    assert evaluated(("eins", "")).reliability is None
+
+
+@pytest.mark.parametrize("true", [Calibration(0.4), Calibration(0.6, -0.8), Calibration(1.7, 0.3)])
+def test_what_is_fitted_holds_for_other_words(true: Calibration) -> None:
+    found, others = fit(drawn(true, seed=1)), drawn(true, seed=2)
+    assert reliability(others).error > 0.04
+    assert reliability([Judged(found.confidence(one.confidence), one.right) for one in others]).error < 0.025
+    assert found.slope == pytest.approx(true.slope, abs=0.1)
+
+
+def test_data_without_an_error_and_without_a_right_word() -> None:
+    for right in (True, False):
+        found = fit([Judged(0.9 + number / 1000, right) for number in range(100)])
+        assert abs(found.confidence(0.95) - right) < 0.05
+
+
+def test_confidences_that_mean_the_contrary_are_all_alike() -> None:
+    found = fit([Judged(number / 200, number < 100) for number in range(200)])
+    assert found.slope == 0.0
+    assert found.confidence(0.1) == found.confidence(0.9) == pytest.approx(0.5, abs=0.01)
+
+
+def test_too_few_words_are_an_error() -> None:
+    with pytest.raises(DataError, match="there are 7 words with a confidence; wanted at least 100"):
+        fit([Judged(0.5, True)] * 7)
+
+
+def test_one_calibration_after_another_is_one() -> None:
+    first, second = Calibration(0.5, -0.2), Calibration(1.4, 0.6)
+    both = first.then(second)
+    for value in (0.0, 0.2, 0.9, 1.0):
+        assert both.confidence(value) == pytest.approx(second.confidence(first.confidence(value)), abs=1e-5)
+    assert Calibration(1.0).confidence(0.3) == pytest.approx(0.3)
