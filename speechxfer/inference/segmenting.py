@@ -56,12 +56,12 @@ def segments(
     for a margin beside speech, and so is any beside a cut. What fits into one segment and has no such stretch is passed
     on as it is, and so is sound shorter than such a stretch.
 
-    Otherwise each cut is sought in the second half of the next `max_segment_s`: in the middle of the longest stretch of
-    at least 100 ms without speech; else by the energies of 20 ms frames every 10 ms. Their 10th percentile is the noise
-    floor and their 90th the speech level; a pause is a run of at least 100 ms below floor + 1/3 of the way to the
-    level, in dB. The cut falls in the middle of the pause with the largest area under that threshold, which weighs
-    length and depth. Where there is no pause either, two segments overlap by 4 s, or a quarter of a segment,
-    or the cut falls in the quietest frame.
+    Otherwise each cut is sought in the second half of the next `max_segment_s`, from the energies of 20 ms frames every
+    10 ms. Their 10th percentile is the noise floor and their 90th the speech level; a pause is a run of at least 100 ms
+    below floor + 1/3 of the way to the level, in dB. The cut falls in the middle of the pause with the largest area
+    under that threshold, which weighs length and depth; without one, in the longest stretch of at least 100 ms that is
+    no speech. Where there is no pause either, two segments overlap by 4 s, or a quarter of a segment, or the cut falls
+    in the quietest frame.
 
     The result does not depend on the lengths of the blocks; little more than `max_segment_s` and one block are held.
 
@@ -135,7 +135,7 @@ class _Cutter:
         """Divides a window in its second half, at a pause or with an overlap."""
         size, first = len(flags), len(flags) // 2
         energies = energies_db(buffer[first * HOP : size * HOP])
-        pause = _longest_run(~flags[first:]) or _best_pause(energies)
+        pause = _best_pause(energies) or _longest_run(~flags[first:])
         if pause is None and self._overlapping:
             return _Part(size - min(_OVERLAP, size // 4), size)
         cut = first + (1 + int(energies.argmin()) if pause is None else pause)
