@@ -6,6 +6,7 @@ ends. A word that it lacks costs extra for each character, from where no known w
 
 from __future__ import annotations
 
+import heapq
 import math
 from typing import Any
 
@@ -16,7 +17,9 @@ from numpy.typing import NDArray
 from speechxfer.decoding.lexicon import Search
 
 #: Symbols that are this much less likely than the most likely one of a frame (natural logarithm) begin no new beam.
-_SYMBOL_RANGE = 12.0
+_SYMBOL_RANGE = 16.0
+#: Texts that are this much less likely than the most likely one are not followed.
+_BEAM_RANGE = 24.0
 #: Columns of the table of texts: the text that each extends, its last symbol, its place in the lexicon's tree, the
 #: letters of its last word, its node of the language model.
 _PARENT, _SYMBOL, _PLACE, _LETTERS, _NODE = range(5)
@@ -76,7 +79,7 @@ def _step(model: Any, unknown: float, node: int, number: int) -> tuple[float, in
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _child(tree: Any, node: int, character: int) -> int:
     """The node after a character; -1 where no word goes on so."""
-    first, following, children, _, _ = tree
+    first, following, children, _, _, _ = tree
     for edge in range(first[node], first[node + 1]):
         if following[edge] == character:
             return int(children[edge])
@@ -86,16 +89,16 @@ def _child(tree: Any, node: int, character: int) -> int:
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _ended(place: int, letters: int, node: int, words: Any) -> tuple[float, int]:
     """What a word that ends adds to the score, and the node of the language model after it."""
-    _, _, (_, _, _, ends, hot), model, (_, end, outside), unknown, scale = words
+    _, _, (_, _, _, ends, hot, credit), model, (_, end, outside), unknown, scale = words
     if letters == 0:
         return 0.0, node
     if end < 0:
-        return (hot[place] if place >= 0 else 0.0), node
+        return (hot[place] - credit[place] if place >= 0 else 0.0), node
     number = ends[place] if place >= 0 else -1
     extra = letters * scale[2] if number < 0 and place >= 0 else 0.0  # outside the tree, it was added before
     score, after = _step(model, unknown, node, number if number >= 0 else outside)
     if place >= 0:
-        extra += hot[place]
+        extra += hot[place] - credit[place]
     return scale[0] * score + scale[1] + extra, after
 
 
@@ -114,11 +117,27 @@ def _extend(text: Any, symbol: int, words: Any, extended: Any) -> float:
         if place < 0:
             added += scale[2]
             continue
-        place = _child(tree, place, character)
-        if place < 0:
-            added += letters * scale[2]
+        before, place = place, _child(tree, place, character)
+        added += tree[5][place] if place >= 0 else letters * scale[2]
+        added -= tree[5][before]
     extended[_SYMBOL], extended[_PLACE], extended[_LETTERS], extended[_NODE] = symbol, place, letters, node
     return added
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _most(words: Any) -> Any:
+    """[symbols + 1] the most that a symbol can add to a score, if what words cost is not positive."""
+    starts, characters, (first, _, children, _, hot, credit), _, _, _, scale = words
+    step = 0.0
+    for node in range(len(hot)):
+        for edge in range(first[node], first[node + 1]):
+            step = max(step, credit[children[edge]] - credit[node])
+    end = max(scale[1], 0.0) + hot.max()
+    most = np.zeros(len(starts) - 1)
+    for symbol in range(len(most)):
+        for index in range(starts[symbol], starts[symbol + 1]):
+            most[symbol] += end if characters[index] == 0 else step
+    return most
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -141,26 +160,28 @@ def _search(scores: Any, words: Any, beams: int) -> Any:
         size *= 2
     keys, children = np.full(size, -1, np.int64), np.zeros(size, np.int64)
     table = (texts, bonuses, keys, children, np.full(len(texts), -1, np.int64))
-    written = 1
+    written, most = 1, _most(words)
     # Beams are texts with the logarithms of the probabilities of their paths that end with a blank, or with a symbol.
     beam, blank, other = np.zeros(1, np.int64), np.zeros(1), np.full(1, -np.inf)
     for frame in range(frames):
         row = scores[frame]
-        likely = np.flatnonzero(row[1:] > row.max() - _SYMBOL_RANGE) + 1
+        likely = np.argsort(-row[1:]) + 1
+        likely = likely[row[likely] > row.max() - _SYMBOL_RANGE]
         room = len(beam) * (len(likely) + 1)
         # A candidate is a text that is known, or a new one, which is written down if it is kept.
         found = (
-            np.full(room, -1, np.int64), np.zeros((room, 5), np.int64), np.zeros(room), np.full(room, -np.inf),
+            np.full(room, -1, np.int64), np.empty((room, 5), np.int64), np.empty(room), np.full(room, -np.inf),
             np.full(room, -np.inf),
         )  # fmt: skip
         _stay(row, beam, blank, other, table, found)
-        count = _grow(row, likely, beam, blank, other, table, found, words, beams)
+        count = _grow(row, likely, most, beam, blank, other, table, found, words, beams)
         table[4][beam] = -1
         known, new, bonus, ending_blank, ending_other = found
         ranked = np.empty(count)
         for index in range(count):
             ranked[index] = -_plus(ending_blank[index], ending_other[index]) - bonus[index]
         kept = np.argsort(ranked, kind="mergesort")[:beams]
+        kept = kept[ranked[kept] <= ranked[kept[0]] + _BEAM_RANGE]
         for index in kept:
             if known[index] < 0:
                 key = new[index, _PARENT] * symbols + new[index, _SYMBOL]
@@ -187,20 +208,23 @@ def _stay(row: Any, beam: Any, blank: Any, other: Any, table: Any, found: Any) -
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _grow(
-    row: Any, likely: Any, beam: Any, blank: Any, other: Any, table: Any, found: Any, words: Any, beams: int
+    row: Any, likely: Any, most: Any, beam: Any, blank: Any, other: Any, table: Any, found: Any, words: Any, beams: int
 ) -> int:
     """Extend all beams by all likely symbols; how many candidates there are then."""
     texts, bonuses, keys, children, where = table
     known, new, bonus, ending_blank, ending_other = found
     count = len(beam)
-    least = _bar(ending_blank[:count], ending_other[:count], bonus[:count], beams)
+    # The scores of the best candidates so far, at most as many as there may be beams; the worst of them is the first.
+    best = [_plus(ending_blank[index], ending_other[index]) + bonus[index] for index in range(count)]
+    heapq.heapify(best)
+    least = best[0] if count == beams else -np.inf
     for index in range(len(beam)):
         text = beam[index]
         total = _plus(blank[index], other[index])
         for symbol in likely:
             # The last symbol again is another one only after a blank.
             arrived = (blank[index] if text and symbol == texts[text, _SYMBOL] else total) + row[symbol]
-            if arrived == -np.inf:
+            if arrived == -np.inf or arrived + bonuses[text] + most[symbol] < least:
                 continue
             slot = _slot(keys, text * len(row) + symbol)
             child = children[slot] if keys[slot] != -1 else -1
@@ -212,21 +236,17 @@ def _grow(
             else:
                 bonus[count] = bonuses[text] + _extend(texts[text], symbol, words, new[count])
                 new[count, _PARENT] = text
-            if arrived + bonus[count] >= least:
-                known[count], ending_other[count] = child, arrived
-                count += 1
+            score = arrived + bonus[count]
+            if score < least:
+                continue
+            known[count], ending_other[count] = child, arrived
+            count += 1
+            if len(best) < beams:
+                heapq.heappush(best, score)
+            else:
+                heapq.heapreplace(best, score)
+            least = best[0] if len(best) == beams else -np.inf
     return count
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _bar(blank: Any, other: Any, bonus: Any, beams: int) -> float:
-    """The score that a new text has to reach: that of the last of the beams, if enough of them stay."""
-    if len(blank) < beams:
-        return -np.inf
-    total = np.empty(len(blank))
-    for index in range(len(blank)):
-        total[index] = _plus(blank[index], other[index]) + bonus[index]
-    return float(np.sort(total)[len(total) - beams])
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

@@ -102,7 +102,8 @@ class _Tree:
         self._children: dict[tuple[int, int], int] = {}
         self._size = 1
         self._ends = {node: number for word, number in words.items() if (node := self._add(word)) is not None}
-        self._added = {node: added for word, added in hotwords.items() if (node := self._add(word)) is not None}
+        self._hotwords = {word: added for word, added in hotwords.items() if self._add(word) is not None}
+        self._added = {self._path(word)[-1]: added for word, added in self._hotwords.items()}
 
     def _add(self, word: str) -> int | None:
         """The node of a word."""
@@ -115,9 +116,18 @@ class _Tree:
             self._size += node == before
         return node
 
+    def _path(self, word: str) -> list[int]:
+        """The nodes of a word's beginnings, itself the last."""
+        node, found = 0, []
+        for character in word:
+            node = self._children[node, self._numbers[character]]
+            found.append(node)
+        return found
+
     def arrays(self, outside: int = -1) -> tuple[NDArray[Any], ...]:
         """[nodes + 1] where each node's children begin; [edges] their characters, sorted within a node, and nodes;
-        [nodes] the number of the word that ends there, or -1; [nodes] what it adds.
+        [nodes] the number of the word that ends there, or -1; [nodes] what it adds; [nodes] what its beginning adds
+        until it ends or goes on otherwise.
         """
         edges = sorted((node, character, child) for (node, character), child in self._children.items())
         table = np.array(edges, dtype=np.int64).reshape(-1, 3)
@@ -127,7 +137,15 @@ class _Tree:
             ends[node], added[node] = outside, value
         for node, number in self._ends.items():
             ends[node] = number
-        return first, table[:, 1].copy(), table[:, 2].copy(), ends, added
+        return first, table[:, 1].copy(), table[:, 2].copy(), ends, added, self._credit()
+
+    def _credit(self) -> NDArray[np.float64]:
+        """[nodes] of what a hotword adds, the fraction that is spelled; of several hotwords the most."""
+        found = np.zeros(self._size)
+        for word, added in self._hotwords.items():
+            for place, node in enumerate(self._path(word), 1):
+                found[node] = max(found[node], added * place / len(word))
+        return found
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,15 +23,16 @@ from speechxfer.model import SpeechModel
 from speechxfer.progress import Progress
 
 #: Seconds of audio computed together, and most of dev that weights are searched on.
-_BATCH_S, _SEARCHED_S = 30.0, 600.0
-#: Values that are tried: of the coarse ones each with each, then of the fine ones one weight after the other.
-_COARSE = {"language_model": (0.3, 0.6, 1.0, 1.5), "word": (0.0, 2.0, 4.0), "unknown": (-0.5, -1.5, -3.0)}
+_BATCH_S, _SEARCHED_S = 30.0, 300.0
+#: Values that are tried: of the coarse ones each with each, then, from the best of these, of the fine ones one weight
+#: after the other.
+_COARSE = {"language_model": (0.3, 0.6, 1.0, 1.5), "word": (0.0, 2.0, 4.0), "unknown": (-1.0, -3.0)}
 _FINE = {
     "language_model": (0.2, 0.3, 0.45, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0),
     "word": (-1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 5.0),
     "unknown": (0.0, -0.25, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0),
 }
-_ROUNDS = 2
+_STARTS, _ROUNDS = 3, 2
 
 
 @dataclass(frozen=True)
@@ -90,19 +91,21 @@ def _searched(errors: Callable[[Weights], float], progress: Progress) -> Weights
     """The weights with the fewest errors; of equals, those that were tried first."""
     counted = functools.cache(errors)
     grid = [Weights(*values) for values in itertools.product(*_COARSE.values())]
-    with progress.task("weights", len(grid) + _ROUNDS * sum(map(len, _FINE.values()))) as advance:
+    with progress.task("weights", len(grid) + _STARTS * _ROUNDS * sum(map(len, _FINE.values()))) as advance:
 
-        def fewest(candidates: Iterable[Weights]) -> Weights:
-            ranked = []
+        def ranked(candidates: Iterable[Weights]) -> list[Weights]:
+            found = []
             for weights in candidates:
-                ranked.append((counted(weights), weights))
+                found.append((counted(weights), weights))
                 advance(1)
-            return min(ranked, key=lambda one: one[0])[1]
+            return [weights for _, weights in sorted(found, key=lambda one: one[0])]
 
-        best = fewest(grid)
-        for name, values in [*_FINE.items()] * _ROUNDS:
-            best = min(best, fewest(replace(best, **{name: value}) for value in values), key=counted)
-    return best
+        def descended(best: Weights) -> Weights:
+            for name, values in [*_FINE.items()] * _ROUNDS:
+                best = min(best, ranked(replace(best, **{name: value}) for value in values)[0], key=counted)
+            return best
+
+        return min(map(descended, ranked(grid)[:_STARTS]), key=counted)
 
 
 @torch.inference_mode()

@@ -121,3 +121,24 @@ def test_no_other_path_is_likelier_that_spells_the_symbols(seed: int, frames: in
     found = best_path(scores, symbols)
     assert spelled(tuple(found.tolist())) == tuple(symbols)
     assert scores[range(frames), found].sum() == pytest.approx(scores[range(frames), list(best)].sum(), abs=1e-4)
+
+
+def test_a_hotword_stays_among_few_beams_while_it_is_spelled() -> None:
+    # Every letter of "bbb" is less likely than another one, so that its beginning would not be among two beams.
+    scores = np.full((6, 4), math.log(0.01))
+    for frame in range(6):
+        scores[frame, 0 if frame % 2 else 2] = math.log(0.9 if frame % 2 else 0.6)
+        scores[frame, 3] = math.log(0.05 if frame % 2 else 0.3)
+    lexicon = Lexicon(CHARACTERS, None).with_hotwords((("bbb", 4.0),))
+    found, score = best_text(scores, Search(lexicon, Weights(), beams=2))
+    assert found == [3, 3, 3]
+    assert score == pytest.approx(best_text(scores, Search(lexicon, Weights(), beams=500))[1], abs=0.1)
+    assert best_text(scores, Search(Lexicon(CHARACTERS, None), Weights(), beams=2))[0] == [2, 2, 2]
+
+
+def test_the_beginning_of_a_hotword_adds_nothing_in_the_end() -> None:
+    scores = probabilities(6, len(CHARACTERS) + 1, 3)
+    plain, hot = (Lexicon(CHARACTERS, MODEL).with_hotwords(words) for words in ((), (("aaaaaaaaaa", 9.0),)))
+    found = [best_text(scores, Search(lexicon, Weights(), beams=2000)) for lexicon in (plain, hot)]
+    assert found[0][0] == found[1][0]
+    assert found[0][1] == pytest.approx(found[1][1])

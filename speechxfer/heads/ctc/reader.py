@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -103,7 +104,8 @@ class CTCReader(Reader):
         """Words that hotwords consist of, with what they add.
 
         A word of a phrase has its part of the weight; one that the language model has gets none, for it needs no help.
-        Short words add less than their weight.
+        Short words add less than their weight. Beside a language model, all share the probability that it gives to a
+        word that it lacks; so of a long list, each has to be clearer.
         """
         alphabet = set(self.vocabulary.alphabet)
         found: dict[str, float] = {}
@@ -113,7 +115,8 @@ class CTCReader(Reader):
                 single = len(words) == 1
                 new = [word for word in words if single or word not in self._lexicon]
                 found |= {word: min(weight / len(words), _MOST_PER_LETTER * len(word)) for word in new}
-        return found
+        shared = math.log(len(found)) if found and self.fusion else 0.0
+        return {word: added - shared for word, added in found.items()}
 
     def read(self, outputs: NDArray[np.float32], lengths: Sequence[int], options: DecodingOptions) -> list[Hypothesis]:
         """Greedy with one beam: the most likely symbol of every frame. Otherwise by beam search."""
