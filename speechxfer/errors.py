@@ -54,10 +54,6 @@ class TrainingError(SpeechxferError):
     """A run that cannot go on by itself."""
 
 
-class MissingPackageWarning(UserWarning):
-    """A package is not installed, and something simpler takes its place."""
-
-
 def printable(text: str) -> str:
     """Text on one line that does nothing to a terminal: control characters, line breaks and bytes become escapes."""
     return "".join(

@@ -12,8 +12,8 @@ import click
 
 from speechxfer import __version__
 from speechxfer.cli import streams
-from speechxfer.errors import MissingPackageWarning, SpeechxferError
-from speechxfer.registry import PluginWarning
+from speechxfer.errors import SpeechxferError
+from speechxfer.registry import MissingPackageWarning, PluginWarning
 
 _COMMANDS = (
     "align",

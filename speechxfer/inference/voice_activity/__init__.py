@@ -9,10 +9,11 @@ from __future__ import annotations
 import warnings
 
 from speechxfer.config.values import shown
-from speechxfer.errors import ConfigError, MissingPackageWarning
+from speechxfer.errors import ConfigError
 from speechxfer.inference.voice_activity import silero
 from speechxfer.inference.voice_activity.detector import Detector
 from speechxfer.inference.voice_activity.levels import ENERGY, SOUND
+from speechxfer.registry import MissingPackageWarning
 
 CHOICES = ("auto", "silero", "energy", "none")
 """The names of detectors; "auto" is Silero's where it is installed, and levels elsewhere."""

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from speechxfer.audio import SAMPLE_RATE, Waveform
 from speechxfer.data.non_speech import KINDS
-from speechxfer.errors import ConfigError, MissingPackageWarning
+from speechxfer.errors import ConfigError
 from speechxfer.inference.segmenting import segments
 from speechxfer.inference.silence import HOP, audible
 from speechxfer.inference.voice_activity import CHOICES, SOUND, detector
+from speechxfer.registry import MissingPackageWarning
 from tests.inference.synthetic_speech import speech
 
 ALL = ["silero", "energy", "none"]
