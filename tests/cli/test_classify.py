@@ -13,6 +13,7 @@ from speechxfer.cli.classify import classify
 from speechxfer.data.manifest import Manifest
 from speechxfer.decoding.hypothesis import Classification
 from speechxfer.errors import AudioError, ConfigError
+from speechxfer.sources import AudioSource
 
 
 class FakeModel:
@@ -26,9 +27,10 @@ class FakeModel:
         return cls()
 
     def classify(
-        self, source: Path | bytes, *, progress: Callable[[float], None] | None = None, **reading: object
+        self, source: Path | AudioSource, *, progress: Callable[[float], None] | None = None, **reading: object
     ) -> Classification:
-        content = source if isinstance(source, bytes) else source.read_bytes()
+        content = source.contents() if isinstance(source, AudioSource) else source.read_bytes()
+        assert isinstance(content, bytes)
         if content == b"bad":
             raise AudioError(f"{source!s}: not readable")
         names = ("one", "three", "two", "zero, or oh")
