@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from speechxfer.inference.writers import write_transcript as write_transcript
     from speechxfer.language_models import LanguageModel as LanguageModel
     from speechxfer.model import SpeechModel as SpeechModel
+    from speechxfer.predictor import Predictor as Predictor
     from speechxfer.progress import Progress as Progress
     from speechxfer.sources import AudioSource as AudioSource
     from speechxfer.sources import FileSource as FileSource
@@ -108,6 +109,7 @@ __all__ = [
     "Mismatch",
     "Plan",
     "PoolingConfig",
+    "Predictor",
     "Progress",
     "RetentionConfig",
     "Run",
@@ -207,6 +209,7 @@ _MODULES = {
     "inference.transcript": ("Segment", "Transcript"),
     "inference.writers": ("write_transcript",),
     "model": ("SpeechModel",),
+    "predictor": ("Predictor",),
     "progress": ("Progress",),
     "sources": ("AudioSource", "FileSource"),
     "training.callbacks.base": ("Callback",),
@@ -221,10 +224,11 @@ _OTHER_NAMES = {"Plan": "PlanConfig"}
 def load(
     name: str, *, device: str = "auto", dtype: str = "float32", threads: int | None = None,
     revision: str | None = None, language: str | None = None,
-) -> SpeechModel:  # fmt: skip
-    """Open an adapted model, a CTC or classification model of `transformers`, or one with its own decoder.
+) -> Predictor:  # fmt: skip
+    """Open an adapted model, a CTC or classification model of `transformers`, one with its own decoder, or an export.
 
-    Short for `SpeechModel.load`, which explains the arguments.
+    `SpeechModel.load` explains the arguments. The folder that `export` writes for ONNX is opened without torch; it runs
+    on the CPU, in the precision that it was exported in.
 
     Raises:
         CheckpointError: not found, damaged, without the language, or without a head, so that it gives no predictions by
@@ -232,9 +236,9 @@ def load(
         ConfigError: no such device here, a dtype that the device lacks, less than one thread, a revision of a folder or
             package, or a language of a model that has no choice of them.
     """
-    from speechxfer.model import SpeechModel
+    from speechxfer.api.loading import load as opened
 
-    return SpeechModel.load(name, device=device, dtype=dtype, threads=threads, revision=revision, language=language)
+    return opened(name, device=device, dtype=dtype, threads=threads, revision=revision, language=language)
 
 
 def __getattr__(name: str) -> Any:

@@ -141,6 +141,11 @@ class SpeechModel(nn.Module, Predictor):
         """That of the encoder."""
         return self.encoder.computed_s(duration_s)
 
+    @property
+    def batch_scale(self) -> int:
+        """More on a GPU, to keep it busy."""
+        return 1 if self.device.type == "cpu" else 8
+
     @torch.inference_mode()
     def frame_log_probabilities(self, waveforms: Sequence[np.ndarray]) -> list[NDArray[np.float32]]:
         """Natural logarithms of the symbols' probabilities [frames, symbols] of each float32 mono 16 kHz waveform.

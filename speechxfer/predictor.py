@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack, cast
+from typing import Any, Literal, Unpack, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,9 +20,10 @@ from speechxfer.decoding.options import DecodingOptions
 from speechxfer.decoding.word_times import within
 from speechxfer.errors import ConfigError
 from speechxfer.heads.reader import HeadTraits
-from speechxfer.inference import Transcript, transcribe
+from speechxfer.inference import Event, Recognize, Segment, Settings, Transcript, events, transcribe_many
 from speechxfer.inference.classifying import classify
 from speechxfer.inference.silence import is_silent
+from speechxfer.inference.voice_activity import detector
 from speechxfer.inference.word_pauses import without_pauses
 from speechxfer.languages import tags_of
 
@@ -51,6 +54,11 @@ class Predictor(ABC):
     @abstractmethod
     def computed_s(self, duration_s: float) -> float:
         """Seconds of audio that are computed for a waveform on its own."""
+
+    @property
+    def batch_scale(self) -> int:
+        """How much more is computed at once than on a CPU."""
+        return 1
 
     @abstractmethod
     def _predict(self, waveforms: Sequence[np.ndarray], options: DecodingOptions) -> Sequence[Prediction]:
@@ -100,16 +108,20 @@ class Predictor(ABC):
         sample_rate: int | None = None,
         options: DecodingOptions | None = None,
         language: str | None = None,
+        vad: str = "auto",
         progress: Callable[[float], None] | None = None,
         **reading: Unpack[Options],
     ) -> Transcript:
         """Transcribe a file, its bytes, or an array with its `sample_rate` in Hz; of any length.
 
-        Long audio is cut at silences and streamed, so memory does not grow with it.
+        Long audio is cut at pauses and streamed, so memory does not grow with it. Long stretches without speech are
+        left out.
 
         Args:
             options: how the model decodes, in this call only.
             language: short for the option of this name.
+            vad: how speech is found: by "silero", a network, or by its "energy"; "none" leaves out silence alone.
+                "auto" is the network where its packages are installed, else the energy.
             progress: called with the seconds done.
             reading: which `stream` and `channel` of a file is read; whether a file that is a little shorter than its
                 header says is an error (`strict`), and what is called with a warning otherwise (`notify`).
@@ -117,16 +129,81 @@ class Predictor(ABC):
         Raises:
             AudioError: the audio cannot be used.
             ConfigError: an option that the head does not have, a language given twice, an array without its rate, a
-                file with one, or a stream of an array.
+                file with one, a stream of an array, or another `vad`.
         """
-        chosen = self.checked(options, language)
-        return transcribe(
-            _stream(audio, sample_rate, reading),
-            lambda waveforms: self.recognize(waveforms, chosen),
+        (transcript,) = self.transcribe_many(
+            [audio], sample_rate=sample_rate, options=options, language=language, vad=vad,
+            progress=(lambda _index, seconds: progress(seconds)) if progress else None, **reading,
+        )  # fmt: skip
+        return transcript
+
+    def transcribe_segments(
+        self,
+        audio: Source | ArrayLike,
+        *,
+        sample_rate: int | None = None,
+        options: DecodingOptions | None = None,
+        language: str | None = None,
+        vad: str = "auto",
+        **reading: Unpack[Options],
+    ) -> Iterator[Segment]:
+        """The segments of a transcript as they come, in order; arguments and errors are those of `transcribe`."""
+        recording = functools.partial(_stream, audio, sample_rate, reading)
+        return _segments(events([recording], self._recognizer(options, language), self._settings(vad)))
+
+    @overload
+    def transcribe_many(
+        self, audios: Iterable[Source | ArrayLike], *, return_exceptions: Literal[False] = False, **arguments: Any
+    ) -> Iterator[Transcript]: ...
+    @overload
+    def transcribe_many(
+        self, audios: Iterable[Source | ArrayLike], *, return_exceptions: Literal[True], **arguments: Any
+    ) -> Iterator[Transcript | Exception]: ...
+    def transcribe_many(
+        self,
+        audios: Iterable[Source | ArrayLike],
+        *,
+        return_exceptions: bool = False,
+        sample_rate: int | None = None,
+        options: DecodingOptions | None = None,
+        language: str | None = None,
+        vad: str = "auto",
+        progress: Callable[[int, float], None] | None = None,
+        **reading: Any,
+    ) -> Iterator[Transcript | Exception]:
+        """The transcripts of several recordings, in order; segments of different recordings share a batch.
+
+        A transcript is the same whatever else is transcribed. The other arguments are those of `transcribe`.
+
+        Args:
+            audios: files or arrays, as `transcribe` takes them; each is opened when the one before it was read.
+            return_exceptions: give what goes wrong with a recording in place of its transcript, rather than raise it.
+            progress: called with the number of a recording, counted from 0, and the seconds of it done.
+
+        Raises:
+            AudioError: a recording cannot be used; the transcripts before it are given first.
+            ConfigError: as `transcribe`.
+        """
+        names: deque[str | None] = deque()
+
+        def recordings() -> Iterator[Callable[[], Iterable[np.ndarray]]]:
+            for audio in audios:
+                names.append(_name(audio))
+                yield functools.partial(_stream, audio, sample_rate, cast(Options, reading))
+
+        found = transcribe_many(recordings(), self._recognizer(options, language), self._settings(vad), progress)
+        return _named(found, names, return_exceptions=return_exceptions)
+
+    def _recognizer(self, options: DecodingOptions | None, language: str | None) -> Recognize:
+        return functools.partial(self.recognize, options=self.checked(options, language))
+
+    def _settings(self, vad: str) -> Settings:
+        return Settings(
             max_segment_s=self._segment_s,
-            cost_s=self.computed_s,
-            source=_name(audio),
-            progress=progress,
+            batch_s=self.batch_scale * Settings.batch_s,
+            ahead_s=self.batch_scale * Settings.ahead_s,
+            computed_s=self.computed_s,
+            detector=detector(vad),
         )
 
     def classify(
@@ -211,3 +288,26 @@ def _stream(audio: Source | ArrayLike, sample_rate: int | None, options: Options
 
 def _name(audio: Source | ArrayLike) -> str | None:
     return str(audio) if isinstance(audio, str | Path) else None
+
+
+def _segments(found: Iterable[tuple[int, Event]]) -> Iterator[Segment]:
+    """The segments of one recording; what went wrong is raised."""
+    for _, event in found:
+        if isinstance(event, Exception):
+            raise event
+        if isinstance(event, Segment):
+            yield event
+
+
+def _named(
+    found: Iterable[Transcript | Exception], names: deque[str | None], *, return_exceptions: bool
+) -> Iterator[Transcript | Exception]:
+    """Transcripts with their sources."""
+    for result in found:
+        name = names.popleft()
+        if isinstance(result, Exception):
+            if not return_exceptions:
+                raise result
+            yield result
+        else:
+            yield replace(result, source=name)

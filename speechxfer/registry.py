@@ -23,6 +23,10 @@ from speechxfer.errors import ConfigError
 Entry = TypeVar("Entry")
 
 
+class MissingPackageWarning(UserWarning):
+    """A package is not installed, and something simpler takes its place."""
+
+
 class PluginWarning(UserWarning):
     """An entry of another package that cannot be used; the rest works without it."""
 

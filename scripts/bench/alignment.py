@@ -102,7 +102,7 @@ def script(model: str, manifests: Sequence[str], seconds: float, folder: Path, s
     draw = random.Random(seed)
     said = _joined([one for path in manifests for one in sx.Manifest.read(path)], seconds, folder / "joined.wav", draw)
     lines, wrong, missing = _imperfect(said, draw)
-    loaded = sx.load(model)
+    loaded = sx.SpeechModel.load(model)
     written = loaded.head.symbol_texts
     figures: dict[str, Any] = {"memory in MB": {"empty": empty, "model": _memory_mb()}}
     with Emissions(range(len(written)), 1 / loaded.encoder.output_frame_rate) as emissions:

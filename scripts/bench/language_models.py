@@ -49,7 +49,7 @@ def computed(model: sx.SpeechModel, data: sx.Manifest) -> tuple[list[NDArray[np.
 def main(model: str, train: Path, dev: Path, test: Path, text: tuple[Path, ...], normalizer: str) -> None:
     """Print error rates and times as JSON."""
     torch.set_num_threads(1)
-    loaded = sx.load(model, device="cpu")
+    loaded = sx.SpeechModel.load(model, device="cpu")
     assert isinstance(loaded.head, CTCHead)
     write, counted, data = loaded.head.written, sx.TextNormalizer(normalizer), sx.Manifest.read(test)
     words = sx.train_language_model([train, *text], normalizer=loaded.head.normalizer)

@@ -88,7 +88,7 @@ def _timed(run: Recognize, waveforms: Sequence[np.ndarray]) -> tuple[float, floa
 
 
 def _ours(folder: Path, device: str, dtype: torch.dtype, batch_s: float) -> Recognize:
-    model = sx.load(str(folder), device=device)
+    model = sx.SpeechModel.load(str(folder), device=device)
 
     def precision() -> AbstractContextManager[Any]:
         return nullcontext() if dtype == torch.float32 else torch.autocast(device, dtype)

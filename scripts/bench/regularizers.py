@@ -72,7 +72,7 @@ class Trial:
 @click.option("--manifest", type=click.Path(path_type=Path), required=True)
 @click.option("--every", default=1, show_default=True, help="Only every nth utterance.")
 def main(model: str, manifest: Path, every: int) -> None:
-    trial = Trial(sx.load(model), sx.Manifest.read(manifest)[::every])
+    trial = Trial(sx.SpeechModel.load(model), sx.Manifest.read(manifest)[::every])
     rows = [["nothing", f"{trial.loss():.3f}"]]
     layers = range(trial.encoder.depth)
     rows += [["dropout inside all feed-forward parts", f"{trial.loss(inner=layers):.3f}"]]

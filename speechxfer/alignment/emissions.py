@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speechxfer.audio import SAMPLE_RATE, Waveform
-from speechxfer.inference.segmenting import segments
+from speechxfer.inference.segmenting import batches, segments
 from speechxfer.inference.silence import HOP
-from speechxfer.inference.stitching import batches
 from speechxfer.model import SpeechModel
 
 _BATCH_S = 60.0
@@ -112,11 +111,11 @@ def fill(
     """
     meter = _Meter(blocks)
     longest = min(_SEGMENT_S, model.encoder.max_duration_s or _SEGMENT_S)
-    for batch in batches(segments(meter, max_segment_s=longest), _BATCH_S, model.encoder.computed_s):
-        rows = model.frame_log_probabilities([waveform for _, waveform in batch])
-        for (start, waveform), row in zip(batch, rows, strict=True):
-            emissions.append(start, row)
-            progress(len(waveform) / SAMPLE_RATE)
+    for batch in batches(segments(meter, max_segment_s=longest, overlapping=False), _BATCH_S, model.encoder.computed_s):
+        rows = model.frame_log_probabilities([piece.waveform for piece in batch])
+        for piece, row in zip(batch, rows, strict=True):
+            emissions.append(piece.start, row)
+            progress(piece.duration)
     emissions.finish(meter.levels(), meter.samples / SAMPLE_RATE)
 
 

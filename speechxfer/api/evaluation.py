@@ -6,20 +6,23 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from speechxfer.api.loading import load
 from speechxfer.data.dataset import Data, Dataset
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.errors import ConfigError
 from speechxfer.progress import Progress
+from speechxfer.runtime.folder import is_exported
 
 if TYPE_CHECKING:
     from speechxfer.evaluation.comparison import Comparison
     from speechxfer.evaluation.results import Evaluation
     from speechxfer.model import SpeechModel
+    from speechxfer.predictor import Predictor
     from speechxfer.training.finetune import Run
 
 #: A model that is open, a finished run, or a name to open it by.
-Model: TypeAlias = "str | os.PathLike[str] | SpeechModel | Run"
+Model: TypeAlias = "str | os.PathLike[str] | Predictor | Run"
 #: A side of a comparison: a model, what `evaluate` found, or the file that `write_predictions` wrote.
 System: TypeAlias = "Model | Evaluation"
 
@@ -39,7 +42,7 @@ def evaluate(
     `slices`, `keyword_scores` and `word_scores` look closer at what is returned.
 
     Args:
-        model: a `SpeechModel`, a `Run`, or a folder, an installed package or a name on the hub.
+        model: a `SpeechModel` or another opened model, a `Run`, or a folder, an installed package or a name on the hub.
         data: the path of a manifest, a `Manifest`, utterances or dictionaries, or a data set of Hugging Face.
         normalizer: applied to both sides before they are compared: "basic", "none", "whisper-english",
             "whisper-basic".
@@ -55,7 +58,7 @@ def evaluate(
             unreadable audio.
     """
     normalize, dataset = _normalizer(normalizer), _dataset(data, strict=strict)
-    opened = opened_model(model, device, options.language if options else None)
+    opened = opened_predictor(model, device, options.language if options else None)
     from speechxfer.evaluation.evaluate import evaluate as measure
 
     return measure(opened, dataset, normalize, options=options, progress=progress)
@@ -116,8 +119,8 @@ def _answers(
     from speechxfer.evaluation.evaluate import predict_all
     from speechxfer.evaluation.results import compare as compared
 
-    model = opened_model(system, device, options.language if options else None)
-    model.head.check_measurable(dataset, normalizer)
+    model = opened_predictor(system, device, options.language if options else None)
+    model.traits.check_measurable(dataset, normalizer)
     return compared(dataset, predict_all(model, dataset, options=options, progress=progress), normalizer)
 
 
@@ -138,9 +141,10 @@ def _known(system: Any, dataset: Dataset, normalizer: TextNormalizer) -> Evaluat
         return None
     if Path(system).suffix.lower() in SUFFIXES:
         return read_matching(Path(system), dataset, normalizer)
-    from speechxfer.encoders.checkpoints import find
+    if not is_exported(os.fspath(system)):
+        from speechxfer.encoders.checkpoints import find
 
-    find(os.fspath(system))
+        find(os.fspath(system))
     return None
 
 
@@ -150,7 +154,7 @@ def _name(system: Any, otherwise: str) -> str:
     return os.fspath(named) if isinstance(named, str | os.PathLike) else otherwise
 
 
-def opened_model(model: Any, device: str = "auto", language: str | None = None) -> SpeechModel:
+def opened_predictor(model: Any, device: str = "auto", language: str | None = None) -> Predictor:
     """The model itself, that of a run, or the one of a name, opened in a language.
 
     Raises:
@@ -158,19 +162,28 @@ def opened_model(model: Any, device: str = "auto", language: str | None = None) 
         ConfigError: it is none of these, or there is no such device.
     """
     if isinstance(model, str | os.PathLike):
-        from speechxfer.encoders.checkpoints import find
-
-        find(os.fspath(model), language=language)  # before torch, so that a misspelt name is reported at once
-
-        from speechxfer.model import SpeechModel
-
-        return SpeechModel.load(os.fspath(model), device=device, language=language)
-    from speechxfer.model import SpeechModel
+        return load(os.fspath(model), device=device, language=language)
+    from speechxfer.predictor import Predictor
 
     found = getattr(model, "model", model)
-    if not isinstance(found, SpeechModel):
+    if not isinstance(found, Predictor):
         raise ConfigError(f"model is {model!r:.80}; wanted a SpeechModel, a Run, or the name of a model")
     return found
+
+
+def opened_model(model: Any, device: str = "auto", language: str | None = None) -> SpeechModel:
+    """As `opened_predictor`, but not one that was exported.
+
+    Raises:
+        CheckpointError: it cannot be found or read, or lacks the language.
+        ConfigError: it was exported, or is no model.
+    """
+    opened = opened_predictor(model, device, language)
+    from speechxfer.model import SpeechModel
+
+    if not isinstance(opened, SpeechModel):
+        raise ConfigError(f"{model!s:.80}: is an exported model, of which only predictions can be had; wanted the model it was made from")  # fmt: skip  # noqa: E501
+    return opened
 
 
 def _dataset(data: Data, *, strict: bool) -> Dataset:

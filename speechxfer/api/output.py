@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from speechxfer.api.training import folder_of
 from speechxfer.config import nested
+from speechxfer.data.dataset import Data, Dataset
+from speechxfer.errors import ConfigError
 
 if TYPE_CHECKING:
     from speechxfer.export.parity import Parity
+    from speechxfer.runs import RunFolder
     from speechxfer.training.finetune import Run
 
 
@@ -46,19 +49,28 @@ def export(
     model: str | os.PathLike[str] | Run,
     output: str | os.PathLike[str],
     *,
-    to: str = "ctranslate2",
+    to: str | None = None,
     quantization: str = "float32",
+    dev: Data | None = None,
 ) -> Parity:
-    """Write an adapted model for another runtime, and compare the two on a few sounds.
+    """Write an adapted model for another runtime, and compare the two.
+
+    Both transcribe or classify the same recordings. The export is refused if fewer than 99.5 % of the texts are equal
+    in float32, or if the error rate moves by more than 0.3 points (and by more than one word or utterance) with fewer
+    bits. `load` opens what is exported to "onnx", without torch.
 
     Args:
-        model: an adapted model's folder, or the run that made it.
+        model: an adapted model's folder, a run, or a run's folder.
         output: the folder to write; it is replaced as a whole, and only after the comparison.
-        to: "ctranslate2", which faster-whisper runs.
+        to: "onnx" for ONNX Runtime (CTC and classification heads), or "ctranslate2", which faster-whisper runs (Whisper
+            with its own decoder); None for the one that runs the model.
         quantization: of its weights: float32, float16, int8, or another that CTranslate2 knows.
+        dev: utterances with their texts or labels, of which up to 400 are compared, in any form that `evaluate` takes;
+            without them those that the run was validated on, where the model stands in a run, or else a few sounds.
 
     Raises:
         CheckpointError: the model cannot be found.
+        DataError: utterances that cannot be compared on.
         ConfigError: the format is not known, or has nothing for such a model.
         ExportError: the two do not agree, or the runtime is not installed; nothing is written.
         StorageError: it could not be written.
@@ -66,9 +78,24 @@ def export(
     from speechxfer.encoders.checkpoints import find
     from speechxfer.runs import RunFolder
 
-    name = os.fspath(model) if isinstance(model, str | os.PathLike) else str(RunFolder(folder_of(model)).model)
+    folder = folder_of(model)
+    run = next((one for one in map(RunFolder, (folder, folder.parent)) if one.is_run), None)
+    name = str(run.model if run and run.path == folder else folder)
     find(name)  # before torch, so that a misspelt name is reported at once
+    utterances = dev if dev is not None or run is None else _dev_of(run)
+    dataset = None if utterances is None else Dataset.of(utterances)
+    if dataset is not None:
+        dataset.check_files()
 
     from speechxfer.export import export as write
 
-    return write(name, Path(output), to=to, quantization=quantization)
+    return write(name, Path(output), to=to, quantization=quantization, dev=dataset)
+
+
+def _dev_of(run: RunFolder) -> Path | None:
+    """The manifest that a run was validated on, where that still is and its settings can be read."""
+    try:
+        dev = run.moved_config.dev
+    except ConfigError:  # of an earlier version; its model can be used
+        return None
+    return Path(dev) if dev and Path(dev).exists() else None

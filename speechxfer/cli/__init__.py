@@ -13,7 +13,7 @@ import click
 from speechxfer import __version__
 from speechxfer.cli import streams
 from speechxfer.errors import SpeechxferError
-from speechxfer.registry import PluginWarning
+from speechxfer.registry import MissingPackageWarning, PluginWarning
 
 _COMMANDS = (
     "align",
@@ -50,7 +50,8 @@ class Command(click.Command):
             streams.prepare()
             if not sys.warnoptions:
                 warnings.simplefilter("ignore")
-                warnings.simplefilter("once", PluginWarning)
+                for kind in (PluginWarning, MissingPackageWarning):
+                    warnings.simplefilter("once", kind)
                 warnings.showwarning = _show_warning
         return super().main(args, *arguments, **options)
 

@@ -7,13 +7,16 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import click
 
 from speechxfer.errors import ConfigError, DiskFullError, SpeechxferError, StorageError, printable
 from speechxfer.inference.inputs import Input, expand
 from speechxfer.recordings import listed
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 _Result = TypeVar("_Result")
 _WIDEST_NAME = 40
@@ -35,10 +38,26 @@ def recordings(names: Sequence[str]) -> list[Input]:
 def for_each(
     inputs: Sequence[Input], work: Callable[[Input], _Result], write: Callable[[Input, _Result], None]
 ) -> None:
-    """Do the work for each input and write its result before the next one begins.
+    """Do the work for each input and write its result before the next one begins; errors as in `write_each`."""
+    write_each(inputs, _done(inputs, work), write)
 
-    Whatever an input raises is reported in a line. The exit status is 1 if there was an error, and 130 after Ctrl-C;
-    the inputs that failed, and those that were not done because the disk was full or somebody interrupted, are listed.
+
+def _done(inputs: Sequence[Input], work: Callable[[Input], _Result]) -> Iterator[_Result | Exception]:
+    for item in inputs:
+        try:
+            result: _Result | Exception = work(item)
+        except Exception as error:
+            result = error
+        yield result
+
+
+def write_each(
+    inputs: Sequence[Input], results: Iterator[_Result | Exception], write: Callable[[Input, _Result], None]
+) -> None:
+    """Write the result of each input, as they come in order, or report the error in its place in a line.
+
+    The exit status is 1 if there was an error, and 130 after Ctrl-C; the inputs that failed, and those that were not
+    done because the disk was full or somebody interrupted, are listed.
 
     Raises:
         ConfigError: options are wrong, which no other input would change.
@@ -46,8 +65,7 @@ def for_each(
     failed: list[Input] = []
     for index, item in enumerate(inputs):
         try:
-            result = work(item)
-            write(item, result)
+            write(item, _raised(next(results)))
         except (ConfigError, BrokenPipeError):
             raise
         except KeyboardInterrupt:
@@ -63,29 +81,67 @@ def for_each(
         _finish(inputs, failed, [], 1)
 
 
-@contextlib.contextmanager
-def recording_progress(item: Input, source: Path | bytes) -> Iterator[Callable[[float], None] | None]:
+def _raised(result: _Result | Exception) -> _Result:
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
+class RecordingProgress:
     """A bar on a terminal, gone before anything is printed; elsewhere there is none."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield None
-        return
+
+    def __init__(self, inputs: Sequence[Input]) -> None:
+        self._inputs = inputs
+        self._shown: int | None = None
+        self._bar = _bar() if sys.stderr is not None and sys.stderr.isatty() else None
+
+    def __enter__(self) -> Self:
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def __call__(self, index: int, seconds: float) -> None:
+        """Show that so many seconds of a recording are done."""
+        if not self._bar:
+            return
+        if index != self._shown:
+            self._shown, item = index, self._inputs[index]
+            self._bar.reset(self._bar.task_ids[0], description=printable(item.place.name), total=_length_s(item))
+        self._bar.update(self._bar.task_ids[0], completed=seconds)
+
+    @contextlib.contextmanager
+    def hidden(self) -> Iterator[None]:
+        """No bar, while something is printed."""
+        self.__exit__()
+        try:
+            yield
+        finally:
+            self.__enter__()
+
+
+def _bar() -> Progress:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
     from rich.table import Column
 
     name = Column(no_wrap=True, overflow="ellipsis", max_width=_WIDEST_NAME)
     columns = (TextColumn("{task.description}", markup=False, table_column=name), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bar:
-        task = bar.add_task(printable(item.place.name), total=_length_s(source))
-        yield lambda seconds: bar.update(task, completed=seconds)
+    bar = Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False)
+    bar.add_task("", total=None)
+    return bar
 
 
-def _length_s(source: Path | bytes) -> float | None:
+def _length_s(item: Input) -> float | None:
     """What a header says; None where that cannot be read, which is reported when the sound is."""
     from speechxfer.audio import info
 
+    source = item.source()
     try:
-        return info(source).duration
+        return info(source).duration if isinstance(source, Path) else None
     except Exception:
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import click
 
 from speechxfer.cli import streams
 from speechxfer.cli.audio_options import audio_options
-from speechxfer.cli.batch import for_each, recording_progress, recordings
+from speechxfer.cli.batch import RecordingProgress, for_each, recordings
 from speechxfer.errors import printable
 from speechxfer.inference.inputs import Input
 
@@ -44,19 +45,14 @@ def classify(
     """
     inputs = recordings(names)
 
-    from speechxfer.encoders.checkpoints import find
+    from speechxfer.api.loading import load
 
-    find(model_name)  # before torch, so that a misspelt name is reported at once
-
-    from speechxfer.model import SpeechModel
-
-    model = SpeechModel.load(model_name, device=device)
+    model = load(model_name, device=device)
     header_missing = format_ == "csv"
 
     def work(item: Input) -> Classification:
-        source = item.source()
-        with recording_progress(item, source) as progress:
-            return model.classify(source, progress=progress, **reading)
+        with RecordingProgress([item]) as progress:
+            return model.classify(item.source(), progress=functools.partial(progress, 0), **reading)
 
     def write(item: Input, found: Classification) -> None:
         nonlocal header_missing

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from speechxfer.decoding.options import DecodingOptions
     from speechxfer.evaluation.register import Metric
     from speechxfer.evaluation.results import Evaluation
-    from speechxfer.model import SpeechModel
+    from speechxfer.predictor import Predictor
     from speechxfer.progress import Progress
 
 _PATH = click.Path(path_type=Path)
@@ -129,14 +129,14 @@ def _write(result: Evaluation, predictions: Path | None, confusion: Path | None)
 
 def _load(
     name: str, device: str, language: str | None, confusion: Path | None, words: Path | None
-) -> SpeechModel:  # fmt: skip
+) -> Predictor:  # fmt: skip
     """The model, if it can do what is asked for; a misspelled name is reported before torch is imported."""
-    from speechxfer.api.evaluation import opened_model
+    from speechxfer.api.evaluation import opened_predictor
 
-    model = opened_model(name, device, language)
-    if confusion and model.head.task != "classification":
+    model = opened_predictor(name, device, language)
+    if confusion and model.traits.task != "classification":
         raise ConfigError(f"--confusion: {name} writes text and knows no classes; leave it out")
-    if words and model.head.task == "classification":
+    if words and model.traits.task == "classification":
         raise ConfigError(f"--keywords and --train: {name} knows classes and writes no words; leave them out")
     return model
 

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from speechxfer.cli import streams
 from speechxfer.cli.audio_options import audio_options
-from speechxfer.cli.batch import for_each, recording_progress, recordings
+from speechxfer.cli.batch import RecordingProgress, for_each, recordings, write_each
 from speechxfer.cli.decoding_options import decoding_options
 from speechxfer.cli.grouping import GroupedCommand
 from speechxfer.cli.subtitle_options import subtitle_options
 from speechxfer.errors import StorageError, printable
 from speechxfer.inference.inputs import Input, identity, output_paths
 from speechxfer.inference.subtitles import SubtitleOptions
+from speechxfer.inference.voice_activity import CHOICES
 from speechxfer.inference.writers import FORMATS, LINE_FORMATS, SUBTITLE_FORMATS, write, write_line
 from speechxfer.storage import write_text
 
 if TYPE_CHECKING:
     from speechxfer.audio import Options
     from speechxfer.decoding.options import DecodingOptions
-    from speechxfer.inference import Transcript
-    from speechxfer.model import SpeechModel
+    from speechxfer.inference import Segment, Transcript
+    from speechxfer.predictor import Predictor
 
 
 #: How the options are listed in the help.
@@ -33,7 +34,7 @@ _GROUPS = {
     "Most used": ("format_", "output_dir", "skip_existing", "language", "device"),
     "Decoding": ("task", "beams", "prompt", "hotwords"),
     "Subtitles": ("line_length", "lines", "characters_per_second"),
-    "Audio": ("audio_stream", "audio_channel", "strict"),
+    "Audio": ("vad", "audio_stream", "audio_channel", "strict"),
 }
 
 
@@ -47,6 +48,7 @@ _GROUPS = {
     help="Write one file per input to this folder instead of printing.",
 )
 @click.option("--skip-existing", is_flag=True, help="Skip recordings whose transcript is in --output-dir.")
+@click.option("--vad", type=click.Choice(CHOICES), default="auto", show_default=True, help="How speech is found, since nothing else is transcribed: by silero, a network (auto), or by its energy; none leaves out silence alone.")  # fmt: skip  # noqa: E501
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @audio_options
 @decoding_options
@@ -58,6 +60,7 @@ def transcribe(
     format_: str,
     output_dir: Path | None,
     skip_existing: bool,
+    vad: str,
     device: str,
     decoding: DecodingOptions,
     reading: Options,
@@ -67,7 +70,8 @@ def transcribe(
 
     MODEL is a model's folder or the name of a checkpoint. INPUTS are files, folders, quoted patterns such
     as 'calls/**/*.wav', and - for the standard input. A file that cannot be read is reported and the rest
-    goes on; the exit status is then 1. Each transcript is written before the next recording begins.
+    goes on; the exit status is then 1. Segments of several recordings are computed together, and each transcript
+    is written when it is complete; that of a single recording is printed as it comes.
     """
     if skip_existing and output_dir is None:
         raise click.UsageError("--skip-existing asks for files that are there already; add --output-dir.")
@@ -81,29 +85,53 @@ def transcribe(
     if not missing:
         return
     model = _load(model_name, device, decoding)
-
-    def work(item: Input) -> Transcript:
-        source = item.source()
-        with recording_progress(item, source) as progress:
-            transcript = model.transcribe(source, options=decoding, progress=progress, **reading)
-        return replace(transcript, source=item.name)
+    how: dict[str, Any] = {"options": decoding, "vad": vad, **reading}
+    if len(inputs) == 1 and format_ == "txt" and not output_dir:
+        segments = model.transcribe_segments(inputs[0].source(), **how)
+        for_each(inputs, lambda _item: _print_as_they_come(segments), lambda _item, _printed: None)
+        return
 
     def content(transcript: Transcript) -> str:
         return write(transcript, format_, subtitles or SubtitleOptions())
 
     write_ = _file_writer(targets, content) if output_dir else _printer(inputs, format_, content)
-    for_each(missing, work, write_)
+    _write_all(model, missing, how, write_)
 
 
-def _load(name: str, device: str, decoding: DecodingOptions) -> SpeechModel:
+def _write_all(
+    model: Predictor, inputs: Sequence[Input], how: dict[str, Any], write_: Callable[[Input, Transcript], None]
+) -> None:
+    """Transcribe all inputs and write each transcript when it is complete."""
+    with RecordingProgress(inputs) as progress:
+
+        def write_transcript(item: Input, transcript: Transcript) -> None:
+            with progress.hidden():
+                write_(item, replace(transcript, source=item.name))
+
+        sources = (item.source() for item in inputs)
+        found = model.transcribe_many(sources, return_exceptions=True, progress=progress, **how)
+        write_each(inputs, found, write_transcript)
+
+
+def _print_as_they_come(segments: Iterator[Segment]) -> None:
+    """On one line, which ends also where an error ends the transcript."""
+    before = ""
+    try:
+        for segment in segments:
+            streams.write(f"{before}{segment.text}")
+            before = " "
+    except BaseException:
+        if before:
+            streams.write("\n")
+        raise
+    streams.write("\n")
+
+
+def _load(name: str, device: str, decoding: DecodingOptions) -> Predictor:
     """The model, which has these options."""
-    from speechxfer.encoders.checkpoints import find
+    from speechxfer.api.loading import load
 
-    find(name, language=decoding.language)  # before torch, so that a misspelt name is reported at once
-
-    from speechxfer.model import SpeechModel
-
-    model = SpeechModel.load(name, device=device, language=decoding.language)
+    model = load(name, device=device, language=decoding.language)
     model.checked(decoding)
     return model
 

@@ -27,6 +27,8 @@ class HeadType:
         ignores: the general settings that have no effect with it, by their full names.
         comes_with_checkpoint: it is the decoder that a checkpoint has of its own, so a new one is never made; which
             class it is says its family (`Family.decoder`), and `implementation` is what they have in common.
+        reader: "module:Class", of a subclass of `speechxfer.heads.reader.Reader`, which reads the outputs of exported
+            models; empty where computing and reading are one, token by token.
         limits: what a reader of a model card should know of models with this head, a sentence each.
     """
 
@@ -36,6 +38,7 @@ class HeadType:
     settings: type[Table] | None = None
     ignores: tuple[str, ...] = ()
     comes_with_checkpoint: bool = False
+    reader: str = ""
     limits: tuple[str, ...] = ()
 
     @property
@@ -46,6 +49,10 @@ class HeadType:
     def load(self) -> Any:
         """The class; importing it takes seconds."""
         return resolve(self.implementation)
+
+    def load_reader(self) -> Any:
+        """The class of its reader."""
+        return resolve(self.reader)
 
 
 HEADS = Register(

@@ -254,7 +254,8 @@ class Encoder(Freezable, ABC):
     def _valid(self, hidden_states: Tensor, num_frames: Tensor) -> Tensor | None:
         """Which positions are valid [batch, frames]; None where all are, as far as that is known without waiting."""
         size = hidden_states.shape[1]
-        if self.fixed_length or (num_frames.device.type == "cpu" and bool((num_frames >= size).all())):
+        is_known = num_frames.device.type == "cpu" and not torch.compiler.is_exporting()
+        if self.fixed_length or (is_known and bool((num_frames >= size).all())):
             return None
         # A row without a single frame would attend to nothing and come out as NaN.
         return valid_positions(num_frames.to(hidden_states.device, non_blocking=True).clamp(min=1), size)

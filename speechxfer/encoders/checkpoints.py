@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Written into every folder `SpeechModel.save` makes.
 MODEL_FILE = "speechxfer.json"
+#: Written into every folder of an exported model, which other code opens than this.
+EXPORTED_FILE = "exported.json"
 #: Written by PEFT beside the weights of an adapter.
 ADAPTER_FILE = "adapter_config.json"
 #: Models that come with this package.
@@ -243,6 +245,8 @@ def _in_folder(name: str, folder: Path, language: str) -> Checkpoint:
         return Checkpoint(name, folder, language=language)
     if (folder / ADAPTER_FILE).is_file():
         return Checkpoint(name, folder, _base_of(name, folder, language), language)
+    if (folder / EXPORTED_FILE).is_file():
+        raise CheckpointError(f"{name}: is an exported model, which transcribes and classifies, but is not trained or exported further; wanted the model it was made from")  # fmt: skip  # noqa: E501
     files = (MODEL_FILE, "config.json", ADAPTER_FILE)
     inside = [item for item in folder.iterdir() if any((item / file).is_file() for file in files)]
     latest = max(inside, key=lambda item: (len(item.name), item.name), default=None)

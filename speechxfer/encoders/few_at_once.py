@@ -14,6 +14,14 @@ _AT_ONCE_S = {"cpu": 0.0}
 _AT_ONCE_ELSEWHERE_S = 100.0
 
 
+def at_least(inputs: Tensor, size: int) -> Tensor:
+    """[..., samples] extended with zeros to `size` samples, where there are fewer.
+
+    Not in a graph, which is given enough of them: there, one more case would make all sizes after it hard to follow.
+    """
+    return inputs if torch.compiler.is_exporting() else F.pad(inputs, (0, max(size - inputs.shape[-1], 0)))
+
+
 def few_at_once(
     compute: Callable[[Tensor, Tensor | None], Tensor],
     inputs: Tensor,
@@ -35,6 +43,8 @@ def few_at_once(
     Returns:
         [batch, frames, width], padded to the longest row.
     """
+    if torch.compiler.is_exporting():  # a graph has no number of utterances of its own
+        return compute(inputs, lengths)
     rows = max(1, int(_AT_ONCE_S.get(inputs.device.type, _AT_ONCE_ELSEWHERE_S) * per_second) // inputs.shape[1])
     pairs = zip(torch.split(inputs, rows), torch.split(lengths, rows), strict=True)
     pieces = [compute(*_unpadded(some, own, least)) for some, own in pairs]

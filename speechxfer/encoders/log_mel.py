@@ -11,6 +11,7 @@ from transformers.audio_utils import mel_filter_bank
 
 from speechxfer.data.augment import FrameMask
 from speechxfer.encoders.base import valid_positions
+from speechxfer.encoders.few_at_once import at_least
 
 #: Samples of one Fourier transform, 25 ms; and between mel frames, 10 ms.
 WINDOW, HOP = 400, 160
@@ -50,6 +51,54 @@ class MelFilters(nn.Module):
             return filters @ power
 
 
+class PowerSpectrum(nn.Module):
+    """Short-time Fourier transforms, squared.
+
+    Args:
+        window: of one transform; a shorter one than the transform stands in its middle.
+        fft_size: samples of one transform.
+        hop: samples between transforms.
+    """
+
+    def __init__(self, window: Tensor, fft_size: int, hop: int) -> None:
+        super().__init__()
+        self.fft_size, self.hop = fft_size, hop
+        self.window: Tensor
+        self.register_buffer("window", window, persistent=False)
+
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """[batch, samples] -> [batch, fft_size // 2 + 1, steps]; the first transform begins with the first sample."""
+        spectrum = torch.stft(
+            waveforms, self.fft_size, self.hop, len(self.window), window=self.window, center=False, return_complex=True
+        )
+        return spectrum.real**2 + spectrum.imag**2
+
+    def by_convolution(self) -> nn.Module:
+        """The same as a convolution, for runtimes whose Fourier transforms are slow."""
+        return _ConvolvedPower(self.window, self.fft_size, self.hop)
+
+
+class _ConvolvedPower(nn.Module):
+    """Cosines and sines of each frequency as kernels of a convolution."""
+
+    def __init__(self, window: Tensor, fft_size: int, hop: int) -> None:
+        super().__init__()
+        self.hop = hop
+        before = (fft_size - len(window)) // 2
+        padded = F.pad(window.double(), (before, fft_size - len(window) - before))
+        places, frequencies = torch.arange(fft_size), torch.arange(fft_size // 2 + 1)[:, None]
+        # The product is reduced first: of large angles, cosines are less exact.
+        angles = (places * frequencies % fft_size).double() * (2 * torch.pi / fft_size)
+        kernels = torch.cat([angles.cos(), angles.sin()]) * padded
+        self.kernels: Tensor
+        self.register_buffer("kernels", kernels[:, None].float(), persistent=False)
+
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """As that of `PowerSpectrum`."""
+        real, imaginary = F.conv1d(waveforms[:, None], self.kernels, stride=self.hop).chunk(2, dim=1)
+        return real**2 + imaginary**2
+
+
 class LogMel(nn.Module):
     """Whisper's log-mel spectrogram, each utterance normalized by its own maximum.
 
@@ -60,8 +109,7 @@ class LogMel(nn.Module):
     def __init__(self, num_mel_bins: int) -> None:
         super().__init__()
         self.mel = MelFilters(mel_filters(num_mel_bins, WINDOW))
-        self.window: Tensor
-        self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
+        self.power = PowerSpectrum(torch.hann_window(WINDOW), WINDOW, HOP)
 
     @torch.no_grad()
     def forward(self, waveforms: Tensor, num_samples: Tensor, warps: Tensor | None = None) -> Tensor:
@@ -70,13 +118,12 @@ class LogMel(nn.Module):
         Fewer than 400 samples are extended to 400, so that there always is a bin. `warps` [batch] are what each
         utterance's frequencies are multiplied with.
         """
-        waveforms = F.pad(waveforms, (0, max(WINDOW - waveforms.shape[1], 0)))
+        waveforms = at_least(waveforms, WINDOW)
         # Reflection on the left, as in the original; on the right the silence that follows.
         padded = F.pad(waveforms, (0, WINDOW // 2))
         padded = torch.cat([padded[:, 1 : WINDOW // 2 + 1].flip(1), padded], dim=1)
-        spectrum = torch.stft(padded, WINDOW, HOP, window=self.window, center=False, return_complex=True)
         size = waveforms.shape[1] // HOP
-        power = (spectrum.real**2 + spectrum.imag**2)[..., :size]
+        power = self.power(padded)[..., :size]
         log_mel = cast(Tensor, self.mel(power, warps)).clamp_(min=1e-10).log10_()
         valid = valid_positions(num_samples // HOP, size)[:, None]
         loudest = log_mel.masked_fill(~valid, -10.0).amax(dim=(1, 2), keepdim=True)

@@ -7,12 +7,11 @@ from abc import abstractmethod
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from speechxfer.data.augment import Distortion
 from speechxfer.encoders.base import Encoder, valid_positions
-from speechxfer.encoders.few_at_once import few_at_once
+from speechxfer.encoders.few_at_once import at_least, few_at_once
 
 
 class WaveformEncoder(Encoder):
@@ -74,7 +73,7 @@ class WaveformEncoder(Encoder):
         """The normalization and the convolutions."""
         if self.normalizes:
             waveforms = _normalized(waveforms, num_samples)
-        waveforms = F.pad(waveforms, (0, max(self._samples_of_a_frame - waveforms.shape[1], 0)))
+        waveforms = at_least(waveforms, self._samples_of_a_frame)
         hidden_states = few_at_once(
             functools.partial(self._call, self._convolved), waveforms, num_samples,
             per_second=self.sample_rate, least=self._samples_of_a_frame,

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from speechxfer.config.heads import HEADS
+from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.checkpoints import MODEL_FILE, find
 from speechxfer.encoders.files import read_json
 from speechxfer.errors import ConfigError
@@ -19,15 +21,16 @@ class ExportTarget:
 
     Attributes:
         convert: writes the model in a folder (first argument) to another (second), with weights of a quantization
-            (third), and compares the two; nothing is written where they do not agree.
-        heads: the heads that it runs, by their names.
+            (third), and compares the two on the utterances of a manifest (fourth), or on a few sounds without one;
+            nothing is written where they do not agree.
+        heads: the heads that it runs, by their names; empty for all that have a reader.
         families: the families of encoders that it runs, by their names; empty for all.
         wanted: what it runs, in words, for messages.
     """
 
-    convert: Callable[[Path, Path, str], Parity]
-    heads: tuple[str, ...]
+    convert: Callable[[Path, Path, str, Manifest | None], Parity]
     wanted: str
+    heads: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
 
 
@@ -35,31 +38,48 @@ EXPORT_TARGETS = Register(
     "export target",
     ExportTarget,
     group="speechxfer.export_targets",
-    builtin={"ctranslate2": "speechxfer.export.ctranslate2:CTRANSLATE2"},
+    builtin={
+        "onnx": "speechxfer.export.onnx:ONNX",
+        "ctranslate2": "speechxfer.export.ctranslate2:CTRANSLATE2",
+    },
 )
 
 
-def export(model: str, output: str | Path, *, to: str = "ctranslate2", quantization: str = "float32") -> Parity:
-    """Write an adapted model for another runtime, and compare the two on a few sounds.
+def export(
+    model: str, output: str | Path, *, to: str | None = None, quantization: str = "float32", dev: Manifest | None = None
+) -> Parity:
+    """Write an adapted model for another runtime, and compare the two.
 
     Args:
         model: an adapted model's folder.
         output: the folder to write; it is replaced as a whole, and only after the comparison.
-        to: the target: "ctranslate2", which faster-whisper runs, or one of another package.
+        to: the target: "onnx", "ctranslate2", or one of another package; None for the first that runs such a model.
         quantization: of its weights: float32, float16, int8, or another that the runtime knows.
+        dev: utterances with their texts or labels, that the two are compared on; without them, a few sounds.
 
     Raises:
         ConfigError: the target is not known, or does not run such a model.
         ExportError: the two do not agree, or the runtime is not installed; nothing is written.
         StorageError: it could not be written.
     """
-    target = EXPORT_TARGETS.find(to)
+    given = None if to is None else EXPORT_TARGETS.find(to)
     checkpoint = find(model)
-    seen = "is not an adapted model"
-    if checkpoint.is_ours:
-        saved = read_json(checkpoint.folder / MODEL_FILE)
-        kind, family = saved["head"]["kind"], saved["encoder"]["family"]
-        if kind in target.heads and family in (target.families or [family]):
-            return target.convert(checkpoint.folder, Path(output), quantization)
-        seen = f"has a {kind} head" if kind not in target.heads else f"has a {family} encoder"
-    raise ConfigError(f"{model}: {seen}, but {to} runs {target.wanted}")
+    if not checkpoint.is_ours:
+        raise ConfigError(f"{model}: is not an adapted model; wanted one from speechxfer finetune")
+    saved = read_json(checkpoint.folder / MODEL_FILE)
+    kind, family = saved["head"]["kind"], saved["encoder"]["family"]
+    fitting = {name: target for name, target in EXPORT_TARGETS.items() if not _misfit(target, kind, family)}
+    if given is not None and (misfit := _misfit(given, kind, family)):
+        hint = f"; take --to {' or '.join(fitting)}" if fitting else ""
+        raise ConfigError(f"{model}: {misfit}, but {to} runs {given.wanted}{hint}")
+    if not fitting:
+        raise ConfigError(f"{model}: has a {family} encoder and a {kind} head, which no target runs; wanted {' or '.join(target.wanted for target in EXPORT_TARGETS.values())}")  # fmt: skip  # noqa: E501
+    target = given or next(iter(fitting.values()))
+    return target.convert(checkpoint.folder, Path(output), quantization, dev)
+
+
+def _misfit(target: ExportTarget, kind: str, family: str) -> str:
+    """Why a target does not run models with such a head and encoder; empty where it does."""
+    if kind not in (target.heads or [name for name, head in HEADS.items() if head.reader]):
+        return f"has a {kind} head"
+    return f"has a {family} encoder" if family not in (target.families or [family]) else ""

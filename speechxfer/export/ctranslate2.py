@@ -10,10 +10,11 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ExportError
 from speechxfer.export import ExportTarget
-from speechxfer.export.parity import Parity, sounds
+from speechxfer.export.parity import Parity, chosen, waveforms
 from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
 from speechxfer.families.whisper.encoder import WhisperEncoder
 from speechxfer.opening import open_checkpoint
@@ -25,7 +26,7 @@ _MOST_DIFFERENT = {"float32": 1e-3}
 _LEAST_ALIKE = 0.75
 
 
-def export_whisper(folder: Path, output: Path, quantization: str) -> Parity:
+def export_whisper(folder: Path, output: Path, quantization: str, dev: Manifest | None = None) -> Parity:
     """Convert a saved model's folder and compare; `output` is only written when the two agree.
 
     Raises:
@@ -45,7 +46,7 @@ def export_whisper(folder: Path, output: Path, quantization: str) -> Parity:
             converted = ctranslate2.models.Whisper(str(temporary), device="cpu", compute_type=quantization)
         except (RuntimeError, ValueError) as error:
             raise ExportError(f"{folder}: CTranslate2 cannot convert it to {quantization} ({error})") from error
-        parity = _compare(folder, converted, ctranslate2)
+        parity = _compare(folder, converted, ctranslate2, waveforms(dev and chosen(dev)))
         most = _MOST_DIFFERENT.get(quantization, np.inf)
         if parity.difference > most or parity.same_text < _LEAST_ALIKE * parity.sounds:
             raise ExportError(f"{folder}: the exported model does not agree ({parity}); nothing was written")
@@ -53,14 +54,14 @@ def export_whisper(folder: Path, output: Path, quantization: str) -> Parity:
 
 
 @torch.inference_mode()
-def _compare(folder: Path, converted: Any, library: Any) -> Parity:
+def _compare(folder: Path, converted: Any, library: Any, given: list[np.ndarray]) -> Parity:
     """Both on audio padded to 30 s, which is all that the other one knows, greedily."""
     opened = open_checkpoint(find(str(folder)), pad_to_30s=True)
     encoder, head = cast(WhisperEncoder, opened.encoder.eval()), cast(WhisperSeq2SeqHead, opened.head)
     head.eval().attend_everything = True
     head.language = head.language or "en"  # where none is set, each would find out its own
-    waveforms, worst, same = sounds(), 0.0, 0
-    for waveform in waveforms:
+    worst, same = 0.0, 0
+    for waveform in given:
         samples, num_samples = encoder.collate([waveform])
         features = library.StorageView.from_array(encoder.features(samples, num_samples).numpy())
         states, num_frames = encoder(samples, num_samples)
@@ -73,7 +74,7 @@ def _compare(folder: Path, converted: Any, library: Any) -> Parity:
         # Each stops what never ends in its own time.
         shorter = min(len(ours), len(also), head.max_positions // 2 - len(head.prompt()))
         same += ours[:shorter] == also[:shorter] and bool(ours) == bool(also)
-    return Parity(len(waveforms), same, worst)
+    return Parity(len(given), same, worst)
 
 
 CTRANSLATE2 = ExportTarget(

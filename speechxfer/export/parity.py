@@ -2,38 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from speechxfer.data.loading import read
+from speechxfer.data.manifest import Manifest
+from speechxfer.data.text import TextNormalizer
+from speechxfer.decoding.hypothesis import Prediction
+from speechxfer.evaluation.metrics import ErrorRates
+from speechxfer.evaluation.results import score
+
 _RATE = 16_000
+#: Most utterances of a manifest that are compared.
+_MOST = 400
 
 
 @dataclass(frozen=True)
 class Parity:
     """How far an export is from its original."""
 
-    #: Sounds that both transcribed, and those they wrote the same text for.
+    #: Recordings that both transcribed or classified, and those they wrote the same text for.
     sounds: int
     same_text: int
-    #: Largest difference of hidden states, as a share of the largest value.
+    #: Largest difference of what they computed before the text, as a fraction of the largest value.
     difference: float
+    #: The name of an error rate, before and after, and of how many words or utterances it is; None without references.
+    error: tuple[str, float, float, int] | None = None
+    #: Size of the exported model in bytes, and of the original.
+    sizes: tuple[int, int] | None = None
+    #: How many times as fast as the original.
+    speed: float | None = None
 
     def __str__(self) -> str:
-        return (
-            f"{self.same_text} of {self.sounds} sounds give the same text; hidden states differ by at most "
-            f"{self.difference:.1e} of their largest value"
-        )
+        parts = [f"{self.same_text} of {self.sounds} recordings give the same text"]
+        if self.error is not None:
+            name, before, after, _ = self.error
+            parts.append(f"{name} {before:.2%} before, {after:.2%} after")
+        parts.append(f"outputs differ by at most {self.difference:.1e} of their largest value")
+        if self.sizes is not None:
+            written, original = self.sizes
+            parts.append(f"{written / 1e6:.1f} MB ({written / original:.0%} of the original)")
+        if self.speed is not None:
+            parts.append(f"{self.speed:.1f} times as fast")
+        return "; ".join(parts)
+
+
+def chosen(dev: Manifest) -> Manifest:
+    """The utterances that are compared: at most 400, spread over the manifest."""
+    return dev[:: -(-len(dev) // _MOST)]
+
+
+def waveforms(dev: Manifest | None) -> list[np.ndarray]:
+    """What both are given: utterances of a manifest, or `sounds` without one."""
+    return sounds() if dev is None else [read(utterance) for utterance in dev]
 
 
 def sounds() -> list[np.ndarray]:
     """A few waveforms that are all but alike: tones that glide, noise that swells, clicks, one of them very short."""
-    chance = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     found = []
     for number, seconds in enumerate((0.4, 1.5, 3.0, 8.0)):
         time = np.arange(int(seconds * _RATE)) / _RATE
         glide = np.sin(2 * np.pi * (200 + 150 * number + 300 * time / seconds) * time)
         swell = 0.5 + 0.5 * np.sin(2 * np.pi * 4 * time)
-        noise = chance.standard_normal(len(time)) * 0.1
+        noise = generator.standard_normal(len(time)) * 0.1
         found.append(((0.4 * glide + noise) * swell * 0.5).astype(np.float32))
     return found
+
+
+def error_of(dev: Manifest, predictions: Sequence[Prediction]) -> tuple[str, float, int]:
+    """The name of an error rate of predictions, its value, and how many words or utterances it counts."""
+    scores = score(dev, predictions, TextNormalizer())
+    name, value = next(iter(scores.summary.items()))
+    return name, value, scores.words if isinstance(scores, ErrorRates) else scores.utterances

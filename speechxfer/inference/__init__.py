@@ -3,7 +3,7 @@
 This package knows no model, only a callable that returns a hypothesis for each waveform.
 """
 
-from speechxfer.inference.stitching import Recognize, transcribe
+from speechxfer.inference.transcribing import Event, Recognize, Settings, events, transcribe_many
 from speechxfer.inference.transcript import Segment, Transcript
 
-__all__ = ["Recognize", "Segment", "Transcript", "transcribe"]
+__all__ = ["Event", "Recognize", "Segment", "Settings", "Transcript", "events", "transcribe_many"]

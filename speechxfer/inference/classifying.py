@@ -7,12 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from speechxfer.audio import SAMPLE_RATE, Waveform
+from speechxfer.audio import Waveform
 from speechxfer.decoding.hypothesis import Classification
 from speechxfer.errors import AudioError
-from speechxfer.inference.segmenting import segments
+from speechxfer.inference.segmenting import batches, segments
 from speechxfer.inference.silence import INAUDIBLE_DB
-from speechxfer.inference.stitching import batches
 
 Classify = Callable[[Sequence[Waveform]], Sequence[Classification]]
 """Returns one classification for each of a few float32 mono 16 kHz waveforms."""
@@ -47,11 +46,11 @@ def classify(
         ConfigError: `max_segment_s` is below 1 s.
     """
     found: list[tuple[int, Classification]] = []
-    for batch in batches(segments(blocks, max_segment_s=max_segment_s), batch_s, cost_s):
-        waveforms = [waveform for _, waveform in batch]
+    for batch in batches(segments(blocks, max_segment_s=max_segment_s, overlapping=False), batch_s, cost_s):
+        waveforms = [piece.waveform for piece in batch]
         found += zip(map(len, waveforms), predict(waveforms), strict=True)
         if progress:
-            progress(batch[-1][0] + len(waveforms[-1]) / SAMPLE_RATE)
+            progress(batch[-1].end)
     if not found:
         raise AudioError(f"{source or 'audio'}: is silent, below {INAUDIBLE_DB} dB of full scale; wanted sound")
     lengths = [length for length, _ in found]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from speechxfer.errors import AudioError, ConfigError
 from speechxfer.recordings import search
+from speechxfer.sources import AudioSource
 
 _LONGEST_NAME = 255  # bytes, as most file systems allow
 
@@ -33,18 +34,43 @@ class Input:
         """Its name in output; bytes that are not UTF-8 are written as `\\xe9`."""
         return "-" if self.path is None else os.fsencode(self.path).decode("utf-8", "backslashreplace")
 
-    def source(self) -> Path | bytes:
-        """Its path, or the bytes of the standard input or of a pipe, which can be read only once.
+    def source(self) -> Path | AudioSource:
+        """Its path, or the standard input or a pipe, which can be read only once."""
+        return self.path if self.path and not self.path.is_fifo() else _Pipe(self)
+
+
+class _Pipe(AudioSource):
+    """The standard input or a pipe; it is read when its turn comes."""
+
+    __slots__ = ("_bytes", "_input")
+
+    def __init__(self, read: Input) -> None:
+        self._input = read
+        self._bytes: bytes | None = None
+
+    @property
+    def name(self) -> str:
+        """As in output."""
+        return self._input.name
+
+    def contents(self) -> bytes:
+        """All that comes through it.
 
         Raises:
             AudioError: the standard input is closed, or the pipe cannot be read.
         """
-        if self.path is None:
+        if self._bytes is None:
+            self._bytes = self._read()
+        return self._bytes
+
+    def _read(self) -> bytes:
+        path = self._input.path
+        if path is None:
             if sys.stdin is None:
                 raise AudioError("-: the standard input is closed; name a file, or pipe one in")
             return sys.stdin.buffer.read()
         try:
-            return self.path.read_bytes() if self.path.is_fifo() else self.path
+            return path.read_bytes()
         except OSError as error:
             raise AudioError(f"{self.name}: cannot be read ({error.strerror or error}); check the path") from error
 

@@ -1,9 +1,10 @@
-"""Splits a stream of samples at pauses into segments that a model can take, by levels alone."""
+"""Splits a stream of samples at pauses into segments that a model can take."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,109 +12,171 @@ from numpy.typing import NDArray
 from speechxfer.audio import SAMPLE_RATE, Waveform
 from speechxfer.errors import ConfigError
 from speechxfer.inference.silence import HOP, audible, energies_db, runs
+from speechxfer.inference.voice_activity import SOUND, Detector
+from speechxfer.inference.voice_activity.detector import Flags, Marked
 
-_MARGIN = SAMPLE_RATE // 4  # silence kept at either end of a segment, so that no word starts at its edge
-_LONGEST_SILENCE = 2 * SAMPLE_RATE  # longer silence is in no segment: models lose and invent words around it
-_SHORTEST_PAUSE = 10  # hops; stop consonants close for less
+# In hops of 10 ms.
+_SHORTEST_PAUSE = 10  # stop consonants close for less
+_OVERLAP = 400  # of two segments between which there is no pause: a few words, which are found in both
+
 _SMALLEST_RANGE_DB = 6.0  # between floor and level; steady sound varies by less, and has no pauses
 
 
-def segments(blocks: Iterable[Waveform], *, max_segment_s: float) -> Iterator[tuple[float, Waveform]]:
-    """Cut a stream into segments of at most `max_segment_s`, in order and without overlap.
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A segment of a stream.
 
-    Silence (`silence.audible`) of more than 2 s is left out wherever it stands, except for 0.25 s beside sound, and so
-    is any silence beside a cut; every other sample is in exactly one segment. What fits into one segment and has no
-    long silence is passed on as it is.
+    Attributes:
+        start: in seconds.
+        waveform: float32 [num_samples].
+        is_continued: whether the next segment begins before this one ends, because there was no pause between them.
+    """
+
+    start: float
+    waveform: Waveform
+    is_continued: bool = False
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return len(self.waveform) / SAMPLE_RATE
+
+    @property
+    def end(self) -> float:
+        """In seconds."""
+        return self.start + self.duration
+
+
+def segments(
+    blocks: Iterable[Waveform], *, max_segment_s: float, detector: Detector = SOUND, overlapping: bool = True
+) -> Iterator[Piece]:
+    """Cut a stream into segments of at most `max_segment_s`, in order.
+
+    What is no speech (`detector`) for longer than the detector's longest pause is left out wherever it stands, except
+    for a margin beside speech, and so is any beside a cut. What fits into one segment and has no such stretch is passed
+    on as it is, and so is sound shorter than such a stretch.
 
     Otherwise each cut is sought in the second half of the next `max_segment_s`, from the energies of 20 ms frames every
     10 ms. Their 10th percentile is the noise floor and their 90th the speech level; a pause is a run of at least 100 ms
     below floor + 1/3 of the way to the level, in dB. The cut falls in the middle of the pause with the largest area
-    under that threshold, which weighs length and depth; without a pause, in the quietest frame.
+    under that threshold, which weighs length and depth; without one, in the longest stretch of at least 100 ms that is
+    no speech. Where there is no pause either, two segments overlap by 4 s, or a quarter of a segment, or the cut falls
+    in the quietest frame.
 
-    The result does not depend on the lengths of the blocks, and no more than `max_segment_s` and one block are held.
+    The result does not depend on the lengths of the blocks; little more than `max_segment_s` and one block are held.
 
     Args:
         blocks: float32 mono 16 kHz, each [num_samples] of any length.
         max_segment_s: the longest segment in seconds, at least 1.
-
-    Yields:
-        The segment's start in seconds, and its samples: float32 [num_samples].
+        detector: says what is speech.
+        overlapping: whether segments between which there is no pause overlap.
 
     Raises:
         ConfigError: `max_segment_s` is below 1 s or not finite.
     """
     if not 1 <= max_segment_s < math.inf:
         raise ConfigError(f"max_segment_s is {max_segment_s}; wanted a finite number of seconds, at least 1")
-    return _segments(blocks, int(max_segment_s * SAMPLE_RATE))
+    cutter = _Cutter(int(max_segment_s * SAMPLE_RATE) // HOP, detector, overlapping=overlapping)
+    return cutter.pieces(detector.mark(blocks))
 
 
-def _segments(blocks: Iterable[Waveform], limit: int) -> Iterator[tuple[float, Waveform]]:
-    held = [np.empty(0, np.float32)]
-    count = position = 0  # samples held, and where in the stream they begin
-    for block in blocks:
-        held.append(block)
-        count += len(block)
-        if count <= limit:
-            continue
-        buffer = np.concatenate(held)
-        while len(buffer) > limit:
-            part, done = _next(buffer[:limit], is_first=not position, is_last=False)
-            yield from _placed(buffer, part, position)
-            buffer = buffer[done:]
-            position += done
-        held, count = [buffer], len(buffer)
-    buffer = np.concatenate(held)
-    while len(buffer):
-        part, done = _next(buffer, is_first=not position, is_last=True)
-        yield from _placed(buffer, part, position)
-        buffer = buffer[done:]
-        position += done
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What a window begins with, in hops: a segment, if it does, and where the next window begins."""
+
+    done: int
+    stop: int = 0  # of the segment, which begins with the window
+
+    @property
+    def is_continued(self) -> bool:
+        return self.done < self.stop
 
 
-def _placed(buffer: Waveform, part: slice | None, position: int) -> Iterator[tuple[float, Waveform]]:
-    if part is not None:
-        yield (position + part.start) / SAMPLE_RATE, buffer[part]
+class _Cutter:
+    """Cuts windows of at most `limit` hops."""
+
+    def __init__(self, limit: int, detector: Detector, *, overlapping: bool) -> None:
+        self._limit, self._overlapping = limit, overlapping
+        self._longest_pause, self._margin = detector.longest_pause, detector.margin
+
+    def pieces(self, marked: Iterable[Marked]) -> Iterator[Piece]:
+        buffer, flags = np.empty(0, np.float32), np.empty(0, bool)
+        position = 0  # of the buffer in the stream, in hops
+        for samples, more in marked:
+            buffer, flags = np.concatenate([buffer, samples]), np.concatenate([flags, more])
+            while len(flags) > self._limit:
+                part = self._next(buffer, flags[: self._limit], is_first=not position, is_last=False)
+                yield from _placed(part, buffer, position)
+                buffer, flags, position = buffer[part.done * HOP :], flags[part.done :], position + part.done
+        while len(flags):
+            part = self._next(buffer, flags, is_first=not position, is_last=True)
+            yield from _placed(part, buffer, position)
+            buffer, flags, position = buffer[part.done * HOP :], flags[part.done :], position + part.done
+
+    def _next(self, buffer: Waveform, flags: Flags, *, is_first: bool, is_last: bool) -> _Part:
+        """What a window begins with; what follows the window is unknown unless it is the last."""
+        size, speech = len(flags), runs(flags)
+        is_whole = is_first and is_last
+        if not speech:
+            if is_whole and size <= self._longest_pause and audible(buffer).any():
+                return _Part(size, size)
+            return _Part(size if is_last else size - self._margin)
+        start = speech[0][0]
+        if start > (self._longest_pause if is_whole else self._margin):
+            return _Part(start - self._margin)
+        stops, starts = [stop for _, stop in speech], [*(start for start, _ in speech[1:]), size]
+        for stop, following in zip(stops, starts, strict=True):
+            if following - stop > self._longest_pause:
+                at_the_end = is_last and following == size
+                return _Part(size if at_the_end else following - self._margin, stop + self._margin)
+        return _Part(size, size) if is_last else self._cut(buffer, flags)
+
+    def _cut(self, buffer: Waveform, flags: Flags) -> _Part:
+        """Divides a window in its second half, at a pause or with an overlap."""
+        size, first = len(flags), len(flags) // 2
+        energies = energies_db(buffer[first * HOP : size * HOP])
+        pause = _best_pause(energies) or _longest_run(~flags[first:])
+        if pause is None and self._overlapping:
+            return _Part(size - min(_OVERLAP, size // 4), size)
+        cut = first + (1 + int(energies.argmin()) if pause is None else pause)
+        speech_end = int(np.flatnonzero(flags[:cut])[-1]) + 1
+        return _Part(cut, min(cut, speech_end + self._margin))
 
 
-def _next(window: Waveform, *, is_first: bool, is_last: bool) -> tuple[slice | None, int]:
-    """The next segment in a window, if it begins with one, and how many samples are done.
-
-    What follows the window is unknown unless it is the last.
-    """
-    size = len(window)
-    sounds = [(start * HOP, min(stop * HOP, size)) for start, stop in runs(audible(window))]
-    if not sounds:
-        return None, size if is_last else size - _MARGIN
-    start = sounds[0][0]
-    if start > (_LONGEST_SILENCE if is_first and is_last else _MARGIN):
-        return None, start - _MARGIN
-    stops, starts = [stop for _, stop in sounds], [*(start for start, _ in sounds[1:]), size]
-    for stop, following in zip(stops, starts, strict=True):
-        if following - stop > _LONGEST_SILENCE:
-            at_the_end = is_last and following == size
-            return slice(0, stop + _MARGIN), size if at_the_end else following - _MARGIN
-    if is_last:
-        return slice(0, size), size
-    cut = _cut(window)
-    sound_end = max((min(stop, cut) for start, stop in sounds if start < cut), default=0)
-    return slice(0, min(cut, sound_end + _MARGIN)), cut
+def _placed(part: _Part, buffer: Waveform, position: int) -> Iterator[Piece]:
+    if part.stop:
+        yield Piece(position * HOP / SAMPLE_RATE, buffer[: part.stop * HOP], part.is_continued)
 
 
-def _cut(window: Waveform) -> int:
-    """Where to cut a window that is not the last: in its second half."""
-    first = len(window) // 2
-    return first + HOP * (1 + _quietest_frame(energies_db(window[first:])))
+def _longest_run(flags: Flags) -> int | None:
+    """The middle of the longest run of at least 100 ms, of equals the last: fewer segments."""
+    found = [(stop - start, (start + stop) // 2) for start, stop in runs(flags) if stop - start >= _SHORTEST_PAUSE]
+    return max(found)[1] if found else None
 
 
-def _quietest_frame(energies: NDArray[np.float64]) -> int:
-    """The index of the middle of the best pause, or of the quietest frame where there is no pause."""
+def _best_pause(energies: NDArray[np.float64]) -> int | None:
+    """The middle of the best pause, in hops from the beginning of the first frame; None where there is none."""
     floor, level = np.percentile(energies, (10, 90))
+    if level - floor < _SMALLEST_RANGE_DB:
+        return None
     threshold = floor + (level - floor) / 3
     # Below the floor depth does not count: 30 ms of digital silence are no better a place than a long breath.
     depths = np.clip(threshold - energies, 0, threshold - floor)
     pauses = [(start, stop) for start, stop in runs(depths > 0) if stop - start >= _SHORTEST_PAUSE]
-    if not pauses or level - floor < _SMALLEST_RANGE_DB:
-        return int(energies.argmin())
-    # Of equals the last: fewer segments.
+    if not pauses:
+        return None
     start, stop = max(reversed(pauses), key=lambda pause: depths[slice(*pause)].sum())
-    return (start + stop) // 2
+    return 1 + (start + stop) // 2
+
+
+def batches(pieces: Iterable[Piece], batch_s: float, cost_s: Callable[[float], float]) -> Iterator[list[Piece]]:
+    """Batches of consecutive segments, each with as many as `batch_s` allows and at least one."""
+    batch: list[Piece] = []
+    for piece in pieces:
+        longest = max(one.duration for one in [*batch, piece])
+        if batch and cost_s(longest) * (len(batch) + 1) > batch_s:
+            yield batch
+            batch = []
+        batch.append(piece)
+    if batch:
+        yield batch

@@ -13,7 +13,9 @@ INAUDIBLE_DB = -84
 HOP = SAMPLE_RATE // 100
 """Samples in the 10 ms over which levels are measured."""
 
-_SHORTEST_SOUND = 3  # hops; what is shorter and stands alone is a click, such as the edge of a constant offset
+SHORTEST_SOUND = 3
+"""Hops; what is shorter and stands alone is a click, such as the edge of a constant offset."""
+
 _QUIETEST_POWER = 1e-10  # -100 dB, so that digital silence has a logarithm
 _ABOVE_NOISE_DB, _SMALLEST_RANGE_DB = 10.0, 20.0  # speech stands out from noise, if there is speech
 _GUARD_S = 0.2  # a word may begin and end more softly than that
@@ -25,19 +27,27 @@ def is_silent(waveform: Waveform) -> bool:
 
 
 def audible(waveform: Waveform) -> NDArray[np.bool_]:
-    """Whether each 10 ms of a waveform is sound [ceil(num_samples / HOP)]; the last may be shorter.
-
-    Levels are measured without the mean of their 10 ms, so a constant offset is silence.
-    """
-    whole = len(waveform) // HOP * HOP
-    power = np.var(waveform[:whole].reshape(-1, HOP), axis=1, dtype=np.float64)
-    if whole < len(waveform):
-        power = np.append(power, np.var(waveform[whole:], dtype=np.float64))
-    loud: NDArray[np.bool_] = power >= 10 ** (INAUDIBLE_DB / 10)
+    """Whether each 10 ms of a waveform is sound, and no click [ceil(num_samples / HOP)]; the last may be shorter."""
+    loud = audible_hops(waveform)
     for start, stop in runs(loud):
-        if stop - start < _SHORTEST_SOUND:
+        if stop - start < SHORTEST_SOUND:
             loud[start:stop] = False
     return loud
+
+
+def audible_hops(waveform: Waveform) -> NDArray[np.bool_]:
+    """Whether each 10 ms of a waveform is louder than silence [ceil(num_samples / HOP)]."""
+    loud: NDArray[np.bool_] = hop_powers(waveform) >= 10 ** (INAUDIBLE_DB / 10)
+    return loud
+
+
+def hop_powers(waveform: Waveform) -> NDArray[np.float64]:
+    """The power of each 10 ms without its mean [ceil(num_samples / HOP)], so that a constant offset is silence."""
+    whole = len(waveform) // HOP * HOP
+    powers: NDArray[np.float64] = np.var(waveform[:whole].reshape(-1, HOP), axis=1, dtype=np.float64)
+    if whole < len(waveform):
+        powers = np.append(powers, np.var(waveform[whole:], dtype=np.float64))
+    return powers
 
 
 def runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -1,104 +1,61 @@
-"""Transcribes a stream segment by segment, in batches, and joins the hypotheses to one transcript."""
+"""Places the hypotheses of a recording's segments in it, and joins those that overlap."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 
-from speechxfer.audio import SAMPLE_RATE, Waveform
 from speechxfer.decoding.hypothesis import Hypothesis, Word
-from speechxfer.inference.segmenting import segments
+from speechxfer.inference.overlap import join
+from speechxfer.inference.segmenting import Piece
 from speechxfer.inference.silence import sounding_s
-from speechxfer.inference.transcript import Segment, Transcript
-
-Recognize = Callable[[Sequence[Waveform]], list[Hypothesis]]
-"""Returns one hypothesis for each of a few float32 mono 16 kHz waveforms."""
-
-_SHORTEST_WORD_S = 0.01
-
-_Piece = tuple[float, Waveform]  # start in seconds, samples
+from speechxfer.inference.transcript import SHORTEST_WORD_S, Segment
 
 
-def transcribe(
-    blocks: Iterable[Waveform],
-    recognize: Recognize,
-    *,
-    max_segment_s: float = 28.0,
-    batch_s: float = 60.0,
-    cost_s: Callable[[float], float] = float,
-    source: str | None = None,
-    progress: Callable[[float], None] | None = None,
-) -> Transcript:
-    """Transcribe a stream of any length; no more than a batch and a segment of it is in memory.
+class Stitcher:
+    """Takes the pieces of one recording in order with what was recognized, and gives its segments as they are final."""
 
-    Args:
-        blocks: float32 mono 16 kHz, each [num_samples] of any length.
-        recognize: called with one batch of segments at a time, in order.
-        max_segment_s: no segment is longer than this.
-        batch_s: most seconds computed for a batch of several segments, padding included.
-        cost_s: seconds that are computed for a segment of so many seconds; more where the model pads it.
-        source: the transcript's source.
-        progress: called after each batch and at the end with the seconds of the stream done so far.
+    def __init__(self) -> None:
+        self._open: tuple[Piece, Segment] | None = None  # the next piece overlaps with it
 
-    Raises:
-        ConfigError: `max_segment_s` is below 1 s.
-    """
-    stream = _Counted(blocks)
-    found: list[Segment] = []
-    for batch in batches(segments(stream, max_segment_s=max_segment_s), batch_s, cost_s):
-        hypotheses = recognize([waveform for _, waveform in batch])
-        placed = [_place(*pair) for pair in zip(batch, hypotheses, strict=True)]
-        found += [segment for segment in placed if segment.text]
-        if progress:
-            progress(placed[-1].end)
-    if progress:
-        progress(stream.duration)
-    return Transcript(" ".join(segment.text for segment in found), tuple(found), stream.duration, source)
+    def add(self, piece: Piece, hypothesis: Hypothesis) -> Iterator[Segment]:
+        """The segments that are final now, without those that have no text."""
+        segment = _place(piece, hypothesis)
+        if self._open:
+            before, left = self._open
+            if piece.start < before.end:
+                left, segment = join(left, segment, (piece.start, before.end))
+            yield from _written(left)
+        self._open = (piece, segment) if piece.is_continued else None
+        if not self._open:
+            yield from _written(segment)
+
+    def finish(self) -> Iterator[Segment]:
+        """The last segment, if it was to overlap with another and nothing more was said."""
+        if self._open:
+            yield from _written(self._open[1])
+        self._open = None
 
 
-class _Counted:
-    """The blocks of a stream; `duration` is the seconds of those that were read."""
-
-    def __init__(self, blocks: Iterable[Waveform]) -> None:
-        self._blocks = blocks
-        self.duration = 0.0
-
-    def __iter__(self) -> Iterator[Waveform]:
-        num_samples = 0
-        for block in self._blocks:
-            num_samples += len(block)
-            self.duration = num_samples / SAMPLE_RATE
-            yield block
+def _written(segment: Segment) -> Iterator[Segment]:
+    if segment.text:
+        yield segment
 
 
-def batches(pieces: Iterable[_Piece], batch_s: float, cost_s: Callable[[float], float]) -> Iterator[list[_Piece]]:
-    """Batches of consecutive segments, each with as many as `batch_s` allows and at least one."""
-    batch: list[_Piece] = []
-    for piece in pieces:
-        longest = max(len(waveform) for _, waveform in [*batch, piece]) / SAMPLE_RATE
-        if batch and cost_s(longest) * (len(batch) + 1) > batch_s:
-            yield batch
-            batch = []
-        batch.append(piece)
-    if batch:
-        yield batch
-
-
-def _place(piece: _Piece, hypothesis: Hypothesis) -> Segment:
+def _place(piece: Piece, hypothesis: Hypothesis) -> Segment:
     """A hypothesis as a segment, with times from the beginning of the stream.
 
     The segment lasts from the first to the last sound of the piece, and includes all its words.
     """
-    offset_s, waveform = piece
-    start_s, end_s = sounding_s(waveform)
-    words = tuple(_inside(word, len(waveform) / SAMPLE_RATE, offset_s) for word in hypothesis.words)
-    start = min([offset_s + start_s, *(word.start for word in words)])
-    end = max([offset_s + end_s, *(word.end for word in words)])
+    start_s, end_s = sounding_s(piece.waveform)
+    words = tuple(_inside(word, piece) for word in hypothesis.words)
+    start = min([piece.start + start_s, *(word.start for word in words)])
+    end = max([piece.start + end_s, *(word.end for word in words)])
     return Segment(start, end, hypothesis.text.strip(), words, hypothesis.confidence)
 
 
-def _inside(word: Word, longest_s: float, offset_s: float) -> Word:
+def _inside(word: Word, piece: Piece) -> Word:
     """A word with its time limited to its piece; the model's last frame may end later."""
-    end_s = min(max(word.end, word.start + _SHORTEST_WORD_S, _SHORTEST_WORD_S), longest_s)
-    start_s = min(max(word.start, 0.0), end_s - _SHORTEST_WORD_S)
-    return replace(word, start=offset_s + start_s, end=offset_s + end_s)
+    end_s = min(max(word.end, word.start + SHORTEST_WORD_S, SHORTEST_WORD_S), piece.duration)
+    start_s = min(max(word.start, 0.0), end_s - SHORTEST_WORD_S)
+    return replace(word, start=piece.start + start_s, end=piece.start + end_s)

@@ -7,6 +7,9 @@ from typing import Any
 
 from speechxfer.decoding.hypothesis import Word
 
+SHORTEST_WORD_S = 0.01
+"""No word is shorter than this."""
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from speechxfer.cli.batch import for_each, recording_progress
+from speechxfer.cli.batch import RecordingProgress, for_each, write_each
 from speechxfer.errors import AudioError, ConfigError, StorageError
 from speechxfer.inference.inputs import Input
 
@@ -109,16 +109,29 @@ def test_a_terminal_sees_a_bar(
     monkeypatch.chdir(tmp_path)
     name = os.fsdecode(b"[a]\n\xe9.wav")
     sf.write("a.wav", np.zeros(16_000), 16_000)
-    with recording_progress(Input(Path(name), Path(name)), Path("a.wav")) as progress:
-        assert progress
-        progress(0.5)
+    with RecordingProgress([INPUTS[0], Input(Path(name), Path(name))]) as progress:
+        progress(0, 0.5)
+        progress(1, 0.5)
+        with progress.hidden():
+            sys.stdout.write("text")
+        progress(1, 0.7)
     captured = capsys.readouterr()
     assert "[a]\\n\\xe9.wav" in captured.err
-    assert captured.out == ""
+    assert captured.out == "text"
 
 
-def test_a_bar_does_without_a_length(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    with recording_progress(INPUTS[0], b"no sound") as progress:
-        assert progress
-        progress(0.5)
+def test_elsewhere_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    with RecordingProgress(INPUTS) as progress:
+        progress(0, 0.5)
+        with progress.hidden():
+            pass
+    assert capsys.readouterr().err == ""
+
+
+def test_results_that_come_together_are_written_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    written: list[str] = []
+    results = iter(["A", AudioError("b.wav: ends early"), "C"])
+    with pytest.raises(SystemExit, match="1"):
+        write_each(INPUTS, results, lambda item, result: written.append(f"{item.name} {result}"))
+    assert written == ["a.wav A", "c.wav C"]
+    assert capsys.readouterr().err.startswith("Error: b.wav: ends early\n1 of 3")

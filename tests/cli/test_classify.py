@@ -3,10 +3,8 @@ from __future__ import annotations
 import csv
 import json
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
@@ -15,6 +13,7 @@ from speechxfer.cli.classify import classify
 from speechxfer.data.manifest import Manifest
 from speechxfer.decoding.hypothesis import Classification
 from speechxfer.errors import AudioError, ConfigError
+from speechxfer.sources import AudioSource
 
 
 class FakeModel:
@@ -28,9 +27,10 @@ class FakeModel:
         return cls()
 
     def classify(
-        self, source: Path | bytes, *, progress: Callable[[float], None] | None = None, **reading: object
+        self, source: Path | AudioSource, *, progress: Callable[[float], None] | None = None, **reading: object
     ) -> Classification:
-        content = source if isinstance(source, bytes) else source.read_bytes()
+        content = source.contents() if isinstance(source, AudioSource) else source.read_bytes()
+        assert isinstance(content, bytes)
         if content == b"bad":
             raise AudioError(f"{source!s}: not readable")
         names = ("one", "three", "two", "zero, or oh")
@@ -41,8 +41,7 @@ class FakeModel:
 
 @pytest.fixture(autouse=True)
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "speechxfer.model", SimpleNamespace(SpeechModel=FakeModel))
-    monkeypatch.setattr("speechxfer.encoders.checkpoints.find", lambda name: name)
+    monkeypatch.setattr("speechxfer.api.loading.load", FakeModel.load)
     monkeypatch.chdir(tmp_path)
     for name, content in {"a.wav": "one", "b.wav": "two", "deep/a.wav": "zero, or oh"}.items():
         path = tmp_path / "calls" / name

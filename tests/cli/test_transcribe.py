@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import json
 import os
-import sys
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +14,7 @@ from speechxfer.decoding.options import DecodingOptions
 from speechxfer.errors import AudioError, ConfigError, DiskFullError
 from speechxfer.inference import Segment, Transcript
 from speechxfer.inference.inputs import identity
+from speechxfer.sources import AudioSource
 from speechxfer.storage import write_text
 
 
@@ -35,26 +34,29 @@ class FakeModel:
     def checked(self, options: DecodingOptions) -> DecodingOptions:
         return options
 
-    def transcribe(
-        self,
-        source: Path | bytes,
-        *,
-        options: DecodingOptions,
-        progress: Callable[[float], None] | None = None,
-        **reading: Any,
-    ) -> Transcript:
-        assert progress is None, "stderr is no terminal"
-        content = source if isinstance(source, bytes) else source.read_bytes()
-        if content == b"bad":
-            raise AudioError(f"{source!s}: not readable")
-        text = f"{self.name} {options.language} {content.decode()}"
-        return Transcript(text, (Segment(0.0, 1.0, text),), 1.0)
+    def transcribe_many(
+        self, audios: Iterable[Path | AudioSource], *, options: DecodingOptions, vad: str, **_arguments: Any
+    ) -> Iterator[Transcript | Exception]:
+        for source in audios:
+            content = source.contents() if isinstance(source, AudioSource) else source.read_bytes()
+            assert isinstance(content, bytes)
+            text = f"{self.name} {options.language} {content.decode()}"
+            if content == b"bad":
+                yield AudioError(f"{source!s}: not readable")
+            else:
+                yield Transcript(text, (Segment(0.0, 1.0, text),), 1.0)
+
+    def transcribe_segments(self, audio: Path | AudioSource, **arguments: Any) -> Iterator[Segment]:
+        (found,) = self.transcribe_many([audio], **arguments)
+        if isinstance(found, Exception):
+            raise found
+        words = found.text.split(" ")
+        yield from (Segment(0.0, 1.0, word) for word in words)
 
 
 @pytest.fixture(autouse=True)
 def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "speechxfer.model", SimpleNamespace(SpeechModel=FakeModel))
-    monkeypatch.setattr("speechxfer.encoders.checkpoints.find", lambda name, language: name)
+    monkeypatch.setattr("speechxfer.api.loading.load", FakeModel.load)
     monkeypatch.chdir(tmp_path)
     for name, content in {"a.wav": "one", "b.wav": "two", "deep/a.wav": "three"}.items():
         path = tmp_path / "calls" / name
@@ -69,6 +71,26 @@ def run(*arguments: str, stdin: bytes | None = None) -> Result:
 def test_one_input_prints_its_transcript() -> None:
     result = run("calls/a.wav", "--language", "de", "--device", "cpu")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "m/cpu de one\n", "")
+
+
+def test_a_single_transcript_is_printed_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def torn(*_arguments: Any, **_options: Any) -> Iterator[Segment]:
+        yield Segment(0.0, 1.0, "first")
+        yield Segment(1.0, 2.0, "second")
+        raise AudioError("calls/a.wav: ends early")
+
+    monkeypatch.setattr(FakeModel, "transcribe_segments", torn)
+    result = run("calls/a.wav")
+    assert (result.exit_code, result.stdout) == (1, "first second\n")
+    assert result.stderr == "Error: calls/a.wav: ends early\n"
+
+
+def test_the_detector_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[str] = []
+    monkeypatch.setattr(FakeModel, "transcribe_segments", lambda *_, vad, **_options: chosen.append(vad) or iter(()))
+    assert run("calls/a.wav").exit_code == run("calls/a.wav", "--vad", "energy").exit_code == 0
+    assert chosen == ["auto", "energy"]
+    assert run("calls/a.wav", "--vad", "loud").exit_code == 2
 
 
 def test_standard_input() -> None:

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from speechxfer.audio import blocks
 from speechxfer.errors import AudioError, ConfigError, printable
 from speechxfer.inference.inputs import Input, expand, output_paths
+from speechxfer.sources import AudioSource
 
 
 @pytest.fixture
@@ -149,14 +151,16 @@ def test_a_pipe_is_read_once(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_bytes, args=(b"sound",))
     writer.start()
-    assert expand([str(pipe)]).recordings[0].source() == b"sound"
+    source = expand([str(pipe)]).recordings[0].source()
+    assert isinstance(source, AudioSource)
+    assert [source.contents(), source.contents()] == [b"sound"] * 2
     writer.join()
 
 
 def test_a_closed_standard_input_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", None)
     with pytest.raises(AudioError, match="the standard input is closed"):
-        expand(["-"]).recordings[0].source()
+        list(blocks(expand(["-"]).recordings[0].source()))
 
 
 def test_bytes_that_are_not_utf8_are_escaped_in_names() -> None:

@@ -93,7 +93,9 @@ def test_all_commands_take_the_encoder_and_the_head(
     model = runs / "model"
     assert json.loads(run("evaluate", model, splits["test"]).stdout)["wer"] < 0.5
     recordings = [splits["test"].parent / f"test{number}.wav" for number in range(3)]
-    written = [line.rpartition(": ")[2] for line in run("transcribe", model, *recordings).stdout.splitlines()]
+    written = [
+        line.rpartition(": ")[2] for line in run("transcribe", model, *recordings, "--vad", "none").stdout.splitlines()
+    ]
     assert len(written) == 3
     assert set(written) <= set(texts)
     run("report", runs)

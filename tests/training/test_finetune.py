@@ -58,8 +58,8 @@ def test_it_learns_and_the_saved_model_writes_what_was_said(settings: dict[str, 
     assert json.loads((run.folder / "metrics.json").read_text())["dev"]["wer"] == 0
     model = sx.load(str(run.folder / "model"))
     for text in ("abc a", "cb a", "aab a"):  # no two equal neighbors may melt into one
-        assert model.transcribe(tone(text), sample_rate=16_000).text == text
-        assert model.transcribe(tone(text, rate=8_000), sample_rate=8_000).text == text
+        assert model.transcribe(tone(text), sample_rate=16_000, vad="none").text == text
+        assert model.transcribe(tone(text, rate=8_000), sample_rate=8_000, vad="none").text == text
 
 
 def test_what_is_frozen_does_not_move(settings: dict[str, Any], whisper_folder: Path) -> None:

@@ -47,7 +47,7 @@ def test_it_learns_by_heart_and_the_folder_opens_in_transformers(runs: Runs, cor
     folder = runs.folder / "run" / "model"
     model = sx.load(str(folder), device="cpu")
     for text in by_heart:
-        assert model.transcribe(tone(text), sample_rate=16_000).text == text
+        assert model.transcribe(tone(text), sample_rate=16_000, vad="none").text == text
     theirs, found = transformers.WhisperForConditionalGeneration.from_pretrained(folder, output_loading_info=True)
     assert not found["missing_keys"]
     state, ours = theirs.state_dict(), model.state_dict()

@@ -63,6 +63,10 @@ def _by_key(by_distance: Tensor) -> Tensor:
     size = by_distance.shape[-2]
     if size == 1:
         return by_distance
+    if torch.compiler.is_exporting():  # in a graph, the exporter could not follow the sizes of what is below
+        places = torch.arange(size, device=by_distance.device)
+        ahead = places[None, :] - places[:, None] + size - 1
+        return by_distance.gather(-1, ahead.expand(*by_distance.shape[:2], -1, -1))
     # Query i attends from i keys before to size - 1 - i after. So the square begins one column further left in each
     # row: in rows of one column less, it begins in the same one.
     rows = by_distance.flatten(-2)[..., size - 1 : -1]

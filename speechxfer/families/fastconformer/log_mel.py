@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from transformers.models.lasr.feature_extraction_lasr import LasrFeatureExtractor
 
 from speechxfer.encoders.base import valid_positions
-from speechxfer.encoders.log_mel import MelFilters, centered_bands, mel_filters
+from speechxfer.encoders.few_at_once import at_least
+from speechxfer.encoders.log_mel import MelFilters, PowerSpectrum, centered_bands, mel_filters
 
 #: Samples of a window (25 ms), of its Fourier transform, and between windows (10 ms).
 WINDOW, FFT, HOP = 400, 512, 160
@@ -27,14 +28,11 @@ class _LogMel(nn.Module):
     def __init__(self, filters: Tensor) -> None:
         super().__init__()
         self.mel = MelFilters(filters)
-        self.window: Tensor
-        self.register_buffer("window", torch.hann_window(WINDOW, periodic=False), persistent=False)
+        self.power = PowerSpectrum(torch.hann_window(WINDOW, periodic=False), FFT, HOP)
 
     def _energies(self, waveforms: Tensor, before: int, warps: Tensor | None) -> Tensor:
         """[batch, samples] -> [batch, steps, mel bins], the middle of the first transform `FFT // 2 - before` later."""
-        padded = F.pad(waveforms, (before, before))
-        spectrum = torch.stft(padded, FFT, HOP, WINDOW, window=self.window, center=False, return_complex=True)
-        energies: Tensor = self.mel(spectrum.real**2 + spectrum.imag**2, warps)
+        energies: Tensor = self.mel(self.power(F.pad(waveforms, (before, before))), warps)
         return energies.float().transpose(1, 2)
 
 
@@ -56,9 +54,10 @@ class NeMoLogMel(_LogMel):
 
         `warps` [batch] are what each utterance's frequencies are multiplied with.
         """
+        waveforms = at_least(waveforms, HOP)
         emphasized = torch.cat([waveforms[:, :1], waveforms[:, 1:] - PREEMPHASIS * waveforms[:, :-1]], dim=1)
         emphasized = emphasized.masked_fill(~valid_positions(num_samples, waveforms.shape[1]), 0.0)
-        size, num_steps = max(waveforms.shape[1] // HOP, 1), num_samples // HOP
+        size, num_steps = waveforms.shape[1] // HOP, num_samples // HOP
         log_mel = torch.log(self._energies(emphasized, FFT // 2, warps)[:, :size] + _ADDED)
         valid = valid_positions(num_steps, size)[..., None]
         if self.normalize:
@@ -83,6 +82,6 @@ class MedASRLogMel(_LogMel):
 
         `warps` [batch] are what each utterance's frequencies are multiplied with.
         """
-        long_enough = F.pad(waveforms, (0, max(WINDOW - waveforms.shape[1], 0)))
+        long_enough = at_least(waveforms, WINDOW)
         log_mel = self._energies(long_enough, (FFT - WINDOW) // 2, warps).clamp(min=_LEAST).log()
         return log_mel.masked_fill(~valid_positions(num_steps, log_mel.shape[1])[..., None], 0.0)

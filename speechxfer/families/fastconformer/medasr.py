@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from transformers.models.lasr.modeling_lasr import LasrEncoder
 
 from speechxfer.encoders.base import LayerGroup
+from speechxfer.encoders.few_at_once import at_least
 from speechxfer.families.fastconformer.conformer import ConformerEncoder
 from speechxfer.families.fastconformer.log_mel import HOP, WINDOW, MedASRLogMel
 
@@ -49,7 +49,7 @@ class MedASREncoder(ConformerEncoder):
         """Nothing is padded in here, so a valid frame is made of valid steps only."""
         kernel, stride = self.config.subsampling_conv_kernel_size, self.config.subsampling_conv_stride
         least = (kernel - 1) * stride + kernel
-        return cast(Tensor, self.modules_.subsampler(F.pad(features, (0, 0, 0, max(least - features.shape[1], 0)))))
+        return cast(Tensor, self.modules_.subsampler(at_least(features.transpose(1, 2), least).transpose(1, 2)))
 
     def _frames_of(self, num_steps: Any) -> Any:
         kernel, stride = self.config.subsampling_conv_kernel_size, self.config.subsampling_conv_stride

@@ -230,8 +230,9 @@ class GatedAttention(WavLMAttention):  # type: ignore[misc]
         """[1, heads, size, size] for all pairs of `size` frames, neighbors being `step` original frames apart."""
         distances = torch.arange(1 - size, size, device=self.rel_attn_embed.weight.device) * step
         table = self.rel_attn_embed(self._relative_positions_bucket(distances)).T
+        places = torch.arange(size, device=distances.device)
         # Row i of the square looks from -i to size - 1 - i.
-        return cast(Tensor, table.unfold(1, size, 1).flip(1)[None])
+        return cast(Tensor, table[:, places[None, :] - places[:, None] + size - 1][None])
 
     def forward(
         self,

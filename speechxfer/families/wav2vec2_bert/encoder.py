@@ -17,6 +17,7 @@ from transformers.models.wav2vec2_bert.modeling_wav2vec2_bert import Wav2Vec2Ber
 
 from speechxfer.data.augment import Distortion
 from speechxfer.encoders.base import Architecture, Encoder, LayerGroup
+from speechxfer.encoders.few_at_once import at_least
 from speechxfer.errors import CheckpointError
 from speechxfer.families.wav2vec2_bert.log_mel import BANDS, HOP, WINDOW, KaldiLogMel, num_steps
 
@@ -107,10 +108,10 @@ class Wav2Vec2BertEncoder(Encoder):
         self, waveforms: Tensor, num_samples: Tensor, distortion: Distortion | None = None
     ) -> tuple[Tensor, Tensor]:
         """The spectrogram, two steps side by side; an utterance too short for a frame is extended to one."""
-        waveforms = F.pad(waveforms, (0, max(WINDOW + HOP - waveforms.shape[1], 0)))
+        waveforms = at_least(waveforms, WINDOW + HOP)
         features = self.features(waveforms, num_samples, distortion)
-        pairs = features[:, : features.shape[1] // _STRIDE * _STRIDE]
-        return pairs.reshape(len(pairs), -1, self.width_at(0)), self.num_frames(num_samples)
+        pairs = features.narrow(1, 0, features.shape[1] // _STRIDE * _STRIDE)
+        return pairs.reshape(pairs.shape[0], -1, self.width_at(0)), self.num_frames(num_samples)
 
     def width_at(self, index: int) -> int:
         """At layer index 0 the mel bands of two steps."""

@@ -9,5 +9,6 @@ CLASSIFICATION = HeadType(
     task="classification",
     settings=ClassificationConfig,
     ignores=("plan.train_embedding", "retention.language", "text.normalizer", "text.scoring_normalizer"),
+    reader=f"{__name__}.reader:ClassificationReader",
     limits=("It knows only its own classes: sound of any other kind may be given one of them too.",),
 )

@@ -8,5 +8,6 @@ CTC = HeadType(
     summary="a CTC head over characters or pieces of words",
     settings=CTCConfig,
     ignores=("plan.train_embedding", "retention.language"),
+    reader=f"{__name__}.reader:CTCReader",
     limits=("It writes only the characters of the training text, as its normalizer writes them.",),
 )

@@ -1,0 +1,107 @@
+"""From an encoder with a head to a graph of ONNX: waveforms in, the head's outputs out, of any length and batch."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from speechxfer.encoders.base import Encoder
+from speechxfer.encoders.log_mel import PowerSpectrum
+from speechxfer.errors import ExportError
+from speechxfer.export.onnx.attention import attention
+from speechxfer.heads.base import Head
+from speechxfer.model import SpeechModel
+
+#: The version of ONNX's operators.
+_OPSET = 20
+#: Shorter waveforms are padded to so much, which is more than any encoder needs for a frame.
+_LEAST_S = 0.25
+
+
+def block_of(encoder: Encoder) -> int:
+    """Samples of one frame: with a multiple of it, sizes inside the graph are plain functions of one number."""
+    return round(encoder.sample_rate / encoder.frame_rate)
+
+
+def least_blocks_of(encoder: Encoder) -> int:
+    """How many blocks the graph wants at least."""
+    return -(-int(_LEAST_S * encoder.sample_rate) // block_of(encoder))
+
+
+class _Graph(nn.Module):
+    """Waveforms [batch, samples] and lengths [batch] -> outputs [batch, ...] and numbers of hidden states [batch]."""
+
+    def __init__(self, encoder: Encoder, head: Head) -> None:
+        super().__init__()
+        self.encoder, self.head = encoder, head
+
+    def forward(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
+        hidden_states, num_frames = self.encoder(waveforms, num_samples)
+        return self.head.outputs(hidden_states, num_frames), num_frames
+
+
+def write_graph(model: SpeechModel, path: Path) -> None:
+    """Write a model as a graph of float32, by torch's exporter.
+
+    Raises:
+        ExportError: the exporter cannot do it.
+    """
+    encoder = model.encoder
+    block = block_of(encoder)
+    size = block * max(round(encoder.sample_rate * 2 / block), least_blocks_of(encoder))
+    waveforms, num_samples = torch.randn(2, size) * 0.1, torch.tensor([size, size * 2 // 3])
+    batch, blocks = torch.export.Dim("batch", min=1), torch.export.Dim("blocks", min=least_blocks_of(encoder))
+    with _quiet(), _without_transforms(encoder), torch.no_grad():
+        try:
+            program = torch.onnx.export(
+                _Graph(encoder, model.head).eval(), (waveforms, num_samples),
+                dynamic_shapes=({0: batch, 1: block * blocks}, {0: batch}),
+                input_names=["waveforms", "num_samples"], output_names=["outputs", "num_frames"],
+                opset_version=_OPSET, dynamo=True, verbose=False,
+                custom_translation_table={torch.ops.aten.scaled_dot_product_attention.default: attention},
+            )  # fmt: skip
+        except Exception as error:  # whatever the library raises, in several paragraphs
+            raise ExportError(f"torch's exporter cannot write a {encoder.family} encoder with a {model.head.kind} head ({_reason(error)})") from error  # fmt: skip  # noqa: E501
+        assert program is not None
+        program.save(path, external_data=False)
+
+
+@contextlib.contextmanager
+def _without_transforms(encoder: Encoder) -> Iterator[None]:
+    """With convolutions for Fourier transforms, which take ONNX Runtime as long as all layers of a small model."""
+    found = [(parent, name, child) for parent in encoder.modules() for name, child in parent.named_children() if isinstance(child, PowerSpectrum)]  # fmt: skip  # noqa: E501
+    for parent, name, child in found:
+        setattr(parent, name, child.by_convolution())
+    try:
+        yield
+    finally:
+        for parent, name, child in found:
+            setattr(parent, name, child)
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause in a line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the library's own messages about its progress and its future."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,186 @@
+"""Transcribes recordings of any length; segments of several recordings share a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from speechxfer.audio import SAMPLE_RATE, Waveform
+from speechxfer.data.batching import batches
+from speechxfer.decoding.hypothesis import Hypothesis
+from speechxfer.errors import ConfigError
+from speechxfer.inference.segmenting import Piece, segments
+from speechxfer.inference.stitching import Stitcher
+from speechxfer.inference.transcript import Segment, Transcript
+from speechxfer.inference.voice_activity import SOUND, Detector
+
+Recognize = Callable[[Sequence[Waveform]], list[Hypothesis]]
+"""Returns one hypothesis for each of a few float32 mono 16 kHz waveforms."""
+
+Open = Callable[[], Iterable[Waveform]]
+"""Opens a recording: blocks of float32 mono 16 kHz, each [num_samples] of any length."""
+
+_FIRST_AHEAD_S = 30.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How recordings are transcribed.
+
+    Attributes:
+        max_segment_s: no segment is longer than this.
+        batch_s: the cost of a batch of several segments (`data.batching.cost_s`).
+        ahead_s: seconds of speech that are read ahead, so that segments of similar length share a batch. The first
+            segments come after less.
+        computed_s: seconds that are computed for a segment of so many seconds; more where the model pads it.
+        detector: finds speech; nothing else is recognized.
+    """
+
+    max_segment_s: float = 28.0
+    batch_s: float = 110.0
+    ahead_s: float = 240.0
+    computed_s: Callable[[float], float] = float
+    detector: Detector = SOUND
+
+
+Event: TypeAlias = Segment | float | Exception
+"""Of a recording: its segments, one after the other, and at last its duration in seconds, or what went wrong."""
+
+
+def transcribe_many(
+    recordings: Iterable[Open],
+    recognize: Recognize,
+    settings: Settings,
+    progress: Callable[[int, float], None] | None = None,
+) -> Iterator[Transcript | Exception]:
+    """Transcribe recordings; no more than `ahead_s` and a segment is in memory.
+
+    Yields, in order, the transcript of each recording, or what was raised when it was read or recognized.
+
+    Args:
+        recordings: each is opened when the one before it was read.
+        recognize: called with one batch of segments at a time.
+        settings: lengths, batches and the detector.
+        progress: called with the number of a recording, counted from 0, and the seconds of it done so far.
+
+    Raises:
+        ConfigError: an option is wrong, which no other recording would change.
+    """
+    found: list[Segment] = []
+    for _, event in events(recordings, recognize, settings, progress):
+        if isinstance(event, Segment):
+            found.append(event)
+            continue
+        yield event if isinstance(event, Exception) else Transcript(_text(found), tuple(found), event)
+        found = []
+
+
+def events(
+    recordings: Iterable[Open],
+    recognize: Recognize,
+    settings: Settings,
+    progress: Callable[[int, float], None] | None = None,
+) -> Iterator[tuple[int, Event]]:
+    """What is found, as it comes: the number of the recording, counted from 0, and an event of it."""
+    run = _Run(recognize, settings, progress or (lambda _index, _seconds: None))
+    window: list[tuple[int, _Entry]] = []
+    read_s, ahead_s = 0.0, min(_FIRST_AHEAD_S, settings.ahead_s)
+    for index, entry in run.entries(recordings):
+        window.append((index, entry))
+        read_s += entry.duration if isinstance(entry, Piece) else 0.0
+        if read_s >= ahead_s:
+            yield from run.results(window)
+            window, read_s, ahead_s = [], 0.0, min(2 * ahead_s, settings.ahead_s)
+    yield from run.results(window)
+
+
+_Entry: TypeAlias = Piece | float | Exception
+"""Of a recording: its pieces, and at last its duration, or what went wrong."""
+
+
+class _Run:
+    """One call for several recordings."""
+
+    def __init__(self, recognize: Recognize, settings: Settings, progress: Callable[[int, float], None]) -> None:
+        self._recognize = recognize
+        self._settings = settings
+        self._progress = progress
+        self._failed: set[int] = set()
+        self._stitcher = Stitcher()
+
+    def entries(self, recordings: Iterable[Open]) -> Iterator[tuple[int, _Entry]]:
+        """The pieces of all recordings; of one that has failed, no more is read."""
+        settings = self._settings
+        for index, open_ in enumerate(recordings):
+            try:
+                stream = _Counted(open_())
+                for piece in segments(stream, max_segment_s=settings.max_segment_s, detector=settings.detector):
+                    yield index, piece
+                    if index in self._failed:
+                        break
+                else:
+                    yield index, stream.duration
+            except ConfigError:
+                raise
+            except Exception as error:
+                yield index, error
+
+    def results(self, window: Sequence[tuple[int, _Entry]]) -> Iterator[tuple[int, Event]]:
+        """What becomes of some pieces."""
+        pieces = [entry for _, entry in window if isinstance(entry, Piece)]
+        hypotheses = iter(self._hypotheses(pieces))
+        for index, entry in window:
+            result = next(hypotheses) if isinstance(entry, Piece) else entry
+            if index in self._failed:
+                continue
+            if isinstance(result, Exception):
+                self._failed.add(index)
+                self._stitcher = Stitcher()
+                yield index, result
+            elif isinstance(entry, Piece) and isinstance(result, Hypothesis):
+                yield from ((index, segment) for segment in self._stitcher.add(entry, result))
+                self._progress(index, entry.end)
+            elif isinstance(result, float):
+                yield from ((index, segment) for segment in self._stitcher.finish())
+                self._progress(index, result)
+                yield index, result
+
+    def _hypotheses(self, pieces: Sequence[Piece]) -> list[Hypothesis | Exception]:
+        """One for each piece, or what was raised when it was recognized alone."""
+        costs = [self._settings.computed_s(piece.duration) for piece in pieces]
+        found: dict[int, Hypothesis | Exception] = {}
+        todo = batches(range(len(pieces)), costs, self._settings.batch_s)
+        while todo:
+            batch = todo.pop()
+            try:
+                found.update(zip(batch, self._recognize([pieces[index].waveform for index in batch]), strict=True))
+                continue
+            except ConfigError:
+                raise
+            except Exception as error:
+                if len(batch) == 1:
+                    found[batch[0]] = error
+                    continue
+            # Out of memory, or one of them fails.
+            todo += [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
+        return [found[index] for index in range(len(pieces))]
+
+
+class _Counted:
+    """The blocks of a stream; `duration` is the seconds of those that were read."""
+
+    def __init__(self, blocks: Iterable[Waveform]) -> None:
+        self._blocks = blocks
+        self.duration = 0.0
+
+    def __iter__(self) -> Iterator[Waveform]:
+        num_samples = 0
+        for block in self._blocks:
+            num_samples += len(block)
+            self.duration = num_samples / SAMPLE_RATE
+            yield block
+
+
+def _text(found: Sequence[Segment]) -> str:
+    return " ".join(segment.text for segment in found)
