@@ -17,6 +17,7 @@ from speechxfer.inference.voice_activity.detector import Flags, Marked
 
 # In hops of 10 ms.
 _SHORTEST_PAUSE = 10  # stop consonants close for less
+_PAUSE_OF_ONE = 200  # a detector may miss a soft word, which costs most in a short recording
 _OVERLAP = 400  # of two segments between which there is no pause: a few words, which are found in both
 
 _SMALLEST_RANGE_DB = 6.0  # between floor and level; steady sound varies by less, and has no pauses
@@ -53,8 +54,8 @@ def segments(
     """Cut a stream into segments of at most `max_segment_s`, in order.
 
     What is no speech (`detector`) for longer than the detector's longest pause is left out wherever it stands, except
-    for a margin beside speech, and so is any beside a cut. What fits into one segment and has no such stretch is passed
-    on as it is, and so is sound shorter than such a stretch.
+    for a margin beside speech, and so is any beside a cut. What fits into one segment and has no such stretch of more
+    than 2 s is passed on as it is, and so is sound shorter than such a stretch.
 
     Otherwise each cut is sought in the second half of the next `max_segment_s`, from the energies of 20 ms frames every
     10 ms. Their 10th percentile is the noise floor and their 90th the speech level; a pause is a run of at least 100 ms
@@ -117,16 +118,17 @@ class _Cutter:
         """What a window begins with; what follows the window is unknown unless it is the last."""
         size, speech = len(flags), runs(flags)
         is_whole = is_first and is_last
+        longest_pause = max(self._longest_pause, _PAUSE_OF_ONE) if is_whole else self._longest_pause
         if not speech:
             if is_whole and size <= self._longest_pause and audible(buffer).any():
                 return _Part(size, size)
             return _Part(size if is_last else size - self._margin)
         start = speech[0][0]
-        if start > (self._longest_pause if is_whole else self._margin):
+        if start > (longest_pause if is_whole else self._margin):
             return _Part(start - self._margin)
         stops, starts = [stop for _, stop in speech], [*(start for start, _ in speech[1:]), size]
         for stop, following in zip(stops, starts, strict=True):
-            if following - stop > self._longest_pause:
+            if following - stop > longest_pause:
                 at_the_end = is_last and following == size
                 return _Part(size if at_the_end else following - self._margin, stop + self._margin)
         return _Part(size, size) if is_last else self._cut(buffer, flags)

@@ -12,6 +12,7 @@ from speechxfer.audio import SAMPLE_RATE, Waveform
 from speechxfer.errors import ConfigError
 from speechxfer.inference.segmenting import segments
 from speechxfer.inference.silence import HOP, audible
+from speechxfer.inference.voice_activity import Detector
 from speechxfer.inference.voice_activity.detector import CHUNK
 
 MAX_S = 1.5
@@ -183,3 +184,23 @@ def test_an_hour_is_cut_while_it_is_read() -> None:
 def test_refuses_a_limit_that_is_no_length(seconds: float) -> None:
     with pytest.raises(ConfigError, match="max_segment_s"):
         segments([], max_segment_s=seconds)
+
+
+def _loud(chunk: np.ndarray) -> np.ndarray:
+    """Flags the hops that a detector of loud sound calls speech."""
+    padded = np.append(chunk, np.zeros(-len(chunk) % 160, np.float32))
+    flags: np.ndarray = np.abs(padded.reshape(-1, 160)).max(axis=1) > 0.5
+    return flags
+
+
+def test_a_short_recording_keeps_soft_words_that_the_detector_misses() -> None:
+    detector = Detector(lambda: _loud, shortest=1, longest_pause=70, margin=10)
+    soft, loud = np.full(16_000, 0.1, np.float32), np.full(16_000, 0.6, np.float32)
+    soft[::2] *= -1
+    loud[::2] *= -1
+    short = np.concatenate([soft[:12_000], loud, soft, loud])
+    (whole,) = segments([short], max_segment_s=28.0, detector=detector)
+    assert (whole.start, len(whole.waveform)) == (0.0, len(short))
+    (later,) = segments([np.concatenate([soft, soft, soft, loud])], max_segment_s=28.0, detector=detector)
+    assert 2.8 < later.start < 3.0
+    assert len(list(segments([short], max_segment_s=2.0, detector=detector))) > 1
