@@ -65,7 +65,8 @@ def allot(job: Job, start: StartingPoint, manifests: Mapping[str, Manifest]) -> 
     left_s = PLANNED * given - (time.monotonic() - job.started) - after_s - tested_s * measures_pretrained
     # Dev is computed below the seam once, and above it after every epoch.
     above_s = max(decode_s - below_s, 0.2 * decode_s)
-    tuning_s = (decode_s + _TUNING_S) * has_language_model
+    # Confidences are calibrated on dev, and a language model is tuned.
+    tuning_s = decode_s + (decode_s + _TUNING_S) * has_language_model
     dev_s = seconds["dev"] * (below_s + EPOCHS * above_s + tuning_s)
     of_dev = min(1.0, _MOST_DEV * max(left_s, 0.0) / dev_s)
     num_dev = max(min(_FEWEST_DEV, len(manifests["dev"])), int(of_dev * len(manifests["dev"])))
