@@ -15,6 +15,7 @@ from speechxfer.data import batching
 from speechxfer.data.loading import durations_s, read
 from speechxfer.data.manifest import Manifest
 from speechxfer.errors import ConfigError
+from speechxfer.model import SpeechModel
 from speechxfer.runs import Allotment
 from speechxfer.training.inputs import Copies, LiveInputs
 from speechxfer.training.job import Job
@@ -27,7 +28,7 @@ _TIMED, _MOST_TIMING = 3, 0.02
 #: Seconds of dev whose decoding is timed.
 _DECODED_S = 20.0
 #: Seconds that tuning a language model takes for a second of dev: the search for its weights.
-_TUNING_S = 0.1
+_TUNING_S = 0.4
 #: Seconds that the report and loading the best model take.
 _PAGES_S = 6.0
 #: Most of the time that measuring the pre-trained model, and dev in all epochs, may take.
@@ -40,8 +41,11 @@ _FEWEST_DEV = 10
 _Some = TypeVar("_Some", bound=Manifest)
 
 
-def allot(job: Job, start: StartingPoint, manifests: Mapping[str, Manifest]) -> Allotment:
+def allot(job: Job, start: StartingPoint, source: SpeechModel | None, manifests: Mapping[str, Manifest]) -> Allotment:
     """Time the parts of a run, and divide its time among them; the model is as before.
+
+    Args:
+        source: the pre-trained model, where it is to be measured.
 
     Raises:
         ConfigError: the time is too short for what is asked for.
@@ -50,7 +54,7 @@ def allot(job: Job, start: StartingPoint, manifests: Mapping[str, Manifest]) -> 
     given = given_s(job.config.training)
     start.model.to(job.device)
     first, last = _step_times(job, start, given)
-    decode_s = _decoding_s(start, manifests["dev"])
+    decode_s = _decoding_s(start.model, manifests["dev"])
     below_s, pass_s = _pass_s(job, start, last)
     seconds = {name: sum(durations_s(one, start.model.encoder.max_duration_s)) for name, one in manifests.items()}
     tested_s = decode_s * (seconds.get("test", 0.0) + seconds.get("retain", 0.0))
@@ -59,10 +63,11 @@ def allot(job: Job, start: StartingPoint, manifests: Mapping[str, Manifest]) -> 
             f"training.time is {job.config.training.time!r}, but measuring test takes about {in_words(tested_s)}; "
             "wanted more time, or a smaller test manifest"
         )
-    measures_pretrained = tested_s <= _MOST_PRETRAINED * given
+    pretrained_s = _decoding_s(source, manifests["dev"]) / decode_s * tested_s if source and tested_s else 0.0
+    measures_pretrained = pretrained_s <= _MOST_PRETRAINED * given
     has_language_model = job.config.language_model != "none"
     after_s = tested_s * (1 + has_language_model) + _PAGES_S
-    left_s = PLANNED * given - (time.monotonic() - job.started) - after_s - tested_s * measures_pretrained
+    left_s = PLANNED * given - (time.monotonic() - job.started) - after_s - pretrained_s * measures_pretrained
     # Dev is computed below the seam once, and above it after every epoch.
     above_s = max(decode_s - below_s, 0.2 * decode_s)
     # Confidences are calibrated on dev, and a language model is tuned.
@@ -83,7 +88,9 @@ def allot(job: Job, start: StartingPoint, manifests: Mapping[str, Manifest]) -> 
     return Allotment(given, num_train, num_dev, measures_pretrained, after_s, each_s, first, last)
 
 
-def allotted(job: Job, start: StartingPoint, manifests: Mapping[str, Manifest], *, resume: bool) -> Allotment | None:
+def allotted(
+    job: Job, start: StartingPoint, source: SpeechModel | None, manifests: Mapping[str, Manifest], *, resume: bool
+) -> Allotment | None:
     """What the run's limit of time allows, as the main process measures it, or as it did before; None without one.
 
     Raises:
@@ -95,7 +102,7 @@ def allotted(job: Job, start: StartingPoint, manifests: Mapping[str, Manifest], 
         return None
     found = job.folder.allotment if resume else None
     if found is None and job.world.is_main:
-        found = allot(job, start, manifests)
+        found = allot(job, start, source, manifests)
         job.folder.write(found)
     if found is not None:
         found = replace(found, given_s=given_s(job.config.training))  # a run that is resumed may get more
@@ -170,9 +177,9 @@ def _pass_s(job: Job, start: StartingPoint, step: StepTime) -> tuple[float, floa
 
 
 @torch.inference_mode()
-def _decoding_s(start: StartingPoint, dev: Manifest) -> float:
+def _decoding_s(model: SpeechModel, dev: Manifest) -> float:
     """Seconds that decoding takes for a second of dev's audio."""
-    durations = durations_s(dev, start.model.encoder.max_duration_s)
+    durations = durations_s(dev, model.encoder.max_duration_s)
     chosen: list[int] = []
     total = 0.0
     for index in range(0, len(dev), max(1, len(dev) // 10)):
@@ -182,5 +189,5 @@ def _decoding_s(start: StartingPoint, dev: Manifest) -> float:
         total += durations[index]
     waveforms = [read(dev[index]) for index in chosen]
     begun = time.monotonic()
-    start.model.eval().predict(waveforms)
+    model.eval().predict(waveforms)
     return (time.monotonic() - begun) / total

@@ -24,6 +24,7 @@ from speechxfer.evaluation.comparison import Comparison, compare_systems
 from speechxfer.evaluation.evaluate import evaluate
 from speechxfer.evaluation.fusion_tuning import Tuned
 from speechxfer.evaluation.results import Evaluation
+from speechxfer.heads.base import Head
 from speechxfer.language_models import LanguageModel
 from speechxfer.model import SpeechModel
 from speechxfer.opening import OWN, open_checkpoint
@@ -209,11 +210,12 @@ def _adapt(
         _training_manifest(job, start, manifests)  # writes what the others only read
     _show_plan(job, start)
     world.barrier()
-    allotted = allotment.allotted(job, start, manifests, resume=resume)
+    source = _source(job, start) if world.is_main else None
+    allotted = allotment.allotted(job, start, source, manifests, resume=resume)
     manifests = allotment.used(job, manifests, allotted)
     manifests["train"] = _training_manifest(job, start, manifests)
-    is_measured = world.is_main and (allotted is None or allotted.measures_pretrained)
-    before = _pretrained(job, start, manifests) if is_measured else {}
+    is_measured = allotted is None or allotted.measures_pretrained
+    before = _pretrained(job, source, start.model.head, manifests) if source and is_measured else {}
     preparation = Preparation(start.model.to(job.device).encoder, config.training, job.precision, world, job.progress)
     trackers = Trackers(config.training.trackers, flat(to_dict(config)))
     task = _task(job, start, manifests, preparation, allotted)
@@ -226,9 +228,8 @@ def _adapt(
     metrics = cast(Metrics, {**_metrics(position, preparation), **calibrated})
     if world.is_main:
         run = _measured(job, run, manifests, before)
-        overfitting = curves.overfitting(folder.history, position.best_epoch)
-        run = replace(run, notes=(*run.notes, *([f"{overfitting}"] if overfitting else [])))
-        if overfitting:
+        if overfitting := curves.overfitting(folder.history, position.best_epoch):
+            run = replace(run, notes=(*run.notes, f"{overfitting}"))
             metrics["overfitting"] = asdict(overfitting)
         metrics |= _figures(run)
         if rows := language_model_rows(metrics):
@@ -304,22 +305,28 @@ def _task(
     )  # fmt: skip
 
 
-def _pretrained(job: Job, start: StartingPoint, manifests: dict[str, Manifest]) -> dict[str, Evaluation]:
-    """The pre-trained model's results on test and retain, if its predictions are of the same kind."""
-    config, head = job.config, start.model.head
-    splits: tuple[Measured, ...] = ("test", "retain")
-    wanted = {name: manifests[name] for name in splits if name in manifests}
-    if not wanted or not (start.transcribes or config.head_type.is_classifier):
-        return {}
+def _source(job: Job, start: StartingPoint) -> SpeechModel | None:
+    """The pre-trained model, if its predictions are of the same kind as those of the adapted one."""
+    config = job.config
+    is_unmeasured = config.test is None and config.retain is None
+    if is_unmeasured or not (start.transcribes or config.head_type.is_classifier):
+        return None
     checkpoint = find(config.model, language=config.language)
     opened = open_checkpoint(checkpoint, head=None if config.head_type.is_classifier else OWN)
     if opened.problem:
         job.progress.log(f"before: {opened.problem}; what it gives as it is cannot be measured")
-    if opened.head is None or not opened.head.is_comparable(head):
-        return {}
-    source = SpeechModel(opened.encoder, opened.head, opened.source).to(job.device).eval()
+    if opened.head is None or not opened.head.is_comparable(start.model.head):
+        return None
+    return SpeechModel(opened.encoder, opened.head, opened.source).to(job.device).eval()
+
+
+def _pretrained(job: Job, source: SpeechModel, adapted: Head, manifests: dict[str, Manifest]) -> dict[str, Evaluation]:
+    """The pre-trained model's results on test and retain."""
+    config = job.config
+    splits: tuple[Measured, ...] = ("test", "retain")
+    wanted = {name: manifests[name] for name in splits if name in manifests}
     # With the beams of the adapted model: the training is compared, not the search.
-    same_beams = DecodingOptions(beams=head.decoding_defaults.beams).only(source.head.decoding_options)
+    same_beams = DecodingOptions(beams=adapted.decoding_defaults.beams).only(source.head.decoding_options)
     found: dict[str, Evaluation] = {}
     for name, manifest in wanted.items():
         options = retain_options(config, source.head).over(same_beams) if name == "retain" else same_beams

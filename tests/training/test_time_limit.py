@@ -166,7 +166,7 @@ def test_time_between_two_processes_does_not_count(clock: Clock) -> None:
 def test_parts_are_timed_and_the_model_is_as_before(runs: Runs) -> None:
     job, start = started(runs, {"training": {"time": "10h"}})
     weights = {name: one.clone() for name, one in start.model.state_dict().items()}
-    found = allotment.allot(job, start, job.datasets)
+    found = allotment.allot(job, start, None, job.datasets)
     assert (found.train, found.dev, found.measures_pretrained) == (24, 4, True)
     assert min(*found.first_step_s, found.dev_s) > 0
     assert all(torch.equal(one, weights[name]) for name, one in start.model.state_dict().items())
