@@ -20,6 +20,7 @@ import speechxfer as sx
 from scripts.bench.machine import command, describe
 from speechxfer.config import merge, read_toml
 from speechxfer.config.durations import seconds
+from speechxfer.runs import RunFolder
 from speechxfer.storage import write_json
 
 
@@ -40,7 +41,7 @@ def measured(settings: dict[str, Any], callbacks: list[sx.Callback], given: floa
     begun = time.monotonic()
     run = sx.finetune(config=settings, callbacks=callbacks, progress=sx.TerminalProgress(), overwrite=True)
     used = time.monotonic() - begun
-    history = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    history = RunFolder(run.folder).history
     assert run.after is not None
     return {
         "used_s": round(used, 1), "used_of_given": round(used / given, 3), "epochs": len(history),
@@ -71,8 +72,9 @@ def main(
             row: dict[str, Any] = {"time": limit, "limited": measured(timed, [], seconds(limit, "--time"))}
             if stopped:
                 # With as much left for the final measurement as the other one had planned for.
-                after_s = json.loads(Path(work, "run", "time.json").read_text())["after_s"]
-                callback = Stop(time.monotonic() + seconds(limit, "--time") - after_s)
+                allotment = RunFolder(f"{work}/run").allotment
+                assert allotment is not None
+                callback = Stop(time.monotonic() + seconds(limit, "--time") - allotment.after_s)
                 row["stopped"] = measured(base, [callback], seconds(limit, "--time"))
             rows.append(row)
             click.echo(json.dumps(row))

@@ -249,7 +249,7 @@ class Head(HeadTraits, Freezable, ABC):
         A head without a reader has a way of its own. It must not change the head: several threads decode with one.
         """
         assert self.reader is not None
-        outputs = self.outputs(hidden_states, num_frames).detach().cpu().numpy()
+        outputs = self.outputs(hidden_states, num_frames).detach().float().cpu().numpy()
         return self.reader.read(outputs, num_frames.tolist(), options)
 
     def layer_groups(self) -> list[LayerGroup]:

@@ -67,7 +67,7 @@ def token_times(
     for layer, asked in enumerate(head.asked(inputs, hidden_states, mask)):
         if heads := [number for place, number in chosen if place == layer]:
             attention = attention + _attention(head.cross_attention(layer), asked, hidden_states, mask, heads)
-    sizes = zip(attention.cpu().numpy(), map(len, rows), num_frames.tolist(), strict=True)
+    sizes = zip(attention.float().cpu().numpy(), map(len, rows), num_frames.tolist(), strict=True)
     return [attention_alignment.token_times(own[first:size, :frames], head.frame_rate) for own, size, frames in sizes]
 
 
