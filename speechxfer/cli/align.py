@@ -29,7 +29,9 @@ _MOST_LISTED = 20
 @click.argument("audio", type=PATH)
 @click.argument("text")
 @click.option("--model", required=True, help="A model with a CTC head: a folder, an installed package, or a hub id.")
-@click.option("--format", "format_", type=click.Choice(FORMATS), default="json", show_default=True)
+@click.option(
+    "--format", "format_", type=click.Choice(FORMATS, case_sensitive=False), default="json", show_default=True
+)
 @click.option("--output", type=PATH, help="File for the result, instead of printing it.")
 @click.option("--mismatches", type=PATH, help="JSONL file for what differs, instead of listing it.")
 @click.option("--characters", is_flag=True, help="Times of characters, too; json only.")

@@ -163,6 +163,10 @@ class Manifest(Sequence[Utterance]):
         """Other utterances under the same name: a part of these, or these and more."""
         return type(self)(utterances, self.path)
 
+    def spread(self, count: int) -> Self:
+        """So many of the utterances, at even distances."""
+        return self.holding(self[number * len(self) // count] for number in range(count))
+
     @property
     def texts(self) -> list[str | None]:
         """The transcripts, None where there is none."""

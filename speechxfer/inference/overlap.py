@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
+from speechxfer.data.characters import is_unspaced
 from speechxfer.decoding.hypothesis import Word
 from speechxfer.inference.transcript import SHORTEST_WORD_S, Segment
-
-#: Thai, Lao, Burmese, Khmer, Japanese and Chinese have no spaces between words; each of their characters is a unit.
-_UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
-_UNIT = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
 
 _FURTHEST_S = 1.0  # between the times that two segments give the same word
 _ESTIMATE_S = 4.0  # by which times may be wrong that are estimated from the number of characters
@@ -74,9 +71,20 @@ def _units(segment: Segment) -> list[_Unit]:
         return found
     pace_s = (segment.end - segment.start) / max(len(segment.text), 1)
     return [
-        _Unit(*match.span(), *(segment.start + place * pace_s for place in match.span()))
-        for match in _UNIT.finditer(segment.text)
+        _Unit(begin, end, segment.start + begin * pace_s, segment.start + end * pace_s)
+        for begin, end in _spans(segment.text)
     ]
+
+
+def _spans(text: str) -> list[tuple[int, int]]:
+    """Where words begin and end; of scripts without spaces between words, each character is one."""
+    apart = [place for place in range(1, len(text)) if any(_stands_alone(one) for one in text[place - 1 : place + 1])]
+    bounds = itertools.pairwise([0, *apart, len(text)])
+    return [(begin, end) for begin, end in bounds if text[begin:end].strip()]
+
+
+def _stands_alone(character: str) -> bool:
+    return character.isspace() or is_unspaced(character)
 
 
 def _agreed(

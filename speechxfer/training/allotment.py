@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 import torch
 
@@ -14,7 +13,7 @@ from speechxfer.config.durations import in_words
 from speechxfer.data import batching
 from speechxfer.data.loading import durations_s, read
 from speechxfer.data.manifest import Manifest
-from speechxfer.errors import ConfigError
+from speechxfer.errors import ConfigError, DataError
 from speechxfer.model import SpeechModel
 from speechxfer.runs import Allotment
 from speechxfer.training.inputs import Copies, LiveInputs
@@ -37,8 +36,6 @@ _MOST_PRETRAINED, _MOST_DEV = 0.15, 0.15
 _MOST_AFTER = 0.5
 #: Utterances of dev that are measured at least.
 _FEWEST_DEV = 10
-
-_Some = TypeVar("_Some", bound=Manifest)
 
 
 def allot(job: Job, start: StartingPoint, source: SpeechModel | None, manifests: Mapping[str, Manifest]) -> Allotment:
@@ -121,11 +118,7 @@ def used(job: Job, manifests: Mapping[str, Manifest], allotment: Allotment | Non
         job.progress.log(f"time: {allotment.dev:,} of {len(dev):,} utterances of dev are measured after each epoch")
     if not allotment.measures_pretrained:
         job.progress.log(f"time: the pre-trained model is not measured; `speechxfer evaluate {job.config.model}` does it")  # fmt: skip  # noqa: E501
-    return {**manifests, "train": _some(train, allotment.train), "dev": _some(dev, allotment.dev)}
-
-
-def _some(manifest: _Some, wanted: int) -> _Some:
-    return manifest.holding(manifest[number * len(manifest) // wanted] for number in range(wanted))
+    return {**manifests, "train": train.spread(allotment.train), "dev": dev.spread(allotment.dev)}
 
 
 def _step_times(job: Job, start: StartingPoint, given: float) -> tuple[StepTime, StepTime]:
@@ -158,7 +151,7 @@ def _timed(timer: StepTimer, steps: Sequence[Sequence[int]], most_s: float) -> S
         if time.monotonic() - begun > most_s:
             break
     if not found:
-        raise ConfigError("training.time: the first training utterances cannot be read, so no step can be timed; `speechxfer check` says more")  # fmt: skip  # noqa: E501
+        raise DataError("train: some utterances of each part were tried and none can be read, so no step can be timed; `speechxfer check` lists why")  # fmt: skip  # noqa: E501
     timed = found[1:] or found
     return StepTime(*(sum(part) / len(timed) for part in zip(*timed, strict=True)))
 

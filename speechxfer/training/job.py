@@ -117,7 +117,7 @@ class Job:
             self.progress.log(f"training.dev_utterances is {wanted}, but {dev.path} holds {len(dev)}: all are measured")
         if not 0 < wanted < len(dev):
             return dev
-        return dev.holding(dev[number * len(dev) // wanted] for number in range(wanted))
+        return dev.spread(wanted)
 
 
 def check_places(config: FinetuneConfig, *, again: bool) -> None:

@@ -69,3 +69,9 @@ def test_two_views_of_the_same_words_give_them_back(texts: list[str], data: st.D
     joined = join(left, right, (begin * 0.5, end * 0.5))
     assert [word.text for part in joined for word in part.words] == texts
     assert " ".join(part.text for part in joined if part.text).split() == texts
+
+
+def test_without_word_times_characters_are_words_where_a_script_has_no_spaces() -> None:
+    left, right = Segment(0, 4, "今天天气很好"), Segment(2, 6, "气很好我们去")
+    joined = join(left, right, (2, 4))
+    assert "".join(part.text for part in joined) == "今天天气很好我们去"

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 #: Of files: in no string anywhere, except in documentation (docstrings, and help texts of options).
 FILES = (
     "config.toml", "run.lock", "metrics.json", "plan.json", "environment.json", "sources.json", "interpolation.json",
-    "report.html", "before.json", "after.json", ".pre-trained.jsonl", ".adapted.jsonl",
+    "report.html", "time.json", "before.json", "after.json", ".pre-trained.jsonl", ".adapted.jsonl",
 )  # fmt: skip
 #: Of folders: in no path, as `folder / "model"` is one.
 FOLDERS = ("checkpoints", "model", "non_speech", "nothing", "predictions", "tensorboard", "scratch", "interpolated")
