@@ -19,7 +19,7 @@ from speechxfer.server.access import Access
 from speechxfer.server.errors import ApiError, api_error, handle_errors
 from speechxfer.server.fields import Asked
 from speechxfer.server.limits import Limits
-from speechxfer.server.queueing import Cancelled
+from speechxfer.server.queueing import Canceled
 from speechxfer.server.schema import MODELS, TRANSCRIPTIONS
 from speechxfer.server.service import Service, warm_up
 from speechxfer.server.uploads import Upload, drain, read_form
@@ -90,7 +90,7 @@ async def _transcribe(request: Request, service: Service) -> Response:
             form = await read_form(request, service.limits)
             stack.callback(_close, form)
             return await _transcribed(request, form, service, stack)
-    except Cancelled:
+    except Canceled:
         return Response(status_code=499)
     except Exception as error:
         return api_error(error).response
@@ -164,7 +164,7 @@ async def _unless_gone(request: Request, work: Any) -> Transcript:
     """What work returns.
 
     Raises:
-        Cancelled: the client has left, and the work was canceled.
+        Canceled: the client has left, and the work was canceled.
     """
     working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
     try:
@@ -173,7 +173,7 @@ async def _unless_gone(request: Request, work: Any) -> Transcript:
             working.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await working
-            raise Cancelled
+            raise Canceled
         found: Transcript = working.result()
         return found
     finally:

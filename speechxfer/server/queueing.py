@@ -33,7 +33,7 @@ _AHEAD_S = 30.0
 _BATCH_S = 30.0
 
 
-class Cancelled(Exception):  # noqa: N818  # nothing is wrong
+class Canceled(Exception):  # noqa: N818  # nothing is wrong
     """The client has left."""
 
 
@@ -79,7 +79,7 @@ class Worker:
         """Have waveforms computed; their results are set when they are."""
         with self._changed:
             if self._closed:
-                raise Cancelled
+                raise Canceled
             self._jobs += jobs
             self._changed.notify()
 
@@ -142,7 +142,7 @@ class Queued(Predictor):
         self._arrived = time.monotonic()
         self._timeout_s = timeout_s
         self._done_s = 0.0
-        self._cancelled = False
+        self._canceled = False
         self._waiting: Sequence[_Job] = ()
         self.language = worker.model.language
 
@@ -162,7 +162,7 @@ class Queued(Predictor):
 
     def cancel(self) -> None:
         """Have nothing more computed; from any thread."""
-        self._cancelled = True
+        self._canceled = True
         for job in self._waiting:
             job.result.cancel()
 
@@ -170,11 +170,11 @@ class Queued(Predictor):
         """Check that the request goes on.
 
         Raises:
-            Cancelled: it was canceled.
+            Canceled: it was canceled.
             TimeoutError: its time is over.
         """
-        if self._cancelled:
-            raise Cancelled
+        if self._canceled:
+            raise Canceled
         if time.monotonic() - self._arrived > self._timeout_s:
             raise TimeoutError
 
@@ -182,7 +182,7 @@ class Queued(Predictor):
         """As the model predicts; in batches with what others have queued.
 
         Raises:
-            Cancelled: the request was canceled.
+            Canceled: the request was canceled.
             TimeoutError: its time is over.
         """
         options = self.checked(options)
@@ -197,7 +197,7 @@ class Queued(Predictor):
             left_s = self._arrived + self._timeout_s - time.monotonic()
             return [job.result.result(None if left_s == float("inf") else left_s) for job in jobs]
         except CancelledError:
-            raise Cancelled from None
+            raise Canceled from None
         finally:
             self._waiting = ()
             for job in jobs:

@@ -15,7 +15,7 @@ from starlette.types import Message
 from speechxfer.errors import printable
 from speechxfer.server.errors import ApiError
 from speechxfer.server.limits import Limits
-from speechxfer.server.queueing import Cancelled
+from speechxfer.server.queueing import Canceled
 from speechxfer.sources import AudioSource
 
 #: Fields of a form, of which only a list of keywords is long; bytes of each.
@@ -49,7 +49,7 @@ async def read_form(request: Request, limits: Limits) -> FormData:
 
     Raises:
         ApiError: it is no form, too large, or comes too slowly.
-        Cancelled: the client has left.
+        Canceled: the client has left.
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise ApiError(415, "the request is no form; wanted multipart/form-data with a file", code="unsupported_media_type")  # fmt: skip  # noqa: E501
@@ -60,7 +60,7 @@ async def read_form(request: Request, limits: Limits) -> FormData:
         await body.drain()
         raise
     except ClientDisconnect:
-        raise Cancelled from None
+        raise Canceled from None
     except (HTTPException, MultiPartException, ValueError, KeyError) as error:
         await body.drain()
         reason = getattr(error, "detail", None) or getattr(error, "message", None) or str(error)
