@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import StreamingResponse
 from starlette.datastructures import FormData, UploadFile
 from starlette.types import Receive, Scope, Send
@@ -19,7 +19,9 @@ from speechxfer.server.access import Access
 from speechxfer.server.errors import ApiError, api_error, handle_errors
 from speechxfer.server.fields import Asked
 from speechxfer.server.limits import Limits
+from speechxfer.server.pages import add_page
 from speechxfer.server.queueing import Canceled
+from speechxfer.server.realtime.session import converse
 from speechxfer.server.schema import MODELS, TRANSCRIPTIONS
 from speechxfer.server.service import Service, warm_up
 from speechxfer.server.uploads import Upload, drain, read_form
@@ -50,6 +52,7 @@ def create_app(models: Mapping[str, Predictor], *, limits: Limits | None = None,
     handle_errors(app)
     app.add_middleware(Access, token=token)
     _add_routes(app, service)
+    add_page(app)
     return app
 
 
@@ -60,6 +63,10 @@ def _add_routes(app: FastAPI, service: Service) -> None:
             response = await _transcribe(request, service)
         service.metrics.requests.labels(response.status_code).inc()
         return response
+
+    @app.websocket("/v1/realtime")
+    async def realtime(socket: WebSocket) -> None:
+        await converse(socket, service)
 
     @app.get("/v1/models", **MODELS)
     async def list_models() -> dict[str, Any]:
