@@ -22,7 +22,7 @@ from speechxfer.server.limits import Limits
 from speechxfer.server.pages import add_page
 from speechxfer.server.queueing import Canceled
 from speechxfer.server.realtime.session import converse
-from speechxfer.server.schema import MODELS, TRANSCRIPTIONS
+from speechxfer.server.schema import METRICS, MODELS, TRANSCRIPTIONS
 from speechxfer.server.service import Service, warm_up
 from speechxfer.server.uploads import Upload, drain, read_form
 
@@ -80,7 +80,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.get("/metrics")
+    @app.get("/metrics", **METRICS)
     async def metrics() -> Response:
         return Response(service.metrics.text(), media_type=service.metrics.content_type)
 
