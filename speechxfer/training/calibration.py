@@ -34,4 +34,4 @@ def calibrate(
 
 def described(found: Calibrated) -> dict[str, Any]:
     """What the run's figures say of it."""
-    return {**asdict(found.calibration), "dev": {"before": found.before.error, "after": found.after.error}}  # fmt: skip  # noqa: E501
+    return {**asdict(found.calibration), "dev": {"before": found.before.error, "after": found.after.error}}

@@ -101,7 +101,9 @@ def test_a_text_has_the_mean_of_its_words() -> None:
     words = (Word("a", 0, 1, 0.9), Word("long", 1, 2, 0.9), Word("none", 2, 3))
     found = Calibration(1.0, 0.0, 1.0).calibrated(Hypothesis("a long none", words, 0.9))
     first, second, third = (word.confidence for word in found.words)
-    assert first and second and third is None
+    assert first
+    assert second
+    assert third is None
     assert first > second
     assert found.confidence == pytest.approx((first + second) / 2)
     assert Calibration(0.5).calibrated(Hypothesis("", (), 0.9)).confidence == 0.9
