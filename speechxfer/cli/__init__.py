@@ -34,6 +34,7 @@ _COMMANDS = (
     "plan",
     "probe",
     "report",
+    "serve",
     "transcribe",
 )
 
