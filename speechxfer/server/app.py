@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import StreamingResponse
@@ -25,6 +25,8 @@ from speechxfer.server.realtime.session import converse
 from speechxfer.server.schema import METRICS, MODELS, TRANSCRIPTIONS
 from speechxfer.server.service import Service, warm_up
 from speechxfer.server.uploads import Upload, drain, read_form
+
+_T = TypeVar("_T")
 
 
 def create_app(models: Mapping[str, Predictor], *, limits: Limits | None = None, token: str | None = None) -> FastAPI:
@@ -113,7 +115,7 @@ async def _transcribed(request: Request, form: FormData, service: Service, stack
     fields.checked(model.model, asked.options)
     events = service.events(Upload(upload), model, asked)
     if asked.streamed:
-        first = await anext(events)
+        first = await _unless_gone(request, anext(events))
         return _EventStream(_segments(first, events), asked, stack.pop_all(), service.limits.timeout_s)
     transcript = await _unless_gone(request, _collected(events))
     return responses.response(transcript, asked, model.model.language)
@@ -167,7 +169,7 @@ async def _collected(events: AsyncGenerator[Event]) -> Transcript:
     return Transcript(" ".join(segment.text for segment in segments), tuple(segments), duration)
 
 
-async def _unless_gone(request: Request, work: Any) -> Transcript:
+async def _unless_gone(request: Request, work: Awaitable[_T]) -> _T:
     """What work returns.
 
     Raises:
@@ -181,8 +183,7 @@ async def _unless_gone(request: Request, work: Any) -> Transcript:
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await working
             raise Canceled
-        found: Transcript = working.result()
-        return found
+        return working.result()
     finally:
         leaving.cancel()
         working.cancel()
