@@ -120,11 +120,15 @@ class Stream:
             ConfigError: the stream is finished.
         """
         self._check_open()
+        before = self._following
         found = self._advance(self._sound.feed(chunk, sample_rate))
-        return [*found, *self._partial_results()] if self._with_partials else found
+        is_partial_due = self._with_partials and self._following is not before
+        return [*found, *self._partial_results()] if is_partial_due else found
 
     def finish(self) -> list[StreamResult]:
         """The last results, all final: of a word that is not complete, what there is.
+
+        A partial result that no final one takes the place of was no speech.
 
         Raises:
             ConfigError: the stream is finished already.
