@@ -28,12 +28,14 @@ _COMMANDS = (
     "export",
     "finetune",
     "interpolate",
+    "listen",
     "lm",
     "manifest",
     "models",
     "plan",
     "probe",
     "report",
+    "serve",
     "transcribe",
 )
 

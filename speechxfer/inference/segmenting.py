@@ -20,6 +20,8 @@ _SHORTEST_PAUSE = 10  # stop consonants close for less
 _PAUSE_OF_ONE = 200  # a detector may miss a soft word, which costs most in a short recording
 _OVERLAP = 400  # of two segments between which there is no pause: a few words, which are found in both
 
+EMPTY: Marked = (np.empty(0, np.float32), np.empty(0, bool))
+
 _SMALLEST_RANGE_DB = 6.0  # between floor and level; steady sound varies by less, and has no pauses
 
 
@@ -75,10 +77,14 @@ def segments(
     Raises:
         ConfigError: `max_segment_s` is below 1 s or not finite.
     """
-    if not 1 <= max_segment_s < math.inf:
-        raise ConfigError(f"max_segment_s is {max_segment_s}; wanted a finite number of seconds, at least 1")
-    cutter = _Cutter(int(max_segment_s * SAMPLE_RATE) // HOP, detector, overlapping=overlapping)
-    return cutter.pieces(detector.mark(blocks))
+    return _cut_up(Cutter(max_segment_s, detector, overlapping=overlapping), detector.mark(blocks))
+
+
+def _cut_up(cutter: Cutter, stream: Iterable[Marked]) -> Iterator[Piece]:
+    for marked in stream:
+        cutter.feed(marked)
+        yield from cutter.pieces()
+    yield from cutter.pieces(ended=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,45 +99,100 @@ class _Part:
         return self.done < self.stop
 
 
-class _Cutter:
-    """Cuts windows of at most `limit` hops."""
+class Cutter:
+    """Cuts one stream, which is fed in order."""
 
-    def __init__(self, limit: int, detector: Detector, *, overlapping: bool) -> None:
-        self._limit, self._overlapping = limit, overlapping
-        self._longest_pause, self._margin = detector.longest_pause, detector.margin
+    def __init__(
+        self, max_segment_s: float, detector: Detector, *, overlapping: bool = True, pause_s: float | None = None
+    ) -> None:
+        """A stream that goes on while it is cut has a `pause_s`: after so many seconds without speech a segment ends.
 
-    def pieces(self, marked: Iterable[Marked]) -> Iterator[Piece]:
-        buffer, flags = np.empty(0, np.float32), np.empty(0, bool)
-        position = 0  # of the buffer in the stream, in hops
-        for samples, more in marked:
-            buffer, flags = np.concatenate([buffer, samples]), np.concatenate([flags, more])
-            while len(flags) > self._limit:
-                part = self._next(buffer, flags[: self._limit], is_first=not position, is_last=False)
-                yield from _placed(part, buffer, position)
-                buffer, flags, position = buffer[part.done * HOP :], flags[part.done :], position + part.done
-        while len(flags):
-            part = self._next(buffer, flags, is_first=not position, is_last=True)
-            yield from _placed(part, buffer, position)
-            buffer, flags, position = buffer[part.done * HOP :], flags[part.done :], position + part.done
+        Raises:
+            ConfigError: `max_segment_s` is below 1 s, `pause_s` below 0.1 s, or one of them not finite.
+        """
+        if not 1 <= max_segment_s < math.inf:
+            raise ConfigError(f"max_segment_s is {max_segment_s}; wanted a finite number of seconds, at least 1")
+        if pause_s is not None and not 0.1 <= pause_s < math.inf:
+            raise ConfigError(f"pause_s is {pause_s}; wanted a finite number of seconds, at least 0.1")
+        self._limit = int(max_segment_s * SAMPLE_RATE) // HOP
+        self._overlapping, self._is_live = overlapping, pause_s is not None
+        self._detector = detector
+        self._pause = detector.longest_pause if pause_s is None else int(pause_s * SAMPLE_RATE) // HOP
+        self._margin = min(detector.margin, self._pause // 2)
+        self._samples, self._flags = np.empty(0, np.float32), np.empty(0, bool)
+        self._position = 0  # of what is held, in hops
+        self._done = 0  # hops from there that were passed on or left out; what is held may not reach so far
 
-    def _next(self, buffer: Waveform, flags: Flags, *, is_first: bool, is_last: bool) -> _Part:
-        """What a window begins with; what follows the window is unknown unless it is the last."""
+    def feed(self, marked: Marked) -> None:
+        """Add what follows."""
+        self._samples, self._flags = _joined((self._samples, self._flags), marked)
+
+    def pieces(self, following: Marked = EMPTY, *, ended: bool = False) -> Iterator[Piece]:
+        """The segments that what follows cannot change.
+
+        Args:
+            following: is used as well, but not kept: it will be fed, and flagged otherwise, perhaps.
+            ended: whether there is no more.
+        """
+        samples, flags = _joined((self._samples, self._flags), following)
+        done = self._done
+        while done < len(flags) and (part := self._next(samples[done * HOP :], flags[done:], done, ended=ended)):
+            if part.stop:
+                yield self._piece(samples, done, done + part.stop, is_continued=part.is_continued)
+            done += part.done
+            if part.stop or done + self._margin <= len(self._flags):
+                self._done = done
+        self._let_go()
+
+    def begun(self, following: Marked) -> Piece | None:
+        """The segment that has begun and not ended, as far as there is speech in it."""
+        samples, flags = _joined((self._samples, self._flags), following)
+        speech = np.flatnonzero(flags[self._done :]) + self._done
+        if not speech.size:
+            return None
+        first, last = int(speech[0]), int(speech[-1])
+        start = self._done if first - self._done <= self._longest_lead(self._done) else first - self._margin
+        return self._piece(samples, start, last + 1 + self._margin)
+
+    def _piece(self, samples: Waveform, start: int, stop: int, *, is_continued: bool = False) -> Piece:
+        """From where to where is in hops of what is held."""
+        return Piece((self._position + start) * HOP / SAMPLE_RATE, samples[start * HOP : stop * HOP], is_continued)
+
+    def _let_go(self) -> None:
+        """Hold no more than what is to come."""
+        held = min(self._done, len(self._flags))
+        self._samples, self._flags = self._samples[held * HOP :], self._flags[held:]
+        self._position, self._done = self._position + held, self._done - held
+
+    def _longest_lead(self, done: int) -> int:
+        """Of what is no speech before a segment, in hops; a recording that is a single segment begins with it."""
+        is_first = self._position + done == 0
+        return max(self._detector.longest_pause, _PAUSE_OF_ONE) if is_first else self._margin
+
+    def _next(self, samples: Waveform, flags: Flags, done: int, *, ended: bool) -> _Part | None:
+        """What a window begins with, after what is done; None where that depends on what follows."""
+        is_full = len(flags) > self._limit
+        is_last = ended and not is_full
+        if not (is_full or is_last or self._is_live):
+            return None
+        flags = flags[: self._limit]
         size, speech = len(flags), runs(flags)
-        is_whole = is_first and is_last
-        longest_pause = max(self._longest_pause, _PAUSE_OF_ONE) if is_whole else self._longest_pause
+        may_be_whole = self._position + done == 0 and not is_full
+        longest_lead = self._longest_lead(done) if may_be_whole else self._margin
+        longest_pause = longest_lead if may_be_whole and is_last else self._pause
         if not speech:
-            if is_whole and size <= self._longest_pause and audible(buffer).any():
+            if may_be_whole and is_last and size <= self._detector.longest_pause and audible(samples).any():
                 return _Part(size, size)
-            return _Part(size if is_last else size - self._margin)
+            return _Part(size) if is_last else _Part(size - self._margin) if size > longest_lead else None
         start = speech[0][0]
-        if start > (longest_pause if is_whole else self._margin):
+        if start > longest_lead:
             return _Part(start - self._margin)
         stops, starts = [stop for _, stop in speech], [*(start for start, _ in speech[1:]), size]
         for stop, following in zip(stops, starts, strict=True):
             if following - stop > longest_pause:
                 at_the_end = is_last and following == size
                 return _Part(size if at_the_end else following - self._margin, stop + self._margin)
-        return _Part(size, size) if is_last else self._cut(buffer, flags)
+        return _Part(size, size) if is_last else self._cut(samples, flags) if is_full else None
 
     def _cut(self, buffer: Waveform, flags: Flags) -> _Part:
         """Divides a window in its second half, at a pause or with an overlap."""
@@ -145,9 +206,8 @@ class _Cutter:
         return _Part(cut, min(cut, speech_end + self._margin))
 
 
-def _placed(part: _Part, buffer: Waveform, position: int) -> Iterator[Piece]:
-    if part.stop:
-        yield Piece(position * HOP / SAMPLE_RATE, buffer[: part.stop * HOP], part.is_continued)
+def _joined(first: Marked, second: Marked) -> Marked:
+    return np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]])
 
 
 def _longest_run(flags: Flags) -> int | None:
