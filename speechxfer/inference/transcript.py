@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from speechxfer.data.characters import joined
 from speechxfer.decoding.hypothesis import Word
 
 SHORTEST_WORD_S = 0.01
@@ -20,6 +22,11 @@ class Segment:
     text: str
     words: tuple[Word, ...] = ()
     confidence: float | None = None
+
+
+def text_of(segments: Iterable[Segment]) -> str:
+    """The text of some segments, as their script writes it."""
+    return joined(segment.text for segment in segments)
 
 
 @dataclass(frozen=True, slots=True)
