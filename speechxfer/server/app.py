@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from typing import Any, TypeVar
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import StreamingResponse
 from starlette.datastructures import FormData, UploadFile
 from starlette.types import Receive, Scope, Send
@@ -20,10 +20,14 @@ from speechxfer.server.access import Access
 from speechxfer.server.errors import ApiError, api_error, handle_errors
 from speechxfer.server.fields import Asked
 from speechxfer.server.limits import Limits
+from speechxfer.server.pages import add_page
 from speechxfer.server.queueing import Canceled
-from speechxfer.server.schema import MODELS, TRANSCRIPTIONS
+from speechxfer.server.realtime.session import converse
+from speechxfer.server.schema import METRICS, MODELS, TRANSCRIPTIONS
 from speechxfer.server.service import Service, warm_up
 from speechxfer.server.uploads import Upload, drain, read_form
+
+_T = TypeVar("_T")
 
 
 def create_app(models: Mapping[str, Predictor], *, limits: Limits | None = None, token: str | None = None) -> FastAPI:
@@ -51,6 +55,7 @@ def create_app(models: Mapping[str, Predictor], *, limits: Limits | None = None,
     handle_errors(app)
     app.add_middleware(Access, token=token)
     _add_routes(app, service)
+    add_page(app)
     return app
 
 
@@ -61,6 +66,10 @@ def _add_routes(app: FastAPI, service: Service) -> None:
             response = await _transcribe(request, service)
         service.metrics.requests.labels(response.status_code).inc()
         return response
+
+    @app.websocket("/v1/realtime")
+    async def realtime(socket: WebSocket) -> None:
+        await converse(socket, service)
 
     @app.get("/v1/models", **MODELS)
     async def list_models() -> dict[str, Any]:
@@ -74,7 +83,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.get("/metrics")
+    @app.get("/metrics", **METRICS)
     async def metrics() -> Response:
         return Response(service.metrics.text(), media_type=service.metrics.content_type)
 
@@ -107,7 +116,7 @@ async def _transcribed(request: Request, form: FormData, service: Service, stack
     fields.checked(model.model, asked.options)
     events = service.events(Upload(upload), model, asked)
     if asked.streamed:
-        first = await anext(events)
+        first = await _unless_gone(request, anext(events))
         return _EventStream(_segments(first, events), asked, stack.pop_all(), service.limits.timeout_s)
     transcript = await _unless_gone(request, _collected(events))
     return responses.response(transcript, asked, model.model.language)
@@ -161,7 +170,7 @@ async def _collected(events: AsyncGenerator[Event]) -> Transcript:
     return Transcript(text_of(segments), tuple(segments), duration)
 
 
-async def _unless_gone(request: Request, work: Any) -> Transcript:
+async def _unless_gone(request: Request, work: Awaitable[_T]) -> _T:
     """What work returns.
 
     Raises:
@@ -175,8 +184,7 @@ async def _unless_gone(request: Request, work: Any) -> Transcript:
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await working
             raise Canceled
-        found: Transcript = working.result()
-        return found
+        return working.result()
     finally:
         leaving.cancel()
         working.cancel()

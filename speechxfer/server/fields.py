@@ -17,7 +17,7 @@ from speechxfer.predictor import Predictor
 from speechxfer.server.errors import ApiError
 
 FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
-_STREAMED = ("json", "text")
+_STREAMED = ("json", "text", "verbose_json")
 _GRANULARITIES = ("segment", "word")
 _INCLUDED = ("logprobs",)
 _SINGLE = ("model", "language", "prompt", "temperature", "response_format", "stream", "chunking_strategy")
@@ -68,7 +68,9 @@ def read(items: Iterable[tuple[str, str]], detect: Detector) -> Asked:
     if include and format_ != "json":
         raise _wrong("include", f"logprobs are for response_format json, which is {format_!r}")
     if streamed and format_ not in _STREAMED:
-        raise _wrong("stream", f"events have text only; wanted response_format json or text, which is {format_!r}")
+        raise _wrong(
+            "stream", f"events have text and times; wanted response_format {', '.join(_STREAMED)}, which is {format_!r}"
+        )
     return Asked(
         model=single.get("model"),
         options=decoding(single, lists),

@@ -15,8 +15,9 @@ class Limits:
         places: requests and Realtime sessions that are served or wait at a time.
         upload_mb: megabytes of a request's body.
         duration_s: seconds of one recording, and of one Realtime session.
-        timeout_s: seconds from the end of the upload to the end of the transcript; and of the upload.
-        stall_s: seconds without a byte of an upload, or without a message of a Realtime session.
+        timeout_s: seconds of an upload; from its end to the end of the transcript; and without a message in a Realtime
+            session.
+        stall_s: seconds without a byte of an upload.
 
     Raises:
         ConfigError: a limit that is not above 0.

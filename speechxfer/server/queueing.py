@@ -7,13 +7,11 @@ long recording is never put off without end.
 
 from __future__ import annotations
 
-import functools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +21,7 @@ from speechxfer.decoding.hypothesis import Prediction
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.heads.reader import HeadTraits
 from speechxfer.inference import Event, events
+from speechxfer.inference.streaming import Stream
 from speechxfer.inference.transcribing import Open
 from speechxfer.inference.voice_activity import Detector
 from speechxfer.predictor import Predictor
@@ -160,6 +159,10 @@ class Queued(Predictor):
         """That of the model."""
         return self._worker.model.computed_s(duration_s)
 
+    def restart(self) -> None:
+        """Count time from now on, for what is asked next."""
+        self._arrived, self._done_s = time.monotonic(), 0.0
+
     def cancel(self) -> None:
         """Have nothing more computed; from any thread."""
         self._canceled = True
@@ -213,5 +216,13 @@ class Queued(Predictor):
             ConfigError: an option that the head does not have.
         """
         settings = replace(self._settings("none"), ahead_s=_AHEAD_S, detector=detector)
-        recognize: Any = functools.partial(self.recognize, options=self.checked(options))
-        return (event for _, event in events([recording], recognize, settings))
+        return (event for _, event in events([recording], self._recognizer(options, None), settings))
+
+    def live(self, sample_rate: float, options: DecodingOptions, detector: Detector) -> Stream:
+        """A stream that is fed with sound as it comes.
+
+        Raises:
+            ConfigError: an option that the head does not have.
+        """
+        recognize = self._recognizer(options, None)
+        return Stream(recognize, sample_rate, max_segment_s=self._segment_s, detector=detector)

@@ -48,10 +48,16 @@ def _verbose(transcript: Transcript, asked: Asked, language: str) -> dict[str, A
         "duration": round(transcript.duration, 3),
         "text": transcript.text,
     }
+    return {**found, **_times(transcript.segments, asked)}
+
+
+def _times(segments: Sequence[Segment], asked: Asked, first: int = 0) -> dict[str, Any]:
+    """Segments, counted from `first`, and words, as they are asked for."""
+    found: dict[str, Any] = {}
     if "segment" in asked.granularities:
-        found["segments"] = [_segment(number, one, asked.options) for number, one in enumerate(transcript.segments)]
+        found["segments"] = [_segment(number, one, asked.options) for number, one in enumerate(segments, first)]
     if "word" in asked.granularities:
-        found["words"] = words(transcript.segments)
+        found["words"] = words(segments)
     return found
 
 
@@ -76,6 +82,14 @@ def words(segments: Iterable[Segment]) -> list[dict[str, Any]]:
     """The words with their times in seconds."""
     found = [word for segment in segments for word in segment.words]
     return [{"word": word.text, "start": round(word.start, 3), "end": round(word.end, 3)} for word in found]
+
+
+def span(segments: Sequence[Segment]) -> dict[str, float]:
+    """From when to when segments last, in seconds; 0 where there is none."""
+    return {
+        "start": round(segments[0].start, 3) if segments else 0.0,
+        "end": round(segments[-1].end, 3) if segments else 0.0,
+    }
 
 
 def logprobs(segments: Sequence[Segment]) -> list[dict[str, Any]]:
@@ -111,6 +125,8 @@ async def server_sent_events(segments: AsyncIterator[Segment], asked: Asked) -> 
             delta: dict[str, Any] = {"type": "transcript.text.delta", "delta": text_of(found)[before:]}
             if asked.logprobs:
                 delta["logprobs"] = logprobs([segment])
+            if asked.format == "verbose_json":
+                delta |= _times([segment], asked, len(found) - 1)
             yield _event(delta)
         done: dict[str, Any] = {"type": "transcript.text.done", "text": text_of(found)}
         if asked.logprobs:

@@ -87,7 +87,7 @@ def serve(
     app = create_app(models, limits=limits, token=token)
     config = uvicorn.Config(
         app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
-        ws_max_size=_LARGEST_MESSAGE, timeout_graceful_shutdown=_GRACE_S, lifespan="on",
+        ws_max_size=_LARGEST_MESSAGE, ws_max_queue=2, timeout_graceful_shutdown=_GRACE_S, lifespan="on",
     )  # fmt: skip
     _Server(config, started).run()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastapi.responses import PlainTextResponse
+
 from speechxfer.server.fields import FORMATS
 
 _ERROR = {
@@ -62,5 +64,10 @@ TRANSCRIPTIONS: dict[str, Any] = {
     "openapi_extra": {"requestBody": {"required": True, "content": {"multipart/form-data": _FORM}}},
 }
 """Of POST /v1/audio/transcriptions."""
+METRICS: dict[str, Any] = {
+    "response_class": PlainTextResponse,
+    "responses": {"200": {"description": "Figures for Prometheus."}, **_errors(401, 403)},
+}
+"""Of GET /metrics."""
 MODELS: dict[str, Any] = {"responses": _errors(401, 403, 404)}
 """Of GET /v1/models and below."""

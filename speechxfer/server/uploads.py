@@ -56,8 +56,9 @@ async def read_form(request: Request, limits: Limits) -> FormData:
     body = _Body(request, limits)
     try:
         return await body.request.form(max_files=1, max_fields=_MOST_FIELDS, max_part_size=_LARGEST_FIELD)
-    except ApiError:
-        await body.drain()
+    except ApiError as error:
+        if error.status != 408:
+            await body.drain()
         raise
     except ClientDisconnect:
         raise Canceled from None

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import io
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pytest
 import soundfile
+import uvicorn
 from starlette.testclient import TestClient
 
 from speechxfer.decoding.hypothesis import Hypothesis, Prediction, Word
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.heads.reader import HeadTraits
+from speechxfer.inference.voice_activity import SOUND
 from speechxfer.predictor import Predictor
 from speechxfer.server.app import create_app
 
@@ -67,8 +71,8 @@ class Scripted(Predictor):
 
 def sound(seconds: float, *, peak: float = 0.3, rate: int = RATE) -> np.ndarray:
     """Bursts of a tone, so that it has pauses."""
-    time = np.arange(int(seconds * rate)) / rate
-    return (peak * np.sin(2 * np.pi * 440 * time) * (time % 2 < 1.7)).astype(np.float32)
+    times = np.arange(int(seconds * rate)) / rate
+    return (peak * np.sin(2 * np.pi * 440 * times) * (times % 2 < 1.7)).astype(np.float32)
 
 
 def wav(seconds: float, *, peak: float = 0.3, rate: int = RATE) -> bytes:
@@ -89,7 +93,7 @@ def serve() -> Iterator[Callable[..., TestClient]]:
 
     def start(*models: Predictor, **options: object) -> TestClient:
         app = create_app({f"m{number}": model for number, model in enumerate(models)}, **options)  # type: ignore[arg-type]
-        app.state.service.detector = energy()
+        app.state.service.detector = SOUND  # a tone is no speech
         client = TestClient(app, raise_server_exceptions=False)
         clients.append(client)
         return client.__enter__()
@@ -99,14 +103,30 @@ def serve() -> Iterator[Callable[..., TestClient]]:
         client.__exit__(None, None, None)
 
 
-def energy() -> object:
-    """Finds speech by levels, since a tone is none."""
-    from speechxfer.inference.voice_activity import SOUND
-
-    return SOUND
-
-
 def post(client: TestClient, audio: bytes | None = None, **fields: object) -> object:
     return client.post(
         "/v1/audio/transcriptions", files={"file": ("a.wav", wav(1) if audio is None else audio)}, data=fields
     )
+
+
+@pytest.fixture
+def live() -> Iterator[Callable[..., str]]:
+    """Starts servers at a port of this machine, and returns their addresses."""
+    servers: list[tuple[uvicorn.Server, threading.Thread]] = []
+
+    def start(model: Predictor, **options: object) -> str:
+        app = create_app({"m0": model}, **options)  # type: ignore[arg-type]
+        app.state.service.detector = SOUND
+        listening = socket.create_server(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        servers.append((server, thread))
+        while not server.started:
+            time.sleep(0.01)
+        return f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+    yield start
+    for server, thread in servers:
+        server.should_exit = True
+        thread.join()

@@ -80,7 +80,7 @@ def test_temperature_0_is_the_models_own(client, scripted: Scripted) -> None:
         ({"temperature": "nan"}, "temperature", "from 0 to 1"),
         ({"temperature": "hot"}, "temperature", "from 0 to 1"),
         ({"stream": "maybe"}, "stream", "true or false"),
-        ({"stream": "true", "response_format": "srt"}, "stream", "json or text"),
+        ({"stream": "true", "response_format": "srt"}, "stream", "wanted response_format json"),
         ({"timestamp_granularities[]": "word"}, "timestamp_granularities", "verbose_json"),
         ({"timestamp_granularities[]": "letter", "response_format": "verbose_json"}, "timestamp_granularities", "word"),
         ({"include[]": "tokens"}, "include", "logprobs"),
