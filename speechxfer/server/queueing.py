@@ -1,7 +1,7 @@
 """One thread for each model, which computes the segments of all requests in batches.
 
-A segment is due when it would have been played, had playing begun with the request: `arrival + seconds so far`. What is
-due first is computed first. So a prompt of 3 s goes before the later minutes of a recording that came earlier, and a
+A segment is due when its playing would begin, had the recording begun with the request: `arrival + seconds so far`. What
+is due first is computed first. So a prompt of 3 s goes before the later minutes of a recording that came earlier, and a
 long recording is never put off without end.
 """
 
@@ -191,8 +191,8 @@ class Queued(Predictor):
         options = self.checked(options)
         jobs = []
         for waveform in waveforms:
-            self._done_s += len(waveform) / SAMPLE_RATE
             jobs.append(_Job(waveform, options, self._arrived + self._done_s))
+            self._done_s += len(waveform) / SAMPLE_RATE
         self._waiting = jobs
         self.check()
         self._worker.put(jobs)
