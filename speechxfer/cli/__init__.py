@@ -27,6 +27,7 @@ _COMMANDS = (
     "export",
     "finetune",
     "interpolate",
+    "listen",
     "lm",
     "manifest",
     "models",

@@ -21,6 +21,10 @@ class Segment:
     words: tuple[Word, ...] = ()
     confidence: float | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; times rounded to milliseconds, confidences to four digits."""
+        return {**_spoken(self), "words": [_spoken(word) for word in self.words]}
+
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
@@ -37,9 +41,7 @@ class Transcript:
             "source": self.source,
             "duration": round(self.duration, 3),
             "text": self.text,
-            "segments": [
-                {**_spoken(segment), "words": [_spoken(word) for word in segment.words]} for segment in self.segments
-            ],
+            "segments": [segment.to_dict() for segment in self.segments],
         }
 
 
