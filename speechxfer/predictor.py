@@ -41,6 +41,8 @@ class Predictor(ABC):
     language: str = ""
     #: How confidences are corrected; None where they are as the head gives them.
     calibration: Calibration | None = None
+    #: The network that finds speech, where it is not that of the package `silero-vad`.
+    voice_activity: Path | None = None
 
     @property
     @abstractmethod
@@ -254,7 +256,7 @@ class Predictor(ABC):
             batch_s=self.batch_scale * Settings.batch_s,
             ahead_s=self.batch_scale * Settings.ahead_s,
             computed_s=self.computed_s,
-            detector=detector(vad),
+            detector=detector(vad, self.voice_activity),
         )
 
     def classify(

@@ -11,6 +11,7 @@ from speechxfer.api.training import folder_of
 from speechxfer.config import nested
 from speechxfer.data.dataset import Data, Dataset
 from speechxfer.errors import ConfigError
+from speechxfer.extras import explained
 
 if TYPE_CHECKING:
     from speechxfer.export.parity import Parity
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from speechxfer.training.finetune import Run
 
 
+@explained()
 def report(
     run: str | os.PathLike[str] | Run, *, model_card: bool = False, places: Mapping[str, Any] | None = None
 ) -> Path:
@@ -45,6 +47,7 @@ def report(
     return page
 
 
+@explained()
 def export(
     model: str | os.PathLike[str] | Run,
     output: str | os.PathLike[str],

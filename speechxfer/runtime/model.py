@@ -18,6 +18,7 @@ from speechxfer.encoders.checkpoints import EXPORTED_FILE
 from speechxfer.encoders.files import check_fetched
 from speechxfer.errors import CheckpointError, ConfigError
 from speechxfer.heads.reader import Reader
+from speechxfer.inference.voice_activity.silero import NETWORK_FILE
 from speechxfer.predictor import Predictor
 from speechxfer.runtime.folder import GRAPH_FILE, Description
 
@@ -46,7 +47,7 @@ class ExportedModel(Predictor):
         """Open an exported model's folder. The arguments are those of `SpeechModel.load`.
 
         Raises:
-            CheckpointError: the folder is damaged or of a newer version, or ONNX Runtime is not installed.
+            CheckpointError: the folder is damaged or of a newer version.
             ConfigError: an argument that has another value for exported models.
         """
         fixed = {"device": (device, "cpu"), "dtype": (dtype, "float32"), "revision": (revision, None)}
@@ -58,6 +59,8 @@ class ExportedModel(Predictor):
         folder = Path(name).expanduser()
         description = Description.read(folder)
         model = cls(_session(folder / GRAPH_FILE, threads), description, _reader(folder, description.head))
+        if (network := folder / NETWORK_FILE).is_file():
+            model.voice_activity = network.resolve()
         model.checked(DecodingOptions(language=language))
         return model
 
@@ -101,10 +104,8 @@ class ExportedModel(Predictor):
 def _session(path: Path, threads: int | None) -> Any:
     """An open graph."""
     check_fetched(path)
-    try:
-        import onnxruntime
-    except ImportError:
-        raise CheckpointError("ONNX Runtime is not installed; python -m pip install onnxruntime") from None
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     # As torch, which would otherwise be compared with other threads.
     options.intra_op_num_threads = threads or int(os.environ.get("OMP_NUM_THREADS", "0"))

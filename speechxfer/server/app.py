@@ -13,6 +13,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.types import Receive, Scope, Send
 
 from speechxfer.inference import Event, Segment, Transcript
+from speechxfer.inference.transcript import text_of
 from speechxfer.predictor import Predictor
 from speechxfer.server import fields, responses
 from speechxfer.server.access import Access
@@ -166,7 +167,7 @@ async def _collected(events: AsyncGenerator[Event]) -> Transcript:
                 segments.append(event)
             elif isinstance(event, float):
                 duration = event
-    return Transcript(" ".join(segment.text for segment in segments), tuple(segments), duration)
+    return Transcript(text_of(segments), tuple(segments), duration)
 
 
 async def _unless_gone(request: Request, work: Awaitable[_T]) -> _T:

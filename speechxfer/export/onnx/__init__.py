@@ -11,6 +11,7 @@ from speechxfer.data.manifest import Manifest
 from speechxfer.errors import CheckpointError, ConfigError, ExportError
 from speechxfer.export import ExportTarget
 from speechxfer.export.parity import Parity, chosen
+from speechxfer.inference.voice_activity import silero
 from speechxfer.model import SpeechModel
 from speechxfer.runtime.folder import GRAPH_FILE, Description
 from speechxfer.storage import replacing_folder
@@ -54,6 +55,8 @@ def _write(model: SpeechModel, folder: Path, quantization: str, dev: Manifest | 
     write_graph(model, folder / GRAPH_FILE)
     quantize(folder / GRAPH_FILE, quantization)
     model.head.reader.write_files(folder)
+    if model.traits.task == "transcription":
+        silero.write_files(folder)
     _description(model, quantization).write(folder)
     try:
         parity = compare(model, ExportedModel.load(str(folder)), dev)
