@@ -22,7 +22,7 @@ from speechxfer.errors import ConfigError
 from speechxfer.inference.segmenting import EMPTY, Cutter, Piece
 from speechxfer.inference.stitching import Stitcher
 from speechxfer.inference.transcribing import Recognize
-from speechxfer.inference.transcript import Segment
+from speechxfer.inference.transcript import Segment, text_of
 from speechxfer.inference.voice_activity import SOUND, Detector
 from speechxfer.inference.voice_activity.detector import CHUNK, Marked, Marking
 
@@ -197,6 +197,6 @@ def _final(segment: Segment) -> StreamResult:
 def _joined(segments: Sequence[Segment]) -> StreamResult:
     """A partial result of one or more segments."""
     words = tuple(word for segment in segments for word in segment.words)
-    text = " ".join(segment.text for segment in segments)
+    text = text_of(segments)
     confidence = segments[0].confidence if len(segments) == 1 else None
     return StreamResult(text, segments[0].start, segments[-1].end, False, words, confidence)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from speechxfer.data.characters import joined
 from speechxfer.decoding.hypothesis import Word
 
 SHORTEST_WORD_S = 0.01
@@ -24,6 +26,11 @@ class Segment:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; times rounded to milliseconds, confidences to four digits."""
         return {**_spoken(self), "words": [_spoken(word) for word in self.words]}
+
+
+def text_of(segments: Iterable[Segment]) -> str:
+    """The text of some segments, as their script writes it."""
+    return joined(segment.text for segment in segments)
 
 
 @dataclass(frozen=True, slots=True)

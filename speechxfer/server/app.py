@@ -13,6 +13,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.types import Receive, Scope, Send
 
 from speechxfer.inference import Event, Segment, Transcript
+from speechxfer.inference.transcript import text_of
 from speechxfer.predictor import Predictor
 from speechxfer.server import fields, responses
 from speechxfer.server.access import Access
@@ -100,7 +101,7 @@ async def _transcribe(request: Request, service: Service) -> Response:
             stack.callback(_close, form)
             return await _transcribed(request, form, service, stack)
     except Canceled:
-        return Response(status_code=499)
+        return service.stopped.response if service.is_stopped else Response(status_code=499)
     except Exception as error:
         return api_error(error).response
 
@@ -166,7 +167,7 @@ async def _collected(events: AsyncGenerator[Event]) -> Transcript:
                 segments.append(event)
             elif isinstance(event, float):
                 duration = event
-    return Transcript(" ".join(segment.text for segment in segments), tuple(segments), duration)
+    return Transcript(text_of(segments), tuple(segments), duration)
 
 
 async def _unless_gone(request: Request, work: Awaitable[_T]) -> _T:
@@ -179,14 +180,13 @@ async def _unless_gone(request: Request, work: Awaitable[_T]) -> _T:
     try:
         await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            working.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await working
             raise Canceled
         return working.result()
     finally:
         leaving.cancel()
         working.cancel()
+        # A thread may still read the file, which the caller closes.
+        await asyncio.wait([working])
 
 
 async def _gone(request: Request) -> None:
