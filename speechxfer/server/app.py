@@ -101,7 +101,7 @@ async def _transcribe(request: Request, service: Service) -> Response:
             stack.callback(_close, form)
             return await _transcribed(request, form, service, stack)
     except Canceled:
-        return Response(status_code=499)
+        return service.stopped.response if service.is_stopped else Response(status_code=499)
     except Exception as error:
         return api_error(error).response
 
@@ -180,14 +180,13 @@ async def _unless_gone(request: Request, work: Awaitable[_T]) -> _T:
     try:
         await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            working.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await working
             raise Canceled
         return working.result()
     finally:
         leaving.cancel()
         working.cancel()
+        # A thread may still read the file, which the caller closes.
+        await asyncio.wait([working])
 
 
 async def _gone(request: Request) -> None:

@@ -117,6 +117,7 @@ def live() -> Iterator[Callable[..., str]]:
     def start(model: Predictor, **options: object) -> str:
         app = create_app({"m0": model}, **options)  # type: ignore[arg-type]
         app.state.service.detector = SOUND
+        start.services.append(app.state.service)  # type: ignore[attr-defined]
         listening = socket.create_server(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, args=([listening],))
@@ -126,6 +127,7 @@ def live() -> Iterator[Callable[..., str]]:
             time.sleep(0.01)
         return f"http://127.0.0.1:{listening.getsockname()[1]}"
 
+    start.services = []  # type: ignore[attr-defined]
     yield start
     for server, thread in servers:
         server.should_exit = True

@@ -81,3 +81,31 @@ def test_an_upload_that_is_cut_off(live, scripted: Scripted) -> None:
         cut.sendall(request(wav(1), length=10**6))
         wait_for(lambda: taken(address) == 1)
     wait_for(lambda: taken(address) == 0)
+
+
+def test_a_server_that_stops_answers_what_it_does_not_finish(live, scripted: Scripted) -> None:
+    address = live(scripted)
+    scripted.batches.clear()
+    scripted.gate.clear()
+    with connect(address) as first, connect(address) as second:
+        first.sendall(request(wav(1)))
+        wait_for(lambda: scripted.batches)
+        second.sendall(request(wav(1)))
+        wait_for(lambda: taken(address) == 2)
+        live.services[-1].stop()
+        assert b"503" in second.recv(1000)
+        scripted.gate.set()
+        assert b"200" in first.recv(1000)  # was computed already
+        with connect(address) as third:
+            third.sendall(request(wav(1)))
+            assert b"503" in third.recv(1000)
+
+
+def test_a_recording_that_is_read_when_its_client_leaves_is_not_closed(live, scripted: Scripted, capfd) -> None:
+    address = live(scripted)
+    for _ in range(10):
+        with connect(address) as leaving:
+            leaving.sendall(request(wav(100)))
+            wait_for(lambda: taken(address) == 1)
+        wait_for(lambda: taken(address) == 0)
+    assert "closed file" not in capfd.readouterr().err
