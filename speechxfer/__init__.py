@@ -66,6 +66,8 @@ if TYPE_CHECKING:
     from speechxfer.heads.classification.settings import ClassificationConfig as ClassificationConfig
     from speechxfer.heads.ctc.settings import CTCConfig as CTCConfig
     from speechxfer.heads.seq2seq.settings import Seq2SeqConfig as Seq2SeqConfig
+    from speechxfer.inference.streaming import Stream as Stream
+    from speechxfer.inference.streaming import StreamResult as StreamResult
     from speechxfer.inference.subtitles.options import SubtitleOptions as SubtitleOptions
     from speechxfer.inference.transcript import Segment as Segment
     from speechxfer.inference.transcript import Transcript as Transcript
@@ -118,6 +120,8 @@ __all__ = [
     "SpeechModel",
     "SpeechxferError",
     "StorageError",
+    "Stream",
+    "StreamResult",
     "SubtitleOptions",
     "TerminalProgress",
     "TextConfig",
@@ -206,6 +210,7 @@ _MODULES = {
     "heads.seq2seq.settings": ("Seq2SeqConfig",),
     "language_models": ("LanguageModel",),
     "inference.subtitles.options": ("SubtitleOptions",),
+    "inference.streaming": ("Stream", "StreamResult"),
     "inference.transcript": ("Segment", "Transcript"),
     "inference.writers": ("write_transcript",),
     "model": ("SpeechModel",),

@@ -23,6 +23,7 @@ from speechxfer.heads.reader import HeadTraits
 from speechxfer.inference import Event, Recognize, Segment, Settings, Transcript, events, transcribe_many
 from speechxfer.inference.classifying import classify
 from speechxfer.inference.silence import is_silent
+from speechxfer.inference.streaming import Stream, StreamResult
 from speechxfer.inference.voice_activity import detector
 from speechxfer.inference.word_pauses import without_pauses
 from speechxfer.languages import tags_of
@@ -97,9 +98,12 @@ class Predictor(ABC):
         Raises:
             ConfigError: an option that the head does not have, or the model is a classifier.
         """
+        self._check_writes_text()
+        return cast(list[Hypothesis], list(self.predict(waveforms, options)))
+
+    def _check_writes_text(self) -> None:
         if self.traits.task != "transcription":
             raise ConfigError("this model is a classifier and writes no text; use speechxfer classify")
-        return cast(list[Hypothesis], list(self.predict(waveforms, options)))
 
     def transcribe(
         self,
@@ -194,7 +198,52 @@ class Predictor(ABC):
         found = transcribe_many(recordings(), self._recognizer(options, language), self._settings(vad), progress)
         return _named(found, names, return_exceptions=return_exceptions)
 
+    def open_stream(
+        self,
+        sample_rate: float,
+        *,
+        channel: int | None = None,
+        options: DecodingOptions | None = None,
+        language: str | None = None,
+        vad: str = "auto",
+        partials: bool = True,
+    ) -> Stream:
+        """A stream that is fed with chunks of sound as they come in, and gives its transcript.
+
+        Args:
+            sample_rate: of the chunks, in Hz.
+            channel: take only this one, counted from 0; without it all are mixed, and results come a second later.
+            options: how the model decodes.
+            language: short for the option of this name.
+            vad: how speech is found, as in `transcribe`; a segment is final after a pause of 0.7 s by "silero", of 1 s
+                by "energy" and of 2 s by "none".
+            partials: whether there are results that are not final.
+
+        Raises:
+            AudioError: a rate that no recording has.
+            ConfigError: as `transcribe`.
+        """
+        return Stream(
+            self._recognizer(options, language), sample_rate, channel=channel, max_segment_s=self._segment_s,
+            detector=detector(vad), partials=partials,
+        )  # fmt: skip
+
+    def stream(self, chunks: Iterable[ArrayLike], *, sample_rate: float, **arguments: Any) -> Iterator[StreamResult]:
+        """The transcript of sound as it comes in: results that are final and, between them, what stands for the next.
+
+        Args:
+            chunks: of any size, [num_samples] or [num_samples, channels], floats or integers of 8 to 32 bits.
+            sample_rate: in Hz.
+            arguments: those of `open_stream`.
+
+        Raises:
+            AudioError: a rate that no recording has; while iterating, chunks that are no sound.
+            ConfigError: as `transcribe`.
+        """
+        return self.open_stream(sample_rate, **arguments).results(chunks)
+
     def _recognizer(self, options: DecodingOptions | None, language: str | None) -> Recognize:
+        self._check_writes_text()
         return functools.partial(self.recognize, options=self.checked(options, language))
 
     def _settings(self, vad: str) -> Settings:

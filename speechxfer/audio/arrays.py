@@ -46,20 +46,34 @@ def checked_array(samples: ArrayLike, sample_rate: float) -> NDArray[Any]:
     Raises:
         AudioError: as `from_array`, but for NaN.
     """
-    is_number = isinstance(cast(object, sample_rate), Real)
-    if not (is_number and RATES_HZ[0] <= sample_rate <= RATES_HZ[1]):
-        wanted = f"a number of Hz from {RATES_HZ[0]:,} to {RATES_HZ[1]:,} is wanted"
-        raise AudioError(f"{_NAME}: the sample rate is {sample_rate}; {wanted}.")
-    array = _array(samples)
+    check_rate(sample_rate, _NAME)
+    array = as_array(samples, _NAME)
     if array.ndim not in (1, 2) or not array.size:
         raise AudioError(f"{_NAME}: shape {array.shape} holds no samples; [n] or [n, channels] is wanted.")
-    _check_values(array)
+    check_type(array, _NAME)
+    _check_scale(array)
     array = array[:, None] if array.ndim == 1 else array
     return array.T if array.shape[0] <= min(_MOST_ROWS, array.shape[1] - 1) else array
 
 
-def _array(samples: Any) -> NDArray[Any]:
-    """As NumPy has it."""
+def check_rate(sample_rate: float, name: str) -> None:
+    """Refuse what is no rate of a recording, in Hz.
+
+    Raises:
+        AudioError: not a number, or out of range.
+    """
+    is_number = isinstance(cast(object, sample_rate), Real)
+    if not (is_number and RATES_HZ[0] <= sample_rate <= RATES_HZ[1]):
+        wanted = f"a number of Hz from {RATES_HZ[0]:,} to {RATES_HZ[1]:,} is wanted"
+        raise AudioError(f"{name}: the sample rate is {sample_rate}; {wanted}.")
+
+
+def as_array(samples: Any, name: str) -> NDArray[Any]:
+    """Samples as NumPy has them.
+
+    Raises:
+        AudioError: no array, or masked samples.
+    """
     if hasattr(samples, "detach"):  # a tensor of torch, which is not imported for it
         samples = samples.detach().cpu()
         # NumPy has no bfloat16.
@@ -68,21 +82,29 @@ def _array(samples: Any) -> NDArray[Any]:
         masked = np.ma.getmaskarray(samples).any() if isinstance(samples, np.ma.MaskedArray) else False
         array = np.asarray(samples)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise AudioError(f"{_NAME}: not an array of numbers ({error}); pass numbers of one shape.") from error
+        raise AudioError(f"{name}: not an array of numbers ({error}); pass numbers of one shape.") from error
     if masked:
-        raise AudioError(f"{_NAME}: some samples are masked; fill them, for instance with samples.filled(0).")
+        raise AudioError(f"{name}: some samples are masked; fill them, for instance with samples.filled(0).")
     return array
 
 
-def _check_values(array: NDArray[Any]) -> None:
-    """Refuse what has no scale, or another than its type says."""
+def check_type(array: NDArray[Any], name: str) -> None:
+    """Refuse samples of a type that has no known scale.
+
+    Raises:
+        AudioError: integers of 64 bits, or no real numbers.
+    """
     kind, bits = array.dtype.kind, 8 * array.dtype.itemsize
     if kind in "iu" and bits > 32:
         scale = "divide by 32768 if these are 16-bit samples"
-        raise AudioError(f"{_NAME}: samples of type {array.dtype} have no known scale; {scale}.")
+        raise AudioError(f"{name}: samples of type {array.dtype} have no known scale; {scale}.")
     if kind not in "iuf":
-        raise AudioError(f"{_NAME}: samples of type {array.dtype}; floats or integers of 8 to 32 bits are wanted.")
-    if kind == "f":
+        raise AudioError(f"{name}: samples of type {array.dtype}; floats or integers of 8 to 32 bits are wanted.")
+
+
+def _check_scale(array: NDArray[Any]) -> None:
+    """Refuse floats with another scale than their type says."""
+    if array.dtype.kind == "f":
         peak = float(np.abs(array).max())
         if 1 < peak <= _LARGEST and (array == np.round(array)).all():
             raise AudioError(f"{_NAME}: {scaled_as_integers(peak)}.")

@@ -57,12 +57,24 @@ def mixed(pieces: Iterable[Piece]) -> Iterator[Piece]:
     Both are decided for each second of the file by itself, counted from the beginning of the file, so that memory stays
     flat and an excerpt sounds as in the whole.
     """
-    gains, run = None, 0
+    mixer, run = Mixer(), 0
     for (now, _), group in groupby(_in_windows(pieces), key=itemgetter(0)):
-        window = one([piece for _, piece in group])
-        before = gains if now == run else None
-        run, gains = now, _gains(window.samples)
-        yield window._replace(samples=_weighted(window.samples, gains, before, round(RAMP_S * window.rate)))
+        if now != run:
+            mixer, run = Mixer(), now
+        yield mixer.mix(one([piece for _, piece in group]))
+
+
+class Mixer:
+    """Mixes the windows of one run, which are given in order."""
+
+    def __init__(self) -> None:
+        self._gains: Waveform | None = None
+
+    def mix(self, window: Piece) -> Piece:
+        """[n, channels] to [n, 1]."""
+        before, self._gains = self._gains, _gains(window.samples)
+        ramp = round(RAMP_S * window.rate)
+        return window._replace(samples=_weighted(window.samples, self._gains, before, ramp))
 
 
 def _weighted(samples: Waveform, gains: Waveform, before: Waveform | None, ramp: int) -> Waveform:

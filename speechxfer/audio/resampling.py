@@ -31,7 +31,7 @@ def at_16_khz(
     Raises:
         AudioError: no samples, some that are not finite or far beyond full scale, or too much silence between them.
     """
-    stream: _Resampler | None = None
+    stream: Resampler | None = None
     last: Piece | None = None
     written = 0
     for piece in _checked(pieces, name):
@@ -46,7 +46,7 @@ def at_16_khz(
                 raise AudioError(f"{name}: pauses of more than an hour would have to be kept in memory; {remedy}.")
             yield from _silence(silent)
             written += silent
-            stream = _Resampler(piece.rate)
+            stream = Resampler(piece.rate)
         last = piece
         found = stream.resample(piece.samples[:, 0])
         written += len(found)
@@ -57,7 +57,7 @@ def at_16_khz(
         raise AudioError(f"{name}: holds no samples; leave it out, or record it again.")
 
 
-class _Resampler:
+class Resampler:
     """A stream from one rate to 16 kHz; at 16 kHz samples stay as they are."""
 
     def __init__(self, rate: float) -> None:
@@ -89,19 +89,28 @@ def _silence(count: int) -> Iterator[Waveform]:
 def _checked(pieces: Iterable[Piece], name: str) -> Iterator[Piece]:
     rest = iter(pieces)
     for piece in rest:
-        samples = piece.samples
-        peak = max(float(samples.max(initial=0.0)), -float(samples.min(initial=0.0)))
-        if not peak < math.inf:  # also where it is NaN
-            bad = ~np.isfinite(samples[:, 0])
-            first_s = (piece.start + int(bad.argmax())) / piece.rate
-            count = int(bad.sum()) + sum(int((~np.isfinite(later.samples)).sum()) for later in rest)
-            raise AudioError(
-                f"{name}: {count} samples are NaN or infinite, the first at {first_s:.3f} s; "
-                "finite numbers are wanted: export the file again, or leave it out."
-            )
-        if peak > LOUDEST:
-            raise AudioError(f"{name}: {scaled_as_integers(peak)}.")
+        check(piece, name, rest)
         yield piece
+
+
+def check(piece: Piece, name: str, later: Iterable[Piece] = ()) -> None:
+    """Refuse a mono piece that is no sound; what follows it is read only to count what is wrong.
+
+    Raises:
+        AudioError: samples that are not finite or far beyond full scale.
+    """
+    samples = piece.samples
+    peak = max(float(samples.max(initial=0.0)), -float(samples.min(initial=0.0)))
+    if not peak < math.inf:  # also where it is NaN
+        bad = ~np.isfinite(samples[:, 0])
+        first_s = (piece.start + int(bad.argmax())) / piece.rate
+        count = int(bad.sum()) + sum(int((~np.isfinite(one.samples)).sum()) for one in later)
+        raise AudioError(
+            f"{name}: {count} samples are NaN or infinite, the first at {first_s:.3f} s; "
+            "finite numbers are wanted: export the file again, or leave it out."
+        )
+    if peak > LOUDEST:
+        raise AudioError(f"{name}: {scaled_as_integers(peak)}.")
 
 
 def scaled_as_integers(peak: float) -> str:

@@ -33,6 +33,7 @@ _COMMANDS = (
     "plan",
     "probe",
     "report",
+    "serve",
     "transcribe",
 )
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
-from speechxfer.decoding.calibration import Calibration, log_odds
+from speechxfer.decoding.calibration import Calibration, evidence
 from speechxfer.errors import DataError
 from speechxfer.evaluation.evaluate import evaluate
 from speechxfer.evaluation.reliability import Judged, Reliability, judged_words, reliability
@@ -34,7 +35,8 @@ class Calibrated:
     def __str__(self) -> str:
         return (
             f"expected calibration error on dev {self.before.error:.3f} -> {self.after.error:.3f} ({self.before.words} "
-            f"words; slope {self.calibration.slope:.2f}, offset {self.calibration.offset:+.2f})"
+            f"words; slope {self.calibration.slope:.2f}, of whole words {self.calibration.length_slope:.2f}, offset "
+            f"{self.calibration.offset:+.2f})"
         )
 
 
@@ -46,34 +48,54 @@ def measured(
     Raises:
         DataError: there are too few words, an utterance without text, or unreadable audio.
     """
-    found = evaluate(model, dev, normalizer, progress=progress)
+    present, model.calibration = model.calibration, None
+    try:
+        found = evaluate(model, dev, normalizer, progress=progress)
+    finally:
+        model.calibration = present
     words = judged_words(found.results, normalizer)
     calibration = fit(words)
-    whole = calibration if model.calibration is None else model.calibration.then(calibration)
-    after = [Judged(calibration.confidence(word.confidence), word.right) for word in words]
-    return Calibrated(whole, reliability(words), reliability(after))
+    before = words if present is None else _under(present, words)
+    return Calibrated(calibration, reliability(before), reliability(_under(calibration, words)))
 
 
 def fit(words: Sequence[Judged]) -> Calibration:
-    """The slope and offset under which the words are most likely (Platt, 2000), by Newton's method.
+    """The calibration under which words with these confidences are most likely.
 
-    Targets are a little less than certain, as by Platt, so that data without an error has a finite solution.
+    A term that would make more confident words less likely to be right is left out.
 
     Raises:
         DataError: there are too few words.
     """
     if len(words) < LEAST_WORDS:
         raise DataError(f"there are {len(words)} words with a confidence; wanted at least {LEAST_WORDS} to calibrate confidences with")  # fmt: skip  # noqa: E501
-    odds = np.array([log_odds(word.confidence) for word in words])
     right = np.array([word.right for word in words])
+    terms = np.array([(*evidence(word.confidence, word.characters), 1.0) for word in words])
+    used = np.array([True, True, True])
+    while True:
+        weights = np.zeros(3)
+        weights[used] = _logistic(terms[:, used], right)
+        if (weights[:2] >= 0).all():
+            slope, length_slope, offset = weights.tolist()
+            return Calibration(slope, offset, length_slope)
+        used[int(weights[:2].argmin())] = False
+
+
+def _logistic(terms: NDArray[np.float64], right: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Weights of terms [words, terms], the last of which is 1, by Newton's method.
+
+    Targets are a little less than certain, as by Platt (2000), so that data without an error has a finite solution.
+    """
     target = np.where(right, (right.sum() + 1) / (right.sum() + 2), 1 / ((~right).sum() + 2))
-    columns = np.stack([odds, np.ones_like(odds)])
-    found = np.array([0.0, math.log(target.mean() / (1 - target.mean()))])
+    found = np.zeros(terms.shape[1])
+    found[-1] = math.log(target.mean() / (1 - target.mean()))
     for _ in range(_STEPS):
-        likely = 1 / (1 + np.exp(-(found @ columns)))
-        curvature = (columns * (likely * (1 - likely))) @ columns.T + 1e-6 * np.eye(2)
-        found = found + np.clip(np.linalg.solve(curvature, columns @ (target - likely)), -1, 1)
-    slope, offset = found.tolist()
-    if slope < 0:  # more confident words are wrong more often: all are as likely to be right
-        return Calibration(0.0, math.log(target.mean() / (1 - target.mean())))
-    return Calibration(slope, offset)
+        likely = 1 / (1 + np.exp(-(terms @ found)))
+        curvature = (terms.T * (likely * (1 - likely))) @ terms + 1e-6 * np.eye(len(found))
+        found = found + np.clip(np.linalg.solve(curvature, terms.T @ (target - likely)), -1, 1)
+    return found
+
+
+def _under(calibration: Calibration, words: Sequence[Judged]) -> list[Judged]:
+    """Words with calibrated confidences."""
+    return [word._replace(confidence=calibration.confidence(word.confidence, word.characters)) for word in words]

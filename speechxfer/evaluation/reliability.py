@@ -24,6 +24,8 @@ class Judged(NamedTuple):
 
     confidence: float
     right: bool
+    #: Of the word as it was written.
+    characters: int = 1
 
 
 @dataclass(frozen=True)
@@ -83,15 +85,15 @@ def _of_result(result: Result, normalizer: TextNormalizer) -> list[Judged]:
     prediction, pair = result.prediction, result.pair
     if pair is None or not isinstance(prediction, Hypothesis):
         return []
-    parts = [(part, word.confidence) for word in prediction.words for part in normalizer(word.text).split()]
+    parts = [(part, word) for word in prediction.words for part in normalizer(word.text).split()]
     right = set(pair.matches().values())
     written = [part for part, _ in parts]
     blocks = difflib.SequenceMatcher(None, written, pair.hypothesis, autojunk=False).get_matching_blocks()
     return [
-        Judged(confidence, block.b + offset in right)
+        Judged(word.confidence, block.b + offset in right, len(word.text))
         for block in blocks
         for offset in range(block.size)
-        if (confidence := parts[block.a + offset][1]) is not None
+        if (word := parts[block.a + offset][1]).confidence is not None
     ]
 
 

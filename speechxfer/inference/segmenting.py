@@ -20,6 +20,8 @@ _SHORTEST_PAUSE = 10  # stop consonants close for less
 _PAUSE_OF_ONE = 200  # a detector may miss a soft word, which costs most in a short recording
 _OVERLAP = 400  # of two segments between which there is no pause: a few words, which are found in both
 
+EMPTY: Marked = (np.empty(0, np.float32), np.empty(0, bool))
+
 _SMALLEST_RANGE_DB = 6.0  # between floor and level; steady sound varies by less, and has no pauses
 
 
@@ -75,10 +77,14 @@ def segments(
     Raises:
         ConfigError: `max_segment_s` is below 1 s or not finite.
     """
-    if not 1 <= max_segment_s < math.inf:
-        raise ConfigError(f"max_segment_s is {max_segment_s}; wanted a finite number of seconds, at least 1")
-    cutter = _Cutter(int(max_segment_s * SAMPLE_RATE) // HOP, detector, overlapping=overlapping)
-    return cutter.pieces(detector.mark(blocks))
+    return _cut_up(Cutter(max_segment_s, detector, overlapping=overlapping), detector.mark(blocks))
+
+
+def _cut_up(cutter: Cutter, stream: Iterable[Marked]) -> Iterator[Piece]:
+    for marked in stream:
+        cutter.feed(marked)
+        yield from cutter.pieces()
+    yield from cutter.pieces(ended=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,45 +99,84 @@ class _Part:
         return self.done < self.stop
 
 
-class _Cutter:
-    """Cuts windows of at most `limit` hops."""
+class Cutter:
+    """Cuts one stream, which is fed in order."""
 
-    def __init__(self, limit: int, detector: Detector, *, overlapping: bool) -> None:
-        self._limit, self._overlapping = limit, overlapping
+    def __init__(
+        self, max_segment_s: float, detector: Detector, *, overlapping: bool = True, live: bool = False
+    ) -> None:
+        """With a stream that is `live`, a segment ends as soon as a pause after it is long enough.
+
+        Raises:
+            ConfigError: `max_segment_s` is below 1 s or not finite.
+        """
+        if not 1 <= max_segment_s < math.inf:
+            raise ConfigError(f"max_segment_s is {max_segment_s}; wanted a finite number of seconds, at least 1")
+        self._limit = int(max_segment_s * SAMPLE_RATE) // HOP
+        self._overlapping, self._live = overlapping, live
         self._longest_pause, self._margin = detector.longest_pause, detector.margin
+        self._samples, self._flags = np.empty(0, np.float32), np.empty(0, bool)
+        self._position = 0  # of what is next, in hops
+        self._done = 0  # hops of what is held, or of more, that were passed on
 
-    def pieces(self, marked: Iterable[Marked]) -> Iterator[Piece]:
-        buffer, flags = np.empty(0, np.float32), np.empty(0, bool)
-        position = 0  # of the buffer in the stream, in hops
-        for samples, more in marked:
-            buffer, flags = np.concatenate([buffer, samples]), np.concatenate([flags, more])
-            while len(flags) > self._limit:
-                part = self._next(buffer, flags[: self._limit], is_first=not position, is_last=False)
-                yield from _placed(part, buffer, position)
-                buffer, flags, position = buffer[part.done * HOP :], flags[part.done :], position + part.done
-        while len(flags):
-            part = self._next(buffer, flags, is_first=not position, is_last=True)
-            yield from _placed(part, buffer, position)
-            buffer, flags, position = buffer[part.done * HOP :], flags[part.done :], position + part.done
+    def feed(self, marked: Marked) -> None:
+        """Add what follows."""
+        self._samples, self._flags = _joined((self._samples, self._flags), marked)
+        self._pass_on(0)
 
-    def _next(self, buffer: Waveform, flags: Flags, *, is_first: bool, is_last: bool) -> _Part:
-        """What a window begins with; what follows the window is unknown unless it is the last."""
+    def pieces(self, following: Marked = EMPTY, *, ended: bool = False) -> Iterator[Piece]:
+        """The segments that what follows cannot change; `following` is used as well, but not kept."""
+        samples, flags = self._rest(following)
+        while len(flags) and (part := self._next(samples, flags, ended=ended)):
+            if part.stop:
+                yield Piece(self._position * HOP / SAMPLE_RATE, samples[: part.stop * HOP], part.is_continued)
+            self._position += part.done
+            self._pass_on(part.done)
+            samples, flags = self._rest(following)
+
+    def begun(self, following: Marked) -> Piece | None:
+        """The segment that has begun and not ended, as far as there is speech in it."""
+        samples, flags = self._rest(following)
+        if not flags.any():
+            return None
+        stop = int(np.flatnonzero(flags)[-1]) + 1 + self._margin
+        return Piece(self._position * HOP / SAMPLE_RATE, samples[: stop * HOP])
+
+    def _rest(self, following: Marked) -> Marked:
+        """What was not passed on, with what follows."""
+        samples, flags = _joined((self._samples, self._flags), following)
+        return samples[self._done * HOP :], flags[self._done :]
+
+    def _pass_on(self, done: int) -> None:
+        self._done += done
+        held = min(self._done, len(self._flags))
+        self._samples, self._flags = self._samples[held * HOP :], self._flags[held:]
+        self._done -= held
+
+    def _next(self, samples: Waveform, flags: Flags, *, ended: bool) -> _Part | None:
+        """What a window begins with; None where that depends on what follows."""
+        is_full = len(flags) > self._limit
+        is_last = ended and not is_full
+        if not (is_full or is_last or self._live):
+            return None
+        flags = flags[: self._limit]
         size, speech = len(flags), runs(flags)
-        is_whole = is_first and is_last
-        longest_pause = max(self._longest_pause, _PAUSE_OF_ONE) if is_whole else self._longest_pause
+        may_be_whole = not self._position and not is_full
+        longest_lead = max(self._longest_pause, _PAUSE_OF_ONE) if may_be_whole else self._margin
+        longest_pause = longest_lead if may_be_whole and is_last else self._longest_pause
         if not speech:
-            if is_whole and size <= self._longest_pause and audible(buffer).any():
+            if may_be_whole and is_last and size <= self._longest_pause and audible(samples).any():
                 return _Part(size, size)
-            return _Part(size if is_last else size - self._margin)
+            return _Part(size) if is_last else _Part(size - self._margin) if size > longest_lead else None
         start = speech[0][0]
-        if start > (longest_pause if is_whole else self._margin):
+        if start > longest_lead:
             return _Part(start - self._margin)
         stops, starts = [stop for _, stop in speech], [*(start for start, _ in speech[1:]), size]
         for stop, following in zip(stops, starts, strict=True):
             if following - stop > longest_pause:
                 at_the_end = is_last and following == size
                 return _Part(size if at_the_end else following - self._margin, stop + self._margin)
-        return _Part(size, size) if is_last else self._cut(buffer, flags)
+        return _Part(size, size) if is_last else self._cut(samples, flags) if is_full else None
 
     def _cut(self, buffer: Waveform, flags: Flags) -> _Part:
         """Divides a window in its second half, at a pause or with an overlap."""
@@ -145,9 +190,8 @@ class _Cutter:
         return _Part(cut, min(cut, speech_end + self._margin))
 
 
-def _placed(part: _Part, buffer: Waveform, position: int) -> Iterator[Piece]:
-    if part.stop:
-        yield Piece(position * HOP / SAMPLE_RATE, buffer[: part.stop * HOP], part.is_continued)
+def _joined(first: Marked, second: Marked) -> Marked:
+    return np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]])
 
 
 def _longest_run(flags: Flags) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from speechxfer.data.manifest import Manifest
@@ -33,4 +34,4 @@ def calibrate(
 
 def described(found: Calibrated) -> dict[str, Any]:
     """What the run's figures say of it."""
-    return {"slope": found.calibration.slope, "offset": found.calibration.offset, "dev": {"before": found.before.error, "after": found.after.error}}  # fmt: skip  # noqa: E501
+    return {**asdict(found.calibration), "dev": {"before": found.before.error, "after": found.after.error}}

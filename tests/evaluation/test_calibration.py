@@ -3,6 +3,8 @@ from __future__ import annotations
 import random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.data.text import TextNormalizer
@@ -24,8 +26,13 @@ def evaluated(*pairs: tuple[str, str], confidence: float | None = 0.7) -> Evalua
 def drawn(calibration: Calibration, seed: int, count: int = 6000) -> list[Judged]:
     """Words whose true confidence is what a calibration makes of the one that they have."""
     draw = random.Random(seed)
-    confidences = [draw.betavariate(4, 1) for _ in range(count)]
-    return [Judged(one, draw.random() < calibration.confidence(one)) for one in confidences]
+    words = [(draw.betavariate(4, 1), draw.randint(1, 12)) for _ in range(count)]
+    return [Judged(one, draw.random() < calibration.confidence(one, length), length) for one, length in words]
+
+
+def under(calibration: Calibration, words: list[Judged]) -> list[Judged]:
+    """Words with calibrated confidences."""
+    return [Judged(calibration.confidence(one, length), right, length) for one, right, length in words]
 
 
 def test_the_error_is_the_mean_distance_over_bins() -> None:
@@ -44,12 +51,33 @@ def test_words_are_right_as_the_alignment_has_it() -> None:
     assert evaluated(("eins", "")).reliability is None
 
 
-@pytest.mark.parametrize("true", [Calibration(0.4), Calibration(0.6, -0.8), Calibration(1.7, 0.3)])
+@pytest.mark.parametrize("true", [Calibration(0.4), Calibration(0.6, -0.8), Calibration(0.7, 1.3, 0.6)])
 def test_what_is_fitted_holds_for_other_words(true: Calibration) -> None:
     found, others = fit(drawn(true, seed=1)), drawn(true, seed=2)
     assert reliability(others).error > 0.04
-    assert reliability([Judged(found.confidence(one.confidence), one.right) for one in others]).error < 0.025
+    assert reliability(under(found, others)).error < 0.025
     assert found.slope == pytest.approx(true.slope, abs=0.1)
+    assert found.length_slope == pytest.approx(true.length_slope, abs=0.1)
+
+
+def test_long_words_and_short_ones_are_both_right_as_often_as_they_should() -> None:
+    true = Calibration(0.0, 3.0, 1.0)
+    found, others = fit(drawn(true, seed=3)), drawn(true, seed=4)
+    for lengths in (range(1, 3), range(8, 13)):
+        some = [one for one in others if one.characters in lengths]
+        assert reliability(under(found, some)).error < 0.05
+
+
+@given(
+    words=st.lists(st.builds(Judged, st.floats(0, 1), st.booleans(), st.integers(1, 12)), min_size=100, max_size=120)
+)
+@settings(max_examples=25)
+def test_a_more_confident_word_is_never_less_likely_to_be_right(words: list[Judged]) -> None:
+    found = fit(words)
+    for length in (1, 5, 20):
+        values = [found.confidence(value / 50, length) for value in range(51)]
+        assert values == sorted(values)
+        assert all(0 <= value <= 1 for value in values)
 
 
 def test_data_without_an_error_and_without_a_right_word() -> None:
@@ -69,9 +97,13 @@ def test_too_few_words_are_an_error() -> None:
         fit([Judged(0.5, True)] * 7)
 
 
-def test_one_calibration_after_another_is_one() -> None:
-    first, second = Calibration(0.5, -0.2), Calibration(1.4, 0.6)
-    both = first.then(second)
-    for value in (0.0, 0.2, 0.9, 1.0):
-        assert both.confidence(value) == pytest.approx(second.confidence(first.confidence(value)), abs=1e-5)
-    assert Calibration(1.0).confidence(0.3) == pytest.approx(0.3)
+def test_a_text_has_the_mean_of_its_words() -> None:
+    words = (Word("a", 0, 1, 0.9), Word("long", 1, 2, 0.9), Word("none", 2, 3))
+    found = Calibration(1.0, 0.0, 1.0).calibrated(Hypothesis("a long none", words, 0.9))
+    first, second, third = (word.confidence for word in found.words)
+    assert first
+    assert second
+    assert third is None
+    assert first > second
+    assert found.confidence == pytest.approx((first + second) / 2)
+    assert Calibration(0.5).calibrated(Hypothesis("", (), 0.9)).confidence == 0.9

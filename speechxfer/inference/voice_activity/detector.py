@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -25,7 +26,7 @@ class Detector:
 
     Attributes:
         start: makes the marker of one stream: it returns the flags of its next `CHUNK` samples, or of the fewer samples
-            at its end, and may remember what it has seen.
+            at its end, and may remember what it has seen, in attributes that it replaces and does not change.
         shortest: hops; what is shorter and stands alone is no speech.
         longest_pause: hops; a longer pause is in no segment, a shorter one stays between words.
         margin: hops that are kept at either end of speech, so that no word starts at the edge of a segment; at most
@@ -43,23 +44,54 @@ class Detector:
         Args:
             blocks: float32 mono 16 kHz, each [num_samples] of any length, which changes nothing in the flags.
         """
-        marker = self.start()
-        samples, flags = np.empty(0, np.float32), np.empty(0, bool)
-        goes_on = False  # speech that was passed on already
+        marking = Marking(self)
         for chunk in _chunks(blocks):
-            samples, flags = np.concatenate([samples, chunk]), np.concatenate([flags, marker(chunk)])
-            settled = self._settle(flags, goes_on=goes_on)
-            if settled:
-                yield samples[: settled * HOP], flags[:settled]
-                goes_on = bool(flags[settled - 1])
-                samples, flags = samples[settled * HOP :], flags[settled:]
-        if len(samples):
-            yield samples, np.zeros_like(flags)
+            yield marking.feed(chunk)
+        yield marking.finish()
 
-    def _settle(self, flags: Flags, *, goes_on: bool) -> int:
+
+class Marking:
+    """A detector on one stream, whose samples are fed in order; at most two chunks of it are held."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._marker, self._shortest = detector.start(), detector.shortest
+        self._samples, self._flags = np.empty(0, np.float32), np.empty(0, bool)  # flags of whole chunks
+        self._goes_on = False  # speech that was passed on already
+
+    def feed(self, samples: Waveform) -> Marked:
+        """What is settled by these samples: float32 mono 16 kHz, at most as many as make a chunk whole."""
+        self._samples = np.concatenate([self._samples, samples])
+        if len(self._samples) < len(self._flags) * HOP + CHUNK:
+            return self._samples[:0], self._flags[:0]
+        flags = self._marked(self._marker)
+        settled = self._settle(flags)
+        found = self._samples[: settled * HOP], flags[:settled]
+        if settled:
+            self._goes_on = bool(flags[settled - 1])
+        self._samples, self._flags = self._samples[settled * HOP :], flags[settled:]
+        return found
+
+    def preview(self) -> Marked:
+        """What would be settled if the chunk ended here; it may be settled otherwise when more has come."""
+        flags = self._marked(copy.copy(self._marker))
+        settled = self._settle(flags)
+        return self._samples[: settled * HOP], flags[:settled]
+
+    def finish(self) -> Marked:
+        """The rest; the stream ends here."""
+        flags = self._marked(self._marker)
+        flags[self._settle(flags) :] = False
+        return self._samples, flags
+
+    def _marked(self, marker: Callable[[Waveform], Flags]) -> Flags:
+        """The flags of all samples that are held."""
+        unmarked = self._samples[len(self._flags) * HOP :]
+        return np.concatenate([self._flags, marker(unmarked) if len(unmarked) else self._flags[:0]])
+
+    def _settle(self, flags: Flags) -> int:
         """Unset what is too short to be speech; returns the number of hops before what may still become long enough."""
         for start, stop in runs(flags):
-            if stop - start < self.shortest and not (goes_on and start == 0):
+            if stop - start < self._shortest and not (self._goes_on and start == 0):
                 if stop == len(flags):
                     return start
                 flags[start:stop] = False

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 import numpy as np
 
 from speechxfer.audio import Waveform
@@ -21,12 +19,12 @@ class _Energy:
     """
 
     def __init__(self) -> None:
-        self._floors: deque[float] = deque(maxlen=_FLOOR_CHUNKS)
+        self._floors: tuple[float, ...] = ()
 
     def __call__(self, chunk: Waveform) -> Flags:
         differences = np.diff(chunk, prepend=chunk[:1])
         levels = 10 * np.log10(np.maximum(hop_powers(differences), 10 ** (INAUDIBLE_DB / 10)))
-        self._floors.append(float(np.percentile(levels, 10)))
+        self._floors = (*self._floors, float(np.percentile(levels, 10)))[-_FLOOR_CHUNKS:]
         above: Flags = levels > min(self._floors) + _ABOVE_FLOOR_DB
         return above & audible_hops(chunk)
 
