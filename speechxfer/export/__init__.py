@@ -25,6 +25,7 @@ class ExportTarget:
             nothing is written where they do not agree.
         heads: the heads that it runs, by their names; empty for all that have a reader.
         families: the families of encoders that it runs, by their names; empty for all.
+        decoders: those whose own decoders it runs; empty for all that are left by the others.
         wanted: what it runs, in words, for messages.
         quantization: of its weights, where none is asked for: the most exact one that it knows.
     """
@@ -33,6 +34,7 @@ class ExportTarget:
     wanted: str
     heads: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
+    decoders: tuple[str, ...] = ()
     quantization: str = "float32"
 
 
@@ -89,6 +91,9 @@ def export(
 
 def _misfit(target: ExportTarget, kind: str, family: str) -> str:
     """Why a target does not run models with such a head and encoder; empty where it does."""
-    if kind not in (target.heads or [name for name, head in HEADS.items() if head.reader]):
+    read = [name for name, head in HEADS.items() if head.reader]
+    if kind not in (target.heads or read):
         return f"has a {kind} head"
+    if kind not in read and family not in (target.decoders or [family]):
+        return f"has the decoder of a {family}"
     return f"has a {family} encoder" if family not in (target.families or [family]) else ""

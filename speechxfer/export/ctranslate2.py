@@ -42,8 +42,9 @@ def _open(model: SpeechModel, folder: Path) -> Compute:
     head = decoder_of(model)
 
     def compute(waveform: np.ndarray) -> Answer:
+        whole = np.pad(waveform, (0, max(_SAMPLES - len(waveform), 0)))
         segments, _ = opened.transcribe(
-            np.pad(waveform, (0, max(_SAMPLES - len(waveform), 0))), language=head.language or "en", task=head.task_token, beam_size=1, temperature=0.0,
+            whole, language=head.language or "en", task=head.task_token, beam_size=1, temperature=0.0,
             without_timestamps=True, suppress_tokens=head.unwanted(), compression_ratio_threshold=None,
             log_prob_threshold=None, no_speech_threshold=None, condition_on_previous_text=False,
         )  # fmt: skip

@@ -51,6 +51,8 @@ def _write(model: SpeechModel, _: Path, folder: Path, quantization: str) -> None
     config, words = head.config, token_bytes(head)
     if config.vocab_size not in _VOCABULARIES:
         raise ConfigError(f"the model has {config.vocab_size} tokens, but whisper.cpp knows vocabularies of {', '.join(map(str, _VOCABULARIES))} only; take --to ctranslate2")  # fmt: skip  # noqa: E501
+    if {config.encoder_ffn_dim, config.decoder_ffn_dim} != {4 * config.d_model}:
+        raise ConfigError(f"the model's feed-forward layers have {config.encoder_ffn_dim} and {config.decoder_ffn_dim} units, but whisper.cpp takes four times the width, {4 * config.d_model}; take --to ctranslate2")  # fmt: skip  # noqa: E501
     filters = encoder.log_mel.mel.filters.numpy()
     numbers = (
         _MAGIC, config.vocab_size, config.max_source_positions, config.d_model, config.encoder_attention_heads,

@@ -67,5 +67,6 @@ def _quiet() -> Iterator[None]:
 
 TRANSFORMERS = ExportTarget(
     Conversion(_write, _open, packages=("transformers",), quantizations=("float32", "float16")),
+    heads=("ctc", "classification", "seq2seq"),
     wanted="models that it has a class for",
 )

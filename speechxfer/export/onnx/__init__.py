@@ -13,7 +13,7 @@ from speechxfer.model import SpeechModel
 from speechxfer.runtime.folder import GRAPH_FILE, Description
 
 
-def _write(model: SpeechModel, saved: Path, folder: Path, quantization: str) -> None:
+def _write(model: SpeechModel, _: Path, folder: Path, quantization: str) -> None:
     """The graph, and what it takes to read its outputs."""
     from speechxfer.export.onnx.graph import write_graph
     from speechxfer.export.onnx.quantization import quantize
@@ -25,7 +25,7 @@ def _write(model: SpeechModel, saved: Path, folder: Path, quantization: str) -> 
     description(model, quantization).write(folder)
 
 
-def _open(model: SpeechModel, folder: Path) -> Compute:
+def _open(_: SpeechModel, folder: Path) -> Compute:
     from speechxfer.runtime.model import ExportedModel
 
     exported = ExportedModel.load(str(folder))

@@ -45,5 +45,6 @@ def _recognizer(folder: Path) -> Any:
 SHERPA_ONNX = ExportTarget(
     Conversion(_write, _open, packages=("onnx", "onnxscript", "onnxruntime", "sherpa_onnx")),
     heads=("ctc", "seq2seq"),
+    decoders=("whisper",),
     wanted="CTC heads, and Whisper with its own decoder; wanted a model from finetune --head ctc",
 )
