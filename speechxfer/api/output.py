@@ -55,8 +55,8 @@ def export(
 ) -> Parity:
     """Write an adapted model for another runtime, and compare the two.
 
-    Both transcribe or classify the same recordings, each by its own runtime. The export is refused if fewer than 99.5 % of the texts are equal
-    in float32, or if the error rate moves by more than 0.3 points (and by more than one word or utterance) with fewer
+    Both transcribe or classify the same recordings, each by its own runtime. The export is refused if fewer than
+    99.5 % of the texts are equal in float32, or if the error rate moves by more than 0.3 points (and by more than one word or utterance) with fewer
     bits. `load` opens what is exported to "onnx", without torch.
 
     Args:

@@ -60,7 +60,8 @@ def english(tmp_path_factory: pytest.TempPathFactory) -> str:
 
     config = WhisperConfig(
         vocab_size=51_864, d_model=64, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
-        decoder_attention_heads=2, encoder_ffn_dim=256, decoder_ffn_dim=256, suppress_tokens=[], begin_suppress_tokens=[],
+        decoder_attention_heads=2, encoder_ffn_dim=256, decoder_ffn_dim=256, suppress_tokens=[],
+        begin_suppress_tokens=[],
         **dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), 50_256), decoder_start_token_id=50_257,
     )  # fmt: skip
     torch.manual_seed(3)

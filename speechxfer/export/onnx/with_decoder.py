@@ -112,7 +112,7 @@ def write_source_of_spectrogram(model: SpeechModel, path: Path) -> None:
 
 
 def write_decoder(model: SpeechModel, path: Path) -> None:
-    """Write the second graph, from `tokens` and keys and values of `past` and `source` to `scores`, `keys`, `values`."""
+    """Write the second graph, from `tokens`, keys and values of `past` and `source` to `scores`, `keys`, `values`."""
     config = decoder_of(model).config
     batch, count, before, frames = (torch.export.Dim(name, min=1) for name in ("batch", "count", "before", "frames"))
     past, source = (torch.randn(config.decoder_layers, 2, size, config.d_model) for size in (3, 7))
