@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from speechxfer.errors import DataError as DataError
     from speechxfer.errors import DiskFullError as DiskFullError
     from speechxfer.errors import ExportError as ExportError
+    from speechxfer.errors import MissingPackageError as MissingPackageError
     from speechxfer.errors import SpeechxferError as SpeechxferError
     from speechxfer.errors import StorageError as StorageError
     from speechxfer.errors import TrainingError as TrainingError
@@ -109,6 +110,7 @@ __all__ = [
     "LanguageModel",
     "Manifest",
     "Mismatch",
+    "MissingPackageError",
     "Plan",
     "PoolingConfig",
     "Predictor",
@@ -193,6 +195,7 @@ _MODULES = {
         "DataError",
         "DiskFullError",
         "ExportError",
+        "MissingPackageError",
         "SpeechxferError",
         "StorageError",
         "TrainingError",
@@ -249,7 +252,10 @@ def load(
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'speechxfer' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"speechxfer.{_HOMES[name]}"), _OTHER_NAMES.get(name, name))
+    from speechxfer.extras import explained
+
+    with explained():
+        value = getattr(importlib.import_module(f"speechxfer.{_HOMES[name]}"), _OTHER_NAMES.get(name, name))
     globals()[name] = value
     return value
 

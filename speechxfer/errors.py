@@ -22,6 +22,10 @@ class ConfigError(SpeechxferError):
     exit_status = 2
 
 
+class MissingPackageError(ConfigError, ImportError):
+    """A package that an extra of this one brings (`speechxfer[train]`), and that is not installed."""
+
+
 class DataError(SpeechxferError):
     """A manifest, a transcript or a label that cannot be used."""
 

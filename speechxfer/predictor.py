@@ -23,7 +23,7 @@ from speechxfer.heads.reader import HeadTraits
 from speechxfer.inference import Event, Recognize, Segment, Settings, Transcript, events, transcribe_many
 from speechxfer.inference.classifying import classify
 from speechxfer.inference.silence import is_silent
-from speechxfer.inference.streaming import Stream, StreamResult
+from speechxfer.inference.streaming import PAUSE_S, Stream, StreamResult
 from speechxfer.inference.voice_activity import detector
 from speechxfer.inference.word_pauses import without_pauses
 from speechxfer.languages import tags_of
@@ -41,6 +41,8 @@ class Predictor(ABC):
     language: str = ""
     #: How confidences are corrected; None where they are as the head gives them.
     calibration: Calibration | None = None
+    #: The network that finds speech, where it is not that of the package `silero-vad`.
+    voice_activity: Path | None = None
 
     @property
     @abstractmethod
@@ -206,6 +208,7 @@ class Predictor(ABC):
         options: DecodingOptions | None = None,
         language: str | None = None,
         vad: str = "auto",
+        pause_s: float = PAUSE_S,
         partials: bool = True,
     ) -> Stream:
         """A stream that is fed with chunks of sound as they come in, and gives its transcript.
@@ -215,8 +218,9 @@ class Predictor(ABC):
             channel: take only this one, counted from 0; without it all are mixed, and results come a second later.
             options: how the model decodes.
             language: short for the option of this name.
-            vad: how speech is found, as in `transcribe`; a segment is final after a pause of 0.7 s by "silero", of 1 s
-                by "energy" and of 2 s by "none".
+            vad: how speech is found, as in `transcribe`.
+            pause_s: text is final after so many seconds without speech. With less it comes earlier, and a sentence in
+                which somebody hesitates is in two parts.
             partials: whether there are results that are not final.
 
         Raises:
@@ -225,7 +229,7 @@ class Predictor(ABC):
         """
         return Stream(
             self._recognizer(options, language), sample_rate, channel=channel, max_segment_s=self._segment_s,
-            detector=detector(vad), partials=partials,
+            detector=detector(vad), pause_s=pause_s, partials=partials,
         )  # fmt: skip
 
     def stream(self, chunks: Iterable[ArrayLike], *, sample_rate: float, **arguments: Any) -> Iterator[StreamResult]:
@@ -252,7 +256,7 @@ class Predictor(ABC):
             batch_s=self.batch_scale * Settings.batch_s,
             ahead_s=self.batch_scale * Settings.ahead_s,
             computed_s=self.computed_s,
-            detector=detector(vad),
+            detector=detector(vad, self.voice_activity),
         )
 
     def classify(

@@ -1,4 +1,4 @@
-"""A telephone that is dialed by voice: an exported model, 16-bit samples at 16 kHz from the standard input, actions.
+"""A telephone that is dialed by voice, digit by digit: sound from the standard input, 16 bits at 16 kHz.
 
 arecord -q -t raw -f S16_LE -r 16000 | python -m recipes.voice_commands.app exported/digits
 ffmpeg -v error -i spoken.wav -f s16le -ac 1 -ar 16000 - | python -m recipes.voice_commands.app exported/digits
@@ -6,6 +6,7 @@ ffmpeg -v error -i spoken.wav -f s16le -ac 1 -ar 16000 - | python -m recipes.voi
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
@@ -28,18 +29,18 @@ def chunks(source: BinaryIO, seconds: float = 0.1) -> Iterator[np.ndarray]:
         yield np.frombuffer(data[: len(data) // 2 * 2], "<i2")
 
 
-def words(model: sx.Predictor, sound: Iterable[np.ndarray], *, least: float) -> Iterator[str]:
-    """Words of which the model is certain, each as soon as the pause after it shows that it has ended."""
-    for result in model.stream(sound, sample_rate=RATE):
-        if result.final:
-            yield from (word.text for word in result.words if (word.confidence or 0.0) >= least)
+def commands(model: sx.Predictor, sound: Iterable[np.ndarray], *, least: float) -> Iterator[str]:
+    """What is said between two pauses, as soon as the second shows that it has ended, if the model is certain."""
+    for result in model.stream(sound, sample_rate=RATE, partials=False):
+        if result.final and (result.confidence or 0.0) >= least:
+            yield result.text
 
 
 def dial(spoken: Iterable[str], call: Callable[[str], None], *, length: int) -> None:
-    """Call each number when all of its digits were spoken; what is no digit is left out."""
+    """Call each number when all of its digits were spoken; what is spelled like none of them is left out."""
     number = ""
-    for word in spoken:
-        number += DIGITS.get(word, "")
+    for command in spoken:
+        number += "".join(DIGITS[word] for word in difflib.get_close_matches(command, DIGITS, 1))
         if len(number) == length:
             call(number)
             number = ""
@@ -53,7 +54,7 @@ def dial(spoken: Iterable[str], call: Callable[[str], None], *, length: int) -> 
 )
 def main(model: str, length: int, least: float) -> None:
     """Dial numbers that are spoken into the standard input."""
-    spoken = words(sx.load(model), chunks(sys.stdin.buffer), least=least)
+    spoken = commands(sx.load(model), chunks(sys.stdin.buffer), least=least)
     dial(spoken, lambda number: click.echo(f"Calling {number} ..."), length=length)
 
 

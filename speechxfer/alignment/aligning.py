@@ -14,9 +14,10 @@ from speechxfer.alignment.paths import Path, Prices
 from speechxfer.alignment.result import Alignment, Kind, Mismatch
 from speechxfer.alignment.script import Script
 from speechxfer.alignment.times import Times, word_times
+from speechxfer.data.characters import joined
 from speechxfer.decoding.greedy import collapse
 from speechxfer.decoding.hypothesis import Word
-from speechxfer.inference.transcript import Segment, Transcript
+from speechxfer.inference.transcript import Segment, Transcript, text_of
 
 #: Frames of sound without text are one stretch, if less time is between them; and how many a stretch has at least.
 _SAME_STRETCH_S, _LEAST_FRAMES = 0.5, 3
@@ -42,7 +43,7 @@ def alignment(
     """
     found = _Reading(emissions, script, path, written, prices)
     segments, lines = found.segments()
-    text = " ".join(segment.text for segment in segments)
+    text = text_of(segments)
     mismatches = sorted([*found.not_said(), *found.no_text()], key=lambda one: (one.start, one.end))
     return Alignment(
         Transcript(text, segments, emissions.duration, source),
@@ -88,7 +89,7 @@ class _Reading:
             said = self._lengths[self.times.word[start:stop]].sum()
             cost = self._costs[self.times.last[stop - 1] + 1] - self._costs[self.times.first[start]]
             cost += self.prices.symbol * (lengths.sum() - said)
-            text = " ".join(word.text for word in own)
+            text = joined(word.text for word in own)
             found.append(Segment(own[0].start, own[-1].end, text, own, math.exp(-cost / lengths.sum())))
         return tuple(found), tuple(int(lines[start]) for start in edges[:-1])
 
@@ -99,7 +100,7 @@ class _Reading:
         edges = np.flatnonzero(np.diff(keys, prepend=-1, append=-1).any(axis=0)).tolist()
         for first, stop in itertools.pairwise(edges):
             after, line = keys[:, first].tolist()
-            text = " ".join(self.script.words[word] for word in skipped[first:stop])
+            text = joined(self.script.words[word] for word in skipped[first:stop])
             start = float(self.times.end[after - 1]) if after else 0.0
             end = float(self.times.start[after]) if after < len(self.times.start) else self.emissions.duration
             yield Mismatch(Kind.NOT_SAID, start, max(end, start), text, self.script.lines[line].origin)

@@ -10,6 +10,7 @@ from speechxfer import audio as sound
 from speechxfer.alignment.recordings import align_recording
 from speechxfer.alignment.result import Kind, Mismatch
 from speechxfer.alignment.script import Line, sentences
+from speechxfer.data.characters import joined
 from speechxfer.data.dataset import Dataset
 from speechxfer.data.loading import read
 from speechxfer.data.manifest import Manifest, Utterance, length_s
@@ -117,7 +118,7 @@ def _parts(segment: Segment, max_s: float) -> Iterator[Segment]:
     while waiting:
         words = waiting.pop()
         if len(words) < 2 or words[-1].end - words[0].start <= max_s - 2 * _MARGIN_S:
-            text = segment.text if words == segment.words else " ".join(word.text for word in words)
+            text = segment.text if words == segment.words else joined(word.text for word in words)
             yield replace(segment, start=words[0].start, end=words[-1].end, text=text, words=words)
         else:
             place = _best_cut(words)

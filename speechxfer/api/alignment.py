@@ -12,6 +12,7 @@ from speechxfer.api.evaluation import Model, opened_model
 from speechxfer.data.dataset import Data, Dataset
 from speechxfer.data.manifest import Utterance
 from speechxfer.errors import ConfigError
+from speechxfer.extras import explained
 from speechxfer.progress import Progress
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from speechxfer.alignment.result import Alignment
 
 
+@explained()
 def align(
     model: Model,
     audio: Any,
@@ -76,6 +78,7 @@ def align(
     return dataclasses.replace(found, transcript=dataclasses.replace(found.transcript, source=source.name))
 
 
+@explained()
 def align_manifest(
     model: Model,
     data: Data,

@@ -10,12 +10,14 @@ from speechxfer.api.evaluation import Model, opened_model
 from speechxfer.data.dataset import Data, Dataset
 from speechxfer.data.text import TextNormalizer
 from speechxfer.errors import ConfigError
+from speechxfer.extras import explained
 from speechxfer.progress import Progress
 
 if TYPE_CHECKING:
     from speechxfer.evaluation.calibration import Calibrated
 
 
+@explained()
 def calibrate(
     model: Model,
     dev: Data,

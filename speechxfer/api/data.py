@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from speechxfer.data.dataset import Data, Dataset
 from speechxfer.data.manifest import Manifest
+from speechxfer.extras import explained
 from speechxfer.progress import Progress
 
 if TYPE_CHECKING:
     from speechxfer.data.checks import Report
 
 
+@explained()
 def check(
     train: Data,
     *others: Data,
@@ -52,6 +54,7 @@ def check(
     return look(splits, limits, quick=quick, strict=strict, workers=workers, progress=progress)
 
 
+@explained()
 def split(
     data: Data,
     *,

@@ -11,6 +11,7 @@ from speechxfer.data.dataset import Data, Dataset
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.errors import ConfigError
+from speechxfer.extras import explained
 from speechxfer.progress import Progress
 from speechxfer.runtime.folder import is_exported
 
@@ -27,6 +28,7 @@ Model: TypeAlias = "str | os.PathLike[str] | Predictor | Run"
 System: TypeAlias = "Model | Evaluation"
 
 
+@explained()
 def evaluate(
     model: Model,
     data: Data,
@@ -64,6 +66,7 @@ def evaluate(
     return measure(opened, dataset, normalize, options=options, progress=progress)
 
 
+@explained()
 def compare(
     first: System,
     second: System,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from speechxfer.api.evaluation import Model, opened_model
 from speechxfer.data.dataset import Data, Dataset
 from speechxfer.data.text import TextNormalizer
+from speechxfer.extras import explained
 from speechxfer.language_models import LanguageModel, read_arpa, sentences, train, write_arpa
 from speechxfer.progress import Progress
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from speechxfer.evaluation.fusion_tuning import Tuned
 
 
+@explained()
 def train_language_model(
     texts: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     *,
@@ -47,6 +49,7 @@ def train_language_model(
     return LanguageModel.of(grams)
 
 
+@explained()
 def tune_language_model(
     model: Model,
     language_model: LanguageModel | str | os.PathLike[str],

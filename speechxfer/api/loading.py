@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING
 
-from speechxfer.errors import ConfigError
+from speechxfer.extras import explained, need
 
 if TYPE_CHECKING:
     from speechxfer.predictor import Predictor
 
 
+@explained()
 def load(
     name: str, *, device: str = "auto", dtype: str = "float32", threads: int | None = None,
     revision: str | None = None, language: str | None = None,
@@ -32,8 +32,7 @@ def load(
     from speechxfer.encoders.checkpoints import find
 
     find(name, revision=revision, language=language)  # before torch, so that a misspelt name is reported at once
-    if importlib.util.find_spec("torch") is None:
-        raise ConfigError(f"{name}: is a trained model, which needs torch; python -m pip install torch, or export it (speechxfer export)")  # fmt: skip  # noqa: E501
+    need("torch", f"{name} is a trained model, not an exported one, and")
     from speechxfer.model import SpeechModel
 
     return SpeechModel.load(name, device=device, dtype=dtype, threads=threads, revision=revision, language=language)

@@ -11,6 +11,7 @@ from speechxfer.api.training import folder_of
 from speechxfer.config import nested
 from speechxfer.data.dataset import Data, Dataset
 from speechxfer.errors import ConfigError
+from speechxfer.extras import explained
 
 if TYPE_CHECKING:
     from speechxfer.export.parity import Parity
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from speechxfer.training.finetune import Run
 
 
+@explained()
 def report(
     run: str | os.PathLike[str] | Run, *, model_card: bool = False, places: Mapping[str, Any] | None = None
 ) -> Path:
@@ -45,6 +47,7 @@ def report(
     return page
 
 
+@explained()
 def export(
     model: str | os.PathLike[str] | Run,
     output: str | os.PathLike[str],
@@ -56,8 +59,8 @@ def export(
     """Write an adapted model for another runtime, and compare the two.
 
     Both transcribe or classify the same recordings, each by its own runtime. The export is refused if fewer than
-    99.5 % of the texts are equal in float32, or if the error rate moves by more than 0.3 points (and by more than one word or utterance) with fewer
-    bits. `load` opens what is exported to "onnx", without torch.
+    99.5 % of the texts are equal in float32, or if the error rate moves by more than 0.3 points (and by more than one
+    word or utterance) with fewer bits. `load` opens what is exported to "onnx", without torch.
 
     Args:
         model: an adapted model's folder, a run, or a run's folder.

@@ -15,6 +15,7 @@ from speechxfer.config import HEADS, flat, read_settings, to_dict
 from speechxfer.config.durations import seconds
 from speechxfer.data.dataset import Data, Dataset
 from speechxfer.errors import ConfigError
+from speechxfer.extras import explained
 from speechxfer.progress import Progress
 from speechxfer.storage import only_writer, write_json
 
@@ -29,6 +30,7 @@ _AUTOMATIC_S = 300.0
 _OF_TIME = 0.2
 
 
+@explained()
 def plan(
     models: str | Sequence[str],
     *,
@@ -141,6 +143,7 @@ def automatic(asked: Request, *, resume: bool, overwrite: bool, progress: Progre
     return replace(asked, plan=read_settings(path))
 
 
+@explained()
 def probe(
     model: str,
     *,

@@ -12,6 +12,7 @@ from speechxfer.api.settings import AUTOMATIC, PlanLike, Request, Settings
 from speechxfer.config import nested
 from speechxfer.data.dataset import Data
 from speechxfer.errors import ConfigError
+from speechxfer.extras import explained
 from speechxfer.progress import Progress
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from speechxfer.training.interpolation import Curve, Interpolation
 
 
+@explained()
 def finetune(
     model: str | os.PathLike[str] | None = None,
     *,
@@ -145,6 +147,7 @@ def _summarize(run: Run, progress: Progress, *, num_rows: int = 6) -> None:
     progress.log(f"model: {RunFolder(run.folder).model}")
 
 
+@explained()
 def interpolate(
     run: str | os.PathLike[str] | Run,
     *,

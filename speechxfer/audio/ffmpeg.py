@@ -20,6 +20,7 @@ from speechxfer.audio.files import Quiet
 from speechxfer.audio.options import Choice, Notice
 from speechxfer.audio.pieces import Piece, check_header, in_chunks
 from speechxfer.errors import AudioError
+from speechxfer.extras import is_installed, remedy
 
 #: Decoders need a few packets before the first wanted one to sound as in a full run.
 _PREROLL_S = 0.5
@@ -49,12 +50,14 @@ class AvReader:
         fraction: of the bytes that the header promises, how many are there.
 
     Raises:
-        AudioError: it is not audio, or has no stream that can be decoded.
+        AudioError: it is not audio, has no stream that can be decoded, or PyAV is not installed.
     """
 
     def __init__(
         self, stack: contextlib.ExitStack, file: BinaryIO, name: str, seen: str, choice: Choice, fraction: float = 1.0
     ) -> None:
+        if not is_installed("av"):
+            raise AudioError(f"{name}: only FFmpeg can read it ({seen}), but {remedy('av')}, or convert it to wav or flac.")  # fmt: skip  # noqa: E501
         self.name, self._file, self._choice = name, file, choice
         self._size = file.seek(0, os.SEEK_END)
         self._xing = headers.xing(file, self._size)  # before FFmpeg reads, which minds where the file stands
@@ -66,8 +69,8 @@ class AvReader:
             self._open()
         except faults() as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            remedy = "convert it to wav or flac"
-            raise AudioError(f"{name}: not readable as audio: {seen} ({reason}); {remedy}.") from error
+            advice = "convert it to wav or flac"
+            raise AudioError(f"{name}: not readable as audio: {seen} ({reason}); {advice}.") from error
         self._choose(seen)
         frames = self._begin()
         first = next(frames, None)
@@ -154,8 +157,8 @@ class AvReader:
             best = next(iter(usable), None)
         if best not in usable:
             found = ", ".join(stream.type for stream in self._container.streams) or "no stream"
-            remedy = "choose a file with sound"
-            raise AudioError(f"{self.name}: no audio stream to decode (found: {found}; {seen}); {remedy}.")
+            advice = "choose a file with sound"
+            raise AudioError(f"{self.name}: no audio stream to decode (found: {found}; {seen}); {advice}.")
         self._stream, self._number = best, streams.index(best)
         self._base_s = float(best.time_base)
         if len(streams) > 1 and wanted is None:

@@ -13,6 +13,7 @@ import click
 from speechxfer import __version__
 from speechxfer.cli import streams
 from speechxfer.errors import SpeechxferError
+from speechxfer.extras import explained
 from speechxfer.registry import MissingPackageWarning, PluginWarning
 
 _COMMANDS = (
@@ -27,6 +28,7 @@ _COMMANDS = (
     "export",
     "finetune",
     "interpolate",
+    "listen",
     "lm",
     "manifest",
     "models",
@@ -59,7 +61,7 @@ class Command(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Run it; what was wrong goes to standard error, and its kind into the exit status."""
         try:
-            with streams.full_disk_reported():
+            with explained(), streams.full_disk_reported():
                 return super().invoke(ctx)
         except SpeechxferError as error:
             click.echo(f"Error: {error}", err=True)

@@ -8,10 +8,15 @@ import os
 import platform
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from speechxfer.extras import EXTRAS, is_installed
 
 #: Dependencies that are checked by more than their presence.
 _CHECKED_APART = ("torch", "soundfile", "av")
+#: What an extra is for.
+_PURPOSES = {"beam": "beam search", "media": "mp3, m4a, opus and films", "train": "training and all that needs torch"}
 
 
 @dataclass(frozen=True)
@@ -28,9 +33,10 @@ def examine() -> list[Check]:
     """All checks, in the order a missing piece would be noticed."""
     return [
         _python(),
-        *_torch(),
         *(_package(name) for name in _dependencies() if name not in _CHECKED_APART),
-        *_decoders(),
+        _soundfile(),
+        *(check for extra in EXTRAS for check in _extra(extra)),
+        _ffmpeg(),
         _gpu(),
         _memory(),
         _disk(),
@@ -43,11 +49,17 @@ def _python() -> Check:
     return Check("python", good, version, "" if good else "wanted 3.11 or newer")
 
 
-def _torch() -> list[Check]:
-    version = _version("torch")
-    if version is None:
-        return [Check("torch", False, "not installed", 'python -m pip install "torch>=2.11"')]
-    return [Check("torch", True, version), _torchaudio()]
+def _extra(extra: str) -> Iterator[Check]:
+    """The packages of an extra that is installed; it is where the first of them is."""
+    first, *others = EXTRAS[extra]
+    install = f"python -m pip install 'speechxfer[{extra}]'"
+    if not is_installed(first):
+        yield Check(f"[{extra}]", True, f"not installed; for {_PURPOSES[extra]}", install)
+        return
+    yield _av() if first == "av" else _package(first, install)
+    if first == "torch":
+        yield _torchaudio()
+    yield from (_package(name.replace("_", "-"), install) for name in others)
 
 
 def _torchaudio() -> Check:
@@ -71,36 +83,36 @@ def _dependencies() -> list[str]:
     return [re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0] for requirement in needed]
 
 
-def _package(name: str) -> Check:
+def _package(name: str, install: str = "") -> Check:
     version = _version(name)
-    remedy = "" if version else f"python -m pip install {name}"
+    remedy = "" if version else install or f"python -m pip install {name}"
     return Check(name, version is not None, version or "not installed", remedy)
 
 
-def _decoders() -> list[Check]:
-    checks = []
+def _soundfile() -> Check:
     try:
         import soundfile
-
-        checks.append(Check("soundfile", True, f"{soundfile.__version__}, {soundfile.__libsndfile_version__}"))
     except (ImportError, OSError) as error:
-        checks.append(Check("soundfile", False, str(error), "python -m pip install --force-reinstall soundfile"))
+        return Check("soundfile", False, str(error), "python -m pip install --force-reinstall soundfile")
+    return Check("soundfile", True, f"{soundfile.__version__}, {soundfile.__libsndfile_version__}")
+
+
+def _av() -> Check:
     try:
         import av
-
-        libraries = av.library_versions
-        version = ".".join(map(str, libraries["libavcodec"]))
-        checks.append(Check("av", True, f"{av.__version__}, libavcodec {version}"))
     except (ImportError, OSError) as error:
-        checks.append(Check("av", False, str(error), "python -m pip install --force-reinstall av"))
+        return Check("av", False, str(error), "python -m pip install --force-reinstall av")
+    return Check("av", True, f"{av.__version__}, libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))}")
+
+
+def _ffmpeg() -> Check:
     program = shutil.which("ffmpeg")
-    checks.append(Check("ffmpeg", True, program or "no program of that name; not needed, av brings its own"))
-    return checks
+    return Check("ffmpeg", True, program or "no program of that name; not needed, av brings its own")
 
 
 def _gpu() -> Check:
-    if _version("torch") is None:
-        return Check("gpu", True, "unknown without torch")
+    if not is_installed("torch"):
+        return Check("gpu", True, "unknown without torch; exported models run on the CPU")
     import torch
 
     if not torch.cuda.is_available():

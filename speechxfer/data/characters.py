@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 #: Letters that NFKC decomposes although their orthographies treat them as one: Armenian ew, Kazakh high hamza letters,
 #: Thai and Lao am, Lao ho no and ho mo, and Hangul letters that stand alone.
@@ -48,6 +49,21 @@ _SEQUENCES = (
 def is_unspaced(character: str) -> bool:
     """Whether a character is of a script without spaces between words: Chinese, Japanese, Thai, Lao, Myanmar, Khmer."""
     return _IDEOGRAPHIC_OR_UNSPACED.match(character) is not None
+
+
+def joined(texts: Iterable[str]) -> str:
+    """Texts one after the other: a space between two, but none between two of a script without spaces."""
+    found = ""
+    for text in texts:
+        is_apart = found and text and not (_needs_no_space(found[-1]) and _needs_no_space(text[0]))
+        found += f" {text}" if is_apart else text
+    return found
+
+
+def _needs_no_space(character: str) -> bool:
+    """Whether a character is of a script without spaces, or a mark of punctuation that is as wide as an ideograph."""
+    is_wide = unicodedata.east_asian_width(character) in "WF"
+    return is_unspaced(character) or (is_wide and unicodedata.category(character)[0] == "P")
 
 
 def is_word_character(character: str) -> bool:

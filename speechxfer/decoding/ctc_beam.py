@@ -20,6 +20,8 @@ from speechxfer.decoding.lexicon import Search
 _SYMBOL_RANGE = 16.0
 #: Texts that are this much less likely than the most likely one are not followed.
 _BEAM_RANGE = 24.0
+#: A summand that is this much smaller changes no digit of a sum.
+_NEGLIGIBLE = 40.0
 #: Columns of the table of texts: the text that each extends, its last symbol, its place in the lexicon's tree, the
 #: letters of its last word, its node of the language model.
 _PARENT, _SYMBOL, _PLACE, _LETTERS, _NODE = range(5)
@@ -50,7 +52,7 @@ def _plus(one: float, other: float) -> float:
     """The logarithm of a sum."""
     if one < other:
         one, other = other, one
-    if other == -np.inf:
+    if other == -np.inf or other < one - _NEGLIGIBLE:
         return one
     return one + math.log1p(math.exp(other - one))
 
@@ -163,25 +165,23 @@ def _search(scores: Any, words: Any, beams: int) -> Any:
     written, most = 1, _most(words)
     # Beams are texts with the logarithms of the probabilities of their paths that end with a blank, or with a symbol.
     beam, blank, other = np.zeros(1, np.int64), np.zeros(1), np.full(1, -np.inf)
+    # A candidate is a text that is known, or a new one, which is written down if it is kept: its number or -1, its row,
+    # what it adds, the logarithms as of a beam, and its score.
+    room = beams * symbols
+    found = (
+        np.empty(room, np.int64), np.empty((room, 5), np.int64), np.empty(room), np.empty(room), np.empty(room),
+        np.empty(room),
+    )  # fmt: skip
+    known, new, bonus, ending_blank, ending_other, score = found
     for frame in range(frames):
         row = scores[frame]
-        likely = np.argsort(-row[1:]) + 1
+        likely = np.argsort(-(row + most)[1:]) + 1
         likely = likely[row[likely] > row.max() - _SYMBOL_RANGE]
-        room = len(beam) * (len(likely) + 1)
-        # A candidate is a text that is known, or a new one, which is written down if it is kept.
-        found = (
-            np.full(room, -1, np.int64), np.empty((room, 5), np.int64), np.empty(room), np.full(room, -np.inf),
-            np.full(room, -np.inf),
-        )  # fmt: skip
         _stay(row, beam, blank, other, table, found)
         count = _grow(row, likely, most, beam, blank, other, table, found, words, beams)
         table[4][beam] = -1
-        known, new, bonus, ending_blank, ending_other = found
-        ranked = np.empty(count)
-        for index in range(count):
-            ranked[index] = -_plus(ending_blank[index], ending_other[index]) - bonus[index]
-        kept = np.argsort(ranked, kind="mergesort")[:beams]
-        kept = kept[ranked[kept] <= ranked[kept[0]] + _BEAM_RANGE]
+        kept = np.argsort(-score[:count], kind="mergesort")[:beams]
+        kept = kept[score[kept] >= score[kept[0]] - _BEAM_RANGE]
         for index in kept:
             if known[index] < 0:
                 key = new[index, _PARENT] * symbols + new[index, _SYMBOL]
@@ -197,13 +197,23 @@ def _search(scores: Any, words: Any, beams: int) -> Any:
 def _stay(row: Any, beam: Any, blank: Any, other: Any, table: Any, found: Any) -> None:
     """The beams themselves are the first candidates: after a blank, or their last symbol again."""
     texts, bonuses, _, _, where = table
-    known, _, bonus, ending_blank, ending_other = found
+    known, _, bonus, ending_blank, ending_other, score = found
     for index in range(len(beam)):
         text = beam[index]
         known[index], where[text], bonus[index] = text, index, bonuses[text]
         ending_blank[index] = _plus(blank[index], other[index]) + row[0]
-        if text:
-            ending_other[index] = other[index] + row[texts[text, _SYMBOL]]
+        ending_other[index] = other[index] + row[texts[text, _SYMBOL]] if text else -np.inf
+        score[index] = _plus(ending_blank[index], ending_other[index]) + bonus[index]
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _least(best: Any, score: float, beams: int) -> float:
+    """Add a score to those of the best candidates; what others have to score at least beside it."""
+    if len(best) < beams:
+        heapq.heappush(best, score)
+    else:
+        heapq.heapreplace(best, score)
+    return max(score - _BEAM_RANGE, best[0]) if len(best) == beams else score - _BEAM_RANGE
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -212,24 +222,29 @@ def _grow(
 ) -> int:
     """Extend all beams by all likely symbols; how many candidates there are then."""
     texts, bonuses, keys, children, where = table
-    known, new, bonus, ending_blank, ending_other = found
+    known, new, bonus, ending_blank, ending_other, scores = found
     count = len(beam)
     # The scores of the best candidates so far, at most as many as there may be beams; the worst of them is the first.
-    best = [_plus(ending_blank[index], ending_other[index]) + bonus[index] for index in range(count)]
+    best = [scores[index] for index in range(count)]
+    least = max(best) - _BEAM_RANGE
     heapq.heapify(best)
-    least = best[0] if count == beams else -np.inf
+    least = max(least, best[0]) if count == beams else least
     for index in range(len(beam)):
         text = beam[index]
         total = _plus(blank[index], other[index])
         for symbol in likely:
             # The last symbol again is another one only after a blank.
+            if total + row[symbol] + bonuses[text] + most[symbol] < least:
+                break  # and so are the symbols after it
             arrived = (blank[index] if text and symbol == texts[text, _SYMBOL] else total) + row[symbol]
             if arrived == -np.inf or arrived + bonuses[text] + most[symbol] < least:
                 continue
             slot = _slot(keys, text * len(row) + symbol)
             child = children[slot] if keys[slot] != -1 else -1
             if child >= 0 and where[child] >= 0:
-                ending_other[where[child]] = _plus(ending_other[where[child]], arrived)
+                place = where[child]
+                ending_other[place] = _plus(ending_other[place], arrived)
+                scores[place] = _plus(ending_blank[place], ending_other[place]) + bonus[place]
                 continue
             if child >= 0:
                 bonus[count] = bonuses[child]
@@ -239,13 +254,9 @@ def _grow(
             score = arrived + bonus[count]
             if score < least:
                 continue
-            known[count], ending_other[count] = child, arrived
+            known[count], ending_blank[count], ending_other[count], scores[count] = child, -np.inf, arrived, score
             count += 1
-            if len(best) < beams:
-                heapq.heappush(best, score)
-            else:
-                heapq.heapreplace(best, score)
-            least = best[0] if len(best) == beams else -np.inf
+            least = max(least, _least(best, score, beams))
     return count
 
 

@@ -103,69 +103,85 @@ class Cutter:
     """Cuts one stream, which is fed in order."""
 
     def __init__(
-        self, max_segment_s: float, detector: Detector, *, overlapping: bool = True, live: bool = False
+        self, max_segment_s: float, detector: Detector, *, overlapping: bool = True, pause_s: float | None = None
     ) -> None:
-        """With a stream that is `live`, a segment ends as soon as a pause after it is long enough.
+        """A stream that goes on while it is cut has a `pause_s`: after so many seconds without speech a segment ends.
 
         Raises:
-            ConfigError: `max_segment_s` is below 1 s or not finite.
+            ConfigError: `max_segment_s` is below 1 s, `pause_s` below 0.1 s, or one of them not finite.
         """
         if not 1 <= max_segment_s < math.inf:
             raise ConfigError(f"max_segment_s is {max_segment_s}; wanted a finite number of seconds, at least 1")
+        if pause_s is not None and not 0.1 <= pause_s < math.inf:
+            raise ConfigError(f"pause_s is {pause_s}; wanted a finite number of seconds, at least 0.1")
         self._limit = int(max_segment_s * SAMPLE_RATE) // HOP
-        self._overlapping, self._live = overlapping, live
-        self._longest_pause, self._margin = detector.longest_pause, detector.margin
+        self._overlapping, self._is_live = overlapping, pause_s is not None
+        self._detector = detector
+        self._pause = detector.longest_pause if pause_s is None else int(pause_s * SAMPLE_RATE) // HOP
+        self._margin = min(detector.margin, self._pause // 2)
         self._samples, self._flags = np.empty(0, np.float32), np.empty(0, bool)
-        self._position = 0  # of what is next, in hops
-        self._done = 0  # hops of what is held, or of more, that were passed on
+        self._position = 0  # of what is held, in hops
+        self._done = 0  # hops from there that were passed on or left out; what is held may not reach so far
 
     def feed(self, marked: Marked) -> None:
         """Add what follows."""
         self._samples, self._flags = _joined((self._samples, self._flags), marked)
-        self._pass_on(0)
 
     def pieces(self, following: Marked = EMPTY, *, ended: bool = False) -> Iterator[Piece]:
-        """The segments that what follows cannot change; `following` is used as well, but not kept."""
-        samples, flags = self._rest(following)
-        while len(flags) and (part := self._next(samples, flags, ended=ended)):
+        """The segments that what follows cannot change.
+
+        Args:
+            following: is used as well, but not kept: it will be fed, and flagged otherwise, perhaps.
+            ended: whether there is no more.
+        """
+        samples, flags = _joined((self._samples, self._flags), following)
+        done = self._done
+        while done < len(flags) and (part := self._next(samples[done * HOP :], flags[done:], done, ended=ended)):
             if part.stop:
-                yield Piece(self._position * HOP / SAMPLE_RATE, samples[: part.stop * HOP], part.is_continued)
-            self._position += part.done
-            self._pass_on(part.done)
-            samples, flags = self._rest(following)
+                yield self._piece(samples, done, done + part.stop, is_continued=part.is_continued)
+            done += part.done
+            if part.stop or done + self._margin <= len(self._flags):
+                self._done = done
+        self._let_go()
 
     def begun(self, following: Marked) -> Piece | None:
         """The segment that has begun and not ended, as far as there is speech in it."""
-        samples, flags = self._rest(following)
-        if not flags.any():
-            return None
-        stop = int(np.flatnonzero(flags)[-1]) + 1 + self._margin
-        return Piece(self._position * HOP / SAMPLE_RATE, samples[: stop * HOP])
-
-    def _rest(self, following: Marked) -> Marked:
-        """What was not passed on, with what follows."""
         samples, flags = _joined((self._samples, self._flags), following)
-        return samples[self._done * HOP :], flags[self._done :]
+        speech = np.flatnonzero(flags[self._done :]) + self._done
+        if not speech.size:
+            return None
+        first, last = int(speech[0]), int(speech[-1])
+        start = self._done if first - self._done <= self._longest_lead(self._done) else first - self._margin
+        return self._piece(samples, start, last + 1 + self._margin)
 
-    def _pass_on(self, done: int) -> None:
-        self._done += done
+    def _piece(self, samples: Waveform, start: int, stop: int, *, is_continued: bool = False) -> Piece:
+        """From where to where is in hops of what is held."""
+        return Piece((self._position + start) * HOP / SAMPLE_RATE, samples[start * HOP : stop * HOP], is_continued)
+
+    def _let_go(self) -> None:
+        """Hold no more than what is to come."""
         held = min(self._done, len(self._flags))
         self._samples, self._flags = self._samples[held * HOP :], self._flags[held:]
-        self._done -= held
+        self._position, self._done = self._position + held, self._done - held
 
-    def _next(self, samples: Waveform, flags: Flags, *, ended: bool) -> _Part | None:
-        """What a window begins with; None where that depends on what follows."""
+    def _longest_lead(self, done: int) -> int:
+        """Of what is no speech before a segment, in hops; a recording that is a single segment begins with it."""
+        is_first = self._position + done == 0
+        return max(self._detector.longest_pause, _PAUSE_OF_ONE) if is_first else self._margin
+
+    def _next(self, samples: Waveform, flags: Flags, done: int, *, ended: bool) -> _Part | None:
+        """What a window begins with, after what is done; None where that depends on what follows."""
         is_full = len(flags) > self._limit
         is_last = ended and not is_full
-        if not (is_full or is_last or self._live):
+        if not (is_full or is_last or self._is_live):
             return None
         flags = flags[: self._limit]
         size, speech = len(flags), runs(flags)
-        may_be_whole = not self._position and not is_full
-        longest_lead = max(self._longest_pause, _PAUSE_OF_ONE) if may_be_whole else self._margin
-        longest_pause = longest_lead if may_be_whole and is_last else self._longest_pause
+        may_be_whole = self._position + done == 0 and not is_full
+        longest_lead = self._longest_lead(done) if may_be_whole else self._margin
+        longest_pause = longest_lead if may_be_whole and is_last else self._pause
         if not speech:
-            if may_be_whole and is_last and size <= self._longest_pause and audible(samples).any():
+            if may_be_whole and is_last and size <= self._detector.longest_pause and audible(samples).any():
                 return _Part(size, size)
             return _Part(size) if is_last else _Part(size - self._margin) if size > longest_lead else None
         start = speech[0][0]

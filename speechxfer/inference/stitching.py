@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from speechxfer.decoding.hypothesis import Hypothesis, Word
+from speechxfer.decoding.hypothesis import Hypothesis
+from speechxfer.decoding.word_times import within
 from speechxfer.inference.overlap import join
 from speechxfer.inference.segmenting import Piece
 from speechxfer.inference.silence import sounding_s
-from speechxfer.inference.transcript import SHORTEST_WORD_S, Segment
+from speechxfer.inference.transcript import Segment
 
 
 class Stitcher:
@@ -48,14 +49,10 @@ def _place(piece: Piece, hypothesis: Hypothesis) -> Segment:
     The segment lasts from the first to the last sound of the piece, and includes all its words.
     """
     start_s, end_s = sounding_s(piece.waveform)
-    words = tuple(_inside(word, piece) for word in hypothesis.words)
+    words = tuple(
+        replace(word, start=piece.start + word.start, end=piece.start + word.end)
+        for word in within(hypothesis.words, piece.duration)
+    )
     start = min([piece.start + start_s, *(word.start for word in words)])
     end = max([piece.start + end_s, *(word.end for word in words)])
     return Segment(start, end, hypothesis.text.strip(), words, hypothesis.confidence)
-
-
-def _inside(word: Word, piece: Piece) -> Word:
-    """A word with its time limited to its piece; the model's last frame may end later."""
-    end_s = min(max(word.end, word.start + SHORTEST_WORD_S, SHORTEST_WORD_S), piece.duration)
-    start_s = min(max(word.start, 0.0), end_s - SHORTEST_WORD_S)
-    return replace(word, start=piece.start + start_s, end=piece.start + end_s)

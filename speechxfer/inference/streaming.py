@@ -10,6 +10,7 @@ import copy
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,13 +22,15 @@ from speechxfer.errors import ConfigError
 from speechxfer.inference.segmenting import EMPTY, Cutter, Piece
 from speechxfer.inference.stitching import Stitcher
 from speechxfer.inference.transcribing import Recognize
-from speechxfer.inference.transcript import Segment
+from speechxfer.inference.transcript import Segment, text_of
 from speechxfer.inference.voice_activity import SOUND, Detector
 from speechxfer.inference.voice_activity.detector import CHUNK, Marked, Marking
 
 #: Samples after which a stream looks again whether speech has begun or ended, 160 ms; a whole number of frames of any
 #: detector, and a whole fraction of what it marks at once.
 STEP = CHUNK // 12
+#: The pause that ends a segment, in seconds: people hesitate for less.
+PAUSE_S = 1.0
 #: Partial results take no more than this fraction of the time, so that a stream does not fall behind.
 _FRACTION = 0.5
 
@@ -53,6 +56,10 @@ class StreamResult:
     words: tuple[Word, ...] = ()
     confidence: float | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; times rounded to milliseconds, confidences to four digits."""
+        return {"final": self.final, **Segment(self.start, self.end, self.text, self.words, self.confidence).to_dict()}
+
 
 _NOTHING = StreamResult("", 0.0, 0.0, False)
 
@@ -71,6 +78,7 @@ class Stream:
         channel: int | None = None,
         max_segment_s: float = 28.0,
         detector: Detector = SOUND,
+        pause_s: float = PAUSE_S,
         partials: bool = True,
     ) -> None:
         """Nothing is recognized before the first chunk.
@@ -80,18 +88,20 @@ class Stream:
             sample_rate: of the chunks, in Hz.
             channel: take only this channel, counted from 0; without it all are mixed, second by second.
             max_segment_s: no segment is longer than this.
-            detector: finds speech; nothing else is recognized. A segment ends with a pause of its `longest_pause`.
+            detector: finds speech; nothing else is recognized.
+            pause_s: a segment ends, and its text is final, after so many seconds without speech.
             partials: whether there are results that are not final.
 
         Raises:
             AudioError: a rate that no recording has.
+            ConfigError: a segment or a pause that is too short.
         """
         self._recognize, self._with_partials = recognize, partials
         self._sound = LiveSound(sample_rate, channel=channel)
         self._waiting = np.empty(0, np.float32)  # samples at 16 kHz, less than a step
         self._marking = Marking(detector)
         self._following = self._marking.preview()
-        self._cutter = Cutter(max_segment_s, detector, live=True)
+        self._cutter = Cutter(max_segment_s, detector, pause_s=pause_s)
         self._stitcher = Stitcher()
         self._last: tuple[float, float, Hypothesis] | None = None  # what was recognized last: from when to when
         self._partial = _NOTHING
@@ -187,6 +197,6 @@ def _final(segment: Segment) -> StreamResult:
 def _joined(segments: Sequence[Segment]) -> StreamResult:
     """A partial result of one or more segments."""
     words = tuple(word for segment in segments for word in segment.words)
-    text = " ".join(segment.text for segment in segments)
+    text = text_of(segments)
     confidence = segments[0].confidence if len(segments) == 1 else None
     return StreamResult(text, segments[0].start, segments[-1].end, False, words, confidence)

@@ -12,7 +12,7 @@ from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.errors import ConfigError
 from speechxfer.inference.segmenting import Piece, segments
 from speechxfer.inference.stitching import Stitcher
-from speechxfer.inference.transcript import Segment, Transcript
+from speechxfer.inference.transcript import Segment, Transcript, text_of
 from speechxfer.inference.voice_activity import SOUND, Detector
 
 Recognize = Callable[[Sequence[Waveform]], list[Hypothesis]]
@@ -72,7 +72,7 @@ def transcribe_many(
         if isinstance(event, Segment):
             found.append(event)
             continue
-        yield event if isinstance(event, Exception) else Transcript(_text(found), tuple(found), event)
+        yield event if isinstance(event, Exception) else Transcript(text_of(found), tuple(found), event)
         found = []
 
 
@@ -180,7 +180,3 @@ class _Counted:
             num_samples += len(block)
             self.duration = num_samples / SAMPLE_RATE
             yield block
-
-
-def _text(found: Sequence[Segment]) -> str:
-    return " ".join(segment.text for segment in found)

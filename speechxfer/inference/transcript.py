@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from speechxfer.data.characters import joined
 from speechxfer.decoding.hypothesis import Word
 
 SHORTEST_WORD_S = 0.01
@@ -20,6 +22,15 @@ class Segment:
     text: str
     words: tuple[Word, ...] = ()
     confidence: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; times rounded to milliseconds, confidences to four digits."""
+        return {**_spoken(self), "words": [_spoken(word) for word in self.words]}
+
+
+def text_of(segments: Iterable[Segment]) -> str:
+    """The text of some segments, as their script writes it."""
+    return joined(segment.text for segment in segments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +48,7 @@ class Transcript:
             "source": self.source,
             "duration": round(self.duration, 3),
             "text": self.text,
-            "segments": [
-                {**_spoken(segment), "words": [_spoken(word) for word in segment.words]} for segment in self.segments
-            ],
+            "segments": [segment.to_dict() for segment in self.segments],
         }
 
 

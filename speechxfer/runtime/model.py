@@ -18,6 +18,7 @@ from speechxfer.encoders.checkpoints import EXPORTED_FILE
 from speechxfer.encoders.files import check_fetched
 from speechxfer.errors import CheckpointError, ConfigError
 from speechxfer.heads.reader import Reader
+from speechxfer.inference.voice_activity.silero import NETWORK_FILE
 from speechxfer.predictor import Predictor
 from speechxfer.runtime.folder import GRAPH_FILE, Description
 
@@ -46,7 +47,7 @@ class ExportedModel(Predictor):
         """Open an exported model's folder. The arguments are those of `SpeechModel.load`.
 
         Raises:
-            CheckpointError: the folder is damaged or of a newer version, or ONNX Runtime is not installed.
+            CheckpointError: the folder is damaged or of a newer version.
             ConfigError: an argument that has another value for exported models.
         """
         fixed = {"device": (device, "cpu"), "dtype": (dtype, "float32"), "revision": (revision, None)}
@@ -58,6 +59,8 @@ class ExportedModel(Predictor):
         folder = Path(name).expanduser()
         description = Description.read(folder)
         model = cls(_session(folder / GRAPH_FILE, threads), description, _reader(folder, description.head))
+        if (network := folder / NETWORK_FILE).is_file():
+            model.voice_activity = network.resolve()
         model.checked(DecodingOptions(language=language))
         return model
 
@@ -78,6 +81,7 @@ class ExportedModel(Predictor):
     def _predict(self, waveforms: Sequence[np.ndarray], options: DecodingOptions) -> Sequence[Prediction]:
         options = options.over(self._reader.decoding_defaults)
         found: list[Prediction] = []
+        # One by one: a batch is slower on a CPU, whose caches it leaves, and in int8 its waveforms would share a scale.
         for waveform in waveforms:
             outputs, num_frames = self.outputs([waveform])
             found += self._reader.read(outputs, num_frames.tolist(), options)
@@ -101,14 +105,14 @@ class ExportedModel(Predictor):
 def _session(path: Path, threads: int | None) -> Any:
     """An open graph."""
     check_fetched(path)
-    try:
-        import onnxruntime
-    except ImportError:
-        raise CheckpointError("ONNX Runtime is not installed; python -m pip install onnxruntime") from None
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     # As torch, which would otherwise be compared with other threads.
     options.intra_op_num_threads = threads or int(os.environ.get("OMP_NUM_THREADS", "0"))
     options.log_severity_level = 3
+    # Threads that wait for work would burn as much of the processor as those that do it.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Lengths differ from call to call, so a plan of memory for each would only be kept.
     options.enable_mem_pattern = False
     try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import StreamingResponse
@@ -13,6 +13,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.types import Receive, Scope, Send
 
 from speechxfer.inference import Event, Segment, Transcript
+from speechxfer.inference.transcript import text_of
 from speechxfer.predictor import Predictor
 from speechxfer.server import fields, responses
 from speechxfer.server.access import Access
@@ -25,6 +26,8 @@ from speechxfer.server.realtime.session import converse
 from speechxfer.server.schema import METRICS, MODELS, TRANSCRIPTIONS
 from speechxfer.server.service import Service, warm_up
 from speechxfer.server.uploads import Upload, drain, read_form
+
+_T = TypeVar("_T")
 
 
 def create_app(models: Mapping[str, Predictor], *, limits: Limits | None = None, token: str | None = None) -> FastAPI:
@@ -98,7 +101,7 @@ async def _transcribe(request: Request, service: Service) -> Response:
             stack.callback(_close, form)
             return await _transcribed(request, form, service, stack)
     except Canceled:
-        return Response(status_code=499)
+        return service.stopped.response if service.is_stopped else Response(status_code=499)
     except Exception as error:
         return api_error(error).response
 
@@ -113,7 +116,7 @@ async def _transcribed(request: Request, form: FormData, service: Service, stack
     fields.checked(model.model, asked.options)
     events = service.events(Upload(upload), model, asked)
     if asked.streamed:
-        first = await anext(events)
+        first = await _unless_gone(request, anext(events))
         return _EventStream(_segments(first, events), asked, stack.pop_all(), service.limits.timeout_s)
     transcript = await _unless_gone(request, _collected(events))
     return responses.response(transcript, asked, model.model.language)
@@ -164,10 +167,10 @@ async def _collected(events: AsyncGenerator[Event]) -> Transcript:
                 segments.append(event)
             elif isinstance(event, float):
                 duration = event
-    return Transcript(" ".join(segment.text for segment in segments), tuple(segments), duration)
+    return Transcript(text_of(segments), tuple(segments), duration)
 
 
-async def _unless_gone(request: Request, work: Any) -> Transcript:
+async def _unless_gone(request: Request, work: Awaitable[_T]) -> _T:
     """What work returns.
 
     Raises:
@@ -177,15 +180,13 @@ async def _unless_gone(request: Request, work: Any) -> Transcript:
     try:
         await asyncio.wait([working, leaving], return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            working.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await working
             raise Canceled
-        found: Transcript = working.result()
-        return found
+        return working.result()
     finally:
         leaving.cancel()
         working.cancel()
+        # A thread may still read the file, which the caller closes.
+        await asyncio.wait([working])
 
 
 async def _gone(request: Request) -> None:

@@ -165,7 +165,7 @@ def voice_activity(name: str, entries: Mapping[str, Any], detect: Detector) -> D
     padding, silence = entries.get("prefix_padding_ms"), entries.get("silence_duration_ms")
     pause = detect.longest_pause
     if silence is not None:
-        pause = max(2, round(_number(f"{name}.silence_duration_ms", silence, 20, 60_000) / _HOP_MS))
+        pause = round(_number(f"{name}.silence_duration_ms", silence, 100, 60_000) / _HOP_MS)
     margin = min(detect.margin, pause // 2)
     if padding is not None:
         margin = min(round(_number(f"{name}.prefix_padding_ms", padding, 0, 60_000) / _HOP_MS), pause // 2)

@@ -22,7 +22,7 @@ class Metrics:
             "speechxfer_requests", "Transcription requests by status of HTTP.", ["status"], registry=self._registry
         )
         self.request_seconds = Histogram(
-            "speechxfer_request_seconds", "Seconds from the request to the whole transcript.", buckets=_SECONDS,
+            "speechxfer_request_seconds", "Seconds from the request to its answer or first event.", buckets=_SECONDS,
             registry=self._registry,
         )  # fmt: skip
         self.places = Gauge("speechxfer_places_taken", "Requests and sessions in progress.", registry=self._registry)

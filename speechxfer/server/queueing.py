@@ -1,8 +1,8 @@
 """One thread for each model, which computes the segments of all requests in batches.
 
-A segment is due when it would have been played, had playing begun with the request: `arrival + seconds so far`. What is
-due first is computed first. So a prompt of 3 s goes before the later minutes of a recording that came earlier, and a
-long recording is never put off without end.
+A segment is due when its playing would begin, had the recording begun with the request: `arrival + seconds so far`.
+What is due first is computed first. So a prompt of 3 s goes before the later minutes of a recording that came earlier,
+and a long recording is never put off without end.
 """
 
 from __future__ import annotations
@@ -191,8 +191,8 @@ class Queued(Predictor):
         options = self.checked(options)
         jobs = []
         for waveform in waveforms:
-            self._done_s += len(waveform) / SAMPLE_RATE
             jobs.append(_Job(waveform, options, self._arrived + self._done_s))
+            self._done_s += len(waveform) / SAMPLE_RATE
         self._waiting = jobs
         self.check()
         self._worker.put(jobs)
@@ -218,11 +218,11 @@ class Queued(Predictor):
         settings = replace(self._settings("none"), ahead_s=_AHEAD_S, detector=detector)
         return (event for _, event in events([recording], self._recognizer(options, None), settings))
 
-    def live(self, sample_rate: float, options: DecodingOptions, detector: Detector) -> Stream:
-        """A stream that is fed with sound as it comes.
+    def live(self, sample_rate: float, options: DecodingOptions, detector: Detector, pause_s: float) -> Stream:
+        """A stream that is fed with sound as it comes, whose text is final after a pause of `pause_s` seconds.
 
         Raises:
             ConfigError: an option that the head does not have.
         """
         recognize = self._recognizer(options, None)
-        return Stream(recognize, sample_rate, max_segment_s=self._segment_s, detector=detector)
+        return Stream(recognize, sample_rate, max_segment_s=self._segment_s, detector=detector, pause_s=pause_s)

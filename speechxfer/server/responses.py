@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from speechxfer.decoding.hypothesis import Word
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.inference import Segment, Transcript
+from speechxfer.inference.transcript import text_of
 from speechxfer.inference.writers import write
 from speechxfer.server.errors import ApiError, api_error
 from speechxfer.server.fields import Asked
@@ -119,14 +120,15 @@ async def server_sent_events(segments: AsyncIterator[Segment], asked: Asked) -> 
     found: list[Segment] = []
     try:
         async for segment in segments:
-            delta: dict[str, Any] = {"type": "transcript.text.delta", "delta": f"{' ' if found else ''}{segment.text}"}
+            before = len(text_of(found))
             found.append(segment)
+            delta: dict[str, Any] = {"type": "transcript.text.delta", "delta": text_of(found)[before:]}
             if asked.logprobs:
                 delta["logprobs"] = logprobs([segment])
             if asked.format == "verbose_json":
                 delta |= _times([segment], asked, len(found) - 1)
             yield _event(delta)
-        done: dict[str, Any] = {"type": "transcript.text.done", "text": " ".join(one.text for one in found)}
+        done: dict[str, Any] = {"type": "transcript.text.done", "text": text_of(found)}
         if asked.logprobs:
             done["logprobs"] = logprobs(found)
         yield _event(done)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -12,11 +14,12 @@ from speechxfer.errors import ConfigError
 from speechxfer.predictor import Predictor
 from speechxfer.server.app import create_app
 from speechxfer.server.limits import Limits
+from speechxfer.server.service import Service
 
 #: Bytes of one message of a Realtime session.
 _LARGEST_MESSAGE = 4 << 20
-#: Seconds that requests may take when the server is stopped.
-_GRACE_S = 20
+#: Seconds that requests may take when the server is stopped, and after which nothing more is waited for.
+_GRACE_S, _LAST_S = 20, 30
 
 
 def model_names(names: Sequence[str]) -> dict[str, str]:
@@ -87,21 +90,27 @@ def serve(
     app = create_app(models, limits=limits, token=token)
     config = uvicorn.Config(
         app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
-        ws_max_size=_LARGEST_MESSAGE, ws_max_queue=2, timeout_graceful_shutdown=_GRACE_S, lifespan="on",
+        ws_max_size=_LARGEST_MESSAGE, ws_max_queue=2, timeout_graceful_shutdown=_LAST_S, lifespan="on",
     )  # fmt: skip
-    _Server(config, started).run()
+    _Server(config, started, app.state.service).run()
 
 
 class _Server(uvicorn.Server):
-    """Reports its address when it listens."""
+    """Reports its address when it listens, and answers all requests before it ends."""
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[str], None]) -> None:
+    def __init__(self, config: uvicorn.Config, started: Callable[[str], None], service: Service) -> None:
         super().__init__(config)
-        self._started = started
+        self._started, self._service = started, service
 
-    async def startup(self, *arguments: object, **options: object) -> None:
+    async def startup(self, *arguments: Any, **options: Any) -> None:
         """Listen."""
-        await super().startup(*arguments, **options)  # type: ignore[arg-type]
+        await super().startup(*arguments, **options)
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             self._started(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+
+    async def shutdown(self, *arguments: Any, **options: Any) -> None:
+        """Finish requests, as far as they take no longer than a while."""
+        stopping = asyncio.get_running_loop().call_later(_GRACE_S, self._service.stop)
+        await super().shutdown(*arguments, **options)
+        stopping.cancel()

@@ -70,6 +70,8 @@ class Service:
         self._models = {name: self._serve(name, model) for name, model in models.items()}
         self._threads = ThreadPoolExecutor(limits.places, "request")
         self._taken = 0
+        self._running: set[Queued] = set()
+        self.is_stopped = False
 
     def _serve(self, name: str, model: Predictor) -> Served:
         worker = Worker(model, self.metrics.batch_counter(name))
@@ -96,6 +98,17 @@ class Service:
             raise ApiError(404, f"model: there is no {printable(name)[:80]!r}; this server has {served}", param="model", code="model_not_found")  # fmt: skip  # noqa: E501
         return self._models[name]
 
+    @property
+    def stopped(self) -> ApiError:
+        """What requests are answered once the server is stopped."""
+        return ApiError(503, "the server is stopping; try again later", code="stopping", retry_after_s=30)
+
+    def stop(self) -> None:
+        """End the requests in progress, and refuse others."""
+        self.is_stopped = True
+        for queued in self._running:
+            queued.cancel()
+
     def close(self) -> None:
         """End all threads."""
         for served in self.models:
@@ -107,8 +120,10 @@ class Service:
         """One of the places.
 
         Raises:
-            ApiError: all are taken.
+            ApiError: all are taken, or the server is stopping.
         """
+        if self.is_stopped:
+            raise self.stopped
         if self._taken >= self.limits.places:
             raise ApiError(429, f"all {self.limits.places} places of this server are taken; try again in a few seconds", code="queue_full", retry_after_s=2)  # fmt: skip  # noqa: E501
         self._taken += 1
@@ -131,6 +146,7 @@ class Service:
             TimeoutError: it took too long.
         """
         queued = Queued(model.worker, self.limits.timeout_s)
+        self._running.add(queued)
         recording = functools.partial(_checked, source, queued, self.limits.duration_s)
         found = queued.events(recording, asked.options, asked.detector)
         step: asyncio.Future[Event | None] | None = None
@@ -145,6 +161,7 @@ class Service:
                 yield event
         finally:
             queued.cancel()
+            self._running.discard(queued)
             if step is not None and not step.done():
                 with contextlib.suppress(Exception):
                     await asyncio.shield(step)

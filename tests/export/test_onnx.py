@@ -3,8 +3,6 @@ from __future__ import annotations
 import functools
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,6 +32,7 @@ from speechxfer.language_models import LanguageModel
 from speechxfer.language_models.kneser_ney import train
 from speechxfer.model import SpeechModel
 from speechxfer.opening import open_checkpoint
+from tests import plain_install
 from tests.conftest import tone
 
 WAVEFORMS = [tone("a b"), tone("cab"), tone("abcabc cab"), tone("b")]
@@ -112,15 +111,9 @@ def test_recordings_of_any_length_and_silence(trained: Path, exported: Path) -> 
 
 def test_it_runs_where_torch_cannot_be_imported(exported: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", WAVEFORMS[2], 16_000)
-    code = (
-        "import sys\n"
-        "for name in ('torch', 'transformers', 'jiwer', 'onnx'): sys.modules[name] = None\n"
-        "from speechxfer.cli import main\n"
-        f"sys.argv = ['speechxfer', 'transcribe', {str(exported)!r}, {str(tmp_path / 'a.wav')!r}]\n"
-        "main()"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    arguments = ["transcribe", str(exported), str(tmp_path / "a.wav")]
+    done = plain_install.run(f"from speechxfer.cli import main\nmain({arguments!r})")
+    assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip() == sx.load(str(exported)).transcribe(tmp_path / "a.wav").text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from speechxfer.errors import AudioError, ConfigError
 from speechxfer.inference.streaming import STEP, Stream, StreamResult
 from speechxfer.inference.transcribing import Settings, transcribe_many
 from speechxfer.inference.voice_activity import detector
+from speechxfer.inference.voice_activity.detector import CHUNK
 from tests.inference.synthetic_speech import speech
 
 ENERGY = detector("energy")
@@ -72,12 +74,13 @@ def test_partial_results_grow_until_the_final_one_takes_their_place() -> None:
     assert ends == sorted(ends)
 
 
-def test_a_result_is_final_soon_after_a_pause_began() -> None:
-    stream = Stream(sums, SAMPLE_RATE, detector=ENERGY)
+@pytest.mark.parametrize("pause_s", [0.1, 0.5, 1.0, 1.4])
+def test_a_result_is_final_soon_after_a_pause_began(pause_s: float) -> None:
+    stream = Stream(sums, SAMPLE_RATE, detector=ENERGY, pause_s=pause_s)
     spoken_s = 2.5
     for number, chunk in enumerate(chopped(SPOKEN, [STEP]), start=1):
         if any(result.final for result in stream.feed(chunk)):
-            assert number * STEP / SAMPLE_RATE <= spoken_s + ENERGY.longest_pause / 100 + 2 * STEP / SAMPLE_RATE
+            assert number * STEP / SAMPLE_RATE <= spoken_s + pause_s + 2 * STEP / SAMPLE_RATE
             return
     pytest.fail("no final result")
 
@@ -160,6 +163,29 @@ def test_another_rate_is_refused_by_name() -> None:
     stream.feed(silence(1.0), 16_000)
     with pytest.raises(AudioError, match=r"the sample rate is 48,000 Hz at 1\.000 s, after 16,000 Hz; finish this"):
         stream.feed(silence(1.0), 48_000)
+
+
+@pytest.mark.parametrize("pause_s", [0.0, float("nan"), float("inf")])
+def test_a_pause_that_is_no_length_is_refused(pause_s: float) -> None:
+    with pytest.raises(ConfigError, match="pause_s is"):
+        Stream(sums, 16_000, pause_s=pause_s)
+
+
+def test_segments_begin_where_a_recording_s_do_also_if_the_detector_is_late() -> None:
+    """It finds the beginning of speech only when it sees a whole chunk."""
+
+    def late(chunk: Waveform) -> Any:
+        flags = ENERGY.start()(chunk)
+        if len(chunk) < CHUNK and flags.any():
+            first = int(flags.argmax())
+            flags[first : first + 20] = False
+        return flags
+
+    slow = replace(ENERGY, start=lambda: late)
+    samples = np.concatenate([silence(4), SPOKEN, silence(3)])
+    (offline,) = transcribe_many([lambda: [samples]], sums, Settings(detector=slow))
+    assert not isinstance(offline, Exception)
+    assert [one.start for one in finals(samples, detector=slow)] == [one.start for one in offline.segments]
 
 
 def test_a_finished_stream_takes_no_more() -> None:

@@ -5,8 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from recipes.voice_commands.app import chunks, dial, words
-from speechxfer.decoding.hypothesis import Word
+from recipes.voice_commands.app import chunks, commands, dial
 from speechxfer.inference.streaming import StreamResult
 
 
@@ -17,17 +16,18 @@ def test_samples_of_a_pipe():
     assert len(found[0]) == 1600
 
 
-def test_words_that_are_final_and_certain():
-    def stream(sound, *, sample_rate):
+def test_commands_that_are_final_and_certain():
+    def stream(sound, *, sample_rate, partials):
         assert sample_rate == 16_000
-        spoken = (Word("one", 0.0, 0.3, 0.9), Word("two", 0.4, 0.6, 0.2), Word("six", 0.7, 0.9, 0.6))
-        yield StreamResult("one", 0.0, 0.3, False, spoken[:1])
-        yield StreamResult("one two six", 0.0, 0.9, True, spoken)
+        yield StreamResult("on", 0.0, 0.3, False, (), 0.9)
+        yield StreamResult("one", 0.0, 0.4, True, (), 0.9)
+        yield StreamResult("two", 2.0, 2.4, True, (), 0.2)
+        yield StreamResult("six", 4.0, 4.4, True, (), 0.6)
 
-    assert list(words(SimpleNamespace(stream=stream), [], least=0.5)) == ["one", "six"]
+    assert list(commands(SimpleNamespace(stream=stream), [], least=0.5)) == ["one", "six"]
 
 
 def test_a_number_is_called_when_it_is_complete():
     called = []
-    dial(["one", "two", "er", "three", "four", "five", "six"], called.append, length=3)
+    dial(["one", "two", "hello", "three", "four", "fife", "sixs"], called.append, length=3)
     assert called == ["123", "456"]

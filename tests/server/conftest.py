@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -70,8 +71,8 @@ class Scripted(Predictor):
 
 def sound(seconds: float, *, peak: float = 0.3, rate: int = RATE) -> np.ndarray:
     """Bursts of a tone, so that it has pauses."""
-    time = np.arange(int(seconds * rate)) / rate
-    return (peak * np.sin(2 * np.pi * 440 * time) * (time % 2 < 1.7)).astype(np.float32)
+    times = np.arange(int(seconds * rate)) / rate
+    return (peak * np.sin(2 * np.pi * 440 * times) * (times % 2 < 1.7)).astype(np.float32)
 
 
 def wav(seconds: float, *, peak: float = 0.3, rate: int = RATE) -> bytes:
@@ -116,13 +117,17 @@ def live() -> Iterator[Callable[..., str]]:
     def start(model: Predictor, **options: object) -> str:
         app = create_app({"m0": model}, **options)  # type: ignore[arg-type]
         app.state.service.detector = SOUND
+        start.services.append(app.state.service)  # type: ignore[attr-defined]
         listening = socket.create_server(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
         servers.append((server, thread))
+        while not server.started:
+            time.sleep(0.01)
         return f"http://127.0.0.1:{listening.getsockname()[1]}"
 
+    start.services = []  # type: ignore[attr-defined]
     yield start
     for server, thread in servers:
         server.should_exit = True

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
-
-from tokenizers import Tokenizer, models, trainers
+from typing import TYPE_CHECKING, Any, Self
 
 from speechxfer.data.vocabulary.base import Vocabulary
 from speechxfer.errors import CheckpointError, DataError
+
+if TYPE_CHECKING:
+    from tokenizers import models
 
 #: A piece occurs at least so often in the text that it was trained on.
 _LEAST_COUNT = 2
@@ -45,16 +47,19 @@ class Pieces(Vocabulary):
     ) -> None:
         super().__init__(symbols)
         self.merges, self.scores = merges, scores
-        self._model = self._segmentation()
-        #: Pieces of several words; without any, words are split one by one.
-        self._across_words = any(" " in symbol[1:] for symbol in self.symbols)
-
-    def _segmentation(self) -> models.BPE | models.Unigram | None:
-        merged = {symbol for pair in self.merges or () for symbol in (*pair, "".join(pair))}
-        if not merged <= self._indices.keys() or len(self.scores or self.symbols) != len(self.symbols):
+        merged = {symbol for pair in merges or () for symbol in (*pair, "".join(pair))}
+        if not merged <= self._indices.keys() or len(scores or self.symbols) != len(self.symbols):
             raise CheckpointError(
                 f"the merges or scores of a CTC vocabulary are not those of its {len(self.symbols)} pieces"
             )
+        #: Pieces of several words; without any, words are split one by one.
+        self._across_words = any(" " in symbol[1:] for symbol in self.symbols)
+
+    @functools.cached_property
+    def _model(self) -> models.BPE | models.Unigram | None:
+        """What splits a text; the package is imported late, since none of it is needed to write one."""
+        from tokenizers import models
+
         if self.merges is not None:
             return models.BPE({symbol: index for index, symbol in enumerate(self.symbols)}, list(self.merges))
         return models.Unigram(list(zip(self.symbols, self.scores, strict=True))) if self.scores is not None else None
@@ -70,6 +75,8 @@ class Pieces(Vocabulary):
         Raises:
             DataError: the texts hold no character at all.
         """
+        from tokenizers import Tokenizer, models, trainers
+
         words = [word for text in texts for word in _words(f" {text}") if word.strip()]
         if not words:
             raise DataError("the training texts hold no characters after normalization; nothing to learn")

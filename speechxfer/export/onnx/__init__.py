@@ -9,6 +9,7 @@ import numpy as np
 
 from speechxfer.export import ExportTarget
 from speechxfer.export.gate import Answer, Compute, Conversion, valid_rows
+from speechxfer.inference.voice_activity import silero
 from speechxfer.model import SpeechModel
 from speechxfer.runtime.folder import GRAPH_FILE, Description
 
@@ -22,6 +23,8 @@ def _write(model: SpeechModel, _: Path, folder: Path, quantization: str) -> None
     write_graph(model, folder / GRAPH_FILE)
     quantize(folder / GRAPH_FILE, quantization)
     model.head.reader.write_files(folder)
+    if model.traits.task == "transcription":
+        silero.write_files(folder)
     description(model, quantization).write(folder)
 
 

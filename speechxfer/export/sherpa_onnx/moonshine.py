@@ -33,7 +33,7 @@ def passing_on(kind: str, width: int) -> onnx.ModelProto:
 
 
 def write_tokens(folder: Path, texts: Sequence[bytes]) -> None:
-    """What each token writes. Those with white space that does not begin them are left out, for the file separates by it."""
+    """What each token writes; those with white space inside are left out, for the file separates by it."""
     with (folder / FILES["tokens"]).open("wb") as file:
         for number, text in enumerate(texts):
             written = b"\xe2\x96\x81" + text[1:] if text[:1] == b" " else text

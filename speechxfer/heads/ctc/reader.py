@@ -18,6 +18,7 @@ from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.decoding.lexicon import Lexicon, Search, Weights
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.errors import ConfigError
+from speechxfer.extras import need
 from speechxfer.heads.fusion import Fusion
 from speechxfer.heads.reader import Reader
 from speechxfer.language_models import LanguageModel
@@ -125,6 +126,8 @@ class CTCReader(Reader):
             lexicon = lexicon.with_hotwords(tuple(sorted(self._hotwords(options).items())))
         beams = options.beams or (_BEAMS if options.hotwords else 1)
         weights = self.fusion.weights if self.fusion else Weights()
+        if beams > 1:
+            need("numba", "beam search")
         search = Search(lexicon, weights, beams) if beams > 1 else None
         found = [self.read_frames(row[:length], search) for row, length in zip(outputs, lengths, strict=True)]
         return found if options.word_times else [replace(one, words=()) for one in found]

@@ -7,6 +7,7 @@ A detector reads a stream once, in order and in flat memory: `detector.py` is th
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 
 from speechxfer.config.values import shown
 from speechxfer.errors import ConfigError
@@ -21,8 +22,12 @@ CHOICES = ("auto", "silero", "energy", "none")
 __all__ = ["CHOICES", "SOUND", "Detector", "detector"]
 
 
-def detector(name: str) -> Detector:
+def detector(name: str, network: Path | None = None) -> Detector:
     """The detector of a name; "none" takes all sound for speech, and leaves out only silence.
+
+    Args:
+        name: one of `CHOICES`.
+        network: the file of Silero's network, where it is not that of the package.
 
     Raises:
         ConfigError: another name, or a detector whose package is not installed.
@@ -32,16 +37,14 @@ def detector(name: str) -> Detector:
             return SOUND
         case "energy":
             return ENERGY
-        case "silero":
-            return silero.load()
-        case "auto" if package := silero.missing():
+        case "auto" if network is None and silero.is_missing():
             warnings.warn(
-                f"{package} is not installed, so speech is found by its level, and music may give text; install it: "
-                f"pip install {package}",
+                "silero-vad is not installed, so speech is found by its level, and music may give text; "
+                f"{silero.INSTALL}, or pass vad 'energy'",
                 MissingPackageWarning,
                 stacklevel=2,
             )
             return ENERGY
-        case "auto":
-            return silero.load()
+        case "auto" | "silero":
+            return silero.load(network)
     raise ConfigError(f"vad is {shown(name)}; wanted one of {', '.join(CHOICES)}")

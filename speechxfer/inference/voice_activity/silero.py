@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import importlib.util
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,10 @@ from speechxfer.inference.silence import HOP, hop_powers
 from speechxfer.inference.voice_activity.detector import Detector, Flags
 
 _PACKAGE, _FILE = "silero_vad", "data/silero_vad_16k_sequence.onnx"
+#: In the folder of an exported model, with its license.
+NETWORK_FILE, LICENSE_FILE = "voice_activity.onnx", "voice_activity_license.txt"
+#: The package requires torch, which its network does not need.
+INSTALL = "python -m pip install --no-deps silero-vad"
 _FRAME, _CONTEXT, _STATE = 512, 64, (1, 1, 128)  # samples of a frame and before it that the network is given; its state
 
 # Speech begins above one probability and lasts until the next is below the other.
@@ -26,37 +32,52 @@ _SPEECH_LEVEL, _MOST_GAIN = 0.1, 100.0
 _DECAY = 0.7  # of the level that is followed, per chunk: -30 dB in 20 s
 
 
-def missing() -> str | None:
-    """The package that is not installed, if one is not."""
-    packages = {"onnxruntime": "onnxruntime", _PACKAGE: "silero-vad"}
-    return next((name for module, name in packages.items() if importlib.util.find_spec(module) is None), None)
+def is_missing() -> bool:
+    """Whether the package with the network is not installed."""
+    return importlib.util.find_spec(_PACKAGE) is None
 
 
-def load() -> Detector:
-    """The detector.
+def load(network: Path | None = None) -> Detector:
+    """The detector, by the network of a file, or else of the package.
 
     Raises:
-        ConfigError: a package is missing, or has no such network.
+        ConfigError: the package is missing, or has no such network.
     """
-    session = _session()
+    session = _session(network or _packaged())
     return Detector(lambda: _Silero(session), _SHORTEST, _LONGEST_PAUSE, _MARGIN)
 
 
+def write_files(folder: Path) -> None:
+    """Write network and license to the folder of an exported model, which so finds speech as the trained one does.
+
+    Raises:
+        ConfigError: the package is missing, or has no such network.
+    """
+    shutil.copyfile(_packaged(), folder / NETWORK_FILE)
+    found = [path for path in importlib.metadata.files("silero-vad") or () if path.name == "LICENSE"]
+    (folder / LICENSE_FILE).write_text("".join(path.read_text() for path in found), encoding="utf-8")
+
+
+def _packaged() -> Path:
+    """The package's network; it is found without importing the package, which would import torchaudio."""
+    if is_missing():
+        raise ConfigError(f"silero-vad, whose network finds speech, is not installed; {INSTALL}")
+    spec = importlib.util.find_spec(_PACKAGE)
+    path = Path(spec.origin if spec and spec.origin else "").parent / _FILE
+    if not path.is_file():
+        raise ConfigError(f"vad: {path} is missing; install another version: {INSTALL} --upgrade")
+    return path
+
+
 @functools.cache
-def _session() -> Any:
-    """The network; it is found without importing its package, which would import torchaudio."""
-    if name := missing():
-        raise ConfigError(f"vad is 'silero', and {name} is not installed; install it: pip install {name}")
+def _session(network: Path) -> Any:
+    """An open network."""
     import onnxruntime
 
-    spec = importlib.util.find_spec(_PACKAGE)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3  # it warns of what its own optimizer removes
-    path = Path(spec.origin if spec and spec.origin else "").parent / _FILE
-    if not path.is_file():
-        raise ConfigError(f"vad: {path} is missing; install another version: pip install --upgrade silero-vad")
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(str(network), options, providers=["CPUExecutionProvider"])
 
 
 class _Silero:

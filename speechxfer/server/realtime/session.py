@@ -14,8 +14,10 @@ import numpy as np
 from fastapi import WebSocket
 from starlette.websockets import WebSocketDisconnect
 
+from speechxfer.audio import SAMPLE_RATE
 from speechxfer.errors import printable
-from speechxfer.inference.streaming import Stream, StreamResult
+from speechxfer.inference.silence import HOP
+from speechxfer.inference.streaming import PAUSE_S, Stream, StreamResult
 from speechxfer.server import fields
 from speechxfer.server.access import TOKEN_PROTOCOL
 from speechxfer.server.errors import ApiError, api_error
@@ -52,11 +54,12 @@ class Session:
         settings = self._settings
         model = self._service.find(settings.model)
         options = fields.checked(model.model, settings.options)
-        detector = self._service.detector
+        detector, pause_s = self._service.detector, PAUSE_S
         if settings.turns is not None:
             detector = fields.voice_activity("session.audio.input.turn_detection", settings.turns, detector)
+            pause_s = detector.longest_pause * HOP / SAMPLE_RATE
         self._queued = Queued(model.worker, self._service.limits.timeout_s)
-        self._stream = self._queued.live(RATE, options, detector)
+        self._stream = self._queued.live(RATE, options, detector, pause_s)
         self._begin = self._num_samples
         self._turns = Turns(
             by_voice=settings.turns is not None, logprobs=settings.logprobs,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from speechxfer.data.non_speech import KINDS
 from speechxfer.errors import ConfigError
 from speechxfer.inference.segmenting import segments
 from speechxfer.inference.silence import HOP, audible
-from speechxfer.inference.voice_activity import CHOICES, SOUND, detector
+from speechxfer.inference.voice_activity import CHOICES, SOUND, detector, silero
 from speechxfer.registry import MissingPackageWarning
 from tests.inference.synthetic_speech import speech
 
@@ -98,17 +99,21 @@ def test_a_short_clip_is_passed_on_whole(name: str) -> None:
         assert np.array_equal(piece.waveform, waveform)
 
 
-@pytest.mark.parametrize("package", ["onnxruntime", "silero_vad"])
 def test_levels_take_the_place_of_a_network_that_is_not_installed(
-    package: str, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    silero.write_files(tmp_path)
     find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else find(name))
-    with pytest.warns(MissingPackageWarning, match=f"pip install {package.replace('_', '-')}"):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "silero_vad" else find(name))
+    with pytest.warns(MissingPackageWarning, match="pip install --no-deps silero-vad"):
         assert detector("auto") is detector("energy")
+    with pytest.raises(ConfigError, match="pip install --no-deps silero-vad"):
+        detector("silero")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert detector("none") is SOUND
+        assert detector("auto", tmp_path / silero.NETWORK_FILE) is not detector("energy")
+    assert "MIT License" in (tmp_path / silero.LICENSE_FILE).read_text()
 
 
 def test_another_name_is_refused() -> None:

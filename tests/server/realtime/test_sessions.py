@@ -55,7 +55,8 @@ def receive(socket, last: str) -> list[dict[str, object]]:
 
 @pytest.fixture
 def socket(serve, scripted: Scripted):
-    with serve(scripted).websocket_connect(ADDRESS) as socket:
+    # An event that does not come is an error after a while.
+    with serve(scripted, limits=Limits(timeout_s=60)).websocket_connect(ADDRESS) as socket:
         receive(socket, "session.created")
         yield socket
 
