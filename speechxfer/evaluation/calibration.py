@@ -35,8 +35,8 @@ class Calibrated:
     def __str__(self) -> str:
         return (
             f"expected calibration error on dev {self.before.error:.3f} -> {self.after.error:.3f} ({self.before.words} "
-            f"words; slope {self.calibration.slope:.2f}, of whole words {self.calibration.length_slope:.2f}, offset "
-            f"{self.calibration.offset:+.2f})"
+            f"words; slopes: word {self.calibration.slope:.2f}, its length {self.calibration.length_slope:.2f}, text "
+            f"{self.calibration.text_slope:.2f}; offset {self.calibration.offset:+.2f})"
         )
 
 
@@ -70,15 +70,15 @@ def fit(words: Sequence[Judged]) -> Calibration:
     if len(words) < LEAST_WORDS:
         raise DataError(f"there are {len(words)} words with a confidence; wanted at least {LEAST_WORDS} to calibrate confidences with")  # fmt: skip  # noqa: E501
     right = np.array([word.right for word in words])
-    terms = np.array([(*evidence(word.confidence, word.characters), 1.0) for word in words])
-    used = np.array([True, True, True])
+    terms = np.array([(*evidence(word.confidence, word.characters, word.text), 1.0) for word in words])
+    used = np.ones(terms.shape[1], dtype=bool)
     while True:
-        weights = np.zeros(3)
+        weights = np.zeros(len(used))
         weights[used] = _logistic(terms[:, used], right)
-        if (weights[:2] >= 0).all():
-            slope, length_slope, offset = weights.tolist()
-            return Calibration(slope, offset, length_slope)
-        used[int(weights[:2].argmin())] = False
+        if (weights[:-1] >= 0).all():
+            slope, length_slope, text_slope, offset = weights.tolist()
+            return Calibration(slope, offset, length_slope, text_slope)
+        used[int(weights[:-1].argmin())] = False
 
 
 def _logistic(terms: NDArray[np.float64], right: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -98,4 +98,5 @@ def _logistic(terms: NDArray[np.float64], right: NDArray[np.bool_]) -> NDArray[n
 
 def _under(calibration: Calibration, words: Sequence[Judged]) -> list[Judged]:
     """Words with calibrated confidences."""
-    return [word._replace(confidence=calibration.confidence(word.confidence, word.characters)) for word in words]
+    calibrated = [calibration.confidence(word.confidence, word.characters, word.text) for word in words]
+    return [word._replace(confidence=confidence) for word, confidence in zip(words, calibrated, strict=True)]

@@ -26,6 +26,8 @@ class Judged(NamedTuple):
     right: bool
     #: Of the word as it was written.
     characters: int = 1
+    #: Confidence of the text in which it stands.
+    text: float | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def _of_result(result: Result, normalizer: TextNormalizer) -> list[Judged]:
     written = [part for part, _ in parts]
     blocks = difflib.SequenceMatcher(None, written, pair.hypothesis, autojunk=False).get_matching_blocks()
     return [
-        Judged(word.confidence, block.b + offset in right, len(word.text))
+        Judged(word.confidence, block.b + offset in right, len(word.text), prediction.confidence)
         for block in blocks
         for offset in range(block.size)
         if (word := parts[block.a + offset][1]).confidence is not None

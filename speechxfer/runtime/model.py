@@ -81,6 +81,7 @@ class ExportedModel(Predictor):
     def _predict(self, waveforms: Sequence[np.ndarray], options: DecodingOptions) -> Sequence[Prediction]:
         options = options.over(self._reader.decoding_defaults)
         found: list[Prediction] = []
+        # One by one: a batch is slower on a CPU, whose caches it leaves, and in int8 its waveforms would share a scale.
         for waveform in waveforms:
             outputs, num_frames = self.outputs([waveform])
             found += self._reader.read(outputs, num_frames.tolist(), options)
@@ -110,6 +111,8 @@ def _session(path: Path, threads: int | None) -> Any:
     # As torch, which would otherwise be compared with other threads.
     options.intra_op_num_threads = threads or int(os.environ.get("OMP_NUM_THREADS", "0"))
     options.log_severity_level = 3
+    # Threads that wait for work would burn as much of the processor as those that do it.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Lengths differ from call to call, so a plan of memory for each would only be kept.
     options.enable_mem_pattern = False
     try:

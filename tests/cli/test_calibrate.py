@@ -44,7 +44,7 @@ def test_the_model_is_saved_with_its_calibration(model: Path, corpus: Callable[.
     assert (before.text, calibration is not None) == (after.text, True)
     assert calibration
     assert [word.confidence for word in after.words] == pytest.approx(
-        [calibration.confidence(word.confidence or 0, len(word.text)) for word in before.words]
+        [calibration.confidence(word.confidence or 0, len(word.text), before.confidence) for word in before.words]
     )
     assert after != before
     described = json.loads((output / "speechxfer.json").read_text())["calibration"]
