@@ -229,7 +229,7 @@ class Predictor(ABC):
         """
         return Stream(
             self._recognizer(options, language), sample_rate, channel=channel, max_segment_s=self._segment_s,
-            detector=detector(vad), pause_s=pause_s, partials=partials,
+            detector=detector(vad, self.voice_activity), pause_s=pause_s, partials=partials,
         )  # fmt: skip
 
     def stream(self, chunks: Iterable[ArrayLike], *, sample_rate: float, **arguments: Any) -> Iterator[StreamResult]:

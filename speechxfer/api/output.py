@@ -53,21 +53,23 @@ def export(
     output: str | os.PathLike[str],
     *,
     to: str | None = None,
-    quantization: str = "float32",
+    quantization: str | None = None,
     dev: Data | None = None,
 ) -> Parity:
     """Write an adapted model for another runtime, and compare the two.
 
-    Both transcribe or classify the same recordings. The export is refused if fewer than 99.5 % of the texts are equal
-    in float32, or if the error rate moves by more than 0.3 points (and by more than one word or utterance) with fewer
-    bits. `load` opens what is exported to "onnx", without torch.
+    Both transcribe or classify the same recordings, each by its own runtime. The export is refused if fewer than
+    99.5 % of the texts are equal in float32, or if the error rate moves by more than 0.3 points (and by more than one
+    word or utterance) with fewer bits. `load` opens what is exported to "onnx", without torch.
 
     Args:
         model: an adapted model's folder, a run, or a run's folder.
         output: the folder to write; it is replaced as a whole, and only after the comparison.
-        to: "onnx" for ONNX Runtime (CTC and classification heads), or "ctranslate2", which faster-whisper runs (Whisper
-            with its own decoder); None for the one that runs the model.
-        quantization: of its weights: float32, float16, int8, or another that CTranslate2 knows.
+        to: "onnx" for ONNX Runtime (CTC and classification heads), "ctranslate2", which faster-whisper runs,
+            "onnx-asr" or "ggml" for whisper.cpp (Whisper with its own decoder), "sherpa-onnx" (CTC heads, and Whisper
+            with its own decoder), or "transformers"; None for the first that runs the model.
+        quantization: of its weights: float32, float16, int8, or another that the runtime knows; None for the most exact
+            one that it knows.
         dev: utterances with their texts or labels, of which up to 400 are compared, in any form that `evaluate` takes;
             without them those that the run was validated on, where the model stands in a run, or else a few sounds.
 

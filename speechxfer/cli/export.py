@@ -12,16 +12,18 @@ from speechxfer.cli.paths import PATH
 @click.command()
 @click.argument("model")
 @click.argument("output", type=click.Path(path_type=Path))
-@click.option("--to", metavar="TARGET", help="onnx, ctranslate2, or a target of another package (default: the first that runs such a model).")  # fmt: skip  # noqa: E501
-@click.option("--quantization", default="float32", show_default=True, help="float32, float16, int8, or another that CTranslate2 knows.")  # fmt: skip  # noqa: E501
+@click.option("--to", metavar="TARGET", help="onnx, ctranslate2, transformers, sherpa-onnx, onnx-asr, ggml, or a target of another package (default: the first that runs such a model).")  # fmt: skip  # noqa: E501
+@click.option("--quantization", help="float32, float16, int8, or another that the runtime knows (default: the most exact one that it knows).")  # fmt: skip  # noqa: E501
 @click.option("--dev", type=PATH, help="Manifest of up to 400 utterances to compare on (default: that of the run which MODEL belongs to, or else a few sounds).")  # fmt: skip  # noqa: E501
-def export(model: str, output: Path, to: str, quantization: str, dev: Path | None) -> None:
+def export(model: str, output: Path, to: str | None, quantization: str | None, dev: Path | None) -> None:
     """Write the adapted MODEL, a model's folder or a run's, to the folder OUTPUT for another runtime.
 
-    Both are run on the same recordings first. Nothing is written if fewer than 99.5 % of the texts are equal in
-    float32, or if the error rate moves by more than 0.3 points with fewer bits. onnx takes models with a CTC or
-    classification head; transcribe, classify and evaluate open the folder, without torch. ctranslate2 takes a Whisper
-    adapted with --head seq2seq, and is what faster-whisper opens.
+    Both are run on the same recordings first, each by its own runtime. Nothing is written if fewer than 99.5 % of the
+    texts are equal in float32, or if the error rate moves by more than 0.3 points with fewer bits.
+
+    onnx takes models with a CTC or classification head; transcribe, classify and evaluate open the folder, without
+    torch. sherpa-onnx takes CTC heads, and Whisper with its own decoder. ctranslate2 (which faster-whisper opens),
+    onnx-asr and ggml (whisper.cpp) take Whisper with its own decoder. transformers takes what it has a class for.
     """
     import speechxfer as sx
 

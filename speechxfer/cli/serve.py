@@ -12,6 +12,7 @@ import click
 from speechxfer.cli import Command
 from speechxfer.cli.paths import PATH
 from speechxfer.errors import ConfigError
+from speechxfer.inference.voice_activity import CHOICES
 
 if TYPE_CHECKING:
     from speechxfer.predictor import Predictor
@@ -26,6 +27,7 @@ _MODULES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "webs
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; others than this machine's own need a token.")  # fmt: skip  # noqa: E501
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
 @click.option("--token-file", type=PATH, help=f"File with the token that clients must give (or {_TOKEN}).")
+@click.option("--vad", type=click.Choice(CHOICES), default="auto", show_default=True, help="How speech is found, as in transcribe.")  # fmt: skip  # noqa: E501
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--language", metavar="LL", help="Language to open the models in, for those that need one.")
 @click.option("--places", type=click.IntRange(1), default=128, show_default=True, help="Requests at a time; more are answered 429.")  # fmt: skip  # noqa: E501
@@ -38,6 +40,7 @@ def serve(
     host: str,
     port: int,
     token_file: Path | None,
+    vad: str,
     device: str,
     language: str | None,
     places: int,
@@ -61,7 +64,7 @@ def serve(
     names = model_names(models)
     run(
         {name: _load(model, device, language) for name, model in names.items()},
-        host=host, port=port, token=token, limits=Limits(places, upload_mb, duration_s, timeout_s),
+        host=host, port=port, token=token, limits=Limits(places, upload_mb, duration_s, timeout_s), vad=vad,
         started=lambda address: click.echo(f"Serving {', '.join(names)} at {address} (Ctrl-C stops)", err=True),
     )  # fmt: skip
 

@@ -25,13 +25,17 @@ class ExportTarget:
             nothing is written where they do not agree.
         heads: the heads that it runs, by their names; empty for all that have a reader.
         families: the families of encoders that it runs, by their names; empty for all.
+        decoders: those whose own decoders it runs; empty for all that are left by the others.
         wanted: what it runs, in words, for messages.
+        quantization: of its weights, where none is asked for: the most exact one that it knows.
     """
 
     convert: Callable[[Path, Path, str, Manifest | None], Parity]
     wanted: str
     heads: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
+    decoders: tuple[str, ...] = ()
+    quantization: str = "float32"
 
 
 EXPORT_TARGETS = Register(
@@ -41,20 +45,27 @@ EXPORT_TARGETS = Register(
     builtin={
         "onnx": "speechxfer.export.onnx:ONNX",
         "ctranslate2": "speechxfer.export.ctranslate2:CTRANSLATE2",
+        "transformers": "speechxfer.export.huggingface:TRANSFORMERS",
+        "sherpa-onnx": "speechxfer.export.sherpa_onnx:SHERPA_ONNX",
+        "onnx-asr": "speechxfer.export.onnx_asr:ONNX_ASR",
+        "ggml": "speechxfer.export.ggml:GGML",
     },
 )
 
 
 def export(
-    model: str, output: str | Path, *, to: str | None = None, quantization: str = "float32", dev: Manifest | None = None
-) -> Parity:
+    model: str, output: str | Path, *, to: str | None = None, quantization: str | None = None,
+    dev: Manifest | None = None,
+) -> Parity:  # fmt: skip
     """Write an adapted model for another runtime, and compare the two.
 
     Args:
         model: an adapted model's folder.
         output: the folder to write; it is replaced as a whole, and only after the comparison.
-        to: the target: "onnx", "ctranslate2", or one of another package; None for the first that runs such a model.
-        quantization: of its weights: float32, float16, int8, or another that the runtime knows.
+        to: the target: "onnx", "ctranslate2", "transformers", "sherpa-onnx", "onnx-asr", "ggml", or one of another
+            package; None for the first that runs such a model.
+        quantization: of its weights: float32, float16, int8, or another that the runtime knows; None for the most exact
+            one that it knows.
         dev: utterances with their texts or labels, that the two are compared on; without them, a few sounds.
 
     Raises:
@@ -75,11 +86,14 @@ def export(
     if not fitting:
         raise ConfigError(f"{model}: has a {family} encoder and a {kind} head, which no target runs; wanted {' or '.join(target.wanted for target in EXPORT_TARGETS.values())}")  # fmt: skip  # noqa: E501
     target = given or next(iter(fitting.values()))
-    return target.convert(checkpoint.folder, Path(output), quantization, dev)
+    return target.convert(checkpoint.folder, Path(output), quantization or target.quantization, dev)
 
 
 def _misfit(target: ExportTarget, kind: str, family: str) -> str:
     """Why a target does not run models with such a head and encoder; empty where it does."""
-    if kind not in (target.heads or [name for name, head in HEADS.items() if head.reader]):
+    read = [name for name, head in HEADS.items() if head.reader]
+    if kind not in (target.heads or read):
         return f"has a {kind} head"
+    if kind not in read and family not in (target.decoders or [family]):
+        return f"has the decoder of a {family}"
     return f"has a {family} encoder" if family not in (target.families or [family]) else ""

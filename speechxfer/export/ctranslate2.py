@@ -5,81 +5,57 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 import torch
 
-from speechxfer.data.manifest import Manifest
-from speechxfer.encoders.checkpoints import find
+from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.errors import ExportError
 from speechxfer.export import ExportTarget
-from speechxfer.export.parity import Parity, chosen, waveforms
-from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
-from speechxfer.families.whisper.encoder import WhisperEncoder
-from speechxfer.opening import open_checkpoint
-from speechxfer.storage import replacing_folder
+from speechxfer.export.decoder import WANTED, decoder_of
+from speechxfer.export.gate import Answer, Compute, Conversion
+from speechxfer.model import SpeechModel
 
+_SAMPLES = 30 * 16_000
 _COPIED = ("tokenizer.json", "preprocessor_config.json")
-#: Hidden states of float32 differ by rounding; those of fewer bits by what that costs, of which the text tells more.
-_MOST_DIFFERENT = {"float32": 1e-3}
-_LEAST_ALIKE = 0.75
 
 
-def export_whisper(folder: Path, output: Path, quantization: str, dev: Manifest | None = None) -> Parity:
-    """Convert a saved model's folder and compare; `output` is only written when the two agree.
+def _write(_: SpeechModel, saved: Path, folder: Path, quantization: str) -> None:
+    from ctranslate2.converters import TransformersConverter
 
-    Raises:
-        ExportError: they do not, or CTranslate2 is not installed or cannot do it.
-        StorageError: it could not be written.
-    """
     try:
-        import ctranslate2
-        from ctranslate2.converters import TransformersConverter
-    except ImportError:
-        raise ExportError("CTranslate2 is not installed; python -m pip install 'speechxfer[export]'") from None
-    with replacing_folder(output) as temporary:
-        try:
-            converter = TransformersConverter(str(folder), copy_files=list(_COPIED))
-            with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # noqa: PTH123
-                converter.convert(str(temporary), quantization=quantization, force=True)
-            converted = ctranslate2.models.Whisper(str(temporary), device="cpu", compute_type=quantization)
-        except (RuntimeError, ValueError) as error:
-            raise ExportError(f"{folder}: CTranslate2 cannot convert it to {quantization} ({error})") from error
-        parity = _compare(folder, converted, ctranslate2, waveforms(dev and chosen(dev)))
-        most = _MOST_DIFFERENT.get(quantization, np.inf)
-        if parity.difference > most or parity.same_text < _LEAST_ALIKE * parity.sounds:
-            raise ExportError(f"{folder}: the exported model does not agree ({parity}); nothing was written")
-    return parity
+        converter = TransformersConverter(str(saved), copy_files=list(_COPIED))
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):  # noqa: PTH123
+            converter.convert(str(folder), quantization=quantization, force=True)
+    except (RuntimeError, ValueError) as error:
+        raise ExportError(f"{saved}: CTranslate2 cannot convert it to {quantization} ({error})") from error
 
 
-@torch.inference_mode()
-def _compare(folder: Path, converted: Any, library: Any, given: list[np.ndarray]) -> Parity:
-    """Both on audio padded to 30 s, which is all that the other one knows, greedily."""
-    opened = open_checkpoint(find(str(folder)), pad_to_30s=True)
-    encoder, head = cast(WhisperEncoder, opened.encoder.eval()), cast(WhisperSeq2SeqHead, opened.head)
-    head.eval().attend_everything = True
-    head.language = head.language or "en"  # where none is set, each would find out its own
-    worst, same = 0.0, 0
-    for waveform in given:
-        samples, num_samples = encoder.collate([waveform])
-        features = library.StorageView.from_array(encoder.features(samples, num_samples).numpy())
-        states, num_frames = encoder(samples, num_samples)
-        theirs = np.array(converted.encode(features))
-        worst = max(worst, float(np.abs(theirs - states.numpy()).max() / np.abs(states.numpy()).max()))
-        written = converted.generate(
-            features, [head.prompt()], beam_size=1, suppress_tokens=head.unwanted(), max_length=head.max_positions
-        )[0]
-        ours, also = list(head.first_try(states, num_frames)[0].tokens), list(written.sequences_ids[0])
-        # Each stops what never ends in its own time.
-        shorter = min(len(ours), len(also), head.max_positions // 2 - len(head.prompt()))
-        same += ours[:shorter] == also[:shorter] and bool(ours) == bool(also)
-    return Parity(len(given), same, worst)
+def _open(model: SpeechModel, folder: Path) -> Compute:
+    """By faster-whisper, greedily and without its checks, which repeat or drop what looks wrong.
+
+    It is given sound padded to 30 s, for it would pad the spectrogram with zeros, which are no silence.
+    """
+    from faster_whisper import WhisperModel
+
+    opened = WhisperModel(str(folder), device="cpu", compute_type="default", cpu_threads=torch.get_num_threads())
+    head = decoder_of(model)
+
+    def compute(waveform: np.ndarray) -> Answer:
+        whole = np.pad(waveform, (0, max(_SAMPLES - len(waveform), 0)))
+        segments, _ = opened.transcribe(
+            whole, language=head.language or "en", task=head.task_token, beam_size=1, temperature=0.0,
+            without_timestamps=True, suppress_tokens=head.unwanted(), compression_ratio_threshold=None,
+            log_prob_threshold=None, no_speech_threshold=None, condition_on_previous_text=False,
+        )  # fmt: skip
+        return Answer(Hypothesis("".join(segment.text for segment in segments)))
+
+    return compute
 
 
 CTRANSLATE2 = ExportTarget(
-    export_whisper,
+    Conversion(_write, _open, packages=("ctranslate2", "faster_whisper"), quantizations=()),
     heads=("seq2seq",),
     families=("whisper",),
-    wanted="Whisper with its own decoder; wanted a model from finetune --head seq2seq",
+    wanted=WANTED,
 )

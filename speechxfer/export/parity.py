@@ -26,26 +26,31 @@ class Parity:
     #: Recordings that both transcribed or classified, and those they wrote the same text for.
     sounds: int
     same_text: int
-    #: Largest difference of what they computed before the text, as a fraction of the largest value.
-    difference: float
+    #: Largest difference of what they computed before the text, as a fraction of the largest value; None where the
+    #: runtime does not show it.
+    difference: float | None
     #: The name of an error rate, before and after, and of how many words or utterances it is; None without references.
     error: tuple[str, float, float, int] | None = None
     #: Size of the exported model in bytes, and of the original.
     sizes: tuple[int, int] | None = None
     #: How many times as fast as the original.
     speed: float | None = None
+    #: What else is to be known.
+    note: str = ""
 
     def __str__(self) -> str:
         parts = [f"{self.same_text} of {self.sounds} recordings give the same text"]
         if self.error is not None:
             name, before, after, _ = self.error
             parts.append(f"{name} {before:.2%} before, {after:.2%} after")
-        parts.append(f"outputs differ by at most {self.difference:.1e} of their largest value")
+        if self.difference is not None:
+            parts.append(f"outputs differ by at most {self.difference:.1e} of their largest value")
         if self.sizes is not None:
             written, original = self.sizes
             parts.append(f"{written / 1e6:.1f} MB ({written / original:.0%} of the original)")
         if self.speed is not None:
             parts.append(f"{self.speed:.1f} times as fast")
+        parts += [self.note] if self.note else []
         return "; ".join(parts)
 
 

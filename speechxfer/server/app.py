@@ -30,18 +30,21 @@ from speechxfer.server.uploads import Upload, drain, read_form
 _T = TypeVar("_T")
 
 
-def create_app(models: Mapping[str, Predictor], *, limits: Limits | None = None, token: str | None = None) -> FastAPI:
+def create_app(
+    models: Mapping[str, Predictor], *, limits: Limits | None = None, token: str | None = None, vad: str = "auto"
+) -> FastAPI:
     """The server as an ASGI application.
 
     Args:
         models: by the names that clients know.
         limits: of requests.
         token: that clients must give; None admits all.
+        vad: how speech is found, as in `Predictor.transcribe`.
 
     Raises:
-        ConfigError: no model, or one that writes no text.
+        ConfigError: no model, one that writes no text, or another `vad`.
     """
-    service = Service(models, limits or Limits())
+    service = Service(models, limits or Limits(), vad)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -111,7 +114,7 @@ async def _transcribed(request: Request, form: FormData, service: Service, stack
     upload, items = form.get("file"), [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
     if not isinstance(upload, UploadFile) or len(form) > len(items) + 1:
         raise ApiError(400, "file: is missing; wanted a recording as the field file", param="file", code="missing_required_parameter")  # fmt: skip  # noqa: E501
-    asked = fields.read(items, service.detector)
+    asked = fields.read(items)
     model = service.find(asked.model)
     fields.checked(model.model, asked.options)
     events = service.events(Upload(upload), model, asked)

@@ -40,7 +40,7 @@ class Asked:
         granularities: what has times in verbose_json.
         logprobs: whether the words' log-probabilities are wanted.
         streamed: whether the text is wanted as it comes.
-        detector: finds speech.
+        chunking: the settings of server_vad, if there are any.
     """
 
     model: str | None
@@ -49,10 +49,18 @@ class Asked:
     granularities: frozenset[str]
     logprobs: bool
     streamed: bool
-    detector: Detector
+    chunking: Mapping[str, Any]
+
+    def detector(self, detect: Detector) -> Detector:
+        """The model's detector with the request's settings.
+
+        Raises:
+            ApiError: a setting that is not known or not served.
+        """
+        return voice_activity("chunking_strategy", self.chunking, detect) if self.chunking else detect
 
 
-def read(items: Iterable[tuple[str, str]], detect: Detector) -> Asked:
+def read(items: Iterable[tuple[str, str]]) -> Asked:
     """The fields of a form, by name and value.
 
     Raises:
@@ -78,7 +86,7 @@ def read(items: Iterable[tuple[str, str]], detect: Detector) -> Asked:
         granularities=frozenset(granularities or ["segment"]),
         logprobs=bool(include),
         streamed=streamed,
-        detector=_chunking(single.get("chunking_strategy"), chunking, detect),
+        chunking=_chunking(single.get("chunking_strategy"), chunking),
     )
 
 
@@ -139,14 +147,14 @@ def _language(language: str | None, languages: Sequence[str]) -> str | None:
     return named[0] if named else None
 
 
-def _chunking(strategy: str | None, entries: Mapping[str, Any], detect: Detector) -> Detector:
-    """The detector with a request's own settings."""
+def _chunking(strategy: str | None, entries: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings of an object, as text or by its entries."""
     if strategy and strategy not in ("auto", "null"):
         try:
             entries = {**entries, **json.loads(strategy)}
         except (ValueError, TypeError, RecursionError):
             raise _wrong("chunking_strategy", f"is {strategy!r:.60}; wanted auto, or an object of type server_vad") from None  # fmt: skip  # noqa: E501
-    return voice_activity("chunking_strategy", entries, detect) if entries else detect
+    return entries
 
 
 def voice_activity(name: str, entries: Mapping[str, Any], detect: Detector) -> Detector:

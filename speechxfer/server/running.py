@@ -71,6 +71,7 @@ def serve(
     port: int = 8000,
     token: str | None = None,
     limits: Limits | None = None,
+    vad: str = "auto",
     started: Callable[[str], None] = lambda _address: None,
 ) -> None:
     """Serve models until the process is interrupted; requests in progress are finished.
@@ -81,13 +82,14 @@ def serve(
         port: 0 takes a free one.
         token: that clients must give.
         limits: of requests.
+        vad: how speech is found, as in `Predictor.transcribe`.
         started: called with the server's address when it listens.
 
     Raises:
         ConfigError: others could use the server without a token.
     """
     check_reach(host, token)
-    app = create_app(models, limits=limits, token=token)
+    app = create_app(models, limits=limits, token=token, vad=vad)
     config = uvicorn.Config(
         app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
         ws_max_size=_LARGEST_MESSAGE, ws_max_queue=2, timeout_graceful_shutdown=_LAST_S, lifespan="on",

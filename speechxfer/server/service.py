@@ -36,6 +36,7 @@ class Served:
 
     name: str
     worker: Worker
+    detector: Detector
     created: int
 
     @property
@@ -54,29 +55,30 @@ class Service:
     Args:
         models: by the names that clients know.
         limits: of requests.
+        vad: how speech is found.
 
     Raises:
-        ConfigError: no model, or one that writes no text.
+        ConfigError: no model, one that writes no text, or another `vad`.
     """
 
-    def __init__(self, models: Mapping[str, Predictor], limits: Limits) -> None:
+    def __init__(self, models: Mapping[str, Predictor], limits: Limits, vad: str) -> None:
         for name, model in models.items():
             if model.traits.task != "transcription":
                 raise ConfigError(f"{name} is a classifier and writes no text; serve models that do")
         if not models:
             raise ConfigError("no model is named; wanted at least one")
         self.limits, self.metrics = limits, Metrics()
-        self.detector: Detector = detector("auto")
-        self._models = {name: self._serve(name, model) for name, model in models.items()}
+        detectors = {name: detector(vad, model.voice_activity) for name, model in models.items()}
+        self._models = {name: self._serve(name, model, detectors[name]) for name, model in models.items()}
         self._threads = ThreadPoolExecutor(limits.places, "request")
         self._taken = 0
         self._running: set[Queued] = set()
         self.is_stopped = False
 
-    def _serve(self, name: str, model: Predictor) -> Served:
+    def _serve(self, name: str, model: Predictor, detect: Detector) -> Served:
         worker = Worker(model, self.metrics.batch_counter(name))
         self.metrics.watch_queue(name, lambda: worker.waiting)
-        return Served(name, worker, int(time.time()))
+        return Served(name, worker, detect, int(time.time()))
 
     @property
     def models(self) -> Iterable[Served]:
@@ -148,7 +150,7 @@ class Service:
         queued = Queued(model.worker, self.limits.timeout_s)
         self._running.add(queued)
         recording = functools.partial(_checked, source, queued, self.limits.duration_s)
-        found = queued.events(recording, asked.options, asked.detector)
+        found = queued.events(recording, asked.options, asked.detector(model.detector))
         step: asyncio.Future[Event | None] | None = None
         try:
             while True:

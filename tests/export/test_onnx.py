@@ -19,8 +19,9 @@ from speechxfer.data.vocabulary import Characters
 from speechxfer.decoding.calibration import Calibration
 from speechxfer.decoding.lexicon import Weights
 from speechxfer.encoders.checkpoints import find
-from speechxfer.export.onnx import _PACKAGES, comparison, graph
-from speechxfer.export.onnx.comparison import agrees
+from speechxfer.export import gate
+from speechxfer.export.gate import agrees
+from speechxfer.export.onnx import graph
 from speechxfer.export.onnx.quantization import quantize
 from speechxfer.export.parity import Parity
 from speechxfer.heads.base import Head
@@ -166,7 +167,7 @@ def test_what_does_not_agree_is_not_written(
 ) -> None:
     copied = functools.partial(shutil.copy, exported / "model.onnx")  # which takes no time
     monkeypatch.setattr(graph, "write_graph", lambda _model, path: copied(path))
-    monkeypatch.setattr(comparison, "agrees", lambda *_: False)
+    monkeypatch.setattr(gate, "agrees", lambda *_: False)
     with pytest.raises(sx.ExportError, match=r"does not agree with the original in float32 .* nothing was written"):
         sx.export(trained, tmp_path / "exported")
     assert not list(tmp_path.iterdir())
@@ -182,7 +183,7 @@ def test_bad_requests_are_reported_before_the_work(trained: Path, exported: Path
 
 
 def test_a_missing_package_is_named(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == _PACKAGES[0] else name)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "onnx" else name)
     with pytest.raises(sx.ExportError, match=r"onnx not installed; python -m pip install 'speechxfer\[export\]'"):
         sx.export(trained, tmp_path / "x")
 

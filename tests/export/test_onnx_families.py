@@ -54,8 +54,8 @@ def test_the_graph_computes_what_torch_computes(tiny: Tiny, tmp_path: Path) -> N
 
 def opened(model: SpeechModel, folder: Path) -> Any:
     """The graph of a model in a folder, with what it takes to run it."""
-    from speechxfer.export.onnx import _description
+    from speechxfer.export.onnx import description
     from speechxfer.runtime.model import ExportedModel
 
-    _description(model, "float32").write(folder)
+    description(model, "float32").write(folder)
     return ExportedModel.load(str(folder))

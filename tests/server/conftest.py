@@ -17,7 +17,6 @@ from starlette.testclient import TestClient
 from speechxfer.decoding.hypothesis import Hypothesis, Prediction, Word
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.heads.reader import HeadTraits
-from speechxfer.inference.voice_activity import SOUND
 from speechxfer.predictor import Predictor
 from speechxfer.server.app import create_app
 
@@ -92,8 +91,8 @@ def serve() -> Iterator[Callable[..., TestClient]]:
     clients: list[TestClient] = []
 
     def start(*models: Predictor, **options: object) -> TestClient:
-        app = create_app({f"m{number}": model for number, model in enumerate(models)}, **options)  # type: ignore[arg-type]
-        app.state.service.detector = SOUND  # a tone is no speech
+        named = {f"m{number}": model for number, model in enumerate(models)}
+        app = create_app(named, vad="none", **options)  # type: ignore[arg-type]
         client = TestClient(app, raise_server_exceptions=False)
         clients.append(client)
         return client.__enter__()
@@ -115,8 +114,7 @@ def live() -> Iterator[Callable[..., str]]:
     servers: list[tuple[uvicorn.Server, threading.Thread]] = []
 
     def start(model: Predictor, **options: object) -> str:
-        app = create_app({"m0": model}, **options)  # type: ignore[arg-type]
-        app.state.service.detector = SOUND
+        app = create_app({"m0": model}, vad="none", **options)  # type: ignore[arg-type]
         start.services.append(app.state.service)  # type: ignore[attr-defined]
         listening = socket.create_server(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))

@@ -8,6 +8,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,21 +55,55 @@ def write_graph(model: SpeechModel, path: Path) -> None:
         ExportError: the exporter cannot do it.
     """
     encoder = model.encoder
+    write_from_waveforms(
+        _Graph(encoder, model.head), encoder, path, names=(["waveforms", "num_samples"], ["outputs", "num_frames"]),
+        title=f"a {encoder.family} encoder with a {model.head.kind} head",
+    )  # fmt: skip
+
+
+def write_from_waveforms(
+    module: nn.Module, encoder: Encoder, path: Path, *, names: tuple[list[str], list[str]], title: str
+) -> None:
+    """Write a module that takes the inputs of an encoder that is inside it.
+
+    Raises:
+        ExportError: the exporter cannot do it.
+    """
     block = block_of(encoder)
     size = block * max(round(encoder.sample_rate * 2 / block), least_blocks_of(encoder))
     waveforms, num_samples = torch.randn(2, size) * 0.1, torch.tensor([size, size * 2 // 3])
     batch, blocks = torch.export.Dim("batch", min=1), torch.export.Dim("blocks", min=least_blocks_of(encoder))
-    with _quiet(), _without_transforms(encoder), torch.no_grad():
+    with _without_transforms(encoder):
+        shapes = ({0: batch, 1: block * blocks}, {0: batch})
+        write_module(module, (waveforms, num_samples), path, shapes=shapes, names=names, title=title)
+
+
+def write_module(
+    module: nn.Module, example: tuple[Tensor, ...], path: Path, *, shapes: Any, names: tuple[list[str], list[str]],
+    title: str,
+) -> None:  # fmt: skip
+    """Write a module as a graph of float32, by torch's exporter.
+
+    Args:
+        module: to be written.
+        example: inputs that it takes.
+        path: the file.
+        shapes: dimensions of the inputs that may differ, as `torch.export` has them.
+        names: of inputs and outputs.
+        title: what it is, for messages.
+
+    Raises:
+        ExportError: the exporter cannot do it.
+    """
+    with _quiet(), torch.no_grad():
         try:
             program = torch.onnx.export(
-                _Graph(encoder, model.head).eval(), (waveforms, num_samples),
-                dynamic_shapes=({0: batch, 1: block * blocks}, {0: batch}),
-                input_names=["waveforms", "num_samples"], output_names=["outputs", "num_frames"],
+                module.eval(), example, dynamic_shapes=shapes, input_names=names[0], output_names=names[1],
                 opset_version=_OPSET, dynamo=True, verbose=False,
                 custom_translation_table={torch.ops.aten.scaled_dot_product_attention.default: attention},
             )  # fmt: skip
         except Exception as error:  # whatever the library raises, in several paragraphs
-            raise ExportError(f"torch's exporter cannot write a {encoder.family} encoder with a {model.head.kind} head ({_reason(error)})") from error  # fmt: skip  # noqa: E501
+            raise ExportError(f"torch's exporter cannot write {title} ({_reason(error)})") from error
         assert program is not None
         program.save(path, external_data=False)
 

@@ -328,6 +328,11 @@ class Seq2SeqHead(TextScorer):
         """Tokens that are never written: special ones, and what the model's configuration forbids."""
         return sorted({*self._suppressed("suppress_tokens"), *self.tokens.special} - {self.tokens.end})
 
+    def unwanted_first(self) -> list[int]:
+        """Those that are not written first; only a model that was not trained here has to write something."""
+        first = set(self._suppressed("begin_suppress_tokens")) - (set() if self.is_pretrained else {self.tokens.end})
+        return sorted(first | set(self.unwanted()))
+
     def no_speech(self, tokens: Tensor, output: Tensor) -> list[float]:
         """Probability that nothing is said, for each row of a prompt and what the decoder made of it; 0 if unknown."""
         return [0.0] * len(tokens)
@@ -346,9 +351,7 @@ class Seq2SeqHead(TextScorer):
         return Hypothesis(text, (), float(torch.tensor(written.mean_log_probability).exp()) if text else None)
 
     def _scorer(self, hidden_states: Tensor, mask: Tensor | None) -> Scorer:
-        unwanted = set(self.unwanted())
-        first = set(self._suppressed("begin_suppress_tokens")) - (set() if self.is_pretrained else {self.tokens.end})
-        return Scorer(self, hidden_states, mask, sorted(unwanted), sorted(unwanted | first))
+        return Scorer(self, hidden_states, mask, self.unwanted(), self.unwanted_first())
 
     def _prompts(self, hidden_states: Tensor, mask: Tensor | None, options: DecodingOptions) -> Tensor:
         """The prompt of each row [batch, count]."""

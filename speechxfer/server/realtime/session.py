@@ -54,7 +54,7 @@ class Session:
         settings = self._settings
         model = self._service.find(settings.model)
         options = fields.checked(model.model, settings.options)
-        detector, pause_s = self._service.detector, PAUSE_S
+        detector, pause_s = model.detector, PAUSE_S
         if settings.turns is not None:
             detector = fields.voice_activity("session.audio.input.turn_detection", settings.turns, detector)
             pause_s = detector.longest_pause * HOP / SAMPLE_RATE

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from speechxfer.data.characters import joined
 from speechxfer.inference import Segment
 from speechxfer.inference.streaming import StreamResult
 from speechxfer.server import responses
@@ -33,7 +34,7 @@ class _Item:
 
     def text_with(self, text: str) -> str:
         """The text up to now, and what follows it."""
-        return " ".join([*(result.text for result in self.final), text]).strip()
+        return joined([*(result.text for result in self.final), text]).strip()
 
 
 class Turns:
