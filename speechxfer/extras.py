@@ -15,6 +15,8 @@ from speechxfer.errors import MissingPackageError
 EXTRAS = {
     "beam": ("numba",),
     "media": ("av",),
+    "microphone": ("sounddevice",),
+    "serve": ("fastapi", "prometheus_client", "python_multipart", "starlette", "uvicorn", "websockets"),
     "train": (
         "torch",
         "transformers",

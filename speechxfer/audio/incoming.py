@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from speechxfer.audio.pieces import Waveform
-from speechxfer.errors import AudioError, ConfigError, SpeechxferError
+from speechxfer.errors import AudioError, ConfigError, MissingPackageError, SpeechxferError
+from speechxfer.extras import remedy
 
 #: Encodings of samples without a header, as in ffmpeg's `-f`, and what libsndfile calls them.
 ENCODINGS = {
@@ -136,7 +137,7 @@ def microphone(device: str | None = None) -> Iterator[Incoming]:
     try:
         import sounddevice
     except ImportError:
-        raise ConfigError("sounddevice is not installed, which records from microphones; python -m pip install 'speechxfer[microphone]'") from None  # fmt: skip  # noqa: E501
+        raise MissingPackageError(remedy("sounddevice"), name="sounddevice") from None
     except OSError as error:  # on Linux its package holds no library
         raise ConfigError(f"sounddevice: {error}; install it, for instance: apt install libportaudio2") from None
     chosen = int(device) if device and device.isdecimal() else device

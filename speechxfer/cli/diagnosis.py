@@ -16,7 +16,13 @@ from speechxfer.extras import EXTRAS, is_installed
 #: Dependencies that are checked by more than their presence.
 _CHECKED_APART = ("torch", "soundfile", "av")
 #: What an extra is for.
-_PURPOSES = {"beam": "beam search", "media": "mp3, m4a, opus and films", "train": "training and all that needs torch"}
+_PURPOSES = {
+    "beam": "beam search",
+    "media": "mp3, m4a, opus and films",
+    "microphone": "a microphone as the input of listen",
+    "serve": "the server",
+    "train": "training and all that needs torch",
+}
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,14 +11,13 @@ import click
 from speechxfer.cli import Command
 from speechxfer.cli.paths import PATH
 from speechxfer.errors import ConfigError
+from speechxfer.extras import EXTRAS, need
 from speechxfer.inference.voice_activity import CHOICES
 
 if TYPE_CHECKING:
     from speechxfer.predictor import Predictor
 
 _TOKEN = "SPEECHXFER_TOKEN"
-#: Modules of the extra `serve`.
-_MODULES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "websockets")
 
 
 @click.command(cls=Command)
@@ -53,8 +51,8 @@ def serve(
     MODEL is a model's folder or the name of a checkpoint; clients know it by the folder's name, or as NAME=MODEL
     says. The page is at http://127.0.0.1:8000/.
     """
-    if missing := [name for name in _MODULES if importlib.util.find_spec(name) is None]:
-        raise ConfigError(f"{missing[0]} is not installed, which the server needs; python -m pip install 'speechxfer[serve]'")  # fmt: skip  # noqa: E501
+    for module in EXTRAS["serve"]:
+        need(module, "the server")
     from speechxfer.server.limits import Limits
     from speechxfer.server.running import check_reach, model_names
     from speechxfer.server.running import serve as run

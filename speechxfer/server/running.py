@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from speechxfer.errors import ConfigError
 from speechxfer.predictor import Predictor
@@ -16,6 +17,8 @@ from speechxfer.server.app import create_app
 from speechxfer.server.limits import Limits
 from speechxfer.server.service import Service
 
+#: What browsers call this machine.
+_LOOPBACK = ("127.0.0.1", "[::1]", "localhost")
 #: Bytes of one message of a Realtime session.
 _LARGEST_MESSAGE = 4 << 20
 #: Seconds that requests may take when the server is stopped, and after which nothing more is waited for.
@@ -90,6 +93,9 @@ def serve(
     """
     check_reach(host, token)
     app = create_app(models, limits=limits, token=token, vad=vad)
+    if token is None:
+        # Else a page could have its own name resolved to this machine, and would pass for the server's page.
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[host, *_LOOPBACK], www_redirect=False)
     config = uvicorn.Config(
         app, host=host, port=port, log_level="warning", access_log=False, server_header=False,
         ws_max_size=_LARGEST_MESSAGE, ws_max_queue=2, timeout_graceful_shutdown=_LAST_S, lifespan="on",

@@ -4,11 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 
 import pytest
 from click.testing import CliRunner
 
+from speechxfer import extras
 from speechxfer.cli import main
 from speechxfer.cli.serve import _token
 from speechxfer.errors import ConfigError
@@ -64,7 +66,7 @@ def test_names_of_models():
 
 def test_a_missing_model_and_a_missing_package(monkeypatch):
     assert "nowhere/model" in run("nowhere/model").stderr
-    monkeypatch.setattr("speechxfer.cli.serve._MODULES", ("no_such_module",))
+    monkeypatch.setattr(extras, "is_installed", lambda module: module != "uvicorn")
     result = run("m")
     assert result.exit_code == 2
     assert "pip install 'speechxfer[serve]'" in result.stderr
@@ -98,6 +100,9 @@ def test_a_server_starts_answers_and_stops(model):
         address = line.split()[3]
         with urllib.request.urlopen(f"{address}/v1/models") as response:
             assert b'"id":"ab"' in response.read()
+        elsewhere = urllib.request.Request(f"{address}/v1/models", headers={"Host": "example.org"})
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            urllib.request.urlopen(elsewhere)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) in (0, -signal.SIGTERM)
         assert "Traceback" not in process.stderr.read()
