@@ -196,6 +196,31 @@ def vocabularies(records: Sequence[Record]) -> str:
     return markdown_table(header, rows)
 
 
+def inference(record: Record | None) -> str:
+    """Engines by rows: speed, ratio and error rate on utterances, and on a long recording."""
+    header = ("engine", "utterances", "ratio", "WER", "long recording", "ratio", "WER")
+    found: dict[str, dict[str, list[str]]] = {}
+    for kind, measured in (record["kinds"] if record else {}).items():
+        for row in measured["rows"]:
+            figures = [f"{row['speed']:.1f}", f"**{row['ratio']:.2f}**", f"{row['wer']:.3f}"]
+            found.setdefault(row["name"], {})[kind] = figures
+    none = [""] * 3
+    return markdown_table(header, [[name, *by.get("short", none), *by.get("long", none)] for name, by in found.items()])
+
+
+def measured_on(record: Record | None) -> str:
+    """How much was transcribed, by what."""
+    if record is None:
+        return f"{OPEN.capitalize()}."
+    short, long = record["kinds"]["short"], record["kinds"]["long"]
+    words = [kind["rows"][0]["words"] for kind in (short, long)]
+    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    return (
+        f"{short['count']} utterances ({short['audio_s']:.0f} s, {words[0]} words), and a recording of "
+        f"{long['audio_s'] / 60:.1f} minutes ({words[1]} words); {versions}"
+    )
+
+
 def page(records: dict[str, Record], picture: str) -> str:
     """The whole page."""
     compared = [entry.record.replace("train_", "errors_", 1) for entry in ENTRIES if not entry.on_gpu]
@@ -206,6 +231,7 @@ def page(records: dict[str, Record], picture: str) -> str:
         "gpu_frozen-prefix",
         "padding",
         "frame_stride",
+        "peers_inference",
         *SUBWORDS,
     ]
     measured = [records[name] for name in names if name in records]
@@ -219,6 +245,8 @@ def page(records: dict[str, Record], picture: str) -> str:
         errors=errors(records),
         memory=memory(records),
         recognition=recognition(records.get("gpu_recognition")),
+        inference=inference(records.get("peers_inference")),
+        measured_on=measured_on(records.get("peers_inference")),
         frozen_prefix=frozen_prefix(records.get("gpu_frozen-prefix")),
         padding=padding(records.get("padding")),
         stride=stride(records.get("frame_stride")),
