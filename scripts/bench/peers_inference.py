@@ -158,7 +158,7 @@ def compare(models: Models, kinds: dict[str, Sounds], rounds: int) -> dict[str, 
 
 def versions() -> dict[str, str]:
     """Those of the peers that are installed."""
-    installed = {found.metadata["Name"].lower(): found.version for found in importlib.metadata.distributions()}
+    installed = {found.metadata["Name"].lower().replace("_", "-"): found.version for found in importlib.metadata.distributions()}
     return {name: installed[name] for name in _PACKAGES if name in installed}
 
 
