@@ -33,17 +33,18 @@ def _write(model: SpeechModel, saved: Path, folder: Path, quantization: str) -> 
 
 
 def _open(model: SpeechModel, folder: Path) -> Compute:
-    """By a pipeline, as it decodes by default."""
+    """By a pipeline; a decoder's has five beams by default, and one here."""
     from transformers import pipeline
 
     classifies = model.traits.task == "classification"
     task = "audio-classification" if classifies else "automatic-speech-recognition"
+    greedy = {"generate_kwargs": {"num_beams": 1}} if model.head.reader is None else {}
     with _quiet():
         run = pipeline(task, str(folder), device="cpu")
 
     def compute(waveform: np.ndarray) -> Answer:
         with _quiet():
-            found = run({"raw": waveform, "sampling_rate": model.encoder.sample_rate})
+            found = run({"raw": waveform, "sampling_rate": model.encoder.sample_rate}, **greedy)
         if not classifies:
             return Answer(Hypothesis(found["text"]))
         names, probabilities = zip(*((one["label"], one["score"]) for one in found), strict=True)

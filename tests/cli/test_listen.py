@@ -88,6 +88,15 @@ def test_json_has_one_object_a_line() -> None:
     }  # fmt: skip
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C as a terminal's; a shell's job in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_the_microphone_with_the_last_text() -> None:
     result = run("--language", "interrupted")
     assert (result.exit_code, result.stdout) == (0, "100 at 48000\n")
