@@ -158,7 +158,8 @@ def compare(models: Models, kinds: dict[str, Sounds], rounds: int) -> dict[str, 
 
 def versions() -> dict[str, str]:
     """Those of the peers that are installed."""
-    installed = {found.metadata["Name"].lower().replace("_", "-"): found.version for found in importlib.metadata.distributions()}
+    found = importlib.metadata.distributions()
+    installed = {one.metadata["Name"].lower().replace("_", "-"): one.version for one in found}
     return {name: installed[name] for name in _PACKAGES if name in installed}
 
 
