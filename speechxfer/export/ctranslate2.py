@@ -12,7 +12,7 @@ import torch
 from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.errors import ExportError
 from speechxfer.export import ExportTarget
-from speechxfer.export.decoder import WANTED, decoder_of
+from speechxfer.export.decoder import LANGUAGE, WANTED, decoder_of
 from speechxfer.export.gate import Answer, Compute, Conversion
 from speechxfer.model import SpeechModel
 
@@ -44,7 +44,7 @@ def _open(model: SpeechModel, folder: Path) -> Compute:
     def compute(waveform: np.ndarray) -> Answer:
         whole = np.pad(waveform, (0, max(_SAMPLES - len(waveform), 0)))
         segments, _ = opened.transcribe(
-            whole, language=head.language or "en", task=head.task_token, beam_size=1, temperature=0.0,
+            whole, language=head.language or LANGUAGE, task=head.task_token, beam_size=1, temperature=0.0,
             without_timestamps=True, suppress_tokens=head.unwanted(), compression_ratio_threshold=None,
             log_prob_threshold=None, no_speech_threshold=None, condition_on_previous_text=False,
         )  # fmt: skip
@@ -54,7 +54,7 @@ def _open(model: SpeechModel, folder: Path) -> Compute:
 
 
 CTRANSLATE2 = ExportTarget(
-    Conversion(_write, _open, packages=("ctranslate2", "faster_whisper"), quantizations=()),
+    Conversion(_write, _open, packages=("ctranslate2", "faster_whisper"), quantizations=(), language=LANGUAGE),
     heads=("seq2seq",),
     families=("whisper",),
     wanted=WANTED,

@@ -8,6 +8,8 @@ from speechxfer.families.whisper.decoder import WhisperSeq2SeqHead
 from speechxfer.families.whisper.encoder import WhisperEncoder
 from speechxfer.model import SpeechModel
 
+#: What models that find out what is spoken are compared in, for other runtimes find it out in other ways.
+LANGUAGE = "en"
 WANTED = "Whisper with its own decoder; wanted a model from finetune --head seq2seq"
 
 

@@ -59,6 +59,8 @@ class Conversion:
         packages: names of the modules that take part.
         quantizations: those that it knows; empty where the runtime itself refuses others.
         keeps_search: whether the runtime decodes as it is decoded here, with the language model.
+        language: what the runtime is given for the comparison, where the model itself finds out what is spoken; None
+            where it finds it out in the same way.
     """
 
     write: Callable[[SpeechModel, Path, Path, str], None]
@@ -66,6 +68,7 @@ class Conversion:
     packages: tuple[str, ...]
     quantizations: tuple[str, ...] = ("float32", "float16", "int8")
     keeps_search: bool = False
+    language: str | None = None
 
     def __call__(self, folder: Path, output: Path, quantization: str, dev: Manifest | None = None) -> Parity:
         """Write a saved model's folder for the runtime and compare; `output` is only written when the two agree.
@@ -88,7 +91,8 @@ class Conversion:
         with replacing_folder(output) as temporary:
             self.write(model, folder, temporary, quantization)
             try:
-                parity = compare(original(model, search=self.keeps_search), self.open(model, temporary), dev)
+                ours = original(model, search=self.keeps_search, language=self.language)
+                parity = compare(ours, self.open(model, temporary), dev)
             except CheckpointError as error:
                 raise ExportError(f"the exported model does not run: {error}; nothing was written") from error
             parity = replace(parity, sizes=(size_of(temporary), (folder / "model.safetensors").stat().st_size))
@@ -181,20 +185,26 @@ def text_of(prediction: Prediction) -> str:
     return " ".join(prediction.text.split()) if isinstance(prediction, Hypothesis) else prediction.label
 
 
-def original(model: SpeechModel, *, search: bool) -> Compute:
-    """The trained model by torch: greedy, or with its language model's `search`; of a decoder, what it writes first."""
+def original(model: SpeechModel, *, search: bool, language: str | None) -> Compute:
+    """The trained model by torch: greedy, or with its language model's `search`; of a decoder, what it writes first.
+
+    Where a decoder would find out what is spoken, it is this `language`.
+    """
     reader, head = model.head.reader, model.head
 
     @torch.inference_mode()
     def compute(waveform: np.ndarray) -> Answer:
         hidden_states, num_frames = model.encoder(*model.encoder.collate([waveform]))
         if reader is None:
-            (written,) = (decoder := cast(Seq2SeqHead, head)).first_try(hidden_states, num_frames)
+            (written,) = (decoder := cast(Seq2SeqHead, head)).first_try(hidden_states, num_frames, options)
             return Answer(Hypothesis(decoder.tokens.text(written.tokens)), ended=written.ended)
         outputs, lengths = head.outputs(hidden_states, num_frames).numpy(), num_frames.tolist()
         (prediction,) = reader.read(outputs, lengths, options)
         return Answer(prediction, valid_rows(outputs, lengths[0]))
 
+    options = head.decoding_defaults
+    if reader is None and language and "language" in head.decoding_options:
+        options = options.over(DecodingOptions(language=language))
     if reader is not None:
         greedy = DecodingOptions(beams=1) if "beams" in reader.decoding_options and not search else DecodingOptions()
         options = greedy.over(reader.decoding_defaults)

@@ -17,7 +17,7 @@ import torch
 from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.errors import ConfigError
 from speechxfer.export import ExportTarget
-from speechxfer.export.decoder import WANTED, decoder_of, encoder_of, token_bytes
+from speechxfer.export.decoder import LANGUAGE, WANTED, decoder_of, encoder_of, token_bytes
 from speechxfer.export.gate import Answer, Compute, Conversion
 from speechxfer.model import SpeechModel
 
@@ -133,7 +133,7 @@ def _open(model: SpeechModel, folder: Path) -> Compute:
     head = decoder_of(model)
     opened = Model(
         str(folder / FILE), redirect_whispercpp_logs_to=None, n_threads=torch.get_num_threads(),
-        language=head.language or "en", translate=head.task_token == "translate", no_timestamps=True,
+        language=head.language or LANGUAGE, translate=head.task_token == "translate", no_timestamps=True,
         single_segment=True, no_context=True, suppress_blank=head.is_pretrained,
         suppress_nst=bool(head.config.suppress_tokens), temperature_inc=0.0,
         greedy={"best_of": 1}, print_progress=False, no_speech_thold=1.1, logprob_thold=-np.inf, entropy_thold=-1.0,
@@ -146,7 +146,7 @@ def _open(model: SpeechModel, folder: Path) -> Compute:
 
 
 GGML = ExportTarget(
-    Conversion(_write, _open, packages=("pywhispercpp",), quantizations=tuple(_FILE_TYPES)),
+    Conversion(_write, _open, packages=("pywhispercpp",), quantizations=tuple(_FILE_TYPES), language=LANGUAGE),
     heads=("seq2seq",),
     families=("whisper",),
     wanted=WANTED,

@@ -9,7 +9,7 @@ import numpy as np
 from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.errors import ConfigError
 from speechxfer.export import ExportTarget
-from speechxfer.export.decoder import WANTED, decoder_of
+from speechxfer.export.decoder import LANGUAGE, WANTED, decoder_of
 from speechxfer.export.gate import Answer, Compute, Conversion
 from speechxfer.model import SpeechModel
 
@@ -32,13 +32,13 @@ def _open(model: SpeechModel, folder: Path) -> Compute:
     opened = load_model("whisper", folder, sess_options=options, providers=["CPUExecutionProvider"])
 
     def compute(waveform: np.ndarray) -> Answer:
-        return Answer(Hypothesis(opened.recognize(waveform, language=head.language or "en")))
+        return Answer(Hypothesis(opened.recognize(waveform, language=head.language or LANGUAGE)))
 
     return compute
 
 
 ONNX_ASR = ExportTarget(
-    Conversion(_write, _open, packages=("onnx", "onnxscript", "onnxruntime", "onnx_asr")),
+    Conversion(_write, _open, packages=("onnx", "onnxscript", "onnxruntime", "onnx_asr"), language=LANGUAGE),
     heads=("seq2seq",),
     families=("whisper",),
     wanted=WANTED,

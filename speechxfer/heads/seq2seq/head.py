@@ -317,10 +317,12 @@ class Seq2SeqHead(TextScorer):
         return [min(int(_TOKENS + rate * frames / self.frame_rate), most) for frames in num_frames.tolist()]
 
     @torch.inference_mode()
-    def first_try(self, hidden_states: Tensor, num_frames: Tensor) -> list[TokenSequence]:
+    def first_try(
+        self, hidden_states: Tensor, num_frames: Tensor, options: DecodingOptions | None = None
+    ) -> list[TokenSequence]:
         """What greedy decoding writes for each, without hallucination checks; for comparing models."""
         mask = self._attended(hidden_states, num_frames)
-        prompt = self._prompts(hidden_states, mask, self.decoding_defaults)
+        prompt = self._prompts(hidden_states, mask, options or self.decoding_defaults)
         scorer = self._scorer(hidden_states, mask)
         return greedy(scorer, prompt, end=self.tokens.end, limits=self.limits(num_frames, prompt.shape[1]))
 

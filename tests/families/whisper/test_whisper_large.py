@@ -35,7 +35,9 @@ SHAPES: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def tokens() -> Tokenizer:
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {name: number for number, name in enumerate([*letters, *(f"w{n}" for n in range(len(letters), END))])}
+    # The last is empty, as in the real ones; by it CTranslate2 knows that a Whisper is not English only.
+    names = [*letters, *(f"w{n}" for n in range(len(letters), END - 1)), ""]
+    vocabulary = {name: number for number, name in enumerate(names)}
     made = Tokenizer(models.BPE(vocabulary, []))
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     made.decoder = decoders.ByteLevel()
