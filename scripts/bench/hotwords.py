@@ -4,7 +4,8 @@
         --test data/ivr-it/test.jsonl --words /usr/share/dict/italian
 
 `--words` is any list of words of the language, one a line. Printed are the error rate, how many of the new words are
-right, and how many of the others are written, without hotwords and with them.
+right, how many of the others are written, and how many new ones where another word was said, without hotwords and with
+them.
 """
 
 from __future__ import annotations
@@ -25,13 +26,15 @@ def words(data: sx.Manifest, normalizer: sx.TextNormalizer) -> Counter[str]:
 
 
 def figures(found: sx.Evaluation, new: set[str], others: set[str]) -> dict[str, float | int]:
-    """Error rate, new words that are right, and other hotwords that are written."""
-    right = written = 0
+    """Error rate, new words that are right, other hotwords that are written, and new ones in the wrong place."""
+    right = written = misplaced = 0
     for result in found.results:
         assert result.pair is not None
         right += sum(result.pair.reference[place] in new for place in result.pair.matches())
         written += sum(word in others for word in result.pair.hypothesis)
-    return {"wer": round(found.scores.summary["wer"], 4), "right": right, "false": written}
+        misplaced += sum(word in new for word in result.pair.hypothesis)
+    wer = round(found.scores.summary["wer"], 4)
+    return {"wer": wer, "right": right, "false": written, "misplaced": misplaced - right}
 
 
 @click.command(cls=sx.Command)
