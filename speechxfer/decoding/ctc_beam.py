@@ -233,9 +233,9 @@ def _grow(
         text = beam[index]
         total = _plus(blank[index], other[index])
         for symbol in likely:
-            # The last symbol again is another one only after a blank.
             if total + row[symbol] + bonuses[text] + most[symbol] < least:
-                break  # and so are the symbols after it
+                break  # nor can the symbols after it be kept
+            # The last symbol again is another one only after a blank.
             arrived = (blank[index] if text and symbol == texts[text, _SYMBOL] else total) + row[symbol]
             if arrived == -np.inf or arrived + bonuses[text] + most[symbol] < least:
                 continue

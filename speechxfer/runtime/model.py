@@ -81,7 +81,7 @@ class ExportedModel(Predictor):
     def _predict(self, waveforms: Sequence[np.ndarray], options: DecodingOptions) -> Sequence[Prediction]:
         options = options.over(self._reader.decoding_defaults)
         found: list[Prediction] = []
-        # One by one: a batch is slower on a CPU, whose caches it leaves, and in int8 its waveforms would share a scale.
+        # One by one: batches of four and more are slower on a CPU, and in int8 their waveforms would share a scale.
         for waveform in waveforms:
             outputs, num_frames = self.outputs([waveform])
             found += self._reader.read(outputs, num_frames.tolist(), options)

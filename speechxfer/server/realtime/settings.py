@@ -11,8 +11,8 @@ from speechxfer.errors import printable
 from speechxfer.server import fields
 from speechxfer.server.errors import ApiError
 
+#: Of the sound, in Hz.
 RATE = 24_000
-"""Of the sound, in Hz."""
 _LOGPROBS = "item.input_audio_transcription.logprobs"
 #: As OpenAI's sessions begin.
 _VAD = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 500}
@@ -72,8 +72,8 @@ class Settings:
         }
 
 
+#: How a session begins.
 START = Settings(turns=_VAD)
-"""How a session begins."""
 
 
 def _applied(
@@ -81,9 +81,7 @@ def _applied(
 ) -> Settings:
     for key, value in found.items():
         if key not in kinds:
-            raise _wrong(
-                f"{name}.{printable(key)[:40]}", "is no setting of a transcription session", "unknown_parameter"
-            )
+            raise _unknown(name, key)
         settings = kinds[key](value, settings)
     return settings
 
@@ -132,9 +130,7 @@ def _with_transcription(value: Any, settings: Settings) -> Settings:
     name = "session.audio.input.transcription"
     found = _object(name, value)
     if unknown := [key for key in found if key not in _DECODING]:
-        raise _wrong(
-            f"{name}.{printable(str(unknown[0]))[:40]}", "is no setting of a transcription", "unknown_parameter"
-        )
+        raise _unknown(name, str(unknown[0]))
     if found.get("delay") is not None:
         raise _wrong(f"{name}.delay", "text comes as soon as it is certain; leave it out")
     for key, value_ in found.items():
