@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -189,7 +190,7 @@ class SpeechModel(nn.Module, Predictor):
 
     def _encoded_together(self, waveforms: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
         inputs, num_samples = self.encoder.collate(waveforms)
-        return self.encoder(inputs.to(self.device), num_samples.to(self.device))
+        return cast(tuple[Tensor, Tensor], self.encoder(inputs.to(self.device), num_samples.to(self.device)))
 
 
 def add_language_model(folder: Path, fusion: Fusion) -> None:
