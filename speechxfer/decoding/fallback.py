@@ -11,6 +11,7 @@ from speechxfer.decoding.search import TokenSequence
 def with_fallback(
     first: Sequence[TokenSequence],
     retry: Callable[[list[int]], Sequence[Sequence[TokenSequence]]],
+    retries: int,
     *,
     text: Callable[[TokenSequence], str],
     seconds: Sequence[float],
@@ -22,6 +23,7 @@ def with_fallback(
     Args:
         first: the first result of each row.
         retry: called with rows; returns other sequences for each of these rows, in the order of their temperatures.
+        retries: their number; no more are computed at once than there are rows, or those of one row.
         text: the text of a sequence.
         seconds: the duration of each row's audio.
     """
@@ -31,8 +33,10 @@ def with_fallback(
         return is_suspicious(item, text(item), seconds[row])
 
     rows = [row for row, item in enumerate(best) if suspicious(row, item)]
-    for row, retries in zip(rows, retry(rows) if rows else [], strict=True):
-        chosen = next((item for item in retries if not suspicious(row, item)), None)
+    size = max(1, len(best) // max(1, retries))
+    parts = [rows[begin : begin + size] for begin in range(0, len(rows), size)]
+    for row, others in zip(rows, [found for part in parts for found in retry(part)], strict=True):
+        chosen = next((item for item in others if not suspicious(row, item)), None)
         if chosen is not None:
             best[row] = chosen
         elif not is_plausible(best[row], text(best[row]), seconds[row]):

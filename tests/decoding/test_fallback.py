@@ -14,13 +14,14 @@ REPEATED = TokenSequence((1, *(7,) * 9, 2), (-1.5, -1.5, *(-0.1,) * 8, -1.5, -0.
 
 def run(first: Sequence[TokenSequence], answers: Sequence[Sequence[TokenSequence]]) -> tuple[list[TokenSequence], list[list[int]]]:  # fmt: skip  # noqa: E501
     asked: list[list[int]] = []
+    waiting = iter(answers)
 
     def retry(rows: list[int]) -> Sequence[Sequence[TokenSequence]]:
         asked.append(rows)
-        return answers
+        return [next(waiting) for _ in rows]
 
     found = with_fallback(
-        first, retry, text=lambda item: " ".join(map(str, item.tokens)), seconds=[10.0] * len(first)
+        first, retry, 2, text=lambda item: " ".join(map(str, item.tokens)), seconds=[10.0] * len(first)
     )  # fmt: skip
     return found, asked
 
@@ -31,9 +32,9 @@ def test_what_is_certain_is_not_tried_again() -> None:
 
 def test_each_row_has_the_first_retry_that_looks_right() -> None:
     better = TokenSequence((9, 8), (-0.2,) * 3, ended=True)
-    found, asked = run([GUESS, SURE, LOOP], [[LOOP, better, SURE], [SURE, better]])
-    assert found == [better, SURE, SURE]
-    assert asked == [[0, 2]]
+    found, asked = run([GUESS, SURE, LOOP, SURE, GUESS], [[LOOP, better], [SURE, better], [GUESS, SURE]])
+    assert found == [better, SURE, SURE, SURE, SURE]
+    assert asked == [[0, 2], [4]]  # no more sequences at once than there are rows
 
 
 def test_without_a_better_one_the_first_stays_without_its_loop() -> None:

@@ -79,7 +79,7 @@ def test_words_of_random_models(
         return [next(pending) for _ in prompt]
 
     monkeypatch.setattr(seq2seq, "search", search)
-    monkeypatch.setattr(seq2seq, "with_fallback", lambda first, _retry, **_options: first)
+    monkeypatch.setattr(seq2seq, "with_fallback", lambda first, *_retry, **_options: first)
     found = model.recognize(waveforms)
     assert any(len(one.words) > 2 for one in found)
     for one, waveform in zip(found, waveforms, strict=True):

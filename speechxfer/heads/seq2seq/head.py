@@ -278,17 +278,12 @@ class Seq2SeqHead(TextScorer):
         written = search(scorer, prompt, end=end, limits=limits, beams=options.beams or 1, temperature=first)
 
         def retry(chosen: list[int]) -> list[list[TokenSequence]]:
-            found = []
-            step = max(1, len(prompt) // max(1, len(others)))  # so that no more is computed at once than before
-            for some in (chosen[begin : begin + step] for begin in range(0, len(chosen), step)):
-                rows = torch.tensor(some, device=prompt.device)
-                scorer = self._scorer(hidden_states[rows], None if mask is None else mask[rows])
-                sizes = [limits[row] for row in some]
-                found += sample(scorer, prompt[rows], end=end, limits=sizes, temperatures=others)
-            return found
+            rows = torch.tensor(chosen, device=prompt.device)
+            scorer = self._scorer(hidden_states[rows], None if mask is None else mask[rows])
+            return sample(scorer, prompt[rows], end=end, limits=[limits[row] for row in chosen], temperatures=others)
 
         written = with_fallback(
-            written, retry, text=lambda item: self.tokens.text(item.tokens),
+            written, retry, len(others), text=lambda item: self.tokens.text(item.tokens),
             seconds=[frames / self.frame_rate for frames in num_frames.tolist()],
         )  # fmt: skip
         found = [self._read(*pair) for pair in zip(written, scorer.no_speech, strict=True)]
