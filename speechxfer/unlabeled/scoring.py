@@ -57,7 +57,7 @@ def scored(model: SpeechModel, manifest: Manifest, *, seed: int = 0, progress: P
         with _dropout(model, seed + number):
             disturbed.append(predict_all(model, manifest, options=greedy, progress=progress))
     return [
-        Scored(utterance, written(one), _confidence(one), _agreement(first, others))
+        Scored(utterance, written(one), confidence_of(one), _agreement(first, others))
         for utterance, one, first, *others in zip(manifest, found, plain, *disturbed, strict=True)
     ]
 
@@ -67,7 +67,8 @@ def written(prediction: Prediction) -> str:
     return prediction.text if isinstance(prediction, Hypothesis) else prediction.label
 
 
-def _confidence(prediction: Prediction) -> float:
+def confidence_of(prediction: Prediction) -> float:
+    """In [0, 1]: of the words of a transcript, 0 where there are none, or of the class."""
     if isinstance(prediction, Hypothesis):
         return prediction.confidence or 0.0 if prediction.words else 0.0
     return prediction.top(1)[0][1]
