@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from speechxfer.config import FinetuneConfig, PlanConfig, TrainingConfig
+from speechxfer.config import HEADS, FinetuneConfig, PlanConfig, TrainingConfig
 from speechxfer.transfer.plan import TransferPlan
+from speechxfer.transfer.presets import PRESETS
 
 #: Other learning rates and seconds of audio in a step, relative to the usual ones, the most promising first.
 _RATES, _STEPS = (3.0, 1 / 3), (0.5,)
@@ -71,6 +72,15 @@ def candidates(
     return found
 
 
+def hastened(one: Candidate, head: str) -> Candidate:
+    """The same at a higher rate of the encoder, where whole layers of it are trained."""
+    settings = {**PRESETS[one.preset], **one.changes}
+    if settings.get("train_top") == 0 or "lora_rank" in settings or "encoder_lr" in settings:
+        return one
+    rates: tuple[float, float] = HEADS.find(head).load().rates
+    return replace(one, changes={**one.changes, "encoder_lr": float(f"{_RATES[0] * rates[0]:.2g}")})
+
+
 def variations(one: Candidate, base: FinetuneConfig, plan: TransferPlan) -> list[Candidate]:
     """The same at other learning rates and with smaller steps, most promising first.
 
@@ -79,7 +89,8 @@ def variations(one: Candidate, base: FinetuneConfig, plan: TransferPlan) -> list
     """
     is_frozen = plan.seam == plan.depth
     name, rate = ("head_lr", plan.head_lr) if is_frozen else ("encoder_lr", plan.encoder_lr)
-    other = [replace(one, changes={**one.changes, name: float(f"{scale * rate:.2g}")}) for scale in _RATES]
+    scales = [scale for scale in _RATES if scale < 1 or name not in one.changes]  # once is enough
+    other = [replace(one, changes={**one.changes, name: float(f"{scale * rate:.2g}")}) for scale in scales]
     seconds = one.batch_seconds or base.training.batch_seconds
     if base.training.batch_seconds != TrainingConfig().batch_seconds:
         return other  # somebody chose it

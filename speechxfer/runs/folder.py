@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import MISSING, asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, cast
 
@@ -15,6 +15,7 @@ from speechxfer.config import FinetuneConfig, moved, read_config, to_dict
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.evaluation.predictions import read_predictions, write_predictions
 from speechxfer.evaluation.results import Evaluation
+from speechxfer.records import converted
 from speechxfer.runs.schema import (
     VERSION,
     Allotment,
@@ -23,16 +24,22 @@ from speechxfer.runs.schema import (
     InterpolationCurve,
     Metrics,
     PlanTable,
+    SelfTraining,
     Sources,
 )
-from speechxfer.storage import recover_all, write_json, write_text
+from speechxfer.storage import recover_all, replacing_folder, write_json, write_text
 
 _CONFIG, _LOCK, _HISTORY, _METRICS = "config.toml", "run.lock", "metrics.jsonl", "metrics.json"
 _PLAN, _ENVIRONMENT, _SOURCES = "plan.json", "environment.json", "sources.json"
 _INTERPOLATION, _REPORT, _TIME = "interpolation.json", "report.html", "time.json"
-_FILES = (_HISTORY, _METRICS, _PLAN, _ENVIRONMENT, _SOURCES, _INTERPOLATION, _REPORT, _TIME)
+_SELF_TRAINING, _PSEUDO_LABELS = "self_training.json", "pseudo_labels.jsonl"
+_FILES = (
+    _HISTORY, _METRICS, _PLAN, _ENVIRONMENT, _SOURCES, _INTERPOLATION, _REPORT, _TIME, _SELF_TRAINING, _PSEUDO_LABELS,
+)  # fmt: skip
 _MODEL, _CHECKPOINTS, _NON_SPEECH, _DATA, _PREDICTIONS = "model", "checkpoints", "non_speech", "data", "predictions"
-_FOLDERS = (_CHECKPOINTS, _MODEL, _NON_SPEECH, _DATA, _PREDICTIONS, "tensorboard", "scratch", "interpolated")
+_FOLDERS = (
+    _CHECKPOINTS, _MODEL, _NON_SPEECH, _DATA, _PREDICTIONS, "tensorboard", "scratch", "teacher", "interpolated",
+)  # fmt: skip
 #: What versions before this layout wrote and this one does not.
 _OLD = ("before.json", "after.json", "retain_before.json", "retain_after.json", "nothing")
 _REMEDY = "remove the file to go on without it"
@@ -41,7 +48,7 @@ _REMEDY = "remove the file to go on without it"
 Measured: TypeAlias = Literal["test", "retain"]
 Predictor: TypeAlias = Literal["pre-trained", "adapted"]
 
-Schema = TypeVar("Schema", PlanTable, Environment, Sources, InterpolationCurve, Allotment)
+_T = TypeVar("_T")
 
 
 class RunFolder:
@@ -122,6 +129,16 @@ class RunFolder:
         """The run of the same shape from random weights."""
         return RunFolder(self.path / "scratch")
 
+    @property
+    def teacher(self) -> RunFolder:
+        """The run on the labels alone, whose model predicts the labels of recordings that have none."""
+        return RunFolder(self.path / "teacher")
+
+    @property
+    def pseudo_labels(self) -> Path:
+        """The manifest of recordings without labels and of the predictions that are used as such."""
+        return self.path / _PSEUDO_LABELS
+
     # What state the folder is in
 
     @property
@@ -140,10 +157,15 @@ class RunFolder:
         return self.path.is_dir() and any(item.name != _LOCK for item in self.path.iterdir())
 
     @property
+    def is_begun(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return any(self.checkpoints.glob("step-*"))
+
+    @property
     def is_trained(self) -> bool:
         """Whether there is a model, or a checkpoint after the first step."""
         steps = (int(path.name.removeprefix("step-")) for path in self.checkpoints.glob("step-*"))
-        return self.model.exists() or any(steps)
+        return self.model.exists() or any(steps) or (self.teacher.path.is_dir() and self.teacher.is_trained)
 
     def check_run(self) -> None:
         """Look whether this is the folder of a run of the present layout.
@@ -183,6 +205,18 @@ class RunFolder:
                 f"{self}: was written by an earlier version of speechxfer ({old}), whose layout is not read any more; "
                 f"{self.model} can still be used, but the run has to start again: --overwrite, or another --output"
             )
+
+    def go_on_from(self, other: RunFolder) -> None:
+        """Take over where another run on the same data stands: its checkpoints, its history and its model.
+
+        Raises:
+            StorageError: the disk is full or read-only.
+        """
+        for line in other.history:
+            self.write_epoch(line)
+        for mine, theirs in ((self.model, other.model), (self.checkpoints, other.checkpoints)):
+            with replacing_folder(mine) as temporary:
+                shutil.copytree(theirs, temporary, dirs_exist_ok=True)
 
     def clear(self) -> None:
         """Remove all that a run has written here, except its settings."""
@@ -231,7 +265,7 @@ class RunFolder:
     def history(self) -> list[Epoch]:
         """One line an epoch."""
         path = self.path / _HISTORY
-        return [cast(Epoch, line) for line in _lines(path, "epoch")] if path.is_file() else []
+        return list(_lines(path)) if path.is_file() else []
 
     def write_epoch(self, line: Epoch) -> None:
         """Add the line of an epoch to the history; lines of this and later epochs, of an earlier try, are dropped."""
@@ -242,8 +276,7 @@ class RunFolder:
     @property
     def metrics(self) -> Metrics:
         """The figures of the whole run; empty until it has ended."""
-        path = self.path / _METRICS
-        return cast(Metrics, _parsed(path.read_text("utf-8"), str(path))) if path.is_file() else Metrics()
+        return self._read(_METRICS, Metrics) or Metrics()
 
     def write_metrics(self, metrics: Metrics) -> None:
         """Write the figures of the whole run."""
@@ -274,11 +307,16 @@ class RunFolder:
         """What a run with a limit of time uses of its data."""
         return self._read(_TIME, Allotment)
 
-    def write(self, content: PlanTable | Environment | Sources | InterpolationCurve | Allotment) -> None:
+    @property
+    def self_training(self) -> SelfTraining | None:
+        """What became of recordings without labels."""
+        return self._read(_SELF_TRAINING, SelfTraining)
+
+    def write(self, content: PlanTable | Environment | Sources | InterpolationCurve | Allotment | SelfTraining) -> None:
         """Write a file of the run; its name follows from what it holds."""
         names: dict[type, str] = {
             PlanTable: _PLAN, Environment: _ENVIRONMENT, Sources: _SOURCES, InterpolationCurve: _INTERPOLATION,
-            Allotment: _TIME,
+            Allotment: _TIME, SelfTraining: _SELF_TRAINING,
         }  # fmt: skip
         write_json(self.path / names[type(content)], {"version": VERSION, **asdict(content)})
 
@@ -308,34 +346,37 @@ class RunFolder:
         """Write the results of one of the two models on a split."""
         write_predictions(self.predictions_file(split, model), results)
 
-    def _read(self, name: str, kind: type[Schema]) -> Schema | None:
+    def _read(self, name: str, kind: type[_T]) -> _T | None:
         path = self.path / name
         if not path.is_file():
             return None
-        needed = [one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING]
-        values = _parsed(path.read_text(encoding="utf-8"), str(path), *needed)
-        try:
-            return kind(**{one.name: values[one.name] for one in fields(kind) if one.name in values})
-        except TypeError as error:  # of what is nested
-            raise DataError(f"{path}: is not what a run writes ({error}); {_REMEDY}") from error
+        return _parsed(_text(path), str(path), kind)
 
 
-def _lines(path: Path, *names: str) -> Iterator[dict[str, Any]]:
-    text = path.read_text(encoding="utf-8", errors="replace")
-    for number, line in enumerate(text.splitlines(), start=1):
-        yield _parsed(line, f"{path}:{number}", *names)
+def _lines(path: Path) -> Iterator[Epoch]:
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        epoch = _parsed(line, where := f"{path}:{number}", dict[str, Any])
+        if not isinstance(epoch.get("epoch"), int):
+            raise DataError(f"{where}: has no number of an epoch, so it is not what a run writes; {_REMEDY}")
+        yield cast(Epoch, epoch)
 
 
-def _parsed(text: str, where: str, *names: str) -> dict[str, Any]:
-    """A JSON object of the present version with these names in it, without its version."""
+def _text(path: Path) -> str:
+    """The text of a file; what is not UTF-8 is not JSON either, which is reported where it is parsed."""
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def _parsed(text: str, where: str, kind: type[_T]) -> _T:
+    """A JSON object of the present version as a type, without its version."""
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: is damaged, it is not JSON ({error}); {_REMEDY}") from error
     if not isinstance(found, dict):
         raise DataError(f"{where}: holds a {type(found).__name__}; wanted an object, or {_REMEDY}")
-    if missing := [name for name in names if name not in found]:
-        raise DataError(f"{where}: has no {missing[0]}, so it is not what a run writes; {_REMEDY}")
     if (version := found.pop("version", VERSION)) != VERSION:
         raise DataError(f"{where}: is of version {version}, but this version of speechxfer reads {VERSION}; upgrade it")
-    return found
+    try:
+        return converted(kind, found)
+    except ValueError as error:
+        raise DataError(f"{where}: is not what a run writes ({error}); {_REMEDY}") from error

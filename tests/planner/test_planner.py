@@ -20,7 +20,7 @@ from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import TrainingError
 from speechxfer.heads.ctc.settings import CTCConfig
 from speechxfer.planner import planner
-from speechxfer.planner.candidates import Candidate, candidates, variations
+from speechxfer.planner.candidates import Candidate, candidates, hastened, variations
 from speechxfer.planner.cases import Amount, case_of, expected
 from speechxfer.planner.forecast import Point
 from speechxfer.planner.page import as_html, write_outcome, write_plan
@@ -102,6 +102,11 @@ def test_variations_stand_behind_what_is_usual(base: sx.FinetuneConfig, whisper_
     assert varied == ["fine-tune, encoder_lr 0.0009", "fine-tune, batch_seconds 10", "fine-tune, encoder_lr 0.0001"]
     # Somebody chose the size of steps.
     assert not any("batch" in one.name for one in variations(Candidate("m", "fine-tune"), base, plan))
+
+
+def test_runs_of_few_steps_have_higher_rates() -> None:
+    names = [hastened(Candidate("m", one), "ctc").name for one in ("fine-tune-top", "lora", "feature-extraction")]
+    assert names == ["fine-tune-top, encoder_lr 0.0009", "lora", "feature-extraction"]
 
 
 def test_cheap_ways_come_first_where_there_is_little_time() -> None:
