@@ -1,4 +1,4 @@
-"""Recordings as objects: a file or bytes here, arrays in `audio`; a cell of a table or of an archive likewise.
+"""Recordings as objects: files, bytes, and what is stored at any other address (`stores`) here, arrays in `audio`.
 
 Whoever has recordings elsewhere writes a class with a `name` and `contents()`; everything else follows.
 """
@@ -17,9 +17,12 @@ from typing import Any, BinaryIO, ClassVar, Self, TypeVar
 
 from speechxfer.errors import AudioError
 from speechxfer.placeholders import LARGEST_POINTER, placeholder
+from speechxfer.stores import inside_of, is_remote, is_url, spelled, stored
 
 _T = TypeVar("_T")
 _CHUNK = 1 << 20
+#: Recordings of up to so many bytes are read whole from a store, larger ones where a decoder wants them.
+_SMALL = 1 << 20
 
 
 class AudioSource(ABC):
@@ -125,6 +128,11 @@ class FileSource(AudioSource):
         return str(self.path)
 
     @property
+    def address(self) -> str:
+        """Its path, too."""
+        return str(self.path)
+
+    @property
     def key(self) -> str:
         """Its absolute path."""
         return str(self.path.absolute())
@@ -160,6 +168,80 @@ class FileSource(AudioSource):
         except (OSError, ValueError):  # also for a name that no file can have
             return f"no such file: {self.path}"
         return f"{self.path} {found}" if found else None
+
+
+class StoredSource(AudioSource):
+    """What is stored at an address that is no file of its own: behind a URL, in a tar shard, in a table."""
+
+    __slots__ = ("address",)
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StoredSource, (self.address,)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StoredSource) and self.address == other.address
+
+    def __hash__(self) -> int:
+        return hash(self.address)
+
+    def __repr__(self) -> str:
+        return f"StoredSource({self.address!r})"
+
+    @property
+    def name(self) -> str:
+        """Its address."""
+        return self.address
+
+    @property
+    def key(self) -> str:
+        """Its address, absolute."""
+        return self.address if is_url(self.address) else str(Path(self.address).absolute())
+
+    def contents(self) -> bytes | BinaryIO:
+        """Its bytes, or a file that reads them where it is read.
+
+        Raises:
+            AudioError: they cannot be had.
+        """
+        try:
+            found = stored(self.address)
+            size = found.size()
+            return found.read(0, size) if size <= _SMALL else found.open()
+        except OSError as error:
+            raise AudioError(f"{self.address}: {error.strerror or error}") from error
+
+    def version(self) -> object:
+        """Changes when the file that holds it does; None where it cannot be asked."""
+        try:
+            return stored(self.address).version()
+        except OSError:
+            return None
+
+    def problem(self) -> str | None:
+        """What is inside of a file on this disk is not there; of what is behind a URL nobody is asked."""
+        if is_url(self.address):
+            return None
+        try:
+            stored(self.address)
+        except FileNotFoundError as error:
+            file = (inside_of(self.address) or (self.address,))[0]
+            return f"no such file: {file}" if not os.path.exists(file) else f"{self.address}: {error.strerror}"  # noqa: PTH110
+        except OSError as error:
+            return f"{self.address}: {error.strerror or error}"
+        return None
+
+
+def source_at(address: str | os.PathLike[str]) -> AudioSource:
+    """The recording at an address: a path, a URL, or either of a tar shard or a table with a place in it.
+
+    Raises:
+        ConfigError: a URL holds a password.
+    """
+    text = spelled(address)
+    return StoredSource(text) if is_remote(text) else FileSource.of(Path(text))
 
 
 class BytesSource(AudioSource):

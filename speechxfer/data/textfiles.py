@@ -8,9 +8,11 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 from speechxfer.errors import DataError
 from speechxfer.placeholders import placeholder
+from speechxfer.stores import stored
 
 _HEAD = 64
 
@@ -18,7 +20,7 @@ _HEAD = 64
 def is_utf16(path: Path) -> bool:
     """Whether the first bytes of a file are UTF-16; false for an unreadable file."""
     try:
-        with path.open("rb") as file:
+        with stored(path).open() as file:
             return _encoding(file.read(_HEAD)) != "utf-8"
     except OSError:
         return False
@@ -47,7 +49,7 @@ def lines(path: Path, suffixes: Sequence[str] = ()) -> Iterator[str]:
             UTF-16.
     """
     try:
-        with path.open("rb") as file:
+        with cast(io.BufferedReader, stored(path).open()) as file:
             head = file.peek(_HEAD)[:_HEAD]
             if found := placeholder(head):
                 raise DataError(f"{path}: {found}")

@@ -1,0 +1,31 @@
+"""From an address to what is stored there."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from speechxfer.stores.address import inside_of, spelled, suffix
+from speechxfer.stores.stored import LocalFile, Stored
+
+
+def stored(address: str | os.PathLike[str]) -> Stored:
+    """What an address names; whether it is there shows when it is read.
+
+    Raises:
+        ConfigError: it holds a password.
+        OSError: it is inside of a file that cannot be read, or that does not hold it.
+    """
+    text = spelled(address)
+    if (found := inside_of(text)) is None:
+        return _file(text)
+    file, place = found
+    if suffix(file) == ".tar":
+        from speechxfer.stores.tar import member
+
+        return member(_file(file), place)
+    raise FileNotFoundError(errno.ENOENT, f"no such place in {file}")
+
+
+def _file(address: str) -> Stored:
+    return LocalFile(address)
