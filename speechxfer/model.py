@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from speechxfer import adapters
+from speechxfer.audio import SAMPLE_RATE
+from speechxfer.data.batching import batches
 from speechxfer.decoding.calibration import Calibration
 from speechxfer.decoding.hypothesis import Prediction
 from speechxfer.decoding.options import DecodingOptions
@@ -157,18 +162,35 @@ class SpeechModel(nn.Module, Predictor):
         """
         if not self.head.is_frame_synchronous:
             raise ConfigError(f"the model has a {self.head.kind} head, which gives no probabilities for single frames; wanted a model with a CTC head")  # fmt: skip  # noqa: E501
-        inputs, num_samples = self.encoder.collate(waveforms)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            hidden_states, num_frames = self.encoder(inputs.to(self.device), num_samples.to(self.device))
+            hidden_states, num_frames = self._encoded(waveforms)
             found = self.head.frame_log_probabilities(hidden_states).float().cpu().numpy()
         return [row[:frames] for row, frames in zip(found, num_frames.tolist(), strict=True)]
 
     @torch.inference_mode()
     def _predict(self, waveforms: Sequence[np.ndarray], options: DecodingOptions) -> Sequence[Prediction]:
-        inputs, num_samples = self.encoder.collate(waveforms)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            hidden_states, num_frames = self.encoder(inputs.to(self.device), num_samples.to(self.device))
-            return self.head.decode(hidden_states, num_frames, options)
+            return self.head.decode(*self._encoded(waveforms), options)
+
+    def _encoded(self, waveforms: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+        """Hidden states that leave the encoder [batch, frames, width] and their numbers [batch].
+
+        Waveforms of unlike lengths are computed one after the other, so that little is computed for padding.
+        """
+        lengths_s = [self.computed_s(len(waveform) / SAMPLE_RATE) for waveform in waveforms]
+        parts = batches(range(len(waveforms)), lengths_s, math.inf)
+        if len(parts) == 1:
+            return self._encoded_together(waveforms)
+        found: dict[int, tuple[Tensor, Tensor]] = {}
+        for part in parts:
+            encoded = self._encoded_together([waveforms[index] for index in part])
+            found.update(zip(part, zip(*encoded, strict=True), strict=True))
+        states, num_frames = zip(*(found[index] for index in range(len(waveforms))), strict=True)
+        return pad_sequence(list(states), batch_first=True), torch.stack(num_frames)
+
+    def _encoded_together(self, waveforms: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+        inputs, num_samples = self.encoder.collate(waveforms)
+        return cast(tuple[Tensor, Tensor], self.encoder(inputs.to(self.device), num_samples.to(self.device)))
 
 
 def add_language_model(folder: Path, fusion: Fusion) -> None:

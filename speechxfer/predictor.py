@@ -254,6 +254,7 @@ class Predictor(ABC):
         return Settings(
             max_segment_s=self._segment_s,
             batch_s=self.batch_scale * Settings.batch_s,
+            most_padding=self.traits.most_padding,
             ahead_s=self.batch_scale * Settings.ahead_s,
             computed_s=self.computed_s,
             detector=detector(vad, self.voice_activity),

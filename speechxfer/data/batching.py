@@ -17,8 +17,8 @@ Lengths = Sequence[float] | Mapping[int, float]
 _QUADRATIC_S = 40.0
 #: Lengths are jittered by this fraction before sorting, so that steps differ between epochs.
 _JITTER = 0.03
-#: Most padding of a batch, as a fraction of it.
-_MOST_PADDING = 0.05
+#: Most padding of a batch, as a fraction of it, where more utterances in a batch are no faster than two batches.
+MOST_PADDING = 0.05
 
 
 def cost_s(duration_s: float) -> float:
@@ -54,8 +54,10 @@ def share(step: Sequence[int], durations_s: Lengths, rank: int, size: int) -> li
     return [index for place, index in enumerate(order) if min(place % (2 * size), ~place % (2 * size)) == rank]
 
 
-def batches(indices: Sequence[int], durations_s: Lengths, budget_s: float) -> list[list[int]]:
-    """The indices, longest first, in batches of a padded cost of at most `budget_s` and little padding.
+def batches(
+    indices: Sequence[int], durations_s: Lengths, budget_s: float, most_padding: float = MOST_PADDING
+) -> list[list[int]]:
+    """The indices, longest first, in batches of a padded cost of at most `budget_s` and with at most so much padding.
 
     An utterance that exceeds the budget is a batch of its own.
     """
@@ -64,7 +66,7 @@ def batches(indices: Sequence[int], durations_s: Lengths, budget_s: float) -> li
     for index in _by_length(indices, durations_s):
         padding += longest - durations_s[index]
         count = len(found[-1]) + 1 if found else 0
-        if found and count * cost_s(longest) <= budget_s and padding <= _MOST_PADDING * count * longest:
+        if found and count * cost_s(longest) <= budget_s and padding <= most_padding * count * longest:
             found[-1].append(index)
         else:
             found.append([index])

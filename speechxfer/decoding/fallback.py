@@ -10,9 +10,9 @@ from speechxfer.decoding.search import TokenSequence
 
 def with_fallback(
     first: Sequence[TokenSequence],
-    retry: Callable[[list[int], float], Sequence[TokenSequence]],
+    retry: Callable[[list[int]], Sequence[Sequence[TokenSequence]]],
+    retries: int,
     *,
-    temperatures: Sequence[float],
     text: Callable[[TokenSequence], str],
     seconds: Sequence[float],
 ) -> list[TokenSequence]:
@@ -22,8 +22,8 @@ def with_fallback(
 
     Args:
         first: the first result of each row.
-        retry: called with rows and a temperature; returns another sequence for each of these rows.
-        temperatures: the temperatures of the retries, in order.
+        retry: called with rows; returns other sequences for each of these rows, in the order of their temperatures.
+        retries: their number; no more are computed at once than there are rows, or those of one row.
         text: the text of a sequence.
         seconds: the duration of each row's audio.
     """
@@ -33,14 +33,12 @@ def with_fallback(
         return is_suspicious(item, text(item), seconds[row])
 
     rows = [row for row, item in enumerate(best) if suspicious(row, item)]
-    for temperature in temperatures:
-        if not rows:
-            break
-        for row, item in zip(list(rows), retry(rows, temperature), strict=True):
-            if not suspicious(row, item):
-                best[row] = item
-                rows.remove(row)
-    for row in rows:
-        if not is_plausible(best[row], text(best[row]), seconds[row]):
+    size = max(1, len(best) // max(1, retries))
+    parts = [rows[begin : begin + size] for begin in range(0, len(rows), size)]
+    for row, others in zip(rows, [found for part in parts for found in retry(part)], strict=True):
+        chosen = next((item for item in others if not suspicious(row, item)), None)
+        if chosen is not None:
+            best[row] = chosen
+        elif not is_plausible(best[row], text(best[row]), seconds[row]):
             best[row] = without_repeated_ending(without_loops(best[row]))
     return best

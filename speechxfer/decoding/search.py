@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import torch
@@ -57,57 +57,85 @@ def search(
         end: the token that ends a sequence.
         limits: most tokens of each row, at least one.
         beams: hypotheses followed at once at temperature 0.
-        temperature: what log-probabilities are divided by before a token is sampled.
+        temperature: how random sampled tokens are.
     """
     if temperature == 0 and beams > 1:
         return beam_search(scorer, prompt, end=end, limits=limits, beams=beams)
-    generator = torch.Generator(prompt.device).manual_seed(0)  # of this call, so that no other call changes it
-    return greedy(scorer, prompt, end=end, limits=limits, temperature=temperature, generator=generator)
+    return [only for (only,) in sample(scorer, prompt, end=end, limits=limits, temperatures=(temperature,))]
 
 
-def greedy(
-    scorer: Scorer, prompt: Tensor, *, end: int, limits: Sequence[int], temperature: float = 0.0,
-    generator: torch.Generator | None = None,
-) -> list[TokenSequence]:  # fmt: skip
-    """The most likely token at every step, or with a temperature a sampled one.
+def greedy(scorer: Scorer, prompt: Tensor, *, end: int, limits: Sequence[int]) -> list[TokenSequence]:
+    """The most likely token at every step; the arguments are those of `sample`."""
+    return search(scorer, prompt, end=end, limits=limits, beams=1, temperature=0.0)
+
+
+def sample(
+    scorer: Scorer, prompt: Tensor, *, end: int, limits: Sequence[int], temperatures: Sequence[float], seed: int = 0
+) -> list[list[TokenSequence]]:
+    """One sequence of each row for each temperature, all in one batch.
+
+    Sampling is the argmax of log-probabilities with Gumbel noise. The noise of a step is the same for all sequences, so
+    none depends on what it is computed with.
 
     Args:
         prompt: what is given [rows, count].
         end: the token that ends a sequence.
         limits: most tokens of each row, at least one.
-        temperature: what log-probabilities are divided by before a token is sampled; 0 takes the most likely.
-        generator: the random generator of the samples.
+        temperatures: what the noise is multiplied by; 0 takes the most likely token.
+        seed: of the noise.
     """
-    tokens: list[list[int]] = [[] for _ in prompt]
-    log_probabilities: list[list[float]] = [[] for _ in prompt]
-    ended = [False] * len(prompt)
-    alive, given = list(range(len(prompt))), prompt
-    while alive:
-        scores = scorer(given)
-        given = _next_tokens(scores, temperature, generator)
+    if not temperatures:
+        return [[] for _ in limits]
+    generator = torch.Generator(prompt.device).manual_seed(seed)  # of this call, so that no other call changes it
+    scale = torch.tensor([*temperatures] * len(prompt), device=prompt.device)[:, None]
+    written = [_Growing(limit) for limit in limits for _ in temperatures]
+    scores, alive = scorer(prompt), list(range(len(written)))
+    if len(temperatures) > 1:
+        rows = torch.arange(len(prompt), device=prompt.device).repeat_interleave(len(temperatures))
+        scorer.keep(rows)
+        scores = scores[rows]
+    while True:
+        given = _next_tokens(scores, scale, generator)
         values = scores.gather(1, given)[:, 0].tolist()
-        unfinished = []
-        for place, (row, token, value) in enumerate(zip(alive, given[:, 0].tolist(), values, strict=True)):
-            log_probabilities[row].append(value)
-            if token == end:
-                ended[row] = True
-                continue
-            tokens[row].append(token)
-            if len(tokens[row]) < limits[row]:
-                unfinished.append(place)
-        if len(unfinished) < len(alive):  # finished rows are not computed any more
-            rows = torch.tensor(unfinished, dtype=torch.int64, device=prompt.device)
+        for one, token, value in zip(alive, given[:, 0].tolist(), values, strict=True):
+            written[one].add(token, value, end)
+        unfinished = [place for place, one in enumerate(alive) if written[one].goes_on]
+        if not unfinished:
+            break
+        if len(unfinished) < len(alive):  # finished sequences are not computed any more
+            rows = torch.tensor(unfinished, device=prompt.device)
             scorer.keep(rows)
-            given = given[rows]
-        alive = [alive[place] for place in unfinished]
-    finished = zip(tokens, log_probabilities, ended, strict=True)
-    return [TokenSequence(tuple(row), tuple(values), over) for row, values, over in finished]
+            given, scale, alive = given[rows], scale[rows], [alive[place] for place in unfinished]
+        scores = scorer(given)
+    found = (TokenSequence(tuple(one.tokens), tuple(one.log_probabilities), one.ended) for one in written)
+    return [[next(found) for _ in temperatures] for _ in limits]
 
 
-def _next_tokens(scores: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
-    """Log-probabilities [rows, vocabulary] -> the next token of each row [rows, 1]."""
-    if temperature > 0:
-        return torch.multinomial(torch.softmax(scores / temperature, dim=-1), 1, generator=generator)
+@dataclass
+class _Growing:
+    """A sequence that grows token by token."""
+
+    limit: int
+    tokens: list[int] = field(default_factory=list)
+    log_probabilities: list[float] = field(default_factory=list)
+    ended: bool = False
+
+    def add(self, token: int, log_probability: float, end: int) -> None:
+        self.log_probabilities.append(log_probability)
+        self.ended = token == end
+        if not self.ended:
+            self.tokens.append(token)
+
+    @property
+    def goes_on(self) -> bool:
+        return not self.ended and len(self.tokens) < self.limit
+
+
+def _next_tokens(scores: Tensor, scale: Tensor, generator: torch.Generator) -> Tensor:
+    """Log-probabilities [rows, vocabulary] and what noise is multiplied by [rows, 1] -> the next tokens [rows, 1]."""
+    if bool((scale > 0).any()):
+        noise = torch.empty_like(scores[0]).exponential_(generator=generator).log_()
+        scores = scores - scale * noise
     return scores.argmax(dim=-1, keepdim=True)
 
 

@@ -68,7 +68,7 @@ def predict_all(
     found: dict[int, Prediction] = {}
     doing = "classifying" if model.traits.task == "classification" else "transcribing"
     with (progress or Progress()).task(doing, sum(durations)) as advance:
-        for batch in batches(range(len(manifest)), costs, _BATCH_S):
+        for batch in batches(range(len(manifest)), costs, _BATCH_S, model.traits.most_padding):
             predictions = model.predict([read(manifest[index], progress) for index in batch], options)
             found.update(zip(batch, predictions, strict=True))
             advance(sum(durations[index] for index in batch))

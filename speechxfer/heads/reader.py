@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from speechxfer.data.batching import MOST_PADDING
 from speechxfer.data.loading import check_words, texts
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
@@ -31,6 +32,8 @@ class HeadTraits:
     decoding_options: frozenset[str] = frozenset()
     #: Whether its words end where a pause begins, and not only where the next word does.
     leaves_out_pauses = True
+    #: Most padding of a batch, as a fraction of it.
+    most_padding = MOST_PADDING
 
     @property
     def decoding_defaults(self) -> DecodingOptions:

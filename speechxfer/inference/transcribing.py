@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from speechxfer.audio import SAMPLE_RATE, Waveform
-from speechxfer.data.batching import batches
+from speechxfer.data.batching import MOST_PADDING, batches
 from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.errors import ConfigError
 from speechxfer.inference.segmenting import Piece, segments
@@ -31,6 +31,7 @@ class Settings:
     Attributes:
         max_segment_s: no segment is longer than this.
         batch_s: the cost of a batch of several segments (`data.batching.cost_s`).
+        most_padding: of a batch, as a fraction of it.
         ahead_s: seconds of speech that are read ahead, so that segments of similar length share a batch. The first
             segments come after less.
         computed_s: seconds that are computed for a segment of so many seconds; more where the model pads it.
@@ -39,6 +40,7 @@ class Settings:
 
     max_segment_s: float = 28.0
     batch_s: float = 110.0
+    most_padding: float = MOST_PADDING
     ahead_s: float = 240.0
     computed_s: Callable[[float], float] = float
     detector: Detector = SOUND
@@ -150,7 +152,7 @@ class _Run:
         """One for each piece, or what was raised when it was recognized alone."""
         costs = [self._settings.computed_s(piece.duration) for piece in pieces]
         found: dict[int, Hypothesis | Exception] = {}
-        todo = batches(range(len(pieces)), costs, self._settings.batch_s)
+        todo = batches(range(len(pieces)), costs, self._settings.batch_s, self._settings.most_padding)
         while todo:
             batch = todo.pop()
             try:

@@ -106,7 +106,8 @@ class Worker:
             first = min(self._jobs, key=lambda job: job.due)
             alike = [job for job in self._jobs if job.options == first.options]
             lengths_s = [self.model.computed_s(job.duration_s) for job in alike]
-            found = batches(range(len(alike)), lengths_s, _BATCH_S * self.model.batch_scale)
+            budget_s, most_padding = _BATCH_S * self.model.batch_scale, self.model.traits.most_padding
+            found = batches(range(len(alike)), lengths_s, budget_s, most_padding)
             batch = next(batch for batch in ([alike[index] for index in one] for one in found) if first in batch)
             self._jobs = [job for job in self._jobs if job not in batch]
             return batch

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import pytest
 import torch
 from torch import Tensor
 
-from speechxfer.decoding.search import TokenSequence, beam_search, greedy
+from speechxfer.decoding.search import TokenSequence, beam_search, greedy, sample
 
 VOCABULARY, END, LIMIT = 5, 4, 4
 
@@ -93,13 +94,29 @@ def test_finished_rows_cost_nothing() -> None:
     assert toy.computed == 3 + steps - 1
 
 
-def test_sampling_is_reproducible_from_its_generator() -> None:
-    def draw(seed: int) -> list[TokenSequence]:
-        generator = torch.Generator().manual_seed(seed)
-        return greedy(Toy(6, 2), prompt(6), end=END, limits=[LIMIT] * 6, temperature=2.0, generator=generator)
+def sampled(rows: int, temperatures: Sequence[float], seed: int = 0) -> list[list[TokenSequence]]:
+    return sample(Toy(rows, 2), prompt(rows), end=END, limits=[LIMIT] * rows, temperatures=temperatures, seed=seed)
 
-    assert draw(1) == draw(1)
-    assert draw(1) != draw(2)
+
+def test_sampling_is_reproducible_from_its_seed() -> None:
+    assert sampled(6, [2.0], 1) == sampled(6, [2.0], 1)
+    assert sampled(6, [2.0], 1) != sampled(6, [2.0], 2)
+
+
+def test_a_sample_does_not_depend_on_what_it_is_computed_with() -> None:
+    together = sampled(5, [0.5, 0.0, 2.0])
+    for place, temperature in enumerate([0.5, 0.0, 2.0]):
+        alone = sampled(3, [temperature])
+        assert [row[place] for row in together[:3]] == [only for (only,) in alone]
+    assert [row[1] for row in together] == greedy(Toy(5, 2), prompt(5), end=END, limits=[LIMIT] * 5)
+
+
+def test_samples_are_as_frequent_as_likely() -> None:
+    scores = Toy(1, 3).score((0, *PROMPT))
+    firsts = [sample(Toy(1, 3), prompt(1), end=END, limits=[1], temperatures=[1.0], seed=seed) for seed in range(2000)]
+    tokens = [one.tokens[0] if one.tokens else END for ((one,),) in firsts]
+    counts = torch.tensor(tokens).bincount(minlength=len(scores)) / len(tokens)
+    torch.testing.assert_close(counts, scores.exp(), atol=0.04, rtol=0.0)
 
 
 def test_what_never_ends_is_cut_at_its_limit() -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from transformers import WhisperFeatureExtractor, WhisperForConditionalGeneration
 
+from speechxfer.decoding.options import DecodingOptions
 from speechxfer.decoding.search import TokenSequence
 from speechxfer.encoders.checkpoints import find
 from speechxfer.heads.seq2seq import head as seq2seq
@@ -78,7 +79,7 @@ def test_words_of_random_models(
         return [next(pending) for _ in prompt]
 
     monkeypatch.setattr(seq2seq, "search", search)
-    monkeypatch.setattr(seq2seq, "with_fallback", lambda first, _retry, **_options: first)
+    monkeypatch.setattr(seq2seq, "with_fallback", lambda first, *_retry, **_options: first)
     found = model.recognize(waveforms)
     assert any(len(one.words) > 2 for one in found)
     for one, waveform in zip(found, waveforms, strict=True):
@@ -89,3 +90,14 @@ def test_words_of_random_models(
     for one, waveform in zip(found, waveforms, strict=True):
         (alone,) = model.recognize([waveform])
         assert [word.start for word in one.words] == [word.start for word in alone.words]
+
+
+@pytest.mark.parametrize("family", ["whisper", "moonshine"])
+def test_texts_that_were_sampled_do_not_depend_on_the_batch(folders: dict[str, Path], family: str) -> None:
+    model = opened(folders[family], **({"pad_to_30s": False} if family == "whisper" else {}))
+    waveforms = [*sounds(), *sounds()[::-1]]
+    options = DecodingOptions(temperature=(1.0, 1.5), word_times=False)
+    together = [one.text for one in model.recognize(waveforms, options)]
+    assert together[: len(LENGTHS)] == together[len(LENGTHS) :][::-1]
+    assert together == [model.recognize([waveform], options)[0].text for waveform in waveforms]
+    assert len(set(together)) > 1

@@ -21,7 +21,7 @@ from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.fallback import with_fallback
 from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.decoding.options import TEMPERATURES, DecodingOptions
-from speechxfer.decoding.search import TokenSequence, greedy, search
+from speechxfer.decoding.search import TokenSequence, greedy, sample, search
 from speechxfer.encoders.base import Encoder, LayerGroup, valid_positions
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.errors import CheckpointError, ConfigError
@@ -67,6 +67,8 @@ class Seq2SeqHead(TextScorer):
     decoding_options = frozenset({"beams", "temperature", "word_times"})
     rates = (1e-4, 1e-4)
     leaves_out_pauses = False
+    #: A step takes about as long for many utterances as for a few.
+    most_padding = 0.5
     #: What messages call it.
     title: str
     #: Hidden states a second; fewer where frames are pooled.
@@ -272,16 +274,16 @@ class Seq2SeqHead(TextScorer):
         limits = self.limits(num_frames, prompt.shape[1])
         scorer = self._scorer(hidden_states, mask)
         first, *others = options.temperatures
-        how = {"end": self.tokens.end, "beams": options.beams or 1}
-        written = search(scorer, prompt, limits=limits, temperature=first, **how)
+        end = self.tokens.end
+        written = search(scorer, prompt, end=end, limits=limits, beams=options.beams or 1, temperature=first)
 
-        def retry(chosen: list[int], temperature: float) -> list[TokenSequence]:
+        def retry(chosen: list[int]) -> list[list[TokenSequence]]:
             rows = torch.tensor(chosen, device=prompt.device)
             scorer = self._scorer(hidden_states[rows], None if mask is None else mask[rows])
-            return search(scorer, prompt[rows], limits=[limits[row] for row in chosen], temperature=temperature, **how)
+            return sample(scorer, prompt[rows], end=end, limits=[limits[row] for row in chosen], temperatures=others)
 
         written = with_fallback(
-            written, retry, temperatures=others, text=lambda item: self.tokens.text(item.tokens),
+            written, retry, len(others), text=lambda item: self.tokens.text(item.tokens),
             seconds=[frames / self.frame_rate for frames in num_frames.tolist()],
         )  # fmt: skip
         found = [self._read(*pair) for pair in zip(written, scorer.no_speech, strict=True)]

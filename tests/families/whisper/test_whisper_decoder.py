@@ -78,7 +78,7 @@ def reference(whisper: WhisperForConditionalGeneration, hidden: torch.Tensor, pr
 def test_decoding_in_a_batch_with_a_cache_is_decoding_one_by_one(
     whisper: WhisperForConditionalGeneration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(seq2seq, "with_fallback", lambda first, _retry, **_options: first)  # random output loops
+    monkeypatch.setattr(seq2seq, "with_fallback", lambda first, *_retry, **_options: first)  # random output loops
     head = head_of(whisper, is_pretrained=True)
     lengths = [30, 8, 21, 30]
     hidden = torch.randn(4, 30, 32)
