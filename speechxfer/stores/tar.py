@@ -34,7 +34,7 @@ def members(shard: Stored) -> Iterator[Member]:
         try:
             with tarfile.open(fileobj=file, mode="r:") as tar:
                 while (found := tar.next()) is not None:
-                    tar.members.clear()  # it keeps all, which no long shard can afford
+                    tar.members.clear()  # type: ignore[attr-defined]  # it keeps all, which no long shard can afford
                     start, stop = found.offset_data, found.offset_data + found.size
                     if stop > size:
                         raise OSError(errno.EIO, f"a tar file that is cut short in {found.name}; copy it again")
