@@ -299,4 +299,4 @@ def memory_name(digest: str) -> str:
 
 def is_memory_name(name: str) -> bool:
     """Whether a manifest's `audio` stands for a recording that was in memory."""
-    return name.startswith(_MEMORY)
+    return name.startswith(_MEMORY) and not is_url(name)

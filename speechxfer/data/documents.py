@@ -12,6 +12,7 @@ from typing import Any
 
 from speechxfer.data import textfiles
 from speechxfer.errors import DataError
+from speechxfer.stores import spelled
 
 #: Keys under which an object may hold the list of rows.
 _CONTAINERS = ("data", "rows", "utterances", "samples", "items", "records", "examples")
@@ -47,7 +48,7 @@ def read(
         if isinstance(value, dict):
             yield number, {name: None if _is_nan(one) else one for name, one in value.items()}
         else:
-            refused(DataError(f"{path}:{number}: a JSON {type(value).__name__}, not an object; {_WANTED}"))
+            refused(DataError(f"{spelled(path)}:{number}: a JSON {type(value).__name__}, not an object; {_WANTED}"))
 
 
 def _is_nan(value: Any) -> bool:
@@ -69,7 +70,7 @@ def _by_line(lines: Iterator[tuple[int, str]], path: Path, refused: Callable[[Da
             try:
                 yield number, _loaded(line)
             except (ValueError, RecursionError) as error:
-                refused(DataError(f"{path}:{number}: not JSON ({error}); {_WANTED}"))
+                refused(DataError(f"{spelled(path)}:{number}: not JSON ({error}); {_WANTED}"))
 
 
 def _whole(text: str, path: Path, refused: Callable[[DataError], None]) -> _Numbered:
@@ -78,7 +79,7 @@ def _whole(text: str, path: Path, refused: Callable[[DataError], None]) -> _Numb
         return iter(list(_values(text, _start(text))))
     except (ValueError, RecursionError) as error:
         if text.lstrip().startswith("["):
-            raise DataError(f"{path}: a JSON list that cannot be read ({error}); correct it, or copy the file again") from error  # fmt: skip  # noqa: E501
+            raise DataError(f"{spelled(path)}: a JSON list that cannot be read ({error}); correct it, or copy the file again") from error  # fmt: skip  # noqa: E501
         return _by_line(enumerate(text.splitlines(keepends=True), start=1), path, refused)
 
 

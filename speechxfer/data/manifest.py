@@ -47,7 +47,7 @@ class Manifest(Sequence[Utterance]):
         path = Path(path)
         utterances = tuple(stream(path))
         if not utterances:
-            raise DataError(f"{path}: holds no utterances; wanted at least one line with an audio file")
+            raise DataError(f"{spelled(path)}: holds no utterances; wanted at least one line with an audio file")
         return cls(utterances, path)
 
     @classmethod

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from speechxfer import storage
-from speechxfer.data import documents, tables, webdataset
+from speechxfer.data import documents, tables
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.stores import stored
 
@@ -64,6 +64,8 @@ def read(
     """
     check_suffix(path, (*SUFFIXES, *SHARDS))
     if path.suffix.lower() == ".tar":
+        from speechxfer.data import webdataset  # late: it knows audio
+
         yield from webdataset.read(path, refused or _raised)
     elif is_table(path):
         yield from tables.read(path, SUFFIXES, is_number, refused or _raised)
@@ -74,6 +76,8 @@ def read(
 def count(path: Path) -> int:
     """About how many rows a file has: lines of a text, recordings in a shard."""
     if path.suffix.lower() == ".tar":
+        from speechxfer.data import webdataset
+
         return webdataset.count(path)
     with stored(path).open() as file:
         return sum(block.count(b"\n") for block in iter(functools.partial(file.read, 1 << 20), b""))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from speechxfer.data import rows
 from speechxfer.errors import ConfigError, DataError
-from speechxfer.stores import spelled
+from speechxfer.stores import is_url, spelled
 from speechxfer.stores.listing import fixed_part, is_pattern, listed, matches
 
 
@@ -38,7 +38,7 @@ def shards(name: str | os.PathLike[str]) -> list[Shard]:
         found, root = matches(name), Path(fixed_part(name))
         if not found:
             raise DataError(f"{spelled(name)}: no file matches; check the pattern (seen from {Path.cwd()})")
-    elif path.suffix.lower() not in rows.SUFFIXES and path.is_dir():
+    elif path.suffix.lower() not in rows.SUFFIXES and (path.is_dir() or (is_url(spelled(name)) and not path.suffix)):
         found, root = _in_folder(path), path
     else:
         return [Shard(path, path.parent)]
@@ -52,7 +52,7 @@ def _in_folder(folder: Path) -> list[str]:
     try:
         found = listed(folder, rows.SHARDS)
     except OSError as error:
-        raise DataError(f"{folder}: cannot be read ({error.strerror}); wanted a folder of shards") from error
+        raise DataError(f"{spelled(folder)}: cannot be read ({error.strerror}); wanted a folder of shards") from error
     kinds = {Path(one).suffix.lower() for one in found}
     if len(kinds) != 1:
         seen = f"holds files of {' and '.join(sorted(kinds))}" if kinds else f"a folder without shards ({', '.join(rows.SHARDS)})"  # fmt: skip  # noqa: E501

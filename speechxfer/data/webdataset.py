@@ -11,7 +11,7 @@ from typing import Any
 
 from speechxfer.audio import AUDIO_SUFFIXES
 from speechxfer.errors import DataError
-from speechxfer.stores import Stored, stored
+from speechxfer.stores import Stored, spelled, stored
 from speechxfer.stores.tar import Member, members
 
 _TEXTS = (".txt", ".json")
@@ -30,7 +30,7 @@ def read(path: Path, refused: Callable[[DataError], None]) -> Iterator[tuple[int
     Raises:
         DataError: the shard cannot be read.
     """
-    number = 0
+    number, name = 0, spelled(path)
     try:
         shard = stored(path)
         walked = _Walk(members(shard))
@@ -40,12 +40,12 @@ def read(path: Path, refused: Callable[[DataError], None]) -> Iterator[tuple[int
                 for row in _rows(shard, _once(group, seen)):
                     yield (number := number + 1), row
             except DataError as error:
-                refused(DataError(f"{path}:{(number := number + 1)}: {error}"))
+                refused(DataError(f"{name}:{(number := number + 1)}: {error}"))
         if walked.damage:
-            refused(DataError(f"{path}:{number + 1}: {walked.damage.strerror}"))
+            refused(DataError(f"{name}:{number + 1}: {walked.damage.strerror}"))
     except OSError as error:
         why = "no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
-        raise DataError(f"{path}: {why}; wanted a tar shard") from error
+        raise DataError(f"{name}: {why}; wanted a tar shard") from error
 
 
 def _once(group: Iterator[Member], seen: set[str]) -> list[Member]:

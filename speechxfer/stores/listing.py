@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from speechxfer.errors import DataError
 from speechxfer.stores.address import is_url, spelled
 
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
@@ -22,10 +23,17 @@ def is_pattern(name: str | os.PathLike[str]) -> bool:
 
 
 def matches(pattern: str | os.PathLike[str]) -> list[str]:
-    """The files that a pattern names, sorted; of a range all, whether they are there or not."""
+    """The files that a pattern names, sorted; of a range all, whether they are there or not.
+
+    Raises:
+        DataError: a store cannot be asked.
+    """
     found: list[str] = []
-    for one in _spread(spelled(pattern)):
-        found += sorted(_globbed(one)) if glob.has_magic(one) else [one]
+    try:
+        for one in _spread(spelled(pattern)):
+            found += sorted(_globbed(one)) if glob.has_magic(one) else [one]
+    except OSError as error:
+        raise DataError(f"{spelled(pattern)}: cannot be read ({error.strerror})") from error
     return found
 
 
@@ -35,6 +43,8 @@ def listed(folder: str | os.PathLike[str], suffixes: tuple[str, ...]) -> list[st
     Raises:
         OSError: the folder cannot be read.
     """
+    if is_url(address := spelled(folder)):
+        return [one for one in _globbed(f"{address.rstrip('/')}/*") if one.lower().endswith(suffixes)]
     found = (one for one in Path(folder).iterdir() if one.name.lower().endswith(suffixes) and not one.name.startswith("."))  # fmt: skip  # noqa: E501
     return sorted(str(one) for one in found if one.is_file())
 
@@ -57,4 +67,8 @@ def _spread(pattern: str) -> Iterator[str]:
 
 
 def _globbed(pattern: str) -> list[str]:
+    if is_url(pattern):
+        from speechxfer.stores.remote import matching
+
+        return matching(pattern)
     return glob.glob(pattern, recursive=True)  # noqa: PTH207

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from speechxfer.stores.address import inside_of, spelled, suffix
+from speechxfer.stores.address import inside_of, is_url, spelled, suffix
 from speechxfer.stores.stored import LocalFile, Stored
 
 
@@ -28,4 +28,8 @@ def stored(address: str | os.PathLike[str]) -> Stored:
 
 
 def _file(address: str) -> Stored:
-    return LocalFile(address)
+    if not is_url(address):
+        return LocalFile(address)
+    from speechxfer.stores.remote import RemoteFile
+
+    return RemoteFile(address)
