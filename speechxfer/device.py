@@ -25,7 +25,7 @@ def choose_device(name: str) -> torch.device:
         ConfigError: there is no such device here.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     if not _DEVICE.fullmatch(name):
         raise ConfigError(f"device {name!r} is not known; wanted auto, cpu, cuda or cuda:N")
     try:
@@ -36,7 +36,17 @@ def choose_device(name: str) -> torch.device:
             f"device {name!r}: torch cannot use it here ({reason:.120}); `speechxfer doctor` says more, or use "
             "--device cpu"
         ) from error
+    if device.type == "cuda":
+        _set_up_cuda()
     return device if ":" in name else torch.device(name)  # without a number where none was given
+
+
+def _set_up_cuda() -> None:
+    """Choose kernels, for the whole process, that suit batches of ever new lengths."""
+    # cuDNN's attention is planned for each new length, which takes longer than computing it; torch has others.
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    # Convolutions in float32 keep all its digits, as matrix products do: what stands beside an utterance would show.
+    torch.backends.cudnn.allow_tf32 = False
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:

@@ -14,6 +14,8 @@ SAMPLE_RATE = 16_000
 #: Lengths and texts as in speechocean762's training half: log-normal, in seconds, and letters a second.
 _LOG_MEAN, _LOG_STD, _SHORTEST_S, _LONGEST_S = 1.341, 0.370, 1.6, 20.4
 _LETTERS_PER_S, _LETTERS_PER_WORD = 6.9, 4.5
+#: Seconds of noise that utterances are cut from.
+_BANK_S = 120
 #: A wav2vec2 that trains in seconds on anything, for rehearsals.
 _TINY = {
     "hidden_size": 32, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 64,
@@ -67,12 +69,13 @@ def synthetic(folder: Path, count: int, *, seed: int) -> str:
     """A manifest of noise with random words, in WAV files; lengths and texts are distributed as in read speech."""
     chance = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
-    utterances = []
+    utterances, noise = [], _noise(_BANK_S * SAMPLE_RATE, chance)
     for number in range(count):
         duration_s = float(np.clip(chance.lognormal(_LOG_MEAN, _LOG_STD), _SHORTEST_S, _LONGEST_S))
         num_samples = round(duration_s * SAMPLE_RATE)
         name = f"{number:05}.wav"
-        _write_wav(folder / name, _noise(num_samples, chance))
+        start = int(chance.integers(len(noise) - num_samples))
+        _write_wav(folder / name, noise[start : start + num_samples])
         exact_s = num_samples / SAMPLE_RATE
         utterances.append(sx.Utterance(audio=str(folder / name), text=_text(exact_s, chance), duration=exact_s))
     path = folder / "manifest.jsonl"

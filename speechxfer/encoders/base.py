@@ -383,10 +383,11 @@ class Encoder(Freezable, ABC):
     def collate(self, waveforms: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
         """Waveforms of any lengths -> zero-padded [batch, samples] and their lengths [batch]."""
         num_samples = torch.tensor([len(waveform) for waveform in waveforms], dtype=torch.int64)
-        batch = torch.zeros(len(waveforms), int(num_samples.max()), dtype=torch.float32)
+        # Not with torch, which would use all threads for each row.
+        batch = np.zeros((len(waveforms), int(num_samples.max())), dtype=np.float32)
         for row, waveform in zip(batch, waveforms, strict=True):
-            row[: len(waveform)] = torch.from_numpy(waveform)
-        return batch, num_samples
+            row[: len(waveform)] = waveform
+        return torch.from_numpy(batch), num_samples
 
     def forward(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
         """The whole stack: waveforms -> hidden states at layer index `depth`, number of frames there."""

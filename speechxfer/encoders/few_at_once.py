@@ -12,6 +12,9 @@ from torch import Tensor
 #: together, for what the convolutions of a whole batch give fits no cache.
 _AT_ONCE_S = {"cpu": 0.0}
 _AT_ONCE_ELSEWHERE_S = 100.0
+#: A GPU's library plans the computation of each new length, which takes longer than the computation; so there, lengths
+#: are rounded up to a multiple of this.
+_ROUNDED_S = 0.32
 
 
 def at_least(inputs: Tensor, size: int) -> Tensor:
@@ -45,11 +48,19 @@ def few_at_once(
     """
     if torch.compiler.is_exporting():  # a graph has no number of utterances of its own
         return compute(inputs, lengths)
+    if inputs.device.type != "cpu":
+        inputs = _rounded(inputs, round(_ROUNDED_S * per_second))
     rows = max(1, int(_AT_ONCE_S.get(inputs.device.type, _AT_ONCE_ELSEWHERE_S) * per_second) // inputs.shape[1])
     pairs = zip(torch.split(inputs, rows), torch.split(lengths, rows), strict=True)
     pieces = [compute(*_unpadded(some, own, least)) for some, own in pairs]
     size = max(piece.shape[1] for piece in pieces)
     return torch.cat([F.pad(piece, (0, 0, 0, size - piece.shape[1])) for piece in pieces])
+
+
+def _rounded(inputs: Tensor, multiple: int) -> Tensor:
+    """[batch, steps, ...] extended with zeros to a multiple of steps."""
+    missing = -inputs.shape[1] % multiple
+    return F.pad(inputs, (*(0, 0) * (inputs.ndim - 2), 0, missing))
 
 
 def _unpadded(inputs: Tensor, lengths: Tensor, least: int) -> tuple[Tensor, Tensor | None]:

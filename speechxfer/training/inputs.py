@@ -7,8 +7,10 @@ the loop does not ask which it has. What each keeps or computes is the same to t
 from __future__ import annotations
 
 import math
+import os
 import random
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -30,6 +32,9 @@ from speechxfer.training.frozen_cache import States
 
 #: Speeds of the copies of the training audio, in the order they are added.
 SPEEDS = (1.0, 0.9, 1.1, 0.95, 1.05)
+
+#: Threads that read audio files beside a GPU.
+_MOST_READERS = 8
 
 #: A copy of an utterance: its index and speed.
 Key = tuple[int, float]
@@ -76,8 +81,15 @@ class Copies:
         """Seconds that an encoder computes for a copy."""
         return self._encoder.computed_s(self.duration_s(key))
 
-    def waveform(self, key: Key) -> np.ndarray:
-        """Samples of a copy."""
+    def waveforms(self, keys: Sequence[Key]) -> list[np.ndarray]:
+        """Samples of copies, read by several threads where there are cores to spare."""
+        threads = min(_MOST_READERS, (os.cpu_count() or 1) // 2, len(keys))
+        if threads < 2:
+            return list(map(self._waveform, keys))
+        with ThreadPoolExecutor(threads) as readers:
+            return list(readers.map(self._waveform, keys))
+
+    def _waveform(self, key: Key) -> np.ndarray:
         waveform = read(self.manifest[key[0]], self._progress)
         return waveform if key[1] == 1.0 else resample(waveform, SAMPLE_RATE * key[1], SAMPLE_RATE)
 
@@ -158,7 +170,7 @@ class LiveInputs:
 
     def load(self, indices: Sequence[int], epoch: int) -> Loaded:
         """Decoded waveforms."""
-        waveforms = [self.copies.waveform(self.copies.used_in(epoch, index)) for index in indices]
+        waveforms = self.copies.waveforms([self.copies.used_in(epoch, index) for index in indices])
         values, num_samples = self._encoder.collate(waveforms)
         loaded = Loaded(values, num_samples, self._encoder.num_frames(num_samples))
         if self.augment is None:

@@ -78,7 +78,7 @@ class Preparation:
             return live
 
         def from_sound(keys: Sequence[Key]) -> tuple[Tensor, Tensor]:
-            waveforms, num_samples = self.encoder.collate([copies.waveform(key) for key in keys])
+            waveforms, num_samples = self.encoder.collate(copies.waveforms(keys))
             states, frames = self.encoder.frontend(waveforms.to(self._device), num_samples.to(self._device))
             return self.encoder.run(states, frames, 0, seam), self.encoder.num_frames(num_samples)
 
@@ -255,11 +255,12 @@ class Preparation:
             yield from self._states(keys[:middle], compute)
             yield from self._states(keys[middle:], compute)
             return
-        for key, states, count in zip(keys, hidden_states.float().cpu(), num_frames.tolist(), strict=True):
-            # What an encoder computes beyond the utterance (silence up to 30 s) belongs to its input; and a click too
-            # short for a frame still has a state.
-            size = states.shape[0] if self.encoder.fixed_length else max(count, 1)
-            yield key, States(self._stored(states[:size]), count)
+        counts = num_frames.tolist()
+        # What an encoder computes beyond the utterance (silence up to 30 s) belongs to its input; and a click too
+        # short for a frame still has a state.
+        sizes = [hidden_states.shape[1] if self.encoder.fixed_length else max(count, 1) for count in counts]
+        for key, states, count in zip(keys, self._stored(hidden_states.float(), sizes), counts, strict=True):
+            yield key, States(states, count)
 
     @contextlib.contextmanager
     def _frozen(self) -> Iterator[None]:
@@ -273,10 +274,17 @@ class Preparation:
         finally:
             self.encoder.train(training)
 
-    def _stored(self, states: Tensor) -> Tensor:
+    def _stored(self, states: Tensor, sizes: Sequence[int]) -> list[Tensor]:
+        """The first frames of each row, on the CPU; converted where they are, for half of the bytes is soon copied."""
+        rows = [row[:size] for row, size in zip(states, sizes, strict=True)]
         if self.training.cache_dtype == "float32":
-            return states.clone()
-        return states.half() if float(states.abs().max()) <= _LARGEST_HALF else states.bfloat16()
+            return [row.cpu().clone() for row in rows]
+        fitting = (torch.stack([row.abs().amax() for row in rows]) <= _LARGEST_HALF).tolist()
+        halves = states.half().cpu()
+        return [
+            half[:size].clone() if fits else row.bfloat16().cpu()
+            for row, half, size, fits in zip(rows, halves, sizes, fitting, strict=True)
+        ]
 
     def _size(self, copies: Copies, keys: Iterable[Key], seam: int) -> float:
         """Bytes that these copies take."""

@@ -81,7 +81,7 @@ class TrainStep:
         planned = self._num_labels(indices)
         loss, labels = self._backward(indices, batches, planned, epoch=epoch, number=number)
         trained = [parameter for parameter in self.parameters.values() if parameter.requires_grad]
-        summed = self._world.sum_gradients(trained, torch.stack([loss, loss.new_tensor(labels)]))
+        summed = self._world.sum_gradients(trained, torch.stack([loss, torch.full_like(loss, labels)]))
         self._rescale(trained, summed, planned)
         norm = nn.utils.clip_grad_norm_(trained, self._training.max_grad_norm)
         self.optimizer.step()
@@ -164,9 +164,7 @@ class TrainStep:
             return
         scale = planned / used.clamp(min=1)
         loss *= scale
-        for parameter in trained:
-            if parameter.grad is not None:
-                parameter.grad *= scale
+        torch._foreach_mul_([parameter.grad for parameter in trained if parameter.grad is not None], scale)
 
     def _num_labels(self, indices: Sequence[int]) -> int:
         targets = self.feeder.examples.targets

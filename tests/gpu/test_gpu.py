@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 import speechxfer as sx
-from speechxfer.device import choose_precision
+from speechxfer.device import choose_device, choose_precision
 from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import find
 from speechxfer.opening import open_checkpoint
@@ -33,6 +33,7 @@ pytestmark = [
 @pytest.fixture(scope="module", params=MODELS, ids=lambda tiny: tiny.name)
 def encoder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Encoder:
     tiny: Tiny = request.param
+    choose_device(DEVICE)
     folder = tmp_path_factory.mktemp(tiny.name)
     tiny.save(tiny.build(), folder)
     found = open_checkpoint(find(str(folder)), **tiny.options).encoder.eval()
@@ -102,8 +103,8 @@ def test_a_model_recognizes_the_same_alone_and_in_a_batch(gpu_runs: Runs, tmp_pa
     gpu_runs.run("trained", {"plan": learning, "training": {"epochs": 25, "batch_seconds": 2.0, "dropout": 0.0}})
     model = sx.load(str(tmp_path / "trained" / "model"), device=DEVICE, dtype="float32")
     waveforms = [tone(text) for text in ("abc a", "b a", "cab a", "aa a")]
-    together = [found.text for found in model.transcribe_many(waveforms, sample_rate=16_000)]  # type: ignore[union-attr]
-    alone = [model.transcribe(waveform, sample_rate=16_000).text for waveform in waveforms]  # type: ignore[union-attr]
+    together = [found.text for found in model.transcribe_many(waveforms, sample_rate=16_000)]
+    alone = [model.transcribe(waveform, sample_rate=16_000).text for waveform in waveforms]
     assert any(together)
     assert together == alone
 
