@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from speechxfer.api.output import report as report
     from speechxfer.api.planning import plan as plan
     from speechxfer.api.planning import probe as probe
+    from speechxfer.api.suggesting import suggest as suggest
     from speechxfer.api.training import finetune as finetune
     from speechxfer.api.training import interpolate as interpolate
     from speechxfer.cli import Command as Command
@@ -153,6 +154,7 @@ __all__ = [
     "report",
     "slices",
     "split",
+    "suggest",
     "train_language_model",
     "tune_language_model",
     "word_scores",
@@ -171,6 +173,7 @@ _MODULES = {
     "api.language_models": ("train_language_model", "tune_language_model"),
     "api.output": ("export", "report"),
     "api.planning": ("plan", "probe"),
+    "api.suggesting": ("suggest",),
     "api.training": ("finetune", "interpolate"),
     "cli": ("Command",),
     "cli.terminal": ("TerminalProgress",),

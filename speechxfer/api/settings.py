@@ -33,7 +33,7 @@ PlanLike: TypeAlias = "str | os.PathLike[str] | PlanConfig | Mapping[str, Any]"
 #: As `plan`: let one be made first.
 AUTOMATIC = "auto"
 #: Settings that name data.
-_DATA = ("train", "dev", "test", "retain", "retention.replay")
+_DATA = ("train", "dev", "test", "retain", "unlabeled", "retention.replay")
 
 
 @dataclass(frozen=True)

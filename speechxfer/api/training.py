@@ -64,7 +64,7 @@ def finetune(
         progress: receives what goes on (`TerminalProgress` prints it).
         settings: all other settings of a run, each group as a dictionary or a table: `training`, `text`, `augment`,
             `encoder`, `pooling`, `retention`, and those of heads (`ctc`, `classification`, `seq2seq`); and
-            `device`, `retain`, `strict`, `compare_scratch`.
+            `device`, `unlabeled`, `retain`, `strict`, `compare_scratch`.
 
     Returns:
         The folder, the adapted model, and the test split before and after.

@@ -36,6 +36,7 @@ _COMMANDS = (
     "probe",
     "report",
     "serve",
+    "suggest",
     "transcribe",
 )
 

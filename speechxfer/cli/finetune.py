@@ -24,7 +24,7 @@ _SETTINGS = {
     "head": "head", "language": "language", "lm": "language_model", "vocabulary": "ctc.vocabulary",
     "units": "ctc.units", "vocabulary_size": "ctc.vocabulary_size",
     "pad_to_30s": "whisper.pad_to_30s", "normalizer": "text.normalizer", "ignore_unknown": "ctc.ignore_unknown",
-    "retain": "retain", "retain_language": "retention.language", "replay": "retention.replay",
+    "unlabeled": "unlabeled", "retain": "retain", "retain_language": "retention.language", "replay": "retention.replay",
     "replay_ratio": "retention.replay_ratio", "compare_scratch": "compare_scratch", "track": "training.trackers",
     "strict": "strict",
     **PLAN_SETTINGS,
@@ -39,6 +39,7 @@ _GROUPS = {
         "compare_scratch",
     ),
     "Text": ("language", "lm", "normalizer", "vocabulary", "units", "vocabulary_size", "ignore_unknown"),
+    "Recordings without text": ("unlabeled",),
     "What the model should not forget": ("retain", "retain_language", "replay", "replay_ratio"),
     "Machine": ("device", "cache", "cache_dir", "track"),
     "Settings and files": ("config_file", "assignments", "overwrite", "strict"),
@@ -51,6 +52,7 @@ _GROUPS = {
 @click.option("--train", help="Manifest to learn from (.jsonl, .csv, .tsv).")
 @click.option("--dev", help="Manifest that decides which epoch is best.")
 @click.option("--test", help="Manifest measured before and after.")
+@click.option("--unlabeled", metavar="MANIFEST", help="Recordings without text or label: a first model predicts theirs, and those it is certain of are used in training.")  # fmt: skip  # noqa: E501
 @click.option("--retain", metavar="MANIFEST", help="Manifest of the source domain, evaluated before training, after every epoch and at the end, to measure forgetting.")  # fmt: skip  # noqa: E501
 @click.option("--retain-language", metavar="LL", help="Spoken language of --retain, for the decoder of a multilingual Whisper.")  # fmt: skip  # noqa: E501
 @click.option("--replay", metavar="MANIFEST", help="Training data of the source domain, mixed into the training set so that it is not forgotten.")  # fmt: skip  # noqa: E501

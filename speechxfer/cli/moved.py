@@ -13,7 +13,10 @@ from speechxfer.config import nested
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 #: Option -> the setting it stands for.
-_SETTINGS = {"train": "train", "dev": "dev", "test": "test", "retain": "retain", "replay": "retention.replay"}
+_SETTINGS = {
+    "train": "train", "dev": "dev", "test": "test", "retain": "retain", "replay": "retention.replay",
+    "unlabeled": "unlabeled",
+}  # fmt: skip
 
 
 def moved_options(command: _Command) -> _Command:

@@ -60,6 +60,7 @@ def moved(config: FinetuneConfig, folder: Path) -> FinetuneConfig:
 
     return replace(
         config, output=str(folder.absolute()), train=now(config.train), dev=now(config.dev), test=optional(config.test),
-        retain=optional(config.retain), retention=replace(config.retention, replay=optional(config.retention.replay)),
+        retain=optional(config.retain), unlabeled=optional(config.unlabeled),
+        retention=replace(config.retention, replay=optional(config.retention.replay)),
         model=now(config.model) if Path(config.model).is_absolute() else config.model,
     )  # fmt: skip

@@ -235,6 +235,9 @@ class FinetuneConfig(OpenTable):
     test: _Path | None = None
     #: Manifest of what the model should not forget, evaluated before training, after every epoch and at the end.
     retain: _Path | None = None
+    #: Manifest of recordings without text or label, for self-training: a model that is trained on `train` predicts
+    #: theirs, and the run is trained on both, without those that it is not certain of.
+    unlabeled: _Path | None = None
     #: Also train the same architecture from random weights, for as many epochs, to see whether transfer helped.
     compare_scratch: bool = False
     #: Stop at an audio file that is a little shorter than its header says, instead of using it with a warning.

@@ -9,6 +9,7 @@ from speechxfer.runs.schema import (
     InterpolationPoint,
     Metrics,
     PlanTable,
+    SelfTraining,
     Sources,
     Split,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "Metrics",
     "PlanTable",
     "RunFolder",
+    "SelfTraining",
     "Sources",
     "Split",
 ]

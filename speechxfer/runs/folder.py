@@ -23,16 +23,22 @@ from speechxfer.runs.schema import (
     InterpolationCurve,
     Metrics,
     PlanTable,
+    SelfTraining,
     Sources,
 )
-from speechxfer.storage import recover_all, write_json, write_text
+from speechxfer.storage import recover_all, replacing_folder, write_json, write_text
 
 _CONFIG, _LOCK, _HISTORY, _METRICS = "config.toml", "run.lock", "metrics.jsonl", "metrics.json"
 _PLAN, _ENVIRONMENT, _SOURCES = "plan.json", "environment.json", "sources.json"
 _INTERPOLATION, _REPORT, _TIME = "interpolation.json", "report.html", "time.json"
-_FILES = (_HISTORY, _METRICS, _PLAN, _ENVIRONMENT, _SOURCES, _INTERPOLATION, _REPORT, _TIME)
+_SELF_TRAINING, _PSEUDO_LABELS = "self_training.json", "pseudo_labels.jsonl"
+_FILES = (
+    _HISTORY, _METRICS, _PLAN, _ENVIRONMENT, _SOURCES, _INTERPOLATION, _REPORT, _TIME, _SELF_TRAINING, _PSEUDO_LABELS,
+)  # fmt: skip
 _MODEL, _CHECKPOINTS, _NON_SPEECH, _DATA, _PREDICTIONS = "model", "checkpoints", "non_speech", "data", "predictions"
-_FOLDERS = (_CHECKPOINTS, _MODEL, _NON_SPEECH, _DATA, _PREDICTIONS, "tensorboard", "scratch", "interpolated")
+_FOLDERS = (
+    _CHECKPOINTS, _MODEL, _NON_SPEECH, _DATA, _PREDICTIONS, "tensorboard", "scratch", "teacher", "interpolated",
+)  # fmt: skip
 #: What versions before this layout wrote and this one does not.
 _OLD = ("before.json", "after.json", "retain_before.json", "retain_after.json", "nothing")
 _REMEDY = "remove the file to go on without it"
@@ -41,7 +47,7 @@ _REMEDY = "remove the file to go on without it"
 Measured: TypeAlias = Literal["test", "retain"]
 Predictor: TypeAlias = Literal["pre-trained", "adapted"]
 
-Schema = TypeVar("Schema", PlanTable, Environment, Sources, InterpolationCurve, Allotment)
+Schema = TypeVar("Schema", PlanTable, Environment, Sources, InterpolationCurve, Allotment, SelfTraining)
 
 
 class RunFolder:
@@ -122,6 +128,16 @@ class RunFolder:
         """The run of the same shape from random weights."""
         return RunFolder(self.path / "scratch")
 
+    @property
+    def teacher(self) -> RunFolder:
+        """The run on the labels alone, whose model predicts the labels of recordings that have none."""
+        return RunFolder(self.path / "teacher")
+
+    @property
+    def pseudo_labels(self) -> Path:
+        """The manifest of recordings without labels and of the predictions that are used as such."""
+        return self.path / _PSEUDO_LABELS
+
     # What state the folder is in
 
     @property
@@ -140,10 +156,15 @@ class RunFolder:
         return self.path.is_dir() and any(item.name != _LOCK for item in self.path.iterdir())
 
     @property
+    def is_begun(self) -> bool:
+        """Whether there is a checkpoint to go on from."""
+        return any(self.checkpoints.glob("step-*"))
+
+    @property
     def is_trained(self) -> bool:
         """Whether there is a model, or a checkpoint after the first step."""
         steps = (int(path.name.removeprefix("step-")) for path in self.checkpoints.glob("step-*"))
-        return self.model.exists() or any(steps)
+        return self.model.exists() or any(steps) or (self.teacher.path.is_dir() and self.teacher.is_trained)
 
     def check_run(self) -> None:
         """Look whether this is the folder of a run of the present layout.
@@ -183,6 +204,18 @@ class RunFolder:
                 f"{self}: was written by an earlier version of speechxfer ({old}), whose layout is not read any more; "
                 f"{self.model} can still be used, but the run has to start again: --overwrite, or another --output"
             )
+
+    def go_on_from(self, other: RunFolder) -> None:
+        """Take over where another run on the same data stands: its checkpoints, its history and its model.
+
+        Raises:
+            StorageError: the disk is full or read-only.
+        """
+        for line in other.history:
+            self.write_epoch(line)
+        for mine, theirs in ((self.model, other.model), (self.checkpoints, other.checkpoints)):
+            with replacing_folder(mine) as temporary:
+                shutil.copytree(theirs, temporary, dirs_exist_ok=True)
 
     def clear(self) -> None:
         """Remove all that a run has written here, except its settings."""
@@ -274,11 +307,16 @@ class RunFolder:
         """What a run with a limit of time uses of its data."""
         return self._read(_TIME, Allotment)
 
-    def write(self, content: PlanTable | Environment | Sources | InterpolationCurve | Allotment) -> None:
+    @property
+    def self_training(self) -> SelfTraining | None:
+        """What became of recordings without labels."""
+        return self._read(_SELF_TRAINING, SelfTraining)
+
+    def write(self, content: PlanTable | Environment | Sources | InterpolationCurve | Allotment | SelfTraining) -> None:
         """Write a file of the run; its name follows from what it holds."""
         names: dict[type, str] = {
             PlanTable: _PLAN, Environment: _ENVIRONMENT, Sources: _SOURCES, InterpolationCurve: _INTERPOLATION,
-            Allotment: _TIME,
+            Allotment: _TIME, SelfTraining: _SELF_TRAINING,
         }  # fmt: skip
         write_json(self.path / names[type(content)], {"version": VERSION, **asdict(content)})
 

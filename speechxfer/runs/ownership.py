@@ -17,7 +17,7 @@ _FREE = (
     "training.guard", "training.trackers",
 )  # fmt: skip
 #: Settings that are paths; a run may be resumed with others where what they lead to has the same content.
-PLACES = ("model", "train", "dev", "test", "retain", "retention.replay", "language_model")
+PLACES = ("model", "train", "dev", "test", "retain", "retention.replay", "unlabeled", "language_model")
 
 
 def check_idle(run: RunFolder) -> None:

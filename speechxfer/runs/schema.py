@@ -57,7 +57,7 @@ class Sources:
 
     #: A digest of the model's weights and configuration.
     model: str
-    #: By setting: "train", "dev", "test", "retain", "retention.replay".
+    #: By setting: "train", "dev", "test", "retain", "unlabeled", "retention.replay".
     splits: Mapping[str, Split] = field(default_factory=dict)
     #: A digest of the file that the language model is or learns from; None where there is none.
     language_model: str | None = None
@@ -90,6 +90,29 @@ class Allotment:
     #: Seconds of a step below the seam and above it, in the first epochs and in the last ones.
     first_step_s: Sequence[float]
     last_step_s: Sequence[float]
+
+
+@dataclass(frozen=True)
+class SelfTraining:
+    """What became of the recordings without text in a run, and which model does better on dev."""
+
+    #: All recordings, those whose predictions are used in training, and the others by the reason why they are not.
+    recordings: int
+    kept: int
+    left_out: Mapping[str, int]
+    #: Of all recordings that can be read, and of those that are used.
+    seconds: float
+    kept_seconds: float
+    #: The least confidence and agreement of a prediction that is used.
+    least_confidence: float
+    least_agreement: float
+    #: Seconds of the job that had gone by when all this was known.
+    used_s: float
+    #: Scores on dev, by name; None until the student is trained.
+    teacher: Mapping[str, float] | None = None
+    student: Mapping[str, float] | None = None
+    #: Whether the run's model is the student.
+    helps: bool = False
 
 
 @dataclass(frozen=True)
@@ -143,6 +166,8 @@ class Metrics(TypedDict, total=False):
     #: Of the confidences of words: "slope" and "offset", and the expected calibration error on "dev", "before" and
     #: "after".
     calibration: Mapping[str, Any]
+    #: What became of recordings without text, as `SelfTraining` has it.
+    self_training: Mapping[str, Any]
     #: The same shape trained from scratch.
     scratch: Mapping[str, Any]
     #: Conclusions about the run, in sentences.

@@ -69,6 +69,7 @@ def allot(job: Job, start: StartingPoint, source: SpeechModel | None, manifests:
     above_s = max(decode_s - below_s, 0.2 * decode_s)
     # Confidences are calibrated on dev, and a language model is tuned.
     tuning_s = decode_s + (decode_s + _TUNING_S) * has_language_model
+    tuning_s += 2 * decode_s * bool(job.config.unlabeled)  # by the teacher and the student
     dev_s = seconds["dev"] * (below_s + EPOCHS * above_s + tuning_s)
     of_dev = min(1.0, _MOST_DEV * max(left_s, 0.0) / dev_s)
     num_dev = max(min(_FEWEST_DEV, len(manifests["dev"])), int(of_dev * len(manifests["dev"])))

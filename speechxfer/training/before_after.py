@@ -5,13 +5,18 @@ from __future__ import annotations
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.options import DecodingOptions
+from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import DataError
 from speechxfer.evaluation.evaluate import predict_all
 from speechxfer.evaluation.results import Evaluation, compare
+from speechxfer.heads.base import Head
 from speechxfer.model import SpeechModel
+from speechxfer.opening import OWN, open_checkpoint
 from speechxfer.progress import Progress
 from speechxfer.runs import RunFolder
 from speechxfer.runs.folder import Measured
+from speechxfer.training.job import Job, retain_options
+from speechxfer.training.starting_point import StartingPoint
 
 
 def pretrained_results(
@@ -43,3 +48,36 @@ def _kept(run: RunFolder, split: Measured, manifest: Manifest, normalizer: TextN
         return None
     wanted = [(one.id, (one.label if kept.normalizer is None else one.text) or "") for one in manifest]
     return kept if [(one.utterance.id, one.reference) for one in kept.in_order] == wanted else None
+
+
+def source_of(job: Job, start: StartingPoint) -> SpeechModel | None:
+    """The pre-trained model, if its predictions are of the same kind as those of the adapted one."""
+    config = job.config
+    is_unmeasured = config.test is None and config.retain is None
+    if is_unmeasured or not (start.transcribes or config.head_type.is_classifier):
+        return None
+    checkpoint = find(config.model, language=config.language)
+    opened = open_checkpoint(checkpoint, head=None if config.head_type.is_classifier else OWN)
+    if opened.problem:
+        job.progress.log(f"before: {opened.problem}; what it gives as it is cannot be measured")
+    if opened.head is None or not opened.head.is_comparable(start.model.head):
+        return None
+    return SpeechModel(opened.encoder, opened.head, opened.source).to(job.device).eval()
+
+
+def measured(job: Job, source: SpeechModel, adapted: Head, manifests: dict[str, Manifest]) -> dict[str, Evaluation]:
+    """The pre-trained model's results on test and retain."""
+    config = job.config
+    splits: tuple[Measured, ...] = ("test", "retain")
+    wanted = {name: manifests[name] for name in splits if name in manifests}
+    # With the beams of the adapted model: the training is compared, not the search.
+    same_beams = DecodingOptions(beams=adapted.decoding_defaults.beams).only(source.head.decoding_options)
+    found: dict[str, Evaluation] = {}
+    for name, manifest in wanted.items():
+        options = retain_options(config, source.head).over(same_beams) if name == "retain" else same_beams
+        job.progress.log(f"before: {config.model} as it is on {name}")
+        found[name] = pretrained_results(
+            job.folder, name, source, manifest, job.normalizer, options=options, progress=job.progress
+        )
+        job.progress.log(f"before: {name} {found[name]}")
+    return found

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
-
-import torch
 
 from speechxfer.config import FinetuneConfig, flat, to_dict
 from speechxfer.data.checks import Limits, log_problems
@@ -24,17 +20,14 @@ from speechxfer.evaluation.comparison import Comparison, compare_systems
 from speechxfer.evaluation.evaluate import evaluate
 from speechxfer.evaluation.fusion_tuning import Tuned
 from speechxfer.evaluation.results import Evaluation
-from speechxfer.heads.base import Head
 from speechxfer.language_models import LanguageModel
 from speechxfer.model import SpeechModel
-from speechxfer.opening import OWN, open_checkpoint
+from speechxfer.opening import open_checkpoint
 from speechxfer.progress import Progress
-from speechxfer.report.environment import environment
 from speechxfer.report.figures import LANGUAGE_MODEL_COLUMNS, language_model_rows
-from speechxfer.runs import Allotment, Environment, Metrics, PlanTable, RunFolder, Sources
-from speechxfer.runs.folder import Measured
+from speechxfer.runs import Allotment, Metrics, RunFolder, Sources
 from speechxfer.runs.ownership import check_free, check_idle, owned
-from speechxfer.training import allotment, before_after, calibration, curves, scratch, sources
+from speechxfer.training import allotment, before_after, calibration, curves, scratch, self_training, sources
 from speechxfer.training.callbacks.base import Callback, check_callbacks
 from speechxfer.training.callbacks.trackers import Trackers, check_trackers
 from speechxfer.training.checkpoint import Position
@@ -44,13 +37,14 @@ from speechxfer.training.inputs import LiveInputs
 from speechxfer.training.job import Job, check_places, retain_options
 from speechxfer.training.language_model import described, fuse, language_model_of, verdict
 from speechxfer.training.loop import Task, fit
+from speechxfer.training.plan_table import show_plan
 from speechxfer.training.preparation import Preparation
 from speechxfer.training.retention import Retained, retained
 from speechxfer.training.starting_point import StartingPoint, starting_point
 from speechxfer.training.suitability import check
 from speechxfer.training.time_limit import TimeLimit, settled
 from speechxfer.training.unused import unused
-from speechxfer.transfer.plan import COLUMNS
+from speechxfer.unlabeled.pseudo_labels import of_people
 
 
 @dataclass(frozen=True)
@@ -111,6 +105,9 @@ def finetune(
     job = Job(config, world, progress if progress and world.is_main else Progress(), data or {}, started)  # one prints
     ready = _ready(job, resume=resume, overwrite=overwrite)
     with _taken(job, resume=resume, overwrite=overwrite):
+        if config.unlabeled:
+            job, ready = _taught(job, ready, overwrite=overwrite)
+            resume, overwrite = True, False
         run, metrics = _adapt(job, ready, resume=resume, overwrite=overwrite, callbacks=callbacks)
         if config.compare_scratch:
             run, metrics = _against_scratch(job, run, metrics, resume=resume)
@@ -124,6 +121,7 @@ def _check_arguments(config: FinetuneConfig, callbacks: Sequence[Callback], *, r
     """Look at what can be known to be wrong before anything is read."""
     check_trackers(config.training.trackers)
     check_callbacks(callbacks)
+    self_training.check(config)
     check_places(config, again=resume and RunFolder(config.output).is_run)
 
 
@@ -149,11 +147,16 @@ class _Ready:
 
 
 def _ready(job: Job, *, resume: bool, overwrite: bool = False) -> _Ready:
+    """Everything that a run needs before its first step, checked, and its folder."""
+    if job.world.is_main:
+        check_idle(job.folder)
+    check_free(job.folder, job.config, resume=resume, overwrite=overwrite)
+    return _prepared(job, resume=resume)
+
+
+def _prepared(job: Job, *, resume: bool) -> _Ready:
     """Everything that a run needs before its first step, checked."""
     config, folder = job.config, job.folder
-    if job.world.is_main:
-        check_idle(folder)
-    check_free(folder, config, resume=resume, overwrite=overwrite)
     job.check()
     manifests = job.datasets
     checkpoint = find(config.model, language=config.language)
@@ -174,7 +177,7 @@ def _ready(job: Job, *, resume: bool, overwrite: bool = False) -> _Ready:
     start.model.head.check_options(retain_options(config, start.model.head))
     for line in unused(config, start):
         job.progress.log(line)
-    words = language_model_of(config, start.model.head, start.train)
+    words = language_model_of(config, start.model.head, of_people(start.train))
     start.plan.apply(start.model, 0)
     return _Ready(start, splits, found, words)
 
@@ -195,6 +198,33 @@ def _taken(job: Job, *, resume: bool, overwrite: bool) -> Iterator[None]:
         yield
 
 
+def _taught(job: Job, ready: _Ready, *, overwrite: bool) -> tuple[Job, _Ready]:
+    """The run with the predictions of a teacher, which is trained first, in its training set."""
+    folder, world = job.folder, job.world
+    if world.is_main:
+        _write_beginning(job, ready, overwrite=overwrite)
+    world.barrier()
+    if folder.self_training is None:
+        job.progress.log("teacher: trained on the labels alone")
+        alone = {name: ready.manifests[name] for name in ("train", "dev")}
+        _adapt(self_training.teacher_job(job), replace(ready, manifests=alone), resume=True)
+        if world.is_main:
+            self_training.label(job)
+        world.barrier()
+    student = self_training.student_job(job)
+    job.progress.log("student: trained on labels and pseudo-labels")
+    return student, _prepared(student, resume=True)
+
+
+def _write_beginning(job: Job, ready: _Ready, *, overwrite: bool) -> None:
+    """Write down what the run begins with."""
+    job.folder.clear() if overwrite else job.folder.repair()
+    job.folder.write_config(job.config)
+    job.write_data()
+    if ready.sources:
+        job.folder.write(ready.sources)
+
+
 def _adapt(
     job: Job, ready: _Ready, *, resume: bool, overwrite: bool = False, callbacks: Sequence[Callback] = ()
 ) -> tuple[Run, Metrics]:
@@ -202,20 +232,16 @@ def _adapt(
     config, world, folder = job.config, job.world, job.folder
     start, manifests = ready.start, dict(ready.manifests)
     if world.is_main:
-        folder.clear() if overwrite else folder.repair()
-        folder.write_config(config)
-        job.write_data()
-        if ready.sources:
-            folder.write(ready.sources)
+        _write_beginning(job, ready, overwrite=overwrite)
         _training_manifest(job, start, manifests)  # writes what the others only read
-    _show_plan(job, start)
+    show_plan(job, start)
     world.barrier()
-    source = _source(job, start) if world.is_main else None
+    source = before_after.source_of(job, start) if world.is_main else None
     allotted = allotment.allotted(job, start, source, manifests, resume=resume)
     manifests = allotment.used(job, manifests, allotted)
     manifests["train"] = _training_manifest(job, start, manifests)
     is_measured = allotted is None or allotted.measures_pretrained
-    before = _pretrained(job, source, start.model.head, manifests) if source and is_measured else {}
+    before = before_after.measured(job, source, start.model.head, manifests) if source and is_measured else {}
     preparation = Preparation(start.model.to(job.device).encoder, config.training, job.precision, world, job.progress)
     trackers = Trackers(config.training.trackers, flat(to_dict(config)))
     task = _task(job, start, manifests, preparation, allotted)
@@ -223,10 +249,14 @@ def _adapt(
     world.barrier()
     tuned = _fused(job, ready.language_model, manifests["dev"])
     calibrated = _calibrated(job, manifests["dev"])
+    chosen = self_training.decide(job, manifests["dev"]) if config.unlabeled and world.is_main else None
     world.barrier()
     run = Run(folder.path, _load(job), tuned=tuned, is_main=world.is_main)
     metrics = cast(Metrics, {**_metrics(position, preparation), **calibrated})
     if world.is_main:
+        if chosen:
+            metrics |= self_training.figures(job, chosen)
+            run = replace(run, tuned=tuned if chosen.helps else None, notes=(self_training.verdict(chosen),))
         run = _measured(job, run, manifests, before)
         if overfitting := curves.overfitting(folder.history, position.best_epoch):
             run = replace(run, notes=(*run.notes, f"{overfitting}"))
@@ -305,39 +335,6 @@ def _task(
     )  # fmt: skip
 
 
-def _source(job: Job, start: StartingPoint) -> SpeechModel | None:
-    """The pre-trained model, if its predictions are of the same kind as those of the adapted one."""
-    config = job.config
-    is_unmeasured = config.test is None and config.retain is None
-    if is_unmeasured or not (start.transcribes or config.head_type.is_classifier):
-        return None
-    checkpoint = find(config.model, language=config.language)
-    opened = open_checkpoint(checkpoint, head=None if config.head_type.is_classifier else OWN)
-    if opened.problem:
-        job.progress.log(f"before: {opened.problem}; what it gives as it is cannot be measured")
-    if opened.head is None or not opened.head.is_comparable(start.model.head):
-        return None
-    return SpeechModel(opened.encoder, opened.head, opened.source).to(job.device).eval()
-
-
-def _pretrained(job: Job, source: SpeechModel, adapted: Head, manifests: dict[str, Manifest]) -> dict[str, Evaluation]:
-    """The pre-trained model's results on test and retain."""
-    config = job.config
-    splits: tuple[Measured, ...] = ("test", "retain")
-    wanted = {name: manifests[name] for name in splits if name in manifests}
-    # With the beams of the adapted model: the training is compared, not the search.
-    same_beams = DecodingOptions(beams=adapted.decoding_defaults.beams).only(source.head.decoding_options)
-    found: dict[str, Evaluation] = {}
-    for name, manifest in wanted.items():
-        options = retain_options(config, source.head).over(same_beams) if name == "retain" else same_beams
-        job.progress.log(f"before: {config.model} as it is on {name}")
-        found[name] = before_after.pretrained_results(
-            job.folder, name, source, manifest, job.normalizer, options=options, progress=job.progress
-        )
-        job.progress.log(f"before: {name} {found[name]}")
-    return found
-
-
 def _measured(job: Job, run: Run, manifests: dict[str, Manifest], before: dict[str, Evaluation]) -> Run:
     """The run with its best model's results on test and retain."""
     normalizer, notes = job.normalizer, []
@@ -362,7 +359,7 @@ def _measured(job: Job, run: Run, manifests: dict[str, Manifest], before: dict[s
         kept = retained(source, before.get("retain"), after)
         run = replace(run, retained=kept)
         notes.append(kept.verdict)
-    return replace(run, notes=tuple(notes))
+    return replace(run, notes=(*run.notes, *notes))
 
 
 def _metrics(position: Position, preparation: Preparation) -> Metrics:
@@ -382,18 +379,3 @@ def _figures(run: Run) -> Metrics:
     figures |= {"comparison": run.comparison.to_dict(0)} if run.comparison else {}
     figures |= {"language_model": described(run.tuned, run.greedy, run.after)} if run.tuned else {}
     return cast(Metrics, {**figures, "notes": list(run.notes)})
-
-
-def _show_plan(job: Job, start: StartingPoint) -> None:
-    """Say what moves and how fast, and leave it in the run's folder with what it is computed by."""
-    model, plan, columns = start.model, start.plan, COLUMNS
-    trained, total = plan.num_trained(model), sum(parameter.numel() for parameter in model.parameters())
-    rows = plan.rows(model.encoder, model.head)
-    job.progress.table(f"{trained:,} of {total:,} parameters are trained", columns, rows)
-    if not job.world.is_main:
-        return
-    job.folder.write(PlanTable(trained, total, columns, rows))
-    facts = {"precision": str(job.precision).removeprefix("torch."), "threads": str(torch.get_num_threads())}
-    facts |= {"processes": str(job.world.size)}
-    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    job.folder.write(Environment(environment(str(job.device)) | facts, command))

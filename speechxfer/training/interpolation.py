@@ -25,6 +25,7 @@ from speechxfer.opening import open_checkpoint
 from speechxfer.progress import Progress
 from speechxfer.runs import InterpolationCurve, RunFolder
 from speechxfer.runs import InterpolationPoint as Point
+from speechxfer.training import self_training
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
 from speechxfer.training.job import Job, check_places, retain_options
@@ -121,7 +122,7 @@ class Interpolation:
         check_places(config, again=True)
         if config.plan.from_scratch or config.plan.preset == "from-scratch":
             raise ConfigError(f"{folder}: began from random weights, so there is nothing to go back to")
-        self._job = Job(replace(config, device=device), World(), self._progress)
+        self._job = self_training.learned_from(Job(replace(config, device=device), World(), self._progress))
         manifests = self._job.chosen()
         start = starting_point(config, find(config.model, language=config.language), manifests["train"], Progress())
         self._measured: dict[str, Manifest] = {name: manifests[name] for name in ("dev", "retain") if name in manifests}

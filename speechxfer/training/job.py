@@ -36,6 +36,8 @@ class Job:
     given: Mapping[str, Data] = field(default_factory=dict)
     #: When it began, by `time.monotonic`.
     started: float = field(default_factory=time.monotonic)
+    #: Recordings without labels, with the predictions that are used as such.
+    pseudo_labels: Manifest | None = None
 
     @property
     def folder(self) -> RunFolder:
@@ -73,28 +75,31 @@ class Job:
 
     @functools.cached_property
     def datasets(self) -> dict[str, Dataset]:
-        """All data that the settings name, read once: train, dev, test, retain and retention.replay.
+        """All data that the settings name, read once: train, dev, test, retain, unlabeled and retention.replay.
 
         Raises:
             DataError: a manifest cannot be read, or names files that are not there.
         """
         config = self.config
         splits = {"train": config.train, "dev": config.dev, "test": config.test, "retain": config.retain}
-        splits["retention.replay"] = config.retention.replay
+        splits |= {"unlabeled": config.unlabeled, "retention.replay": config.retention.replay}
         read = {name: Dataset.of(self.given.get(name, path), name) for name, path in splits.items() if path is not None}
         for dataset in read.values():
             dataset.check_files()
         return {name: dataset.strictly() for name, dataset in read.items()} if config.strict else read
 
     def chosen(self) -> dict[str, Manifest]:
-        """The splits of the run: train with what is replayed, dev as much of it as is asked for, test and retain.
+        """The splits of the run: train with pseudo-labels and replay, dev as much as is asked for, test and retain.
 
         Raises:
             ConfigError: something should be replayed, but nothing of it.
         """
         splits: dict[str, Manifest] = dict(self.datasets)
         replay = splits.pop("retention.replay", None)
+        splits.pop("unlabeled", None)
         splits["dev"] = self._some(splits["dev"])
+        if self.pseudo_labels is not None:
+            splits["train"] = splits["train"].holding([*splits["train"], *self.pseudo_labels])
         seed = self.config.training.seed
         splits["train"] = with_replay(splits["train"], replay, self.config.retention, seed, self.progress)
         return splits

@@ -65,7 +65,7 @@ def readable(manifest: Manifest, progress: Progress, *, decoded: bool = False) -
     """
     kept, faults = [], []
     for utterance in manifest:
-        found = _measured(utterance, progress, decoded=decoded)
+        found = measured(utterance, progress, decoded=decoded)
         if isinstance(found, Utterance):
             kept.append(found)
         else:
@@ -89,12 +89,12 @@ def _computable(train: Manifest, setup: Setup, faults: _Faults) -> Iterator[tupl
     """The utterances that can be read and computed, with their numbers of hidden states; the others become faults."""
     encoder = setup.encoder
     for utterance in train:
-        measured = _measured(utterance, setup.progress)
-        fault = measured if isinstance(measured, Unusable) else _too_long(measured.duration or 0.0, setup)
+        found = measured(utterance, setup.progress)
+        fault = found if isinstance(found, Unusable) else _too_long(found.duration or 0.0, setup)
         if fault is not None:
             faults[fault.reason].append((utterance, fault))
-        elif isinstance(measured, Utterance):
-            samples = int((measured.duration or 0.0) * encoder.sample_rate)
+        elif isinstance(found, Utterance):
+            samples = int((found.duration or 0.0) * encoder.sample_rate)
             yield utterance, encoder.output_frames(encoder.num_frames(samples))
 
 
@@ -108,16 +108,25 @@ def _too_long(duration: float, setup: Setup) -> Unusable | None:
     return None
 
 
-def _measured(utterance: Utterance, progress: Progress, *, decoded: bool = False) -> Utterance | Unusable:
-    """The utterance with its duration."""
+def measured(utterance: Utterance, progress: Progress, *, decoded: bool = False) -> Utterance | Unusable:
+    """The utterance with its duration, or why it cannot be read.
+
+    Args:
+        utterance: of a manifest.
+        progress: is warned of what is wrong with the file but does not keep it from being used.
+        decoded: read it to the end, not only its header.
+
+    Raises:
+        DataError: it is to be read strictly, and cannot be.
+    """
     if not utterance.source.is_readable():
         return Unusable("cannot be read", f"{utterance.source.name}: may not be read by this user")
     try:
-        (measured,) = Manifest([utterance]).with_durations(warn=progress.warn)
+        (found,) = Manifest([utterance]).with_durations(warn=progress.warn)
         if decoded:
             read(utterance, progress)
     except DataError as error:
         if utterance.strict:
             raise
         return Unusable("cannot be read", str(error).removeprefix(f"{utterance.origin}: "))
-    return measured
+    return found

@@ -17,11 +17,13 @@ from speechxfer.report.sections.plan import plan
 from speechxfer.report.sections.reproduce import reproduce
 from speechxfer.report.sections.results import results
 from speechxfer.report.sections.slices import error_slices
+from speechxfer.report.sections.unlabeled import unlabeled
 from speechxfer.report.sections.utterances import worst_utterances
 
 #: In the order of the page.
 SECTIONS: tuple[Callable[[FinishedRun], Html], ...] = (
-    results, curves, error_slices, worst_utterances, classes, confusions, confidences, plan, data, reproduce, missing,
+    results, curves, unlabeled, error_slices, worst_utterances, classes, confusions, confidences, plan, data, reproduce,
+    missing,
 )  # fmt: skip
 
 __all__ = ["SECTIONS"]
