@@ -91,7 +91,7 @@ class RemoteFile(Stored):
         return _repeated(fetch)
 
     def _about(self) -> _About:
-        known = _known.get(self.name)
+        known: _About | None = _known.get(self.name)
         if known is None:
             _known.put(self.name, known := _repeated(self._asked))
         return known
