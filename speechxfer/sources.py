@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import stat
 import weakref
 from abc import ABC, abstractmethod
@@ -21,6 +22,8 @@ from speechxfer.stores import inside_of, is_remote, is_url, spelled, stored
 
 _T = TypeVar("_T")
 _CHUNK = 1 << 20
+#: What `pathlib` leaves out of paths.
+_UNUSUAL = re.compile(r"//|/\./|^\./|/\.?$|^$")
 #: Recordings of up to so many bytes are read whole from a store, larger ones where a decoder wants them.
 _SMALL = 1 << 20
 
@@ -99,38 +102,44 @@ class AudioSource(ABC):
 class FileSource(AudioSource):
     """A file. `FileSource.of` gives one object for one path as long as somebody holds it."""
 
-    __slots__ = ("path",)
-    _known: ClassVar[weakref.WeakValueDictionary[Path, FileSource]] = weakref.WeakValueDictionary()
+    __slots__ = ("address",)
+    _known: ClassVar[weakref.WeakValueDictionary[str, FileSource]] = weakref.WeakValueDictionary()
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path | str) -> None:
+        #: Its path as text, of which there may be millions.
+        self.address = _normal(path)
 
     @classmethod
-    def of(cls, path: Path) -> FileSource:
+    def of(cls, path: Path | str) -> FileSource:
         """The source of a path; what is known of its header is known to everybody who asks."""
-        return cls._known.setdefault(path, cls(path))
+        address = _normal(path)
+        found = cls._known.get(address)
+        if found is None:
+            cls._known[address] = found = cls.__new__(cls)
+            found.address = address
+        return found
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return FileSource.of, (self.path,)
+        return FileSource.of, (self.address,)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, FileSource) and self.path == other.path
+        return isinstance(other, FileSource) and self.address == other.address
 
     def __hash__(self) -> int:
-        return hash(self.path)
+        return hash(self.address)
 
     def __repr__(self) -> str:
-        return f"FileSource({str(self.path)!r})"
+        return f"FileSource({self.address!r})"
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return Path(self.address)
 
     @property
     def name(self) -> str:
         """Its path."""
-        return str(self.path)
-
-    @property
-    def address(self) -> str:
-        """Its path, too."""
-        return str(self.path)
+        return self.address
 
     @property
     def key(self) -> str:
@@ -168,6 +177,11 @@ class FileSource(AudioSource):
         except (OSError, ValueError):  # also for a name that no file can have
             return f"no such file: {self.path}"
         return f"{self.path} {found}" if found else None
+
+
+def _normal(path: Path | str) -> str:
+    """A path as `pathlib` writes it, which takes its time, so it is asked only where it may write another."""
+    return str(path if isinstance(path, Path) else Path(path) if os.sep != "/" or _UNUSUAL.search(path) else path)
 
 
 class StoredSource(AudioSource):
@@ -241,7 +255,7 @@ def source_at(address: str | os.PathLike[str]) -> AudioSource:
         ConfigError: a URL holds a password.
     """
     text = spelled(address)
-    return StoredSource(text) if is_remote(text) else FileSource.of(Path(text))
+    return StoredSource(text) if is_remote(text) else FileSource.of(text)
 
 
 class BytesSource(AudioSource):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import operator
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -46,7 +47,9 @@ def read(
         values = _whole(text, path, refused)
     for number, value in values:
         if isinstance(value, dict):
-            yield number, {name: None if _is_nan(one) else one for name, one in value.items()}
+            # No value but NaN differs from itself.
+            has_nan = any(map(operator.ne, value.values(), value.values()))
+            yield number, {name: None if _is_nan(one) else one for name, one in value.items()} if has_nan else value
         else:
             refused(DataError(f"{spelled(path)}:{number}: a JSON {type(value).__name__}, not an object; {_WANTED}"))
 

@@ -16,6 +16,7 @@ from pathlib import Path, PurePath
 from typing import Any, Self, overload
 
 from speechxfer.data import columns, folders, rows
+from speechxfer.data.packed import collected
 from speechxfer.data.shards import shards
 from speechxfer.data.utterance import Utterance, length_s, utterance_of
 from speechxfer.errors import DataError
@@ -29,12 +30,15 @@ class Manifest(Sequence[Utterance]):
     """Utterances in order, never changed in place; `path` is the file they were read from."""
 
     def __init__(self, utterances: Iterable[Utterance], path: Path | None = None) -> None:
-        self._utterances = tuple(utterances)
+        # Never changed, so manifests may share them.
+        self._utterances: Sequence[Utterance] = (
+            utterances._utterances if isinstance(utterances, Manifest) else collected(utterances)
+        )
         self.path = path
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Manifest:
-        """Read JSON (.jsonl, .ndjson, .json: one object a line, or a list), CSV, TSV, or tar shards (`webdataset`).
+        """Read JSON (.jsonl, .ndjson, .json: one object a line, or a list), CSV, TSV, Parquet, or tar shards.
 
         `columns` has the names that columns may have. An empty cell of a table is no value, nor is a NaN. Clips that
         Common Voice keeps in `clips/` are found there. A pattern (`train-*.tar`, `train-{000..099}.tar`) stands for all
@@ -45,10 +49,10 @@ class Manifest(Sequence[Utterance]):
             DataError: a file is missing, there is nothing in it, or a line cannot be used.
         """
         path = Path(path)
-        utterances = tuple(stream(path))
-        if not utterances:
+        found = cls(stream(path), path)
+        if not found:
             raise DataError(f"{spelled(path)}: holds no utterances; wanted at least one line with an audio file")
-        return cls(utterances, path)
+        return found
 
     @classmethod
     def from_folder(

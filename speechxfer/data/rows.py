@@ -21,7 +21,7 @@ _TABLES = (".csv", ".tsv")
 #: Files of text, which are also written.
 SUFFIXES = (*_JSON, *_TABLES)
 #: Files with the recordings in them.
-SHARDS = (".tar",)
+SHARDS = (".tar", ".parquet")
 
 
 def check_suffix(path: Path, among: Sequence[str] = SUFFIXES) -> None:
@@ -67,6 +67,10 @@ def read(
         from speechxfer.data import webdataset  # late: it knows audio
 
         yield from webdataset.read(path, refused or _raised)
+    elif path.suffix.lower() == ".parquet":
+        from speechxfer.data import parquet
+
+        yield from parquet.read(path)
     elif is_table(path):
         yield from tables.read(path, SUFFIXES, is_number, refused or _raised)
     else:
@@ -79,6 +83,10 @@ def count(path: Path) -> int:
         from speechxfer.data import webdataset
 
         return webdataset.count(path)
+    if path.suffix.lower() == ".parquet":
+        from speechxfer.data import parquet
+
+        return parquet.count(path)
     with stored(path).open() as file:
         return sum(block.count(b"\n") for block in iter(functools.partial(file.read, 1 << 20), b""))
 

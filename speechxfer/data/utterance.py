@@ -6,7 +6,7 @@ import os
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from speechxfer.data import columns
@@ -105,12 +105,12 @@ def _source(folder: Path, audio: str) -> AudioSource:
     return LostSource(audio) if is_memory_name(audio) else source_at(_located(folder, audio))
 
 
-def _located(folder: Path, audio: str) -> str | Path:
+def _located(folder: Path, audio: str) -> str:
     """Where a file is that a manifest in `folder` names; other systems write other slashes and forms of Unicode."""
     if is_url(audio) or is_url(str(folder)):
         return joined(folder, audio)
-    path = folder / audio
-    is_bare = PurePath(audio).name == audio
+    path = os.path.join(folder, audio)  # noqa: PTH118 - a million of these are made
+    is_bare = os.path.basename(audio) == audio  # noqa: PTH119
     if audio.isascii() and not is_bare and "\\" not in audio and not audio.startswith("~/"):
         return path  # without a look at the disk
     if _exists(path):
@@ -119,10 +119,10 @@ def _located(folder: Path, audio: str) -> str | Path:
     others = [folder / "clips" / audio] if is_bare else []
     others += [Path(spelled).expanduser() if spelled.startswith("~/") else folder / spelled]
     others += [folder / unicodedata.normalize(form, spelled) for form in ("NFC", "NFD")]
-    return next(filter(_exists, others), path)
+    return next(filter(_exists, map(str, others)), path)
 
 
-def _exists(path: Path) -> bool:
+def _exists(path: str) -> bool:
     return os.path.exists(path)  # noqa: PTH110 - `Path.exists` raises for a name that is too long
 
 

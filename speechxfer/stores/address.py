@@ -10,7 +10,7 @@ from speechxfer.errors import ConfigError
 
 #: A scheme has two letters or more, since one is a drive of Windows. `pathlib` leaves one slash of two.
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+")
-_INSIDE = re.compile(r"\.(?:tar|parquet)/", re.IGNORECASE)
+_INSIDE = re.compile(r"\.(?:[tT][aA][rR]|[pP][aA][rR][qQ][uU][eE][tT])/")
 #: A name and password before the host, and parameters that open what is closed to others.
 _SECRET = re.compile(
     r"^[^/]+://[^/@]*:[^/@]*@|[?&](?:x-amz-(?:signature|credential|security-token)|x-goog-signature|signature|sig|token|"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 
 from speechxfer.stores.address import inside_of, is_url, spelled, suffix
@@ -24,7 +23,9 @@ def stored(address: str | os.PathLike[str]) -> Stored:
         from speechxfer.stores.tar import member
 
         return member(_file(file), place)
-    raise FileNotFoundError(errno.ENOENT, f"no such place in {file}")
+    from speechxfer.stores.parquet import cell
+
+    return cell(_file(file), place)
 
 
 def _file(address: str) -> Stored:
