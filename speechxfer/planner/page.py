@@ -17,7 +17,7 @@ from speechxfer.storage import write_json, write_text
 
 #: Columns of the table of candidates.
 COLUMNS = ("candidate", "trials: error (loss) after steps", "expected error on dev", "run", "memory", "")
-#: Curves that are drawn; more cannot be told apart.
+#: Curves that are drawn; more are hard to distinguish.
 _MOST_LINES = 6
 _NOT_TRIED = "There was no time to try anything: the choice is what is expected to do best, and was not measured."
 _READING = (
