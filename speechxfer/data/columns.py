@@ -51,6 +51,7 @@ _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
 _LIST = re.compile(r"\s*\[.*\]\s*", re.DOTALL)
 
 
+@functools.lru_cache(maxsize=1024)
 def plain(name: str) -> str:
     """A column name as it is compared: "File Name" is `file_name`."""
     return re.sub(r"[\s\-]+", "_", name.strip().casefold())
@@ -113,7 +114,8 @@ def values(row: Mapping[str, Any], origin: str) -> tuple[dict[str, Any], dict[st
     for name, column in meant.items():
         if (value := row[name]) is not None and (read := _READERS[column](name, value, origin)) is not None:
             known[column] = read
-    _apply_end(known, next((name for name, column in meant.items() if column == "end"), ""), origin)
+    if "end" in known:
+        _apply_end(known, next(name for name, column in meant.items() if column == "end"), origin)
     extra = {name: value for name, value in row.items() if name not in meant and value is not None}
     return known, extra
 
@@ -200,7 +202,7 @@ def _count(name: str, value: Any, origin: str) -> int | None:
     number: Any = _parsed(value) if isinstance(value, str) else value
     if number is None:
         return None
-    if _is_number(number) and number >= 0 and number == int(number):
+    if _is_number(number) and number >= 0 and number % 1 == 0:
         return int(number)
     what = plain(name).removeprefix("audio_")
     raise DataError(f"{origin}: {name} is {_shown(number)}; wanted a number of the file's {what}s, counted from 0")
