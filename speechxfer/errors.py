@@ -11,9 +11,15 @@ import unicodedata
 
 
 class SpeechxferError(Exception):
-    """Base of all errors that have a cause outside this package."""
+    """Base of all errors that have a cause outside this package.
+
+    A message is one line, whatever it quotes of a file: see `printable`.
+    """
 
     exit_status = 1
+
+    def __init__(self, message: object = "", **named: object) -> None:
+        super().__init__(printable(str(message)), **named)
 
 
 class ConfigError(SpeechxferError):

@@ -16,9 +16,10 @@ from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import ADAPTER_FILE, MODEL_FILE, Checkpoint
 from speechxfer.encoders.files import read_json
 from speechxfer.encoders.weights import read_weights
-from speechxfer.errors import CheckpointError
+from speechxfer.errors import CheckpointError, SpeechxferError
 from speechxfer.heads.base import Head
 from speechxfer.hf_format import folder_of, options_of, read_head
+from speechxfer.records import converted
 
 #: Stands for the head that a checkpoint has, whichever that is.
 OWN = "own"
@@ -52,6 +53,17 @@ class Opened:
     def transcribes(self) -> bool:
         """Whether the checkpoint writes text as it is."""
         return self.own_decoder is not None or (self.head is not None and self.head.task == "transcription")
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """What `SpeechModel.save` writes beside the weights."""
+
+    source: str
+    encoder: dict[str, Any]
+    head: dict[str, Any]
+    language: str = ""
+    calibration: Calibration | None = None
 
 
 def open_checkpoint(checkpoint: Checkpoint, *, head: str | None = None, **options: Any) -> Opened:
@@ -98,30 +110,33 @@ def _check_features(checkpoint: Checkpoint, encoder: Encoder) -> None:
 
 
 def _open_saved(checkpoint: Checkpoint, options: Mapping[str, Any]) -> Opened:
-    description = read_json(checkpoint.folder / MODEL_FILE)
+    description = read_json(path := checkpoint.folder / MODEL_FILE)
     if description.get("format") != FORMAT:
         raise CheckpointError(
-            f"{checkpoint.folder / MODEL_FILE}: format {description.get('format')!r}, but this version reads "
+            f"{path}: format {description.get('format')!r}, but this version reads "
             f"format {FORMAT}; upgrade speechxfer or train again"
         )
     if checkpoint.has_adapter:
         raise CheckpointError(f"{checkpoint.folder}: holds an adapter of PEFT ({ADAPTER_FILE}) beside an adapted model; move it to a folder of its own that names this one (base_model_name_or_path)")  # fmt: skip  # noqa: E501
-    described = description["encoder"]
-    encoder = restore_encoder(described, **options)
-    head = restore_head(description["head"], encoder, checkpoint)
+    try:
+        saved = converted(_Saved, description)
+        encoder = restore_encoder(saved.encoder, **options)
+        head = restore_head(saved.head, encoder, checkpoint)
+        theirs = folder_of(restore_encoder(saved.encoder), head) if checkpoint.has_weights else None
+    except SpeechxferError:
+        raise
+    except Exception as error:  # whatever wrong values lead to in `transformers`
+        detail = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise CheckpointError(f"{path}: describes no model ({detail:.200}); copy the model folder again") from error
     if not checkpoint.has_weights:
-        return Opened(encoder, head, description["source"])
-    state, theirs = read_weights(checkpoint.folder), folder_of(restore_encoder(described), head)
+        return Opened(encoder, head, saved.source)
+    state = read_weights(checkpoint.folder)
     try:
         nn.ModuleDict({"encoder": encoder, "head": head}).load_state_dict(theirs.ours(state) if theirs else state)
     except RuntimeError as error:
         detail = " ".join(str(error).split())
         raise CheckpointError(f"{checkpoint.folder}: weights do not fit {MODEL_FILE}: {detail:.300}") from error
-    known = description.get("calibration")
-    calibration = Calibration(**known) if known else None
-    return Opened(
-        encoder, head, description["source"], language=description.get("language", ""), calibration=calibration
-    )
+    return Opened(encoder, head, saved.source, language=saved.language, calibration=saved.calibration)
 
 
 def restore_head(description: dict[str, Any], encoder: Encoder, checkpoint: Checkpoint) -> Head:

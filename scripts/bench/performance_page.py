@@ -119,7 +119,7 @@ def _where(record: Record) -> str:
 def errors(records: dict[str, Record]) -> str:
     header = ("job", "peer", "trained on", "measured on", "seeds", "WER, ours / Trainer", "CER, ours / Trainer")
     rows = []
-    for entry in ENTRIES:
+    for entry in (entry for entry in ENTRIES if not entry.on_gpu):
         if record := records.get(entry.record.replace("train_", "errors_", 1)):
             both = [f"{record[rate]['ours']:.3f} / {record[rate]['peer']:.3f}" for rate in ("wer", "cer")]
             trained, measured = f"{record['utterances']} prompts", f"{record['words']} words"

@@ -31,13 +31,13 @@ def decoding_options(command: Callable[..., Any]) -> Callable[..., Any]:
         *, language: str | None, task: str | None, beams: int | None, prompt: str | None, hotwords: Path | None,
         **others: Any,
     ) -> Any:  # fmt: skip
-        phrases = None if hotwords is None else _read_hotwords(hotwords)
+        phrases = None if hotwords is None else read_hotwords(hotwords)
         return command(decoding=DecodingOptions(beams, prompt, language, task, hotwords=phrases), **others)
 
     return called
 
 
-def _read_hotwords(path: Path) -> list[str | tuple[str, float]]:
+def read_hotwords(path: Path) -> list[str | tuple[str, float]]:
     """Phrases, one a line, some with a weight after a tab.
 
     Raises:

@@ -200,7 +200,7 @@ def _count(name: str, value: Any, origin: str) -> int | None:
     number: Any = _parsed(value) if isinstance(value, str) else value
     if number is None:
         return None
-    if _is_number(number) and number >= 0 and number == int(number):
+    if _is_number(number) and number >= 0 and number % 1 == 0:
         return int(number)
     what = plain(name).removeprefix("audio_")
     raise DataError(f"{origin}: {name} is {_shown(number)}; wanted a number of the file's {what}s, counted from 0")

@@ -48,7 +48,7 @@ def read_json(path: Path) -> dict[str, Any]:
     check_fetched(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: is not JSON ({error}); copy the model folder again") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: holds a {type(content).__name__}; wanted an object with named values")

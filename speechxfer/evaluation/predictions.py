@@ -19,15 +19,21 @@ import jiwer
 
 from speechxfer.data import rows
 from speechxfer.data.manifest import Utterance, length_s, utterance_of
-from speechxfer.decoding.hypothesis import Classification, Hypothesis, Word
+from speechxfer.decoding.hypothesis import Classification, Hypothesis
 from speechxfer.errors import DataError
 from speechxfer.evaluation.metrics import Counts, Pair
 from speechxfer.evaluation.results import Evaluation, Result, assembled
+from speechxfer.records import converted
 
 VERSION = 1
 #: Columns that hold text; in a table the others hold JSON.
 _TEXTS = ("id", "audio", "speaker", "line", "reference", "text", "normalizer", "label", "transcript")
 _COLUMNS = ("start", "duration", "speaker", "audio_stream", "audio_channel")
+#: Types of values in a line.
+_Extra: Any = dict[str, Any] | None
+_Text: Any = str | None
+_Probabilities: Any = dict[str, float] | None
+_Alignment: Any = list[tuple[str | None, str | None]]
 _KINDS = {(True, True): "substitute", (True, False): "delete", (False, True): "insert"}
 
 
@@ -54,7 +60,10 @@ def read_predictions(path: Path, folder: Path) -> Evaluation:
     found = [result_of(row, f"{path}:{line}", place, folder) for place, (line, row) in enumerate(rows.read(path))]
     if not found:
         raise DataError(f"{path}: holds no predictions; wanted one line an utterance")
-    return assembled([result for result, _ in found], found[0][1])
+    try:
+        return assembled([result for result, _ in found], found[0][1])
+    except DataError as error:  # of the manifest's line
+        raise DataError(f"{path}: is damaged ({error})") from error
 
 
 def row_of(result: Result, normalizer: str | None) -> dict[str, Any]:
@@ -76,7 +85,7 @@ def result_of(row: Mapping[str, Any], origin: str, place: int, folder: Path) -> 
     """
     try:
         return _result(_decoded(row), place, folder), row.get("normalizer")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, DataError) as error:
         raise DataError(f"{origin}: is damaged, or no prediction ({type(error).__name__}: {error})") from error
 
 
@@ -120,21 +129,25 @@ def _decoded(row: Mapping[str, Any]) -> dict[str, Any]:
 def _result(row: Mapping[str, Any], place: int, folder: Path) -> Result:
     if row["version"] != VERSION:
         raise ValueError(f"version {row['version']}; this version of speechxfer reads {VERSION}")
-    reference, errors = row["reference"] or "", row["errors"]
-    if classes := row.get("classes"):
+    reference, errors = converted(_Text, row["reference"], "reference") or "", converted(int, row["errors"], "errors")
+    if classes := converted(_Probabilities, row.get("classes"), "classes"):
         chosen = Classification(tuple(classes), tuple(classes.values()), bool(row.get("multi_label")))
         utterance = _utterance(row, {"label": reference, "text": row.get("transcript")}, folder)
         return Result(utterance, reference, chosen, errors, place)
-    words = tuple(Word(**word) for word in row.get("words") or ())
-    prediction = Hypothesis(row["text"] or "", words, row.get("confidence"))
-    pair = _pair(row["alignment"], Counts(*row["characters"]))
+    prediction = converted(Hypothesis, {**row, "text": row["text"] or "", "words": row.get("words") or []})
+    confidences = prediction.confidence, *(word.confidence for word in prediction.words)
+    if any(not 0 <= one <= 1 for one in confidences if one is not None):
+        raise ValueError("a confidence is outside 0 to 1")
+    characters = Counts(*converted(tuple[int, int, int, int], row["characters"], "characters"))
+    pair = _pair(converted(_Alignment, row["alignment"], "alignment"), characters)
     utterance = _utterance(row, {"text": reference, "label": row.get("label")}, folder)
     return Result(utterance, reference, prediction, errors, place, pair)
 
 
 def _utterance(row: Mapping[str, Any], reference: Mapping[str, str | None], folder: Path) -> Utterance:
     known = {name: row[name] for name in ("audio", *_COLUMNS) if row.get(name) is not None}
-    return utterance_of({**known, **(row.get("extra") or {}), **reference}, row["line"] or "", folder)
+    extra, line = converted(_Extra, row.get("extra"), "extra"), converted(_Text, row["line"], "line")
+    return utterance_of({**known, **(extra or {}), **reference}, line or "", folder)
 
 
 def _pair(alignment: Sequence[Sequence[str | None]], characters: Counts) -> Pair:

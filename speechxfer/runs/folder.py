@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import MISSING, asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar, cast
 
@@ -15,6 +15,7 @@ from speechxfer.config import FinetuneConfig, moved, read_config, to_dict
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.evaluation.predictions import read_predictions, write_predictions
 from speechxfer.evaluation.results import Evaluation
+from speechxfer.records import converted
 from speechxfer.runs.schema import (
     VERSION,
     Allotment,
@@ -47,7 +48,7 @@ _REMEDY = "remove the file to go on without it"
 Measured: TypeAlias = Literal["test", "retain"]
 Predictor: TypeAlias = Literal["pre-trained", "adapted"]
 
-Schema = TypeVar("Schema", PlanTable, Environment, Sources, InterpolationCurve, Allotment, SelfTraining)
+_T = TypeVar("_T")
 
 
 class RunFolder:
@@ -264,7 +265,7 @@ class RunFolder:
     def history(self) -> list[Epoch]:
         """One line an epoch."""
         path = self.path / _HISTORY
-        return [cast(Epoch, line) for line in _lines(path, "epoch")] if path.is_file() else []
+        return list(_lines(path)) if path.is_file() else []
 
     def write_epoch(self, line: Epoch) -> None:
         """Add the line of an epoch to the history; lines of this and later epochs, of an earlier try, are dropped."""
@@ -275,8 +276,7 @@ class RunFolder:
     @property
     def metrics(self) -> Metrics:
         """The figures of the whole run; empty until it has ended."""
-        path = self.path / _METRICS
-        return cast(Metrics, _parsed(path.read_text("utf-8"), str(path))) if path.is_file() else Metrics()
+        return self._read(_METRICS, Metrics) or Metrics()
 
     def write_metrics(self, metrics: Metrics) -> None:
         """Write the figures of the whole run."""
@@ -346,34 +346,37 @@ class RunFolder:
         """Write the results of one of the two models on a split."""
         write_predictions(self.predictions_file(split, model), results)
 
-    def _read(self, name: str, kind: type[Schema]) -> Schema | None:
+    def _read(self, name: str, kind: type[_T]) -> _T | None:
         path = self.path / name
         if not path.is_file():
             return None
-        needed = [one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING]
-        values = _parsed(path.read_text(encoding="utf-8"), str(path), *needed)
-        try:
-            return kind(**{one.name: values[one.name] for one in fields(kind) if one.name in values})
-        except TypeError as error:  # of what is nested
-            raise DataError(f"{path}: is not what a run writes ({error}); {_REMEDY}") from error
+        return _parsed(_text(path), str(path), kind)
 
 
-def _lines(path: Path, *names: str) -> Iterator[dict[str, Any]]:
-    text = path.read_text(encoding="utf-8", errors="replace")
-    for number, line in enumerate(text.splitlines(), start=1):
-        yield _parsed(line, f"{path}:{number}", *names)
+def _lines(path: Path) -> Iterator[Epoch]:
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        epoch = _parsed(line, where := f"{path}:{number}", dict[str, Any])
+        if not isinstance(epoch.get("epoch"), int):
+            raise DataError(f"{where}: has no number of an epoch, so it is not what a run writes; {_REMEDY}")
+        yield cast(Epoch, epoch)
 
 
-def _parsed(text: str, where: str, *names: str) -> dict[str, Any]:
-    """A JSON object of the present version with these names in it, without its version."""
+def _text(path: Path) -> str:
+    """The text of a file; what is not UTF-8 is not JSON either, which is reported where it is parsed."""
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def _parsed(text: str, where: str, kind: type[_T]) -> _T:
+    """A JSON object of the present version as a type, without its version."""
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: is damaged, it is not JSON ({error}); {_REMEDY}") from error
     if not isinstance(found, dict):
         raise DataError(f"{where}: holds a {type(found).__name__}; wanted an object, or {_REMEDY}")
-    if missing := [name for name in names if name not in found]:
-        raise DataError(f"{where}: has no {missing[0]}, so it is not what a run writes; {_REMEDY}")
     if (version := found.pop("version", VERSION)) != VERSION:
         raise DataError(f"{where}: is of version {version}, but this version of speechxfer reads {VERSION}; upgrade it")
-    return found
+    try:
+        return converted(kind, found)
+    except ValueError as error:
+        raise DataError(f"{where}: is not what a run writes ({error}); {_REMEDY}") from error

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from speechxfer.decoding.calibration import Calibration
 from speechxfer.encoders.checkpoints import EXPORTED_FILE
 from speechxfer.encoders.files import read_json
 from speechxfer.errors import CheckpointError
+from speechxfer.records import converted
 from speechxfer.storage import write_json
 
 #: The version of the layout; a newer one is refused.
 FORMAT = 1
+#: Samples that a waveform is padded to at most.
+_LARGEST = 1 << 31
 #: Weights and operations, from `waveforms` [batch, samples] and `num_samples` [batch] to `outputs` [batch, ...], as
 #: the head's reader takes them, and `num_frames` [batch].
 GRAPH_FILE = "model.onnx"
@@ -50,7 +54,7 @@ class Description:
     fixed_duration_s: float | None
     language: str
     source: str
-    calibration: Mapping[str, float] | None
+    calibration: Calibration | None
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -64,10 +68,15 @@ class Description:
         version = content.get("format")
         if isinstance(version, int) and version > FORMAT:
             raise CheckpointError(f"{path}: is of format {version}, and this version of speechxfer reads up to {FORMAT}; install a newer speechxfer, or export the model again with this one")  # fmt: skip  # noqa: E501
-        names = [item.name for item in fields(cls)]
-        if missing := [name for name in ("format", *names) if name not in content]:
-            raise CheckpointError(f"{path}: lacks {missing[0]!r}, so it is not whole; export the model again")
-        return cls(**{name: content[name] for name in names})
+        try:
+            converted(int, version, "format")
+            found = converted(cls, content)
+        except ValueError as error:
+            raise CheckpointError(f"{path}: is damaged ({error}); export the model again") from error
+        if not 0 < found.block * found.least_blocks <= _LARGEST:
+            seen = f"block is {found.block} and least_blocks {found.least_blocks}"
+            raise CheckpointError(f"{path}: is damaged ({seen}; wanted at least 1); export the model again")
+        return found
 
     def write(self, folder: Path) -> None:
         """Into a folder."""

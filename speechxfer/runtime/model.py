@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from speechxfer.config.heads import HEADS
-from speechxfer.decoding.calibration import Calibration
 from speechxfer.decoding.hypothesis import Prediction
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.checkpoints import EXPORTED_FILE
@@ -37,7 +36,7 @@ class ExportedModel(Predictor):
         self._reader = reader
         self.description = description
         self.language = description.language
-        self.calibration = Calibration(**description.calibration) if description.calibration else None
+        self.calibration = description.calibration
 
     @classmethod
     def load(
@@ -126,6 +125,6 @@ def _reader(folder: Path, head: Any) -> Reader:
     try:
         kind = HEADS.find(head["kind"], CheckpointError)
         found: Reader = kind.load_reader().restore(head, folder.__truediv__)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder / EXPORTED_FILE}: the head is damaged ({error!r}); export the model again") from error  # fmt: skip  # noqa: E501
     return found

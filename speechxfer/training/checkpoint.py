@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from speechxfer.errors import CheckpointError
 from speechxfer.progress import Progress
+from speechxfer.records import converted
 from speechxfer.storage import replacing_folder, write_json, write_tensors
 
 _WEIGHT, _MOMENT = "weight/", "moment/"
@@ -101,7 +102,7 @@ def load(
     for path in _newest_first(folder):
         try:
             tensors, position = _read(path)
-        except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
+        except (SafetensorError, ValueError, KeyError, RecursionError, OSError) as error:
             damaged.append(f"{path}: the checkpoint is damaged ({error})")
             continue
         for message in damaged:
@@ -118,7 +119,7 @@ def _newest_first(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], Position]:
-    values = json.loads((path / _POSITION).read_text())
+    values = converted(dict[str, Any], json.loads((path / _POSITION).read_text(encoding="utf-8")))
     if (version := values.pop("version", 1)) != _VERSION:
         raise CheckpointError(
             f"{path}: is of version {version}, but this version of speechxfer reads {_VERSION}; resume the run with "
@@ -126,8 +127,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], Position]:
         )
     if values.pop("checksum") != _checksum(path / _STATE):
         raise ValueError(f"{_STATE} is not what was written")
-    values["best"] = tuple(values["best"]) if values["best"] else None
-    return load_file(path / _STATE), Position(**values)
+    return load_file(path / _STATE), converted(Position, values)
 
 
 def _restore(

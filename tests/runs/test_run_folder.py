@@ -60,7 +60,7 @@ def test_an_epoch_that_is_repeated_replaces_its_line_and_those_after_it(run: Run
     [
         ("{", r"plan\.json: is damaged, it is not JSON .*; remove the file to go on without it"),
         ("[]", r"plan\.json: holds a list; wanted an object, or remove the file"),
-        ('{"trained": 1}', r"plan\.json: has no total, so it is not what a run writes"),
+        ('{"trained": 1}', r"plan\.json: is not what a run writes \(lacks total\)"),
         (
             '{"version": 2, "trained": 1, "total": 1, "columns": [], "rows": []}',
             r"plan\.json: is of version 2, but this version of speechxfer reads 1; upgrade it",
@@ -74,9 +74,9 @@ def test_a_file_that_cannot_be_read_is_named(run: RunFolder, text: str, message:
         _ = run.plan
 
 
-def test_nested_values_that_are_unknown_are_named(run: RunFolder) -> None:
+def test_nested_values_that_are_missing_are_named(run: RunFolder) -> None:
     (run.path / "sources.json").write_text('{"model": "m", "splits": {"train": {"nope": 1}}}')
-    with pytest.raises(DataError, match=r"sources\.json: is not what a run writes \(.*nope"):
+    with pytest.raises(DataError, match=r"sources\.json: is not what a run writes \(lacks splits\.train\.digest\)"):
         _ = run.sources
 
 

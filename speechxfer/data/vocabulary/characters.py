@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from speechxfer.data.vocabulary.base import Vocabulary
 from speechxfer.errors import DataError
+from speechxfer.records import converted
 
 
 class Characters(Vocabulary):
@@ -34,7 +35,7 @@ class Characters(Vocabulary):
     @classmethod
     def restore(cls, description: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`."""
-        return cls(description["symbols"])
+        return cls(converted(list[str], description["symbols"], "symbols"))
 
     def split(self, text: str) -> list[str]:
         """The symbols that spell a text."""

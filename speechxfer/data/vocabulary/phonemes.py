@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 from speechxfer.data.vocabulary.base import Vocabulary
+from speechxfer.records import converted
 
 
 class Phonemes(Vocabulary):
@@ -21,7 +22,7 @@ class Phonemes(Vocabulary):
     @classmethod
     def restore(cls, description: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`."""
-        return cls(description["symbols"])
+        return cls(converted(list[str], description["symbols"], "symbols"))
 
     def split(self, text: str) -> list[str]:
         """The phonemes of a text."""

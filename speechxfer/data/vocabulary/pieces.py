@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from speechxfer.data.vocabulary.base import Vocabulary
 from speechxfer.errors import CheckpointError, DataError
+from speechxfer.records import converted
 
 if TYPE_CHECKING:
     from tokenizers import models
 
 #: A piece occurs at least so often in the text that it was trained on.
 _LEAST_COUNT = 2
+#: Types of what a model folder holds.
+_Merges: Any = list[tuple[str, str]] | None
+_Scores: Any = list[float] | None
 
 
 class Pieces(Vocabulary):
@@ -105,9 +109,9 @@ class Pieces(Vocabulary):
     @classmethod
     def restore(cls, description: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`."""
-        merges = description.get("merges")
-        pairs = None if merges is None else [(first, second) for first, second in merges]
-        return cls(description["symbols"], merges=pairs, scores=description.get("scores"))
+        symbols = converted(list[str], description["symbols"], "symbols")
+        merges: Any = converted(_Merges, description.get("merges"), "merges")
+        return cls(symbols, merges=merges, scores=converted(_Scores, description.get("scores"), "scores"))
 
     def to_dict(self) -> dict[str, Any]:
         """With merges or scores."""

@@ -20,8 +20,8 @@ def restore_vocabulary(description: Mapping[str, Any]) -> Vocabulary:
     Raises:
         CheckpointError: a kind that is not known, or a description that is damaged.
     """
-    kind = description.get("kind", Characters.kind)
-    if kind not in _KINDS:
+    kind = description.get("kind", Characters.kind) if isinstance(description, Mapping) else type(description).__name__
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise CheckpointError(f"a CTC vocabulary of {kind!r} is not known; wanted one of {', '.join(_KINDS)}, or a newer version of speechxfer")  # fmt: skip  # noqa: E501
     try:
         return _KINDS[kind].restore(description)

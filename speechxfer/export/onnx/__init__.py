@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +50,7 @@ def description(model: SpeechModel, quantization: str) -> Description:
         head=model.head.reader.describe(), quantization=quantization, sample_rate=encoder.sample_rate,
         block=block_of(encoder), least_blocks=least_blocks_of(encoder), max_duration_s=encoder.max_duration_s,
         fixed_duration_s=encoder.computed_s(0.0) or None, language=model.language, source=model.source,
-        calibration=asdict(model.calibration) if model.calibration else None,
+        calibration=model.calibration,
     )  # fmt: skip
 
 

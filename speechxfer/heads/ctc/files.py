@@ -122,7 +122,7 @@ def _vocabulary(checkpoint: Checkpoint, files: TokenizerFiles) -> dict[str, int]
         if language not in vocabulary:
             raise CheckpointError(f"{path}: has the vocabularies of {len(vocabulary)} languages, but tokenizer_config.json says {language!r} (target_lang); wanted one of: {', '.join(sorted(vocabulary)):.120}")  # fmt: skip  # noqa: E501
         vocabulary = vocabulary[language]
-    if not all(isinstance(number, int) for number in vocabulary.values()):
+    if not vocabulary or not all(isinstance(number, int) for number in vocabulary.values()):
         raise CheckpointError(f"{path}: holds no numbers of tokens; wanted TOKEN: NUMBER")
     return vocabulary
 
@@ -138,7 +138,7 @@ def _blank(path: Path, tokens: Mapping[int, str], token: str, number: Any) -> in
 
 def _check_size(path: Path, tokens: Mapping[int, str], outputs: int, implied: set[str]) -> None:
     """Look whether every output has a token. Special tokens that no file names come after those that one does."""
-    if max(tokens) >= outputs:
+    if min(tokens) < 0 or max(tokens) >= outputs:
         raise CheckpointError(f"{path}: spells {max(tokens) + 1} numbers, but the head has {outputs} outputs; one of them is of another model")  # fmt: skip  # noqa: E501
     unnamed = set(range(outputs)) - tokens.keys() - set(range(len(tokens), len(tokens) + len(implied)))
     if unnamed:

@@ -14,11 +14,21 @@ from speechxfer.data.vocabulary import Pieces
 from speechxfer.encoders.checkpoints import Checkpoint
 from speechxfer.encoders.files import read_json
 from speechxfer.errors import CheckpointError
+from speechxfer.records import converted
 
 NAME = "tokenizer.json"
 #: Stands for the space in a piece.
 _MARK = "▁"
 _PAD = "<pad>"
+
+
+@dataclass(frozen=True)
+class _Added:
+    """An entry of `added_tokens`."""
+
+    id: int
+    content: str
+    special: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ class PieceFile:
         content = read_json(path)
         try:
             return cls._of(path, content)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             seen = f"lacks {error}" if isinstance(error, KeyError) else f"{error}"
             raise CheckpointError(f"{path}: is not a tokenizer's file as the package tokenizers writes it ({seen}); copy it again from where the tokenizer was saved") from error  # fmt: skip  # noqa: E501
 
@@ -59,13 +69,14 @@ class PieceFile:
         if kind not in {"BPE", "Unigram", "WordPiece"} or affixes or "ByteLevel" in parts:
             seen = "BPE over bytes" if "ByteLevel" in parts else f"{kind} with marks inside words" if affixes else kind
             raise CheckpointError(f"{path}: its pieces of words are those of {seen}, which is not supported; wanted BPE or Unigram over characters")  # fmt: skip  # noqa: E501
-        added = {int(entry["id"]): entry["content"] for entry in content.get("added_tokens") or ()}
-        special = frozenset(entry["content"] for entry in content.get("added_tokens") or () if entry.get("special"))
-        mark = parts.get("Metaspace", {}).get("replacement", _MARK)
+        entries = converted(list[_Added], content.get("added_tokens") or [], "added_tokens")
+        added = {entry.id: entry.content for entry in entries}
+        special = frozenset(entry.content for entry in entries if entry.special)
+        mark = converted(str, parts.get("Metaspace", {}).get("replacement", _MARK), "replacement")
         if kind != "Unigram":  # WordPiece takes the longest piece
             merges = [_pair(merge) for merge in model["merges"]] if kind == "BPE" else None
-            return cls(path, dict(model["vocab"]), added, special, mark, merges, None)
-        scores = {token: float(score) for token, score in model["vocab"]}
+            return cls(path, converted(dict[str, int], model["vocab"], "vocab"), added, special, mark, merges, None)
+        scores = dict(converted(list[tuple[str, float]], model["vocab"], "vocab"))
         return cls(path, {token: number for number, token in enumerate(scores)}, added, special, mark, None, scores)
 
     def pieces(self, text: Mapping[int, str]) -> tuple[Pieces, dict[str, int]]:
@@ -125,5 +136,4 @@ def _parts(component: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _pair(merge: Any) -> tuple[str, str]:
-    first, second = merge.split(" ") if isinstance(merge, str) else merge
-    return first, second
+    return converted(tuple[str, str], merge.split(" ") if isinstance(merge, str) else merge, "merges")

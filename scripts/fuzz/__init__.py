@@ -1,0 +1,1 @@
+"""Coverage-guided fuzzing of everything that the package reads: `python -m scripts.fuzz`."""
