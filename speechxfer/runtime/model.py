@@ -112,8 +112,6 @@ def _session(path: Path, threads: int | None) -> Any:
     options.log_severity_level = 3
     # Threads that wait for work would burn as much of the processor as those that do it.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Processors without VNNI would let sums of int8 products overflow, and write other texts than those with it.
-    options.add_session_config_entry("session.x64quantprecision", "1")
     # Lengths differ from call to call, so a plan of memory for each would only be kept.
     options.enable_mem_pattern = False
     try:

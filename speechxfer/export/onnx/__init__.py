@@ -20,7 +20,7 @@ def _write(model: SpeechModel, _: Path, folder: Path, quantization: str) -> None
 
     assert model.head.reader is not None
     write_graph(model, folder / GRAPH_FILE)
-    quantize(folder / GRAPH_FILE, quantization, reduce_range=False)  # `runtime` asks for exact sums
+    quantize(folder / GRAPH_FILE, quantization)
     model.head.reader.write_files(folder)
     if model.traits.task == "transcription":
         silero.write_files(folder)

@@ -15,21 +15,15 @@ _LEAST_SIZE = 4096
 _HIGHEST = float(np.finfo(np.float16).max)
 
 
-def quantize(path: Path, quantization: str, *, reduce_range: bool = True) -> None:
+def quantize(path: Path, quantization: str) -> None:
     """Replace a graph of float32 by one with weights of another quantization.
 
     With float16 all large weights are stored in 16 bits and computed in 32, which costs no time, for they are converted
     once. With int8 it is the matrix products that are quantized, their inputs as they come (dynamically); other weights
     are stored in 16 bits.
-
-    Args:
-        path: of the graph, which is replaced.
-        quantization: float32, float16 or int8.
-        reduce_range: whether weights in int8 have 7 bits. With 8, sums of products overflow on processors without VNNI,
-            unless the runtime is asked for exact sums (`session.x64quantprecision`).
     """
     if quantization == "int8":
-        _quantize_products(path, reduce_range=reduce_range)
+        _quantize_products(path)
     if quantization in ("float16", "int8"):
         model = onnx.load(path)
         _halve(model.graph)
@@ -48,7 +42,7 @@ def _halve(graph: onnx.GraphProto) -> None:
         graph.node.insert(0, helper.make_node("Cast", [stored], [weight.name], f"{stored}.cast", to=TensorProto.FLOAT))
 
 
-def _quantize_products(path: Path, *, reduce_range: bool) -> None:
+def _quantize_products(path: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     result = path.with_suffix(".quantized")
@@ -56,8 +50,10 @@ def _quantize_products(path: Path, *, reduce_range: bool) -> None:
     level = root.level
     root.setLevel(logging.ERROR)  # the library logs advice there
     try:
-        quantize_dynamic(  # one scale for each output channel
-            path, result, op_types_to_quantize=["MatMul"], per_channel=True, reduce_range=reduce_range,
+        # One scale for each output channel, and 7 bits, for with 8 the sums of products overflow on processors without
+        # VNNI, which would write other texts than those with it.
+        quantize_dynamic(
+            path, result, op_types_to_quantize=["MatMul"], per_channel=True, reduce_range=True,
             weight_type=QuantType.QInt8, extra_options={"MatMulConstBOnly": True},
         )  # fmt: skip
     finally:
