@@ -16,6 +16,8 @@ EXTRAS = {
     "beam": ("numba",),
     "media": ("av",),
     "microphone": ("sounddevice",),
+    "parquet": ("pyarrow",),
+    "remote": ("fsspec",),
     "serve": ("fastapi", "prometheus_client", "python_multipart", "starlette", "uvicorn", "websockets"),
     "train": (
         "torch",

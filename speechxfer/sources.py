@@ -1,4 +1,4 @@
-"""Recordings as objects: a file or bytes here, arrays in `audio`; a cell of a table or of an archive likewise.
+"""Recordings as objects: files, bytes, and what is stored at any other address (`stores`) here, arrays in `audio`.
 
 Whoever has recordings elsewhere writes a class with a `name` and `contents()`; everything else follows.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import stat
 import weakref
 from abc import ABC, abstractmethod
@@ -17,9 +18,14 @@ from typing import Any, BinaryIO, ClassVar, Self, TypeVar
 
 from speechxfer.errors import AudioError
 from speechxfer.placeholders import LARGEST_POINTER, placeholder
+from speechxfer.stores import inside_of, is_remote, is_url, spelled, stored
 
 _T = TypeVar("_T")
 _CHUNK = 1 << 20
+#: What `pathlib` leaves out of paths.
+_UNUSUAL = re.compile(r"//|/\./|^\./|/\.?$|^$")
+#: Recordings of up to so many bytes are read whole from a store, larger ones where a decoder wants them.
+_SMALL = 1 << 20
 
 
 class AudioSource(ABC):
@@ -96,33 +102,44 @@ class AudioSource(ABC):
 class FileSource(AudioSource):
     """A file. `FileSource.of` gives one object for one path as long as somebody holds it."""
 
-    __slots__ = ("path",)
-    _known: ClassVar[weakref.WeakValueDictionary[Path, FileSource]] = weakref.WeakValueDictionary()
+    __slots__ = ("address",)
+    _known: ClassVar[weakref.WeakValueDictionary[str, FileSource]] = weakref.WeakValueDictionary()
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path | str) -> None:
+        #: Its path as text, of which there may be millions.
+        self.address = _normal(path)
 
     @classmethod
-    def of(cls, path: Path) -> FileSource:
+    def of(cls, path: Path | str) -> FileSource:
         """The source of a path; what is known of its header is known to everybody who asks."""
-        return cls._known.setdefault(path, cls(path))
+        address = _normal(path)
+        found = cls._known.get(address)
+        if found is None:
+            cls._known[address] = found = cls.__new__(cls)
+            found.address = address
+        return found
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return FileSource.of, (self.path,)
+        return FileSource.of, (self.address,)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, FileSource) and self.path == other.path
+        return isinstance(other, FileSource) and self.address == other.address
 
     def __hash__(self) -> int:
-        return hash(self.path)
+        return hash(self.address)
 
     def __repr__(self) -> str:
-        return f"FileSource({str(self.path)!r})"
+        return f"FileSource({self.address!r})"
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return Path(self.address)
 
     @property
     def name(self) -> str:
         """Its path."""
-        return str(self.path)
+        return self.address
 
     @property
     def key(self) -> str:
@@ -160,6 +177,85 @@ class FileSource(AudioSource):
         except (OSError, ValueError):  # also for a name that no file can have
             return f"no such file: {self.path}"
         return f"{self.path} {found}" if found else None
+
+
+def _normal(path: Path | str) -> str:
+    """A path as `pathlib` writes it, which takes its time, so it is asked only where it may write another."""
+    return str(path if isinstance(path, Path) else Path(path) if os.sep != "/" or _UNUSUAL.search(path) else path)
+
+
+class StoredSource(AudioSource):
+    """What is stored at an address that is no file of its own: behind a URL, in a tar shard, in a table."""
+
+    __slots__ = ("address",)
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StoredSource, (self.address,)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StoredSource) and self.address == other.address
+
+    def __hash__(self) -> int:
+        return hash(self.address)
+
+    def __repr__(self) -> str:
+        return f"StoredSource({self.address!r})"
+
+    @property
+    def name(self) -> str:
+        """Its address."""
+        return self.address
+
+    @property
+    def key(self) -> str:
+        """Its address, absolute."""
+        return self.address if is_url(self.address) else str(Path(self.address).absolute())
+
+    def contents(self) -> bytes | BinaryIO:
+        """Its bytes, or a file that reads them where it is read.
+
+        Raises:
+            AudioError: they cannot be had.
+        """
+        try:
+            found = stored(self.address)
+            size = found.size()
+            return found.read(0, size) if size <= _SMALL else found.open()
+        except OSError as error:
+            raise AudioError(f"{self.address}: {error.strerror or error}") from error
+
+    def version(self) -> object:
+        """Changes when the file that holds it does; None where it cannot be asked."""
+        try:
+            return stored(self.address).version()
+        except OSError:
+            return None
+
+    def problem(self) -> str | None:
+        """What is inside of a file on this disk is not there; of what is behind a URL nobody is asked."""
+        if is_url(self.address):
+            return None
+        try:
+            stored(self.address)
+        except FileNotFoundError as error:
+            file = (inside_of(self.address) or (self.address,))[0]
+            return f"no such file: {file}" if not os.path.exists(file) else f"{self.address}: {error.strerror}"  # noqa: PTH110
+        except OSError as error:
+            return f"{self.address}: {error.strerror or error}"
+        return None
+
+
+def source_at(address: str | os.PathLike[str]) -> AudioSource:
+    """The recording at an address: a path, a URL, or either of a tar shard or a table with a place in it.
+
+    Raises:
+        ConfigError: a URL holds a password.
+    """
+    text = spelled(address)
+    return StoredSource(text) if is_remote(text) else FileSource.of(text)
 
 
 class BytesSource(AudioSource):
@@ -217,4 +313,4 @@ def memory_name(digest: str) -> str:
 
 def is_memory_name(name: str) -> bool:
     """Whether a manifest's `audio` stands for a recording that was in memory."""
-    return name.startswith(_MEMORY)
+    return name.startswith(_MEMORY) and not is_url(name)

@@ -74,7 +74,7 @@ def judge(results: Path, judged: Path, settings: Sequence[Setting], share: float
         line = {
             **asdict(setting), "grid_s": round(grid_s, 1), "best": best, "choice": choice, "case": plan.case.number,
             "textbook": plan.case.preset, "spent_s": round(spent_s, 1), "share": round(spent_s / grid_s, 4),
-            "tried": sorted({one.preset for held in plan.rounds for one in held}),
+            "tried": sorted({one.candidate.preset for one in plan.entries if one.points}),
         }  # fmt: skip
         append(judged, line)
         click.echo(

@@ -23,11 +23,16 @@ if TYPE_CHECKING:
     from speechxfer.planner.planner import Plan
     from speechxfer.planner.probe import Probe
     from speechxfer.planner.similarity import Similarity
+    from speechxfer.training.finetune import Run
 
-#: What `plan="auto"` may spend.
-_AUTOMATIC_S = 300.0
-#: Most of it where the whole job has a limit of time.
-_OF_TIME = 0.2
+#: What `plan="auto"` may spend where the job has epochs, and the fraction of the time where it has a limit. A trial
+#: needs a thirtieth of the run to be worth something: in a fifth of the time there is room for three or four, and for
+#: the best to go on.
+_AUTOMATIC_S, _OF_TIME = 300.0, 0.2
+#: Why the name of the best candidate is printed before all else.
+_UNTRIED = (
+    "no candidate could be tried in the time there is; what is expected to do best is chosen, and was not measured"
+)
 
 
 @explained()
@@ -57,13 +62,13 @@ def plan(
         budget: for all of it: seconds, or a text such as "90s", "15m" or "1h".
         presets: only these ways to transfer; all of them if none is given.
         vary: try other learning rates and depths as well, where there is time.
-        output: a TOML file for `finetune(plan=…)`, beside which a page, a picture and JSON are written.
+        output: a TOML file for `finetune(plan=…)`, beside which a page and JSON are written.
         config: settings that all others are laid over.
         progress: receives what goes on.
         settings: of the run that is planned, as for `finetune`, but those of the group `plan`.
 
     Raises:
-        ConfigError: settings that do not fit, or a budget shorter than one epoch of the cheapest candidate.
+        ConfigError: settings that do not fit.
         DataError: unusable data, texts, labels or audio.
         CheckpointError: a model cannot be found or read.
         StorageError: another plan is being made there, or it cannot be written.
@@ -83,7 +88,7 @@ def plan(
 
 def _planned(
     asked: Request, models: Sequence[str], budget_s: float, presets: Sequence[str], vary: bool, output: Path | None,
-    progress: Progress | None,
+    progress: Progress | None, *, horizon_s: float | None = None,
 ) -> Plan:  # fmt: skip
     """Make a plan, show it, and write it down where there is an output."""
     config, progress = asked.config, progress or Progress()
@@ -93,12 +98,15 @@ def _planned(
         from speechxfer.planner.planner import make_plan
 
         made = make_plan(
-            config, models, budget_s, presets=presets or None, vary=vary, data=asked.data, progress=progress
-        )
-        progress.table("candidates, the best first", COLUMNS, rows(made))
+            config, models, budget_s, presets=presets or None, vary=vary, horizon_s=horizon_s, data=asked.data,
+            progress=progress,
+        )  # fmt: skip
+        if not made.was_tried:
+            progress.log(_UNTRIED)
+        progress.table("candidates, the best first", COLUMNS, rows(made.to_dict()))
         written = write_plan(made, output) if output else []
-    hint = "" if made.last(made.choice) else " (expected to do best; there was no time to try it, a longer --budget may)"  # fmt: skip  # noqa: E501
-    progress.log(f"chosen: {made.choice.title(several=made.several)}{hint}")
+    expected = f", with an expected error of {made.prediction} on dev" if made.prediction else ""
+    progress.log(f"chosen: {made.choice.title(several=made.several)}{expected}")
     if written:
         progress.log(f"written: {', '.join(map(str, written))}")
     return made
@@ -131,16 +139,34 @@ def automatic(asked: Request, *, resume: bool, overwrite: bool, progress: Progre
         raise ConfigError("--plan auto: several processes would plan at once; run speechxfer plan first, then --plan plan.toml")  # fmt: skip  # noqa: E501
     free = replace(asked, given={name: value for name, value in asked.given.items() if name != "plan"})
     config = free.config
-    folder = RunFolder(config.output)
-    path = folder.path.with_name(f"{folder.name}-plan.toml")
+    folder, path = RunFolder(config.output), automatic_file(config.output)
     if resume and folder.is_run:
-        return replace(asked, plan={"plan": to_dict(folder.config.plan)})
+        before = folder.config
+        training = {"batch_seconds": before.training.batch_seconds}
+        return replace(asked, plan={"plan": to_dict(before.plan), "training": training})
     if not (resume and path.is_file()):
         check_free(folder, config, resume=resume, overwrite=overwrite)
-        time = config.training.time
-        budget_s = min(_AUTOMATIC_S, _OF_TIME * seconds(time, "training.time")) if time else _AUTOMATIC_S
-        _planned(free, [config.model], budget_s, (), True, path, progress)
+        given_s = seconds(config.training.time, "training.time") if config.training.time else None
+        budget_s = _OF_TIME * given_s if given_s else _AUTOMATIC_S
+        horizon_s = given_s - budget_s if given_s else None
+        _planned(free, [config.model], budget_s, (), True, path, progress, horizon_s=horizon_s)
     return replace(asked, plan=read_settings(path))
+
+
+def automatic_file(output: str | os.PathLike[str]) -> Path:
+    """Where the plan of a run lies that was made for it, beside the run's folder."""
+    folder = Path(output)
+    return folder.with_name(f"{folder.name}-plan.toml")
+
+
+def fared(output: str | os.PathLike[str], run: Run, progress: Progress) -> None:
+    """Report how the prediction of a plan that was made for a run fared, also on the plan's page."""
+    from speechxfer.planner.page import write_outcome
+    from speechxfer.runs import RunFolder
+
+    path, dev = automatic_file(output), RunFolder(run.folder).metrics["dev"]
+    if path.with_suffix(".json").is_file() and (text := write_outcome(path, dev.get("cer", dev.get("error", 1.0)))):
+        progress.log(text)
 
 
 @explained()

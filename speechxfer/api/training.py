@@ -56,7 +56,7 @@ def finetune(
         output: the run's folder; `runs/MODEL-HEAD` if it is not given.
         head: "ctc" (the default), "classification", or "seq2seq" for the checkpoint's own decoder.
         plan: what is frozen and how fast the rest is trained: the name of a preset, a TOML file with a table [plan], a
-            `Plan`, a dictionary of its settings, or "auto", which tries for five minutes first.
+            `Plan`, a dictionary of its settings, or "auto", which tries first (five minutes, or a fifth of the time).
         config: settings that all others are laid over: a TOML file, a dictionary or a `FinetuneConfig`.
         callbacks: called around the steps of the run; each an instance of a class derived from `Callback`.
         resume: go on with the run that is in `output`, or begin it where there is none.
@@ -89,7 +89,12 @@ def finetune(
         from speechxfer.api.planning import automatic
 
         asked = automatic(asked, resume=resume, overwrite=overwrite, progress=progress)
-    return _run(asked, started, callbacks=callbacks, resume=resume, overwrite=overwrite, progress=progress)
+    run = _run(asked, started, callbacks=callbacks, resume=resume, overwrite=overwrite, progress=progress)
+    if plan == AUTOMATIC:
+        from speechxfer.api.planning import fared
+
+        fared(asked.config.output, run, progress)
+    return run
 
 
 def _check_layout(config: Settings | None) -> None:

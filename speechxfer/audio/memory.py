@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from speechxfer.audio.arrays import checked_array
 from speechxfer.audio.pieces import floats
 from speechxfer.errors import AudioError
-from speechxfer.sources import AudioSource, BytesSource, FileSource, memory_name
+from speechxfer.sources import AudioSource, BytesSource, memory_name, source_at
 
 #: NumPy's types that WAV holds as they are; all others become float32.
 _SUBTYPES = {"int16": "PCM_16", "int32": "PCM_32"}
@@ -70,7 +70,7 @@ def source_of(audio: Any, sample_rate: Any = None) -> AudioSource:
     if isinstance(audio, AudioSource):
         return audio
     if isinstance(audio, str | os.PathLike):
-        return FileSource.of(Path(audio).expanduser())
+        return source_at(Path(audio).expanduser())
     if isinstance(audio, bytes | bytearray):
         return BytesSource(bytes(audio))
     if sample_rate is None:

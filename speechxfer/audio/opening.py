@@ -25,7 +25,8 @@ from speechxfer.audio.pieces import Reader
 from speechxfer.audio.sndfile import SoundFileReader
 from speechxfer.errors import AudioError
 from speechxfer.placeholders import ENOUGH, placeholder
-from speechxfer.sources import AudioSource
+from speechxfer.sources import AudioSource, StoredSource, source_at
+from speechxfer.stores import is_remote
 
 Source = str | os.PathLike[str] | bytes | bytearray | BinaryIO | AudioSource
 """A file's path, its bytes, an open binary file (read from its beginning, never closed), or an `AudioSource`."""
@@ -44,8 +45,10 @@ def opened(source: Source, choice: Choice) -> Iterator[Reader]:
         AudioError: there is no such file, or it is not audio.
     """
     with contextlib.ExitStack() as stack:
+        if isinstance(source, str | os.PathLike) and is_remote(source):
+            source = source_at(source)
         known_as = source.name if isinstance(source, AudioSource) else None
-        source = source.contents() if isinstance(source, AudioSource) else source
+        source = _contents(source, stack) if isinstance(source, AudioSource) else source
         file, name = _binary(source, stack)
         name = known_as or name
         # By its path libsndfile reads without a detour through Python.
@@ -54,6 +57,14 @@ def opened(source: Source, choice: Choice) -> Iterator[Reader]:
             yield _found(stack, file, name, choice, os.fspath(cast(str, source)) if is_path else None)
         except OSError as error:
             raise AudioError(f"{name}: cannot be read ({error}); check the disk or the network.") from error
+
+
+def _contents(source: AudioSource, stack: contextlib.ExitStack) -> str | os.PathLike[str] | bytes | BinaryIO:
+    """What a source has, closed in the end if it was opened for this."""
+    contents = source.contents()
+    if isinstance(source, StoredSource) and not isinstance(contents, bytes):
+        stack.enter_context(cast(BinaryIO, contents))
+    return contents
 
 
 def _found(stack: contextlib.ExitStack, file: BinaryIO, name: str, choice: Choice, path: str | None) -> Reader:

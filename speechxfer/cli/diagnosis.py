@@ -22,6 +22,8 @@ _PURPOSES = {
     "microphone": "a microphone as the input of listen",
     "serve": "the server",
     "train": "training and all that needs torch",
+    "parquet": "recordings and manifests in Parquet files",
+    "remote": "recordings and manifests behind URLs",
 }
 
 

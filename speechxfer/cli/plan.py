@@ -43,7 +43,7 @@ _GROUPS = {
 @click.option("--strict", is_flag=True, default=None, help="Stop at an audio file that is a little shorter than it should be, rather than warn and use it.")  # fmt: skip  # noqa: E501
 @click.option("--device", help="auto, cpu, cuda or cuda:N.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Any setting of the planned run.")
-@click.option("--output", default="plan.toml", show_default=True, type=PATH, help="TOML file for finetune --plan; a page, a picture and JSON beside it.")  # fmt: skip  # noqa: E501
+@click.option("--output", default="plan.toml", show_default=True, type=PATH, help="TOML file for finetune --plan; a page and JSON beside it.")  # fmt: skip  # noqa: E501
 def plan(
     models: tuple[str, ...], budget: str, presets: tuple[str, ...], vary: bool, assignments: tuple[str, ...],
     output: Path, language: str | None, epochs: int | None, **options: Any,

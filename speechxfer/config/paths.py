@@ -8,6 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from speechxfer.stores import is_url, spelled
+from speechxfer.stores.listing import is_pattern
+
 if TYPE_CHECKING:
     from speechxfer.config.tables import FinetuneConfig
 
@@ -15,7 +18,9 @@ _VARIABLE = re.compile(r"\$\{?[A-Za-z_]")
 
 
 def located(path: str) -> str:
-    """The absolute path; `~` and `~user` are home folders, variables such as `$HOME` are not replaced."""
+    """The absolute path; `~` and `~user` are home folders, variables such as `$HOME` are not replaced. A URL stays."""
+    if is_url(path):
+        return spelled(path)
     return str(Path(os.path.expanduser(path)).absolute())  # noqa: PTH111  # Path's own raises for an unknown user
 
 
@@ -25,8 +30,8 @@ def located_model(name: str) -> str:
 
 
 def exists(path: str | Path) -> bool:
-    """Whether a path exists and is visible to this user."""
-    return os.access(path, os.F_OK)
+    """Whether a path exists and is visible to this user; of patterns and URLs that shows when they are read."""
+    return os.access(path, os.F_OK) or is_pattern(path) or is_url(os.fspath(path))
 
 
 def hint(path: str) -> str:

@@ -51,6 +51,7 @@ _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
 _LIST = re.compile(r"\s*\[.*\]\s*", re.DOTALL)
 
 
+@functools.lru_cache(maxsize=1024)
 def plain(name: str) -> str:
     """A column name as it is compared: "File Name" is `file_name`."""
     return re.sub(r"[\s\-]+", "_", name.strip().casefold())
@@ -113,7 +114,8 @@ def values(row: Mapping[str, Any], origin: str) -> tuple[dict[str, Any], dict[st
     for name, column in meant.items():
         if (value := row[name]) is not None and (read := _READERS[column](name, value, origin)) is not None:
             known[column] = read
-    _apply_end(known, next((name for name, column in meant.items() if column == "end"), ""), origin)
+    if "end" in known:
+        _apply_end(known, next(name for name, column in meant.items() if column == "end"), origin)
     extra = {name: value for name, value in row.items() if name not in meant and value is not None}
     return known, extra
 

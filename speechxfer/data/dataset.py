@@ -13,7 +13,7 @@ from typing import Any, Self, TypeAlias
 from speechxfer.data import columns
 from speechxfer.data.manifest import Manifest, Utterance, data_digest, length_s
 from speechxfer.errors import AudioError, ConfigError, DataError
-from speechxfer.sources import AudioSource, FileSource, is_memory_name, memory_name
+from speechxfer.sources import AudioSource, FileSource, StoredSource, is_memory_name, memory_name
 
 #: What data may be given as: a manifest's path, a `Manifest`, utterances, rows as dictionaries, or a data set of
 #: Hugging Face's `datasets`.
@@ -162,16 +162,16 @@ def _plain(value: Any) -> Any:
 
 
 def _name(source: AudioSource) -> str:
-    """What a manifest calls a recording wherever that manifest is: an absolute path, or a name that is no path."""
-    if isinstance(source, FileSource):
+    """What a manifest calls a recording wherever that manifest is: an absolute address, or a name that is none."""
+    if isinstance(source, FileSource | StoredSource):
         return source.key
     return source.name if is_memory_name(source.name) else memory_name(source.name)
 
 
 def _named(utterance: Utterance) -> Utterance:
     """The same, of a recording in memory with a name that says so."""
-    is_file = isinstance(utterance.source, FileSource)
-    return utterance if is_file else replace(utterance, audio=_name(utterance.source))
+    has_address = isinstance(utterance.source, FileSource | StoredSource)
+    return utterance if has_address else replace(utterance, audio=_name(utterance.source))
 
 
 def _checked(utterance: Utterance, origin: str) -> Utterance:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import operator
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from speechxfer.data import textfiles
 from speechxfer.errors import DataError
+from speechxfer.stores import spelled
 
 #: Keys under which an object may hold the list of rows.
 _CONTAINERS = ("data", "rows", "utterances", "samples", "items", "records", "examples")
@@ -45,9 +47,11 @@ def read(
         values = _whole(text, path, refused)
     for number, value in values:
         if isinstance(value, dict):
-            yield number, {name: None if _is_nan(one) else one for name, one in value.items()}
+            # No value but NaN differs from itself.
+            has_nan = any(map(operator.ne, value.values(), value.values()))
+            yield number, {name: None if _is_nan(one) else one for name, one in value.items()} if has_nan else value
         else:
-            refused(DataError(f"{path}:{number}: a JSON {type(value).__name__}, not an object; {_WANTED}"))
+            refused(DataError(f"{spelled(path)}:{number}: a JSON {type(value).__name__}, not an object; {_WANTED}"))
 
 
 def _is_nan(value: Any) -> bool:
@@ -69,7 +73,7 @@ def _by_line(lines: Iterator[tuple[int, str]], path: Path, refused: Callable[[Da
             try:
                 yield number, _loaded(line)
             except (ValueError, RecursionError) as error:
-                refused(DataError(f"{path}:{number}: not JSON ({error}); {_WANTED}"))
+                refused(DataError(f"{spelled(path)}:{number}: not JSON ({error}); {_WANTED}"))
 
 
 def _whole(text: str, path: Path, refused: Callable[[DataError], None]) -> _Numbered:
@@ -78,7 +82,7 @@ def _whole(text: str, path: Path, refused: Callable[[DataError], None]) -> _Numb
         return iter(list(_values(text, _start(text))))
     except (ValueError, RecursionError) as error:
         if text.lstrip().startswith("["):
-            raise DataError(f"{path}: a JSON list that cannot be read ({error}); correct it, or copy the file again") from error  # fmt: skip  # noqa: E501
+            raise DataError(f"{spelled(path)}: a JSON list that cannot be read ({error}); correct it, or copy the file again") from error  # fmt: skip  # noqa: E501
         return _by_line(enumerate(text.splitlines(keepends=True), start=1), path, refused)
 
 

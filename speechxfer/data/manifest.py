@@ -11,105 +11,48 @@ import functools
 import hashlib
 import math
 import os
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import Any, Self, overload
 
 from speechxfer.data import columns, folders, rows
-from speechxfer.errors import AudioError, DataError
-from speechxfer.sources import AudioSource, FileSource, LostSource, is_memory_name
+from speechxfer.data.packed import collected
+from speechxfer.data.shards import shards
+from speechxfer.data.utterance import Utterance, length_s, utterance_of
+from speechxfer.errors import DataError
+from speechxfer.sources import FileSource, StoredSource
+from speechxfer.stores import is_url, spelled
 
-if TYPE_CHECKING:
-    from speechxfer.audio import Options
-
-#: Of utterances whose recording is the file that `audio` names.
-_BY_NAME: AudioSource = LostSource("")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Utterance:
-    """One line of a manifest: a recording, or the `duration` seconds of it that begin at `start`."""
-
-    #: As the manifest has it; relative paths are seen from the manifest's folder.
-    audio: str
-    #: The recording; the file that `audio` names, seen from the working folder, unless another one is given.
-    source: AudioSource = _BY_NAME
-    text: str | None = None
-    label: str | None = None
-    speaker: str | None = None
-    #: In seconds; no duration means to the end of the file.
-    start: float = 0.0
-    duration: float | None = None
-    #: Which of several audio streams and channels of the file, counted from 0; None for the best, and for all channels.
-    audio_stream: int | None = None
-    audio_channel: int | None = None
-    #: Whether a file that is a little shorter than it should be is an error; else it is used, with a warning.
-    strict: bool = False
-    #: Columns without a meaning here; they are written back.
-    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    #: The beginning of every message about this utterance: "train.jsonl:12".
-    origin: str = ""
-
-    def __post_init__(self) -> None:
-        if self.source is _BY_NAME:
-            object.__setattr__(self, "source", FileSource.of(Path(self.audio)))
-
-    @property
-    def path(self) -> Path:
-        """The recording's file.
-
-        Raises:
-            DataError: it is in memory.
-        """
-        if not isinstance(self.source, FileSource):
-            raise DataError(f"{self.origin}: {self.source.name} is in memory; wanted a file")
-        return self.source.path
-
-    @property
-    def id(self) -> str:
-        """The audio as written, what of it is read, and `@start` for an excerpt that begins later than the file."""
-        chosen = {"stream": self.audio_stream, "channel": self.audio_channel}
-        parts = [self.audio, *(f"#{name}{number}" for name, number in chosen.items() if number is not None)]
-        return "".join([*parts, f"@{self.start}"] if self.start > 0 else parts)
-
-    @property
-    def reading(self) -> Options:
-        """How its audio is read."""
-        return {"stream": self.audio_stream, "channel": self.audio_channel, "strict": self.strict}
-
-    def value(self, column: str) -> Any:
-        """What stands in a column, by its own name or by what it means; None where nothing does."""
-        if column in self.extra:
-            return self.extra[column]
-        known = columns.known_as(column)
-        return None if known in (None, "end") else getattr(self, str(known))
+__all__ = ["Manifest", "Utterance", "data_digest", "length_s", "stream", "utterance_of"]
 
 
 class Manifest(Sequence[Utterance]):
     """Utterances in order, never changed in place; `path` is the file they were read from."""
 
     def __init__(self, utterances: Iterable[Utterance], path: Path | None = None) -> None:
-        self._utterances = tuple(utterances)
+        # Never changed, so manifests may share them.
+        self._utterances: Sequence[Utterance] = (
+            utterances._utterances if isinstance(utterances, Manifest) else collected(utterances)
+        )
         self.path = path
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Manifest:
-        """Read JSON (.jsonl, .ndjson, .json: one object a line, or a list), CSV (.csv) or TSV (.tsv).
+        """Read JSON (.jsonl, .ndjson, .json: one object a line, or a list), CSV, TSV, Parquet, or tar shards.
 
         `columns` has the names that columns may have. An empty cell of a table is no value, nor is a NaN. Clips that
-        Common Voice keeps in `clips/` are found there.
+        Common Voice keeps in `clips/` are found there. A pattern (`train-*.tar`, `train-{000..099}.tar`) stands for all
+        files that it matches, a folder for the shards in it.
 
         Raises:
             ConfigError: the suffix is none of these.
-            DataError: the file is missing or empty, or a line cannot be used.
+            DataError: a file is missing, there is nothing in it, or a line cannot be used.
         """
         path = Path(path)
-        utterances = tuple(stream(path))
-        if not utterances:
-            raise DataError(f"{path}: holds no utterances; wanted at least one line with an audio file")
-        return cls(utterances, path)
+        found = cls(stream(path), path)
+        if not found:
+            raise DataError(f"{spelled(path)}: holds no utterances; wanted at least one line with an audio file")
+        return found
 
     @classmethod
     def from_folder(
@@ -235,7 +178,7 @@ class Manifest(Sequence[Utterance]):
         if missing:
             first = "; ".join(f"{one.origin}: {why}" for one, why in missing[:3])
             more = f" (+{len(missing) - 3} more)" if len(missing) > 3 else ""
-            of_files = any(isinstance(utterance.source, FileSource) for utterance, _ in missing)
+            of_files = any(isinstance(utterance.source, FileSource | StoredSource) for utterance, _ in missing)
             where = "; relative paths are seen from the manifest's folder" if of_files else ""
             raise DataError(f"{first}{more}{where}")
 
@@ -284,90 +227,23 @@ def data_digest(manifests: Iterable[Manifest]) -> str:
 
 
 def stream(path: Path, refused: Callable[[DataError], None] | None = None) -> Iterator[Utterance]:
-    """The utterances of a manifest one at a time, for those that must not hold them all.
+    """The utterances of a manifest one at a time, for those that must not hold them all; `path` as in `Manifest.read`.
 
     With `refused`, lines that cannot be used are passed over and their errors handed to it.
 
     Raises:
         ConfigError: the suffix is no manifest's.
-        DataError: the file cannot be read, or, without `refused`, a line cannot be used.
+        DataError: a file cannot be read, or, without `refused`, a line cannot be used.
     """
-    for line, row in rows.read(path, columns.is_number, refused):
-        try:
-            yield utterance_of(row, f"{path}:{line}", path.parent)
-        except DataError as error:
-            if refused is None:
-                raise
-            refused(error)
-
-
-def utterance_of(row: Mapping[str, Any], origin: str, folder: Path) -> Utterance:
-    """A row of a manifest in `folder` as an utterance.
-
-    Raises:
-        DataError: it names no audio, or a value cannot be used; the message starts with `origin`.
-    """
-    known, extra = columns.values(row, origin)
-    if not known.get("audio"):
-        empty = [name for name, column in columns.meanings(row, origin).items() if column == "audio"]
-        seen = f"{empty[0]} is empty" if empty else f"no audio among the columns {', '.join(row)}"
-        wanted = f"{' or '.join(columns.NAMES['audio'])} with the path of a file (the first line of a table names its columns)"  # fmt: skip  # noqa: E501
-        raise DataError(f"{origin}: {seen}; wanted {wanted}")
-    return Utterance(**known, source=_source(folder, known["audio"]), extra=extra, origin=origin)
-
-
-def _source(folder: Path, audio: str) -> AudioSource:
-    """The recording that a manifest in `folder` names."""
-    return LostSource(audio) if is_memory_name(audio) else FileSource.of(_located(folder, audio))
-
-
-def _located(folder: Path, audio: str) -> Path:
-    """Where a file is that a manifest in `folder` names; other systems write other slashes and forms of Unicode."""
-    path = folder / audio
-    is_bare = PurePath(audio).name == audio
-    if audio.isascii() and not is_bare and "\\" not in audio and not audio.startswith("~/"):
-        return path  # without a look at the disk
-    if _exists(path):
-        return path
-    spelled = audio.replace("\\", "/")
-    others = [folder / "clips" / audio] if is_bare else []
-    others += [Path(spelled).expanduser() if spelled.startswith("~/") else folder / spelled]
-    others += [folder / unicodedata.normalize(form, spelled) for form in ("NFC", "NFD")]
-    return next(filter(_exists, others), path)
-
-
-def _exists(path: Path) -> bool:
-    return os.path.exists(path)  # noqa: PTH110 - `Path.exists` raises for a name that is too long
-
-
-def length_s(utterance: Utterance, warn: Callable[[str, str], None] = lambda _message, _kind: None) -> float:
-    """Seconds of an utterance: its duration, or what the recording's header leaves after its start.
-
-    `warn` is called as by `with_durations`.
-
-    Raises:
-        DataError: the recording cannot be read, or ends before the utterance begins.
-    """
-    from speechxfer import audio
-
-    if utterance.duration is not None:
-        return utterance.duration
-
-    # The origin is a line of a manifest, or the file itself, which messages name already.
-    origin = "" if utterance.origin == utterance.source.name else f"{utterance.origin}: "
-
-    def notify(notice: audio.Notice) -> None:
-        warn(f"{origin}{notice}", notice.kind)
-
-    options: Options = {**utterance.reading, "notify": notify}
-    try:
-        duration = audio.info(utterance.source, **options).duration
-    except AudioError as error:
-        raise AudioError(f"{origin}{error}") from error
-    if duration <= utterance.start:
-        seen = f"starts at {utterance.start} s, but {utterance.audio} is {duration:.3f} s long"
-        raise DataError(f"{utterance.origin}: {seen}; wanted a start before its end")
-    return duration - utterance.start
+    for file, root, below in shards(path):
+        name = spelled(file)
+        for place, row in rows.read(file, columns.is_number, refused):
+            try:
+                yield utterance_of(row, f"{name}:{place}", root, below)
+            except DataError as error:
+                if refused is None:
+                    raise
+                refused(error)
 
 
 # Writing
@@ -378,9 +254,11 @@ _WRITTEN = ("audio", "text", "label", "start", "duration", "speaker", "audio_str
 
 def _audio_from(folder: Path, utterance: Utterance, real: Callable[[Path], str]) -> str:
     """The audio as a manifest in `folder` should write it: absolute if it was, relative where paths meet."""
-    if PurePath(utterance.audio).is_absolute() or not isinstance(utterance.source, FileSource):
+    if PurePath(utterance.audio).is_absolute() or not isinstance(utterance.source, FileSource | StoredSource):
         return utterance.audio
-    path = utterance.source.path.absolute()
+    if is_url(utterance.source.address):
+        return utterance.source.address
+    path = Path(utterance.source.address).absolute()
     if path.is_relative_to(folder) and ".." not in path.relative_to(folder).parts:
         return path.relative_to(folder).as_posix()
     # `..` after a symbolic link leads elsewhere than it reads, so real folders are compared.

@@ -14,6 +14,7 @@ from typing import Any
 
 from speechxfer.data import textfiles
 from speechxfer.errors import DataError
+from speechxfer.stores import spelled
 
 _DELIMITERS = ",;\t"
 _DECIMAL_COMMA = re.compile(r"\s*-?\d*,\d+(?:[eE][+-]?\d+)?\s*")
@@ -54,10 +55,10 @@ def read(
         if not any(cell.strip() for cell in cells):
             continue
         if not header:
-            header = _header(cells, f"{path}:{line}")
+            header = _header(cells, f"{spelled(path)}:{line}")
             continue
         try:
-            yield line, _row(header, cells, dialect, is_number, f"{path}:{line}")
+            yield line, _row(header, cells, dialect, is_number, f"{spelled(path)}:{line}")
         except DataError as error:
             refused(error)
 
@@ -86,7 +87,9 @@ def _quoted_records(lines: _Lines, delimiter: str, path: Path) -> Iterator[tuple
             yield numbers[0], cells
             numbers.clear()
     except csv.Error as error:
-        raise DataError(f"{path}:{numbers[0] if numbers else 1}: not CSV ({error}); correct the line") from error
+        raise DataError(
+            f"{spelled(path)}:{numbers[0] if numbers else 1}: not CSV ({error}); correct the line"
+        ) from error
 
 
 def _plain_records(lines: _Lines, dialect: _Dialect) -> Iterator[tuple[int, list[str]]]:
@@ -132,7 +135,7 @@ def written(rows: Sequence[Mapping[str, Any]], path: Path, first: Sequence[str] 
     columns = _columns(rows, first)
     records = [columns, *([_cell(row.get(name)) for name in columns] for row in rows)]
     if path.suffix.lower() == ".tsv":
-        return "".join(_tsv_line(record, f"{path}:{number}") for number, record in enumerate(records, start=1))
+        return "".join(_tsv_line(record, f"{spelled(path)}:{number}") for number, record in enumerate(records, start=1))
     buffer = io.StringIO(newline="")
     csv.writer(buffer).writerows(records)
     return buffer.getvalue()

@@ -8,9 +8,11 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 from speechxfer.errors import DataError
 from speechxfer.placeholders import placeholder
+from speechxfer.stores import spelled, stored
 
 _HEAD = 64
 
@@ -18,7 +20,7 @@ _HEAD = 64
 def is_utf16(path: Path) -> bool:
     """Whether the first bytes of a file are UTF-16; false for an unreadable file."""
     try:
-        with path.open("rb") as file:
+        with stored(path).open() as file:
             return _encoding(file.read(_HEAD)) != "utf-8"
     except OSError:
         return False
@@ -47,19 +49,19 @@ def lines(path: Path, suffixes: Sequence[str] = ()) -> Iterator[str]:
             UTF-16.
     """
     try:
-        with path.open("rb") as file:
+        with cast(io.BufferedReader, stored(path).open()) as file:
             head = file.peek(_HEAD)[:_HEAD]
             if found := placeholder(head):
-                raise DataError(f"{path}: {found}")
+                raise DataError(f"{spelled(path)}: {found}")
             encoding = _encoding(head)
             yield from _utf8_lines(path, file) if encoding == "utf-8" else _utf16_lines(path, file, encoding)
     except FileNotFoundError as error:
         siblings = [file.name for file in path.parent.glob("*") if file.suffix.lower() in suffixes]
         near = difflib.get_close_matches(path.name, siblings, n=1)
         hint = f"did you mean {path.parent / near[0]}?" if near else "wanted the path of a text file"
-        raise DataError(f"{path}: no such file; {hint}") from error
+        raise DataError(f"{spelled(path)}: no such file; {hint}") from error
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); wanted a text file") from error
+        raise DataError(f"{spelled(path)}: cannot be read ({error.strerror}); wanted a text file") from error
 
 
 def read(path: Path) -> str:
@@ -76,7 +78,7 @@ def _utf8_lines(path: Path, file: io.BufferedReader) -> Iterator[str]:
             near = line[max(error.start - 20, 0) : error.end + 20].decode("cp1252", errors="replace")
             word = next((word for word in re.findall(r"\w+", near) if not word.isascii()), near)
             convert = f"`iconv -f cp1252 -t utf-8` converts it if {word!r} is right"
-            raise DataError(f'{path}:{number}: {seen}; save the file as UTF-8 (in Excel "CSV UTF-8"); {convert}') from error  # fmt: skip  # noqa: E501
+            raise DataError(f'{spelled(path)}:{number}: {seen}; save the file as UTF-8 (in Excel "CSV UTF-8"); {convert}') from error  # fmt: skip  # noqa: E501
 
 
 def _lines_with_any_ending(file: io.BufferedReader) -> Iterator[bytes]:
@@ -94,4 +96,4 @@ def _utf16_lines(path: Path, file: io.BufferedReader, encoding: str) -> Iterator
             for line in text:
                 yield from io.StringIO(line, newline="") if "\r" in line else [line]
     except UnicodeError as error:
-        raise DataError(f"{path}: begins as UTF-16, but is not UTF-16 throughout ({error}); save it as UTF-8") from error  # fmt: skip  # noqa: E501
+        raise DataError(f"{spelled(path)}: begins as UTF-16, but is not UTF-16 throughout ({error}); save it as UTF-8") from error  # fmt: skip  # noqa: E501

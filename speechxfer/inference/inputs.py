@@ -7,14 +7,18 @@ import hashlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
 
-from speechxfer.errors import AudioError, ConfigError
+from speechxfer.data import rows
+from speechxfer.errors import AudioError, ConfigError, DataError
 from speechxfer.recordings import search
-from speechxfer.sources import AudioSource
+from speechxfer.sources import AudioSource, source_at
+from speechxfer.stores import is_remote, is_url, spelled
+from speechxfer.stores.listing import fixed_part, is_pattern
+from speechxfer.stores.listing import matches as stored_files
 
 _LONGEST_NAME = 255  # bytes, as most file systems allow
 
@@ -32,10 +36,12 @@ class Input:
     @property
     def name(self) -> str:
         """Its name in output; bytes that are not UTF-8 are written as `\\xe9`."""
-        return "-" if self.path is None else os.fsencode(self.path).decode("utf-8", "backslashreplace")
+        return "-" if self.path is None else os.fsencode(spelled(self.path)).decode("utf-8", "backslashreplace")
 
     def source(self) -> Path | AudioSource:
-        """Its path, or the standard input or a pipe, which can be read only once."""
+        """Its path, what is stored elsewhere, or the standard input or a pipe, which can be read only once."""
+        if self.path and is_remote(self.path):
+            return source_at(self.path)
         return self.path if self.path and not self.path.is_fifo() else _Pipe(self)
 
 
@@ -84,10 +90,11 @@ class Inputs:
 
 
 def expand(inputs: Sequence[str]) -> Inputs:
-    """Files, folders (`recordings.search`), patterns and `-`.
+    """Files, folders (`recordings.search`), patterns, tar shards, Parquet files, URLs and `-`.
 
     Raises:
         ConfigError: a folder or pattern matches no recording.
+        DataError: a shard cannot be read.
     """
     found: dict[Path | None, Input] = {}
     skipped: dict[Path, Path] = {}
@@ -158,6 +165,8 @@ def identity(path: Path) -> tuple[int, int] | None:
 def _matches(name: str) -> Inputs:
     if name == "-":
         return Inputs([Input(None, Path("stdin"))])
+    if is_url(name):
+        return _at_urls(name)
     # Path.glob knows no absolute patterns. A file is allowed to be called `a[1].wav`.
     named = glob.glob(glob.escape(name))  # noqa: PTH207
     paths = [Path(path) for path in named or sorted(glob.glob(name, recursive=True))]  # noqa: PTH207
@@ -177,7 +186,28 @@ def _matches(name: str) -> Inputs:
     if not files:
         raise ConfigError(f"{name}: no such file, folder or match; check the path (seen from {Path.cwd()})")
     root = _root(Path(name), is_pattern=not named)
-    return Inputs([Input(file, file.relative_to(root)) for file in files], skipped)
+    return Inputs([Input(file, file.relative_to(root)) for file in _unpacked(files)], skipped)
+
+
+def _at_urls(name: str) -> Inputs:
+    files = [Path(address) for address in stored_files(name)] if is_pattern(name) else [Path(spelled(name))]
+    if not files:
+        raise ConfigError(f"{spelled(name)}: no file matches; check the pattern")
+    root = Path(fixed_part(name))
+    return Inputs([Input(file, file.relative_to(root)) for file in _unpacked(files)])
+
+
+def _unpacked(files: Iterable[Path]) -> Iterator[Path]:
+    """The same files, of tar shards and Parquet files the recordings in them."""
+    for file in files:
+        if file.suffix.lower() in rows.SHARDS and not file.is_dir():
+            named = (str(row.get("audio")) for _, row in rows.read(file))
+            inside = [file.parent / name for name in named if name.startswith(f"{file.name}/")]
+            if not inside:
+                raise DataError(f"{spelled(file)}: holds no recordings; wanted a file with recordings in it")
+            yield from inside
+        else:
+            yield file
 
 
 def _root(path: Path, *, is_pattern: bool) -> Path:

@@ -60,8 +60,9 @@ _CASES = {
     (True, True): Case(3, "much data, near", "fine-tune", "fine-tune the whole model, because there is enough data not to overfit"),  # noqa: E501
     (True, False): Case(4, "much data, far", "fine-tune", "fine-tune the whole model, because pre-trained weights are a better start than random ones"),  # noqa: E501
 }  # fmt: skip
-#: Presets, most promising first; the one of the case is moved to the second place.
+#: Presets, most promising first, where there is time for many passes over the data, and where there is time for few.
 _EXPECTED = ("fine-tune", "fine-tune-top", "lora", "lower-layers", "feature-extraction", "from-scratch")
+_EXPECTED_SOON = ("fine-tune-top", "fine-tune", "lower-layers", "lora", "feature-extraction")
 
 
 def case_of(amount: Amount, *, near: bool) -> Case:
@@ -69,6 +70,14 @@ def case_of(amount: Amount, *, near: bool) -> Case:
     return _CASES[amount.is_much, near]
 
 
-def expected(case: Case) -> list[str]:
-    """All presets, most promising first; trials decide, and the order matters only if there is no time for all."""
-    return sorted(_EXPECTED, key=lambda preset: (preset != "fine-tune", preset != case.preset, _EXPECTED.index(preset)))
+def expected(case: Case, *, soon: bool = False) -> list[str]:
+    """All presets, most promising first; trials decide, and the order matters only if there is no time for all.
+
+    Args:
+        soon: the run has a limit of time, in which what is cheap gets further; from scratch none gets anywhere.
+    """
+    if soon:
+        # Of what is cheap, what the case asks for comes first.
+        return sorted(_EXPECTED_SOON, key=lambda preset: preset != "lower-layers" or preset != case.preset)
+    first, *others = _EXPECTED
+    return [first, *sorted(others, key=lambda preset: preset != case.preset)]

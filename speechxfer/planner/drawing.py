@@ -1,4 +1,4 @@
-"""Pictures of probes and plans, in a palette for color-blind readers (Okabe and Ito, 2008) and with markers."""
+"""Pictures of probes, in a palette for color-blind readers (Okabe and Ito, 2008) and with markers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from speechxfer.config import HEADS
-from speechxfer.planner.planner import Plan
 from speechxfer.planner.probe import Probe
 from speechxfer.storage import replacing
 
@@ -64,38 +63,3 @@ def tidy(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
-
-
-def draw_plan(plan: Plan, path: Path) -> None:
-    """Write the error by layer beside the errors of the trials as a PNG.
-
-    Raises:
-        StorageError: the picture cannot be written.
-    """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11.0, 4.2), layout="constrained")
-    layers, trials = figure.subplots(1, 2)
-    draw_layers(layers, list(plan.probes.values()))
-    layers.set_title("probes", fontsize=10)
-    draw_trials(trials, plan)
-    trials.set_title("trials", fontsize=10)
-    save(figure, path)
-
-
-def draw_trials(axes: Axes, plan: Plan) -> None:
-    """Each candidate's errors over the epochs of its trials; the best in color, the others gray."""
-    tried = [one for one in plan.ranking() if plan.last(one) is not None]
-    for number, one in reversed(list(enumerate(tried))):
-        outcomes = [held[one] for held in plan.rounds if one in held]
-        color, marker = STYLES[number] if number < len(STYLES) else (_GRAY, ".")
-        label = one.title(several=plan.several) if number < len(STYLES) else None
-        points = [outcome.epochs for outcome in outcomes], [min(outcome.error, 1.5) for outcome in outcomes]
-        axes.plot(*points, color=color, marker=marker, label=label)
-    axes.set_xticks(sorted({outcome.epochs for held in plan.rounds for outcome in held.values()}))
-    axes.set_xlabel("epochs of a trial")
-    axes.set_ylabel("error on dev")
-    axes.set_ylim(bottom=0.0)
-    handles, labels = axes.get_legend_handles_labels()
-    axes.legend(handles[::-1], labels[::-1], frameon=False, fontsize=8)
-    tidy(axes)

@@ -1,77 +1,86 @@
-"""Write a plan: `plan.toml` for `finetune`, a page that explains it, a picture, and all figures as JSON."""
+"""Write a plan: `plan.toml` for `finetune`, all figures as JSON, and a page that explains it, also how it fared."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import tomli_w
 
-from speechxfer.planner.drawing import draw_plan
 from speechxfer.planner.planner import Plan
+from speechxfer.report.chart import Line, chart
+from speechxfer.report.markup import Html, element, join, section, table
+from speechxfer.report.page import document
 from speechxfer.storage import write_json, write_text
+
+#: Columns of the table of candidates.
+COLUMNS = ("candidate", "trials: error (loss) after steps", "expected error on dev", "run", "memory", "")
+#: Curves that are drawn; more are hard to distinguish.
+_MOST_LINES = 6
+_NOT_TRIED = "There was no time to try anything: the choice is what is expected to do best, and was not measured."
+_READING = (
+    "A trial trains at a constant rate, and is measured after its rate has fallen to 0. What is expected at the end is "
+    "a power law through these points, its exponent known from other runs until there are enough points of its own; "
+    "intervals are of 80 %. Errors are character error rates, or error rates of classes."
+)
 
 
 def write_plan(plan: Plan, path: Path) -> list[Path]:
-    """Write `NAME.toml`, `NAME.md`, `NAME.png` and `NAME.json`, and return their paths.
+    """Write `NAME.toml`, `NAME.html` and `NAME.json`, and return their paths.
 
     Raises:
         StorageError: it could not be written.
     """
-    page, picture, everything = (path.with_suffix(suffix) for suffix in (".md", ".png", ".json"))
-    write_json(everything, plan.to_dict())
-    draw_plan(plan, picture)
-    write_text(page, as_markdown(plan, path.name, picture.name))
+    page, everything = path.with_suffix(".html"), path.with_suffix(".json")
+    values = plan.to_dict()
+    write_json(everything, values)
+    write_text(page, as_html(values, path.name))
     write_text(path, tomli_w.dumps(plan.settings()))
-    return [path, page, picture, everything]
+    return [path, page, everything]
 
 
-def as_markdown(plan: Plan, toml: str, picture: str) -> str:
-    """The page in Markdown."""
-    parts = [
-        f"# Plan: {plan.choice.title(several=plan.several)}",
-        _summary(plan, toml),
-        f"![error by layer and by trial]({picture})",
-        "## Why",
-        f"Data: {plan.amount}.",
-        *(_similar(plan, model) for model in plan.probes),
-        f"Textbook's case {plan.case.number}, {plan.case.name}: {plan.case.advice} (`{plan.case.preset}`). {_verdict(plan)}",  # noqa: E501
-        "## Candidates",
-        _table(COLUMNS, rows(plan)),
-        _READING,
-    ]
-    return "\n\n".join(parts) + "\n"
+def write_outcome(path: Path, error: float) -> str:
+    """Add to a plan what the run's error on dev was, and say how the prediction fared.
+
+    Args:
+        path: of the plan, `NAME.toml`.
+        error: character error rate, or fraction of wrong classes.
+
+    Raises:
+        StorageError: it could not be written.
+    """
+    everything = path.with_suffix(".json")
+    values = json.loads(everything.read_text(encoding="utf-8"))
+    values["measured"] = error
+    write_json(everything, values)
+    write_text(path.with_suffix(".html"), as_html(values, path.name))
+    return outcome(values)
 
 
-_READING = (
-    "Trials are complete runs with fewer epochs; every round keeps a third of the candidates (successive halving). "
-    "Errors are character error rates, or error rates of classes; while all are above 0.5, losses decide. Candidates "
-    "that train more learn slower and end better, so the shorter the trials, the larger the margin by which the most "
-    "promising candidate has to be beaten. Time and memory are predicted from a few timed steps, and after a trial "
-    "from its time."
-)
-#: Columns of the table of candidates.
-COLUMNS = ("candidate", "trained", "whole run", "memory", "trials: error (loss) after epochs")
+def outcome(values: Mapping[str, Any]) -> str:
+    """How the prediction fared, in words; "" where there is nothing to compare."""
+    expected, measured = values["prediction"], values.get("measured")
+    if expected is None or measured is None:
+        return ""
+    held = "within" if expected["low"] <= measured <= expected["high"] else "outside"
+    return f"The plan expected an error of {_expected(expected)} on dev; it is {measured:.3f}, {held} the interval"
 
 
-def rows(plan: Plan) -> Sequence[tuple[str, ...]]:
-    """Rows of the table of candidates, best first."""
-    found = []
-    for one in plan.ranking():
-        cost = plan.price(one)
-        trials = [held[one] for held in plan.rounds if one in held]
-        results = ", ".join(f"{trial.error:.3f} ({trial.loss:.2f}) after {trial.epochs}" for trial in trials)
-        seconds = duration(cost.run_s(plan.base.training.epochs))
-        memory = f"{cost.memory / 2**20:,.0f} MB"
+def rows(values: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Rows of the table of candidates, the chosen one first."""
+    found: list[tuple[str, ...]] = []
+    for one in values["candidates"]:
+        trials = [f"{trial['error']:.3f} ({trial['loss']:.2f}) after {trial['steps']}" for trial in one["trials"]]
+        cost = one["cost"]
         found.append(
             (
-                one.title(several=plan.several),
-                f"{cost.trained / cost.parameters:.1%}",
-                seconds,
-                memory,
-                results or "not tried",
+                one["name"], ", ".join(trials) or "not tried", _expected(one["expected"]) if one["expected"] else "",
+                duration(one["run_s"]) if one["run_s"] else "", f"{cost['memory'] / 2**20:,.0f} MB" if cost else "",
+                one["ruled_out"] or ("chosen" if one is values["candidates"][0] else ""),
             )
-        )
+        )  # fmt: skip
     return found
 
 
@@ -82,38 +91,59 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _summary(plan: Plan, toml: str) -> str:
-    outcome, cost = plan.last(plan.choice), plan.price(plan.choice)
-    epochs = plan.base.training.epochs
-    tried = "Not tried for lack of time, but expected to be the best"
-    if outcome is not None:
-        tried = f"Error {outcome.error:.3f} on dev after a trial of {outcome.epochs} epochs"
-    return (
-        f"{tried}. A whole run of {epochs} epochs is "
-        f"expected to take {duration(cost.run_s(epochs))} and {cost.memory / 2**20:,.0f} MB beside the libraries. "
-        f"Planned in {duration(plan.spent_s)} of {duration(plan.budget_s)}.\n\n"
-        f"    speechxfer finetune --plan {toml} --train … --dev … --output …"
-    )
+def as_html(values: Mapping[str, Any], toml: str) -> str:
+    """The page of a plan, from its figures (`Plan.to_dict`)."""
+    title = f"Plan: {values['candidates'][0]['name']}"
+    parts = [
+        element("header", element("h1", title), *(element("p", line) for line in _summary(values, toml))),
+        section("Trials", _curves(values), table(COLUMNS, rows(values)), element("p", _READING)),
+        section("Before the trials", *(element("p", line) for line in _prior(values)), _layers(values)),
+    ]
+    return f"<!DOCTYPE html>\n{document(title, *parts)}\n"
 
 
-def _similar(plan: Plan, model: str) -> str:
-    similar, probe = plan.similarities[model], plan.probes[model]
-    table = _table(("measure", "value", "", "meaning"), similar.table())
-    best = f"The best layer has {probe.best.seam} of {probe.depth} below it (error {probe.best.error:.3f}, spectrogram {probe.raw.error:.3f})."  # fmt: skip  # noqa: E501
-    return f"{model}: the domain is {similar.verdict}. {best}\n\n{table}"
+def _summary(values: Mapping[str, Any], toml: str) -> list[str]:
+    expected = values["prediction"]
+    lines = [] if values["was_tried"] else [_NOT_TRIED]
+    if expected:
+        lines.append(f"Expected error on dev, with an interval of 80 %: {_expected(expected)}.")
+    if fared := outcome(values):
+        lines.append(f"{fared}.")
+    spent = f"Planned in {duration(values['spent_s'])} of {duration(values['budget_s'])}."
+    return [*lines, f"{spent} speechxfer finetune --plan {toml} trains it."]
 
 
-def _verdict(plan: Plan) -> str:
-    if plan.last(plan.choice) is None:
-        return "There was no time for a trial of it."
-    if plan.choice.preset == plan.case.preset:
-        return "The trials agree."
-    tried = {one.preset for held in plan.rounds for one in held}
-    if plan.case.preset not in tried:
-        return "There was no time to try it."
-    return f"The trials contradict: `{plan.choice.preset}` is better."
+def _prior(values: Mapping[str, Any]) -> list[str]:
+    case = values["case"]
+    return [
+        f"Data: {values['amount']['in_words']}.",
+        f"Textbook's case {case['number']}, {case['name']}: {case['advice']} ({case['preset']}). It decides the "
+        "order of the trials, not their outcome.",
+    ]
 
 
-def _table(columns: tuple[str, ...], lines: Sequence[tuple[str, ...]]) -> str:
-    bars = [columns, tuple("---" for _ in columns), *lines]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in bars)
+def _curves(values: Mapping[str, Any]) -> Html:
+    tried = [one for one in values["candidates"] if one["trials"]][:_MOST_LINES]
+    lines = [
+        Line(one["name"], [(100 * trial["fraction"], min(trial["error"], 1.5)) for trial in one["trials"]])
+        for one in tried
+    ]
+    return chart("error on dev", lines, "percent of a whole run")
+
+
+def _layers(values: Mapping[str, Any]) -> Html:
+    lines = [
+        Line(Path(name).name, list(enumerate(one["layers"])))
+        for name, one in values["scores"].items()
+        if one is not None
+    ]
+    if not lines:
+        return element("p", "There was no time for scores of the layers.")
+    lowest = min(value for line in lines for _, value in line.points)
+    moved = [Line(line.name, [(x, y - lowest) for x, y in line.points]) for line in lines]
+    text = "How much the layers of the model say of the data without training (LogME, above the lowest); the best layer index is where it is highest."  # noqa: E501
+    return join([element("p", text), chart("evidence by layer index", moved, "layers below")])
+
+
+def _expected(values: Mapping[str, float]) -> str:
+    return f"{values['value']:.3f} [{values['low']:.3f}, {values['high']:.3f}]"

@@ -1,8 +1,7 @@
-"""Choose a plan for a domain: by the textbook's case, then by trials of promising candidates, within a time budget."""
+"""Choose a plan for a domain: candidates in the order of what is expected, and by trials in the time there is."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -10,35 +9,30 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from speechxfer.config import FinetuneConfig, PlanConfig, flat, merge, nested, to_dict
+from torch import Tensor
+
+from speechxfer.config import HEADS, FinetuneConfig, PlanConfig, flat, merge, nested, to_dict
 from speechxfer.data.dataset import Data, Dataset
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.device import choose_device
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError, TrainingError
+from speechxfer.opening import open_checkpoint
 from speechxfer.planner.candidates import Candidate, candidates
 from speechxfer.planner.cases import Amount, Case, case_of, expected
-from speechxfer.planner.examination import examine
 from speechxfer.planner.excluded import NOT_IN_TRIALS, PLACES
-from speechxfer.planner.halving import Outcome, affordable, ranked, successive_halving
-from speechxfer.planner.probe import Probe
-from speechxfer.planner.similarity import Similarity
-from speechxfer.planner.trial import Bench, Cost
+from speechxfer.planner.forecast import Forecast
+from speechxfer.planner.racing import Entry, Horizon, Race
+from speechxfer.planner.transferability import Score, score
+from speechxfer.planner.trial import Bench
 from speechxfer.progress import Progress
 from speechxfer.training.usable import readable
 from speechxfer.transfer.presets import PRESETS
 
-#: Seconds of training audio for probes: a fraction of the budget in seconds, and its limits.
-_PROBED_RATIO, _MOST_PROBED_S, _LEAST_PROBED_S = 0.3, 300.0, 20.0
-#: Least fraction of a whole run, and least steps, of a first trial; shorter ones predict too little.
-_LEAST_RATIO, _LEAST_STEPS = 0.1, 40
-#: Candidates that train more of a model learn slower and end better. So in trials of a fraction r of a whole run, the
-#: favorite's error is multiplied by r to this power: on 5 minutes of Italian prompts, after a sixth of the run, Whisper
-#: tiny.en had 2.8 times its final error with all layers trained, and 1.8 times with one: 0.64 = (1/6)**0.25.
-_MARGIN = 0.25
-#: Fraction of the time after the probes in which candidates may be timed.
-_PRICING_RATIO = 0.3
+#: Fraction of the time for scores of layers, and fraction of a run's whole time that is left for its steps: the rest is
+#: for opening, decoding dev and the final measurement.
+_SCORING, _STEPPING = 0.05, 0.75
 
 
 @dataclass(frozen=True)
@@ -48,94 +42,81 @@ class Plan:
     base: FinetuneConfig
     amount: Amount
     case: Case
-    #: By model.
-    probes: Mapping[str, Probe]
-    similarities: Mapping[str, Similarity]
-    #: Costs of the candidates that were timed, most promising first.
-    costs: Mapping[Candidate, Cost]
-    rounds: tuple[Mapping[Candidate, Outcome], ...]
-    #: The most promising preset before the trials.
-    favorite: str
-    choice: Candidate
+    #: By model; None where there was no time.
+    scores: Mapping[str, Score | None]
+    #: The chosen one first, then the others that were tried, then the rest.
+    entries: tuple[Entry, ...]
     budget_s: float
     spent_s: float
+    #: Seconds of the run that the plan is for; None where it has epochs.
+    horizon_s: float | None = None
+    #: Weights that the chosen candidate had at the end of its trials.
+    weights: Mapping[str, Tensor] | None = None
+
+    @property
+    def choice(self) -> Candidate:
+        """The chosen candidate."""
+        return self.entries[0].candidate
+
+    @property
+    def was_tried(self) -> bool:
+        """Whether the choice rests on a trial."""
+        return bool(self.entries[0].points)
+
+    @property
+    def prediction(self) -> Forecast | None:
+        """The error on dev that is expected of the run."""
+        return self.entries[0].error
 
     @property
     def several(self) -> bool:
         """Whether models are compared."""
-        return len(self.probes) > 1
+        return len(self.scores) > 1
 
     def settings(self) -> dict[str, Any]:
         """Settings for `finetune`: model, head, plan, epochs, and the other settings of the trials."""
-        values = to_dict(replace(self.base, model=self.choice.model, plan=self.choice.plan))
+        config = self.choice.config(self.base)
+        values = to_dict(config)
         plan = {name: value for name, value in values["plan"].items() if value not in ("", False)}
         chosen = {"model": values["model"], "head": values["head"], "plan": plan, "training": {"epochs": self.base.training.epochs}}  # fmt: skip  # noqa: E501
         usual = flat(to_dict(FinetuneConfig(self.base.model, self.base.train, self.base.dev, self.base.output)))
         given = {
             name: value
-            for name, value in flat(to_dict(replace(self.base, plan=PlanConfig()))).items()
+            for name, value in flat(to_dict(replace(config, plan=PlanConfig()))).items()
             if value != usual.get(name) and name not in (*PLACES, *NOT_IN_TRIALS)
         }
         return merge([chosen, nested(given)])
 
-    def last(self, candidate: Candidate) -> Outcome | None:
-        """The longest trial of a candidate."""
-        return next((held[candidate] for held in reversed(self.rounds) if candidate in held), None)
-
-    def ranking(self) -> list[Candidate]:
-        """The chosen candidate, then the others by their last round, then those that were not tried."""
-        rounds = reversed(self.rounds)
-        order = [name for held in rounds for name in promising(held, self.favorite, self.base.training.epochs)]
-        return list(dict.fromkeys([self.choice, *order, *self.costs]))
-
-    def price(self, candidate: Candidate) -> Cost:
-        """Cost of a run, corrected by the measured time of its longest trial."""
-        cost, outcome = self.costs[candidate], self.last(candidate)
-        return cost if outcome is None else corrected(cost, outcome)
+    def run_s(self, entry: Entry) -> float | None:
+        """Seconds of a whole run of a candidate, without measuring; None where it was not timed."""
+        if entry.cost is None:
+            return None
+        if self.horizon_s is not None:
+            return self.horizon_s
+        steps = (
+            self.base.training.epochs * self.amount.seconds / entry.candidate.config(self.base).training.batch_seconds
+        )
+        return entry.cost.opening_s + entry.cost.below_s * self.amount.seconds + steps * entry.cost.step_s
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain values for JSON."""
-        epochs = self.base.training.epochs
         lines = [
             {
-                "model": one.model, "plan": {"preset": one.preset, **one.changes},
-                "predicted_s": round(self.price(one).run_s(epochs), 1), "memory": self.costs[one].memory,
-                "trained": self.costs[one].trained, "parameters": self.costs[one].parameters,
-                "trials": [asdict(held[one]) for held in self.rounds if one in held],
+                "name": one.candidate.title(several=self.several), "model": one.candidate.model,
+                "plan": {"preset": one.candidate.preset, **one.candidate.changes},
+                "batch_seconds": one.candidate.batch_seconds, "run_s": self.run_s(one),
+                "cost": asdict(one.cost) if one.cost else None, "trials": [asdict(point) for point in one.points],
+                "expected": asdict(one.error) if one.error else None, "ruled_out": one.ruled_out,
             }
-            for one in self.ranking()
+            for one in self.entries
         ]  # fmt: skip
         return {
-            "case": asdict(self.case), "amount": asdict(self.amount), "budget_s": self.budget_s,
-            "spent_s": round(self.spent_s, 1), "choice": self.settings(), "epochs": epochs, "candidates": lines,
-            "probes": {name: probe.to_dict() for name, probe in self.probes.items()},
-            "similarity": {name: one.to_dict() for name, one in self.similarities.items()},
+            "case": asdict(self.case), "amount": {**asdict(self.amount), "in_words": f"{self.amount}"},
+            "budget_s": self.budget_s,
+            "spent_s": round(self.spent_s, 1), "choice": self.settings(), "was_tried": self.was_tried,
+            "prediction": asdict(self.prediction) if self.prediction else None, "candidates": lines,
+            "scores": {name: asdict(one) if one else None for name, one in self.scores.items()},
         }  # fmt: skip
-
-
-def promising(outcomes: Mapping[Candidate, Outcome], favorite: str, epochs: int) -> list[Candidate]:
-    """As `ranked`, but the favorite has to be beaten by a margin, which is larger for shorter trials."""
-
-    def at_the_end(name: Candidate, outcome: Outcome) -> Outcome:
-        better = (outcome.epochs / epochs) ** _MARGIN if name.preset == favorite else 1.0
-        return replace(outcome, error=outcome.error * better, loss=outcome.loss * better)
-
-    return ranked({name: at_the_end(name, outcome) for name, outcome in outcomes.items()})
-
-
-def chosen(rounds: Sequence[Mapping[Candidate, Outcome]], favorite: str, epochs: int) -> Candidate:
-    """The best of the last round, but with the favorite preset if there was no time to try that one.
-
-    The candidates tried instead were cheap, and say nothing about the favorite.
-    """
-    best = promising(rounds[-1], favorite, epochs)[0]
-    tried = {(one.model, one.preset) for held in rounds for one in held}
-    return best if (best.model, favorite) in tried else Candidate(best.model, favorite)
-
-
-def corrected(cost: Cost, outcome: Outcome) -> Cost:
-    """The cost with the measured seconds per epoch of a trial."""
-    return replace(cost, epoch_s=max(outcome.seconds - cost.once_s, 0.5 * outcome.seconds) / outcome.epochs)
 
 
 def make_plan(
@@ -145,26 +126,30 @@ def make_plan(
     *,
     presets: Sequence[str] | None = None,
     vary: bool = True,
+    horizon_s: float | None = None,
     data: Mapping[str, Data] | None = None,
     progress: Progress | None = None,
 ) -> Plan:
-    """Measure data and models, try promising candidates, and choose one.
+    """Order candidates by what is expected of them, try them as far as there is time, and choose one.
 
     Args:
         base: settings of the planned run, except model and plan; its epochs are those of a whole run.
         models: pre-trained models to choose from.
-        budget_s: seconds for everything; a trial that has started is finished.
+        budget_s: seconds for everything.
         presets: only these; all by default.
-        vary: also try other learning rates and depths, if there is time.
+        vary: also try other depths, learning rates and sizes of steps.
+        horizon_s: seconds of the planned run, where it has a time instead of epochs.
         data: "train" and "dev" in memory; by default they are read from the paths in `base`.
         progress: receives the messages.
 
     Raises:
-        ConfigError: the budget is shorter than one epoch of the cheapest candidate.
+        ConfigError: no such model, preset or device.
         DataError: unusable manifests, texts, labels or audio.
         CheckpointError: a model cannot be found or read.
+        TrainingError: no candidate that was tried learned anything.
     """
     started, progress = time.monotonic(), progress or Progress()
+    until = started + budget_s
     _check_wanted(base, models, presets)
     train, dev = (
         _opened((data or {}).get(name, path), name, base) for name, path in (("train", base.train), ("dev", base.dev))
@@ -176,24 +161,21 @@ def make_plan(
         parts = {name: bench.check(replace(base, model=name, plan=PlanConfig()), progress) for name in models}
         amount = Amount.of(train, classes=base.head_type.is_classifier)
         progress.log(f"data: {amount}")
-        probed_s = min(max(budget_s * _PROBED_RATIO / len(models), _LEAST_PROBED_S), _MOST_PROBED_S)
-        examined = {name: _examine(name, base, part, dev, probed_s, progress) for name, part in parts.items()}
-        probes, similarities = (
-            {name: one[0] for name, one in examined.items()},
-            {name: one[1] for name, one in examined.items()},
-        )
+        scores = {name: _scored(name, base, part, until - time.monotonic(), progress) for name, part in parts.items()}
         # A domain that is near for one model is near.
-        case = case_of(amount, near=any(one.near for one in similarities.values()))
+        case = case_of(amount, near=any(one.near for one in scores.values() if one))
         progress.log(f"case {case.number}, {case.name}: {case.advice}")
-        wanted = [preset for preset in expected(case) if presets is None or preset in presets]
-        names, favorite = candidates(models, wanted, probes, base.head, vary=vary), wanted[0]
-        trials = _Trials(base, bench, favorite, budget_s, started, progress)
-        rounds = trials.run(trials.priced(names))
-    choice = chosen(rounds, favorite, base.training.epochs)
-    spent_s = time.monotonic() - started
-    return Plan(
-        base, amount, case, probes, similarities, trials.costs, tuple(rounds), favorite, choice, budget_s, spent_s
-    )
+        order = expected(case, soon=horizon_s is not None)
+        wanted = [one for one in order if presets is None or one in presets]
+        names = candidates(models, wanted, {name: bench.depths[name] for name in models}, vary=vary)
+        stepping = _STEPPING * horizon_s if horizon_s else None
+        race = Race(base, bench, Horizon(base.training.epochs, stepping, train.duration_s), until, progress)
+        entries = race.run(names, vary=vary)
+        if (tried := [one for one in entries if one.points]) and all(one.loss is None for one in tried):
+            raise TrainingError("no candidate learned anything in its trials, so none can be chosen; run finetune with one of them to see why")  # fmt: skip  # noqa: E501
+        trial = race.trial(entries[0])
+        weights = trial.weights() if trial else None
+    return Plan(base, amount, case, scores, tuple(entries), budget_s, time.monotonic() - started, horizon_s, weights)
 
 
 def _check_wanted(base: FinetuneConfig, models: Sequence[str], presets: Sequence[str] | None) -> None:
@@ -205,16 +187,19 @@ def _check_wanted(base: FinetuneConfig, models: Sequence[str], presets: Sequence
     choose_device(base.device)
 
 
-def _examine(
-    model: str, base: FinetuneConfig, train: Manifest, dev: Manifest, seconds: float, progress: Progress
-) -> tuple[Probe, Similarity]:
-    """The probe of a model, and its distance from the domain."""
-    found = examine(
-        find(model, language=base.language), train, dev, head=base.head, seconds=seconds,
-        device=base.device, normalizer=TextNormalizer(base.text.new_head_normalizer),
-        multi_label=base.multi_label, progress=progress,
-    )  # fmt: skip
-    progress.log(f"{model}: {found[1].verdict}")
+def _scored(model: str, base: FinetuneConfig, train: Manifest, left_s: float, progress: Progress) -> Score | None:
+    """What the layers of a model say of the domain, as far as there is time to look."""
+    encoder = open_checkpoint(find(model, language=base.language)).encoder.to(choose_device(base.device))
+    normalizer = TextNormalizer(base.text.new_head_normalizer)
+    classes = HEADS.find(base.head).is_classifier
+    found = score(encoder, model, train, _SCORING * left_s, normalizer, progress, classes=classes)
+    if found is None:
+        progress.log(f"{model}: no time for scores of its layers, so the domain is taken to be far")
+    else:
+        is_near = "near" if found.near else "far"
+        progress.log(
+            f"{model}: {is_near}; layer index {found.best} of {found.depth} says most of {found.utterances} utterances"
+        )
     return found
 
 
@@ -222,89 +207,3 @@ def _opened(data: Data, name: str, base: FinetuneConfig) -> Manifest:
     dataset = Dataset.of(data, name)
     dataset.check_files()
     return dataset.strictly() if base.strict else dataset
-
-
-class _Trials:
-    """Times and tries candidates as long as there is budget."""
-
-    def __init__(
-        self, base: FinetuneConfig, bench: Bench, favorite: str, budget_s: float, started: float, progress: Progress
-    ) -> None:
-        self._base, self._bench, self._favorite, self._progress = base, bench, favorite, progress
-        self._budget_s, self._end = budget_s, started + budget_s
-        self.costs: dict[Candidate, Cost] = {}
-        self._real: dict[Candidate, Cost] = {}
-
-    @property
-    def left_s(self) -> float:
-        """Seconds left of the budget."""
-        return self._end - time.monotonic()
-
-    @property
-    def _least_epochs(self) -> int:
-        training = self._base.training
-        steps = self._bench.train.duration_s / training.batch_seconds
-        return min(training.epochs, math.ceil(max(_LEAST_RATIO * training.epochs, _LEAST_STEPS / steps)))
-
-    def priced(self, names: Sequence[Candidate]) -> list[Candidate]:
-        """The candidates for which there is time, most promising first.
-
-        A variation costs as much as its preset. Candidates that are not timed within `_PRICING_RATIO` of the budget are
-        not tried, except the favorite, which may be chosen anyway.
-
-        Raises:
-            ConfigError: there is no time for one epoch of the cheapest.
-        """
-        latest = self.left_s * (1.0 - _PRICING_RATIO)
-        with self._progress.task("timing candidates", len(names)) as advance:
-            for name in sorted(names, key=lambda one: one.preset != "feature-extraction"):  # which is the cheapest
-                known = next((one for one in self.costs if (one.model, one.preset) == (name.model, name.preset)), None)
-                if known or not self.costs or name.preset == self._favorite or self.left_s > latest:
-                    self.costs[name] = self.costs[known] if known else self._bench.cost(name.config(self._base))
-                advance(1)
-        priced = [name for name in names if name in self.costs]
-        kept = affordable(priced, self.costs.__getitem__, self._least_epochs, self.left_s)
-        if self._cheapest_s > self.left_s:
-            raise self._too_short()
-        self._progress.log(f"{len(kept)} of {len(names)} candidates are tried in the {self.left_s:.0f} s left")
-        return kept
-
-    @property
-    def _cheapest_s(self) -> float:
-        return min(cost.run_s(1) for cost in self.costs.values())
-
-    def _too_short(self) -> ConfigError:
-        needed, spent = self._cheapest_s, self._budget_s - self.left_s
-        seconds = max(self.left_s, 0.0) / needed * self._bench.train.duration_s
-        fits = f"trials on {seconds:.0f} s of the training audio fit" if seconds >= 1 else "only the probe fits (speechxfer probe)"  # fmt: skip  # noqa: E501
-        return ConfigError(
-            f"a budget of {self._budget_s:.0f} s is shorter than one epoch: after {spent:.0f} s of measuring, the "
-            f"cheapest candidate needs {needed:.0f} s for its first; {fits}. Give --budget "
-            f"{math.ceil((spent + needed) * 1.5)}s at least, or train on less audio"
-        )
-
-    def run(self, names: Sequence[Candidate]) -> list[dict[Candidate, Outcome]]:
-        """Successive halving in the time left.
-
-        Raises:
-            ConfigError: there was no time.
-        """
-        several = len({name.model for name in self.costs}) > 1
-
-        def trial(name: Candidate, epochs: int) -> Outcome:
-            outcome = self._bench.trial(name.config(self._base), epochs)
-            self._real[name] = corrected(self.costs[name], outcome)
-            result = f"{name.title(several=several)}: error {outcome.error:.3f}, loss {outcome.loss:.3f}"
-            self._progress.log(f"{result} after {epochs} epochs in {outcome.seconds:.0f} s")
-            return outcome
-
-        rounds = successive_halving(
-            names, lambda name: self._real.get(name, self.costs[name]), trial,
-            most_epochs=self._base.training.epochs, budget_s=self.left_s, clock=time.monotonic,
-            rank=lambda outcomes: promising(outcomes, self._favorite, self._base.training.epochs),
-        )  # fmt: skip
-        if not rounds:
-            raise self._too_short()
-        if all(math.isinf(outcome.error) for held in rounds for outcome in held.values()):
-            raise TrainingError("no candidate learned anything in its trials, so none can be chosen; run finetune with one of them to see why")  # fmt: skip  # noqa: E501
-        return rounds

@@ -1,43 +1,46 @@
-"""What a candidate costs, measured on a few steps, and short trainings of it in a folder that is thrown away."""
+"""The training of a candidate as far as it is worth it, and the data that trials share.
+
+A trial trains at a constant rate. To measure it, its rate falls to 0 over some steps more, and it is then taken back to
+where it was: that shows what a whole run of so many steps would have reached, and the trial can go on (Hägele et al.,
+2024, Scaling laws and compute-optimal training beyond fixed training durations).
+"""
 
 from __future__ import annotations
 
+import functools
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from speechxfer.config import FinetuneConfig
 from speechxfer.data import batching
-from speechxfer.data.manifest import Manifest, data_digest
+from speechxfer.data.loading import durations_s
+from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.device import choose_device, choose_precision
 from speechxfer.encoders.checkpoints import find
-from speechxfer.errors import DataError, TrainingError
 from speechxfer.model import SpeechModel
-from speechxfer.planner.halving import Outcome
+from speechxfer.planner.forecast import Point
+from speechxfer.planner.subsets import nested
 from speechxfer.progress import Progress
-from speechxfer.runs import RunFolder
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
-from speechxfer.training.inputs import Copies, Inputs, LiveInputs
-from speechxfer.training.loop import Task, fit
+from speechxfer.training.inputs import Inputs
+from speechxfer.training.measuring import measure
 from speechxfer.training.preparation import Preparation
 from speechxfer.training.starting_point import StartingPoint, starting_point
+from speechxfer.training.step import StepResult, TrainStep
 from speechxfer.training.suitability import check
-from speechxfer.training.timing import StepTimer
 
-#: Steps that are timed, after one that warms up.
-_TIMED = 3
-#: Utterances of dev that trials are measured on; more of them are passed over evenly.
-_MOST_DEV = 200
-#: Cost of decoding and scoring dev relative to training on as much audio; trials measure it.
-_DEV_COST = 0.5
+#: Steps in which the rate rises, and those in which it falls for a measurement, relative to the steps before.
+_WARMUP, _FALL, _FEWEST_FALLING = 10, 0.25, 2
+#: Fraction of the first steps in which a new head is trained alone, where the plan trains it alone first.
+_HEAD_ALONE = 0.4
 #: Of each trained weight besides itself: its gradient and AdamW's two moments, in float32.
 _TRAINED_BYTES = 12
 
@@ -46,10 +49,11 @@ _TRAINED_BYTES = 12
 class Cost:
     """What a run of a candidate takes."""
 
-    #: Opening the model and computing what is frozen, once.
-    once_s: float
-    #: An epoch and its measuring on dev.
-    epoch_s: float
+    #: Opening the model, and seconds of computing what is frozen for a second of audio.
+    opening_s: float
+    below_s: float
+    #: An optimizer step.
+    step_s: float
     #: Weights, gradients, the optimizer's moments, what the heaviest step keeps for its backward pass, and hidden
     #: states kept in memory: bytes at the peak, without the libraries themselves.
     memory: int
@@ -57,30 +61,29 @@ class Cost:
     trained: int
     parameters: int
 
-    def run_s(self, epochs: int) -> float:
-        """Seconds of a whole run."""
-        return self.once_s + epochs * self.epoch_s
-
 
 class Bench:
-    """Where candidates are measured and tried: the data, and a temporary folder with a cache that all share.
+    """The data of all trials, and a temporary folder with a cache of what is frozen in several of them.
 
     Args:
         base: what runs have in common.
-        train: with known durations.
+        train, dev: with known durations.
         folder: for what is thrown away afterwards.
     """
 
     def __init__(self, base: FinetuneConfig, train: Manifest, dev: Manifest, folder: Path) -> None:
-        self.train = train
-        self.dev = dev[:: math.ceil(len(dev) / _MOST_DEV)]
-        self._folder = folder
+        self.train, self.dev = nested(train), nested(dev)
+        self.device = choose_device(base.device)
+        self.normalizer = TextNormalizer(base.text.resolved_scoring_normalizer)
         training = replace(
-            base.training, time="", steps_per_epoch=0, cache="disk", cache_dir=str(folder / "cache"), patience=0,
-            guard="off", trackers=[], checkpoint_minutes=1e6,
+            base.training, time="", steps_per_epoch=0, cache="disk", cache_dir=str(folder / "cache"), speed_copies=0,
+            trackers=[], compile=False,
         )  # fmt: skip
         self._base = replace(base, training=training, retain=None, compare_scratch=False)
-        self._device = choose_device(base.device)
+        #: Seconds of computing what is frozen for a second of audio, by model and layer index.
+        self.below_s: dict[tuple[str, int], float] = {}
+        #: Layers of each model that was checked.
+        self.depths: dict[str, int] = {}
 
     def check(self, config: FinetuneConfig, progress: Progress) -> Manifest:
         """Look for what would fail in every run with these settings; what of the training data can be learned from.
@@ -91,105 +94,246 @@ class Bench:
             DataError: texts, labels or audio that cannot be used.
         """
         start = starting_point(config, find(config.model, language=config.language), self.train, progress)
-        splits = {"train": start.train, "dev": self.dev}
-        check(start.model, splits, _scored(config), config, progress)
+        self.depths[config.model] = start.model.encoder.depth
+        check(start.model, {"train": start.train, "dev": self.dev}, self.normalizer, config, progress)
         return start.train
 
-    def cost(self, config: FinetuneConfig) -> Cost:
-        """Time a few steps of a run with these settings, and count what the heaviest keeps.
+    def settings(self, config: FinetuneConfig) -> FinetuneConfig:
+        """A candidate's settings as trials have them."""
+        shared = self._base.training
+        training = replace(shared, batch_seconds=config.training.batch_seconds, epochs=config.training.epochs)
+        return replace(self._base, model=config.model, plan=config.plan, training=training)
 
-        Raises:
-            CheckpointError: the model cannot be read.
-            ConfigError: settings that do not fit it.
-            DataError: texts, labels or audio that cannot be used.
-        """
-        started = time.monotonic()
-        start = self._start(config)
-        opening_s = time.monotonic() - started
-        model, plan = start.model, start.plan
-        copies = Copies(start.train, model.encoder, 0, config.training.seed)
-        inputs = LiveInputs(model.encoder, plan.seam, copies, config.augment)
-        lengths = list(map(copies.duration_s, copies.keys))
-        kept, below_s, above_s = self._measured(config, start, inputs, lengths)
-        with_dev = 1.0 + self.dev.with_durations().duration_s / sum(lengths) * _DEV_COST
-        frozen = plan.seam is not None and inputs.augment is None
+
+class Trial:
+    """A training that can be measured, and goes on from where it was.
+
+    Args:
+        bench: the data.
+        config: a candidate's settings.
+        dev: how many utterances of dev are measured.
+        horizon: how much of a whole run a trial has done.
+        now: the clock, in seconds.
+
+    Raises:
+        CheckpointError: the model cannot be read.
+        ConfigError: settings that do not fit it.
+    """
+
+    def __init__(
+        self, bench: Bench, config: FinetuneConfig, dev: int, horizon: Callable[[Trial], float],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        begun, self._now, self._bench, self._horizon = now(), now, bench, horizon
+        self._config = bench.settings(config)
+        checkpoint = find(config.model, language=config.language)
+        self.start: StartingPoint = starting_point(self._config, checkpoint, bench.train, Progress())
+        self.start.model.to(bench.device)
+        #: Steps, the seconds they took, and seconds of audio in them.
+        self.steps, self.seconds, self.seen_s = 0, 0.0, 0.0
+        self.is_astray = False
+        self._dev = bench.dev[:dev]
+        precision = choose_precision(self._config.training.precision, bench.device)
+        self._preparation = Preparation(self.start.model.encoder, self._config.training, precision, World(), Progress())
+        #: Up to which fraction a new head is trained alone; utterances that are used; passes over them.
+        self._alone, self._count, self._pass = 0.0, 0, 0
+        #: Epoch of the plan that is applied, and the first step of what is trained later than the head.
+        self._applied, self._late_from = -1, 0
+        self._last = max((epoch for epoch in self.start.plan.first_epochs if epoch), default=0)
+        self._take_step: TrainStep | None = None
+        self._peaks: list[tuple[float, bool]] = []
+        self._kept_bytes, self._timed = 0, (0, 0.0)
+        self.opening_s = now() - begun
+
+    @property
+    def step_s(self) -> float:
+        """Seconds of a step, of those that train everything where there were some."""
+        count, seconds = self._timed
+        return seconds / count if count else 0.0
+
+    @property
+    def below_s(self) -> float:
+        """Seconds of computing what is frozen for a second of audio, where it is computed once."""
+        seam = self.start.plan.lowest_seam
+        return self._bench.below_s.get((self._config.model, seam), 0.0) if seam is not None else 0.0
+
+    @property
+    def num_labels(self) -> int:
+        """Labels of the part of dev that is measured."""
+        head = self.start.model.head
+        return sum(head.num_labels(head.targets(one)) for one in self._dev)
+
+    def cost(self) -> Cost:
+        """What a run takes, as far as it is known."""
+        model, plan = self.start.model, self.start.plan
         trained, weights = plan.num_trained(model), sum(one.numel() for one in model.parameters())
-        stored = sum(lengths) * model.encoder.frame_rate * model.encoder.width_at(inputs.seam) * 2 * frozen
-        return Cost(
-            once_s=opening_s + below_s * with_dev * frozen,
-            epoch_s=(above_s + below_s * (not frozen)) * with_dev,
-            memory=int(4 * weights + _TRAINED_BYTES * trained + kept + stored), trained=trained, parameters=weights,
-        )  # fmt: skip
+        seam = plan.lowest_seam
+        stored = (
+            self._bench.train.duration_s * model.encoder.frame_rate * model.encoder.width_at(seam) * 2 if seam else 0
+        )
+        memory = int(4 * weights + _TRAINED_BYTES * trained + self._kept_bytes + stored)
+        return Cost(self.opening_s, self.below_s, self.step_s, memory, trained, weights)
 
-    def trial(self, config: FinetuneConfig, epochs: int) -> Outcome:
-        """A whole run of so many epochs; one that goes astray comes last.
+    @property
+    def fraction(self) -> float:
+        """How much of a whole run has been done."""
+        return self._horizon(self)
 
-        Raises:
-            StorageError: the disk has no room for what is frozen.
+    def advance(self, fraction: float, count: int, until: float) -> None:
+        """Go on, at the full rate, up to this fraction of a whole run.
+
+        Args:
+            count: how many utterances of the training data are used, from the first on.
+            until: a time on the clock; no step is begun that would end later.
         """
-        started = time.monotonic()
-        settings = replace(self._base.training, epochs=epochs)
-        config = replace(config, training=settings, retain=None, compare_scratch=False)
-        with TemporaryDirectory(dir=self._folder) as folder:
-            start = self._start(config)
-            preparation = Preparation(
-                start.model.encoder, settings, choose_precision(settings.precision, self._device), World(), Progress()
+        if not self.steps:
+            self._alone = _HEAD_ALONE * fraction if self._last else 0.0
+        if count > self._count:
+            self._count, new = min(count, len(self.start.train)), slice(self._count, count)
+            # On their own first, so that what other trials have computed is not computed again beside it.
+            self._inputs(self.start.train[new], "train", self.start.plan.seam_at(self._epoch))
+            self._load(self._epoch)
+        while self.fraction < fraction and self._is_going(until):
+            self._step(1.0)
+
+    def measure(self, until: float) -> Point:
+        """Let the rate fall to 0, decode dev, and go back to where it was."""
+        at, kept = (self.steps, self.seconds, self.seen_s), self._state()
+        falling = max(_FEWEST_FALLING, round(_FALL * self.steps))
+        for done in range(falling):
+            if self._is_going(until):
+                self._step(1.0 - (done + 1) / (falling + 1))
+        model, summary, loss = self.start.model, {"error": math.inf}, math.inf
+        if not self.is_astray:
+            examples = self._examples(self._dev, "dev", self.start.plan.seam_at(self._epoch))
+            found = measure(
+                model, examples, self._bench.normalizer, world=World(), precision=self._preparation.precision
             )
-            try:
-                fit(self._task(config, start, preparation, RunFolder(folder)), preparation, resume=False)
-            except TrainingError:
-                return Outcome(epochs, math.inf, math.inf, time.monotonic() - started)
-            figures = RunFolder(folder).history[-1]
-        return Outcome(epochs, _error(figures), figures.get("dev_loss", math.inf), time.monotonic() - started)
+            summary, loss = dict(found.scores.summary), math.inf if found.loss is None else found.loss
+        error = summary.get("cer", summary.get("error", math.inf))
+        point = Point(round(self.fraction, 5), self.steps, round(self.seconds, 2), error, loss)
+        self._restore(kept)
+        self.steps, self.seconds, self.seen_s = at
+        return point
 
-    def _start(self, config: FinetuneConfig) -> StartingPoint:
-        start = starting_point(config, find(config.model, language=config.language), self.train, Progress())
-        start.model.to(self._device)
-        start.plan.apply(start.model, max((epoch for epoch in start.plan.first_epochs if epoch), default=0))
-        return start
+    def take_over(self, other: Trial) -> None:
+        """Go on from where another one stands, which trains the same with other settings."""
+        self.steps, self.seconds, self.seen_s = other.steps, other.seconds, other.seen_s
+        self._alone, self._count, self._pass = 0.0, other._count, other._pass
+        self._load(self._last)
+        weights, moments = other._state()
+        names: dict[Tensor, str] = {parameter: name for name, parameter in other._parameters.items()}
+        self._restore((weights, {self._parameters[names[one]]: state for one, state in moments.items()}))
 
-    def _task(self, config: FinetuneConfig, start: StartingPoint, preparation: Preparation, folder: RunFolder) -> Task:
-        splits = (("train", start.train, config.augment), ("dev", self.dev, None))
-        train, dev = (
-            _examples(
-                start.model, preparation.inputs(manifest, start.plan.lowest_seam, name, augment=augment), manifest
-            )
-            for name, manifest, augment in splits
-        )
-        digest = data_digest([start.train, self.dev])
-        return Task(
-            start.model, start.plan, train, dev, config.training, config.augment, _scored(config), folder, digest
-        )
+    def weights(self) -> dict[str, Tensor]:
+        """What is trained, as it is now, by name."""
+        return {name: one.detach().cpu().clone() for name, one in self.start.plan.trained(self.start.model).items()}
 
-    def _measured(
-        self, config: FinetuneConfig, start: StartingPoint, inputs: Inputs, lengths: Sequence[float]
-    ) -> tuple[int, float, float]:
-        """From a few steps: bytes that the heaviest keeps, and seconds of an epoch below the seam and above it."""
-        training = config.training
-        precision = choose_precision(training.precision, self._device)
-        timer = StepTimer(start, inputs, training, config.augment, precision)
-        steps = batching.steps(lengths, training.batch_seconds, seed=training.seed, epoch=0)
-        heaviest = max(steps, key=lambda step: sum(batching.cost_s(lengths[index]) for index in step))
-        chosen = steps[:: math.ceil(len(steps) / _TIMED)]
-        kept = _kept_bytes(start.model, lambda: timer.time(heaviest))
-        total = timer.total(chosen)
-        if total is None:
-            raise DataError(f"{self.train.path}: its utterances cannot be read, so no candidate can be timed; `speechxfer check` says more")  # fmt: skip  # noqa: E501
-        fraction = sum(lengths[index] for step in chosen for index in step) / sum(lengths)
-        return kept, total.below / fraction, total.above / fraction
+    @property
+    def _epoch(self) -> int:
+        """The epoch of the plan's schedule: the first one, or the last one, in which everything is trained."""
+        return 0 if self._alone and self.fraction < self._alone else self._last
+
+    @property
+    def _parameters(self) -> dict[str, nn.Parameter]:
+        assert self._take_step is not None
+        return self._take_step.parameters
+
+    def _is_going(self, until: float) -> bool:
+        return not self.is_astray and self._now() + self.step_s <= until
+
+    def _load(self, epoch: int) -> None:
+        """Train what the plan trains in an epoch, on the inputs at its seam."""
+        model, plan = self.start.model, self.start.plan
+        plan.apply(model, epoch)
+        seam = plan.seam_at(epoch)
+        examples = self._examples(self.start.train[: self._count], "train", seam)
+        if self._take_step is None:
+            self._take_step = TrainStep(
+                model, plan, examples, self._config.training, self._config.augment,
+                precision=self._preparation.precision,
+            )  # fmt: skip
+            groups = self._take_step.optimizer.param_groups
+            self._peaks = [(group["lr"], bool(group["first_epoch"])) for group in groups]
+            self._take_step.measure_memory(epoch)
+        self._take_step.feeder.examples = examples
+        if epoch != self._applied:
+            self._applied, self._late_from = epoch, self.steps
+        self._stream = self._steps()
+        self._timed = (-1, 0.0)  # the first one warms up
+
+    def _examples(self, manifest: Manifest, name: str, seam: int | None) -> Examples:
+        head, inputs = self.start.model.head, self._inputs(manifest, name, seam)
+        return Examples(inputs, manifest, [head.targets(utterance) for utterance in manifest])
+
+    def _inputs(self, manifest: Manifest, name: str, seam: int | None) -> Inputs:
+        """The hidden states, of which those that other trials have computed are found."""
+        augment = self._config.augment if name == "train" else None
+        before = self._preparation.seconds.get(name, 0.0)
+        inputs = self._preparation.inputs(manifest, seam, name, augment=augment)
+        spent = self._preparation.seconds.get(name, 0.0) - before
+        key = (self._config.model, seam or 0)
+        if seam and name == "train":
+            known = self._bench.below_s.get(key, 0.0)
+            self._bench.below_s[key] = max(known, spent / max(manifest.duration_s, 1e-6))
+        return inputs
+
+    def _steps(self) -> Iterator[tuple[list[int], int]]:
+        """Steps without end, and the pass over the data that each belongs to."""
+        training = self._config.training
+        lengths = durations_s(self.start.train[: self._count], self.start.model.encoder.max_duration_s)
+        while True:
+            self._pass += 1
+            for indices in batching.steps(lengths, training.batch_seconds, seed=training.seed, epoch=self._pass):
+                yield indices, self._pass
+
+    def _step(self, factor: float) -> None:
+        """A step at so much of the full rate."""
+        if self._epoch != self._applied:
+            self._load(self._epoch)
+        take = self._take_step
+        assert take is not None
+        indices, data_pass = next(self._stream)
+        for group, (peak, is_late) in zip(take.optimizer.param_groups, self._peaks, strict=True):
+            since = self.steps - (self._late_from if is_late else 0)
+            group["lr"] = peak * factor * max(0.0, min(1.0, (since + 1) / _WARMUP))
+        begun_s = self._now()
+        self.start.model.train()
+        batches = take.feeder.batches(indices, data_pass)
+        if batches:
+            step = functools.partial(take, indices, batches, epoch=data_pass, number=self.steps)
+            if self.steps == self._late_from:  # the first of those that train as much
+                self._kept_bytes, result = _with_kept_bytes(self.start.model, step)
+            else:
+                result = step()
+            self.is_astray = not bool(torch.isfinite(result.summed[0]) and torch.isfinite(result.norm))
+        spent = self._now() - begun_s
+        count, seconds = self._timed
+        self._timed = (count + 1, seconds + spent) if count >= 0 else (0, 0.0)
+        self.steps, self.seconds = self.steps + 1, self.seconds + spent
+        self.seen_s += self._config.training.batch_seconds
+
+    def _state(self) -> tuple[dict[str, Tensor], dict[Tensor, dict[str, Tensor]]]:
+        assert self._take_step is not None
+        weights = {name: one.detach().clone() for name, one in self._take_step.parameters.items()}
+        moments: dict[Tensor, dict[str, Tensor]] = {
+            parameter: {name: value.clone() for name, value in state.items()}
+            for parameter, state in self._take_step.optimizer.state.items()
+        }
+        return weights, moments
+
+    def _restore(self, kept: tuple[dict[str, Tensor], dict[Tensor, dict[str, Tensor]]]) -> None:
+        assert self._take_step is not None
+        weights, moments = kept
+        with torch.no_grad():
+            for name, parameter in self._take_step.parameters.items():
+                parameter.copy_(weights[name])
+        self._take_step.optimizer.state.clear()
+        self._take_step.optimizer.state.update(moments)
 
 
-def _scored(config: FinetuneConfig) -> TextNormalizer:
-    """How texts are written before errors are counted."""
-    return TextNormalizer(config.text.resolved_scoring_normalizer)
-
-
-def _examples(model: SpeechModel, inputs: Inputs, manifest: Manifest) -> Examples:
-    return Examples(inputs, manifest, [model.head.targets(utterance) for utterance in manifest])
-
-
-def _kept_bytes(model: SpeechModel, step: Callable[[], object]) -> int:
-    """What autograd keeps between a step's forward and backward pass, the weights themselves left out."""
+def _with_kept_bytes(model: SpeechModel, step: Callable[[], StepResult]) -> tuple[int, StepResult]:
+    """A step, and what autograd keeps between its forward and backward pass, the weights themselves left out."""
     weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     sizes: dict[int, int] = {}
 
@@ -200,10 +344,5 @@ def _kept_bytes(model: SpeechModel, step: Callable[[], object]) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        step()
-    return sum(sizes.values())
-
-
-def _error(figures: Mapping[str, float]) -> float:
-    """What trials are compared by: characters or classes, of which there are more to tell candidates apart by."""
-    return figures["dev_cer"] if "dev_cer" in figures else figures["dev_error"]
+        result = step()
+    return sum(sizes.values()), result

@@ -16,6 +16,21 @@ from speechxfer.storage import write_text
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; media-src data:; base-uri 'none'; form-action 'none'"
 
 
+def document(title: str, *parts: Html) -> Html:
+    """A whole page that needs nothing else, in the style of all of them."""
+    style = Html((Path(__file__).parent / "page.css").read_text(encoding="utf-8"))
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        element("title", title),
+        element("style", style),
+    )
+    return element("html", head, element("body", element("main", *parts)), lang="en")
+
+
 def write_report(folder: Path, places: Mapping[str, Any] | None = None) -> Path:
     """Write the page of a run into its folder, from what the folder holds.
 
@@ -39,19 +54,8 @@ def write_report(folder: Path, places: Mapping[str, Any] | None = None) -> Path:
 
 def _page(run: FinishedRun) -> Html:
     title = f"{run.folder.name}: {Path(run.config.model).name} adapted"
-    style = Html((Path(__file__).parent / "page.css").read_text(encoding="utf-8"))
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        element("title", title),
-        element("style", style),
-    )
     top = element("header", element("h1", run.folder.name), element("p", _about(run)), headline(run))
-    parts = [top, *(section(run) for section in SECTIONS)]
-    return element("html", head, element("body", element("main", *parts)), lang="en")
+    return document(title, top, *(section(run) for section in SECTIONS))
 
 
 def _about(run: FinishedRun) -> str:

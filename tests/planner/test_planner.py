@@ -15,17 +15,19 @@ from click.testing import CliRunner
 
 import speechxfer as sx
 from speechxfer.cli import main
-from speechxfer.config import AugmentConfig, PlanConfig, TrainingConfig
-from speechxfer.errors import ConfigError, TrainingError
+from speechxfer.config import TrainingConfig
+from speechxfer.encoders.checkpoints import find
+from speechxfer.errors import TrainingError
 from speechxfer.heads.ctc.settings import CTCConfig
 from speechxfer.planner import planner
-from speechxfer.planner.candidates import Candidate, candidates
-from speechxfer.planner.halving import Outcome
-from speechxfer.planner.page import as_markdown
-from speechxfer.planner.planner import chosen, make_plan, promising
-from speechxfer.planner.probe import Probe, Row
-from speechxfer.planner.trial import Bench
+from speechxfer.planner.candidates import Candidate, candidates, hastened, variations
+from speechxfer.planner.cases import Amount, case_of, expected
+from speechxfer.planner.forecast import Point
+from speechxfer.planner.page import as_html, write_outcome, write_plan
+from speechxfer.planner.planner import make_plan
+from speechxfer.planner.trial import Trial
 from speechxfer.storage import only_writer
+from speechxfer.training.starting_point import starting_point
 
 
 @pytest.fixture
@@ -36,117 +38,82 @@ def base(spoken: dict[str, Path], whisper_folder: Path) -> sx.FinetuneConfig:
     )  # fmt: skip
 
 
-@pytest.fixture
-def bench(base: sx.FinetuneConfig, tmp_path: Path) -> Bench:
-    train, dev = (sx.Manifest.read(path).with_durations() for path in (base.train, base.dev))
-    return Bench(base, train, dev, tmp_path)
-
-
-def as_preset(base: sx.FinetuneConfig, preset: str) -> sx.FinetuneConfig:
-    return replace(base, plan=PlanConfig(preset=preset))
-
-
-def test_what_is_trained_costs_memory(base: sx.FinetuneConfig, bench: Bench) -> None:
-    costs = {name: bench.cost(as_preset(base, name)) for name in ("feature-extraction", "fine-tune-top", "fine-tune")}
-    trained, memory = ([getattr(cost, name) for cost in costs.values()] for name in ("trained", "memory"))
-    assert trained == sorted(trained)
-    assert memory == sorted(memory)
-    whole = costs["fine-tune"]
-    # Weights; their gradients and two moments; and what the backward pass needs is more than all of that here.
-    assert whole.memory > 4 * whole.parameters + 12 * whole.trained
-    assert whole.run_s(3) == pytest.approx(whole.once_s + 3 * whole.epoch_s)
-
-
-def test_a_trial_is_a_run_and_leaves_nothing_but_the_cache(
-    base: sx.FinetuneConfig, bench: Bench, tmp_path: Path
-) -> None:
-    config = as_preset(base, "fine-tune-top")
-    first = bench.trial(config, 2)
-    folder = tmp_path / "run"
-    sx.finetune(config=replace(config, output=str(folder)))
-    line = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
-    assert (first.error, first.loss) == pytest.approx((line["dev_cer"], line["dev_loss"]), rel=1e-3)
-    assert (tmp_path / "cache" / "frozen").is_dir()
-    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.safetensors")}
-    assert bench.trial(config, 2).loss == first.loss
-    assert kept == {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*.safetensors")}
-    assert {path.name for path in tmp_path.iterdir()} == {"cache", "corpus", "run"}
-
-
-def test_a_trial_changes_spectrograms_as_the_run_does(base: sx.FinetuneConfig, bench: Bench, tmp_path: Path) -> None:
-    plain = as_preset(base, "fine-tune-top")
-    config = replace(plain, augment=AugmentConfig(where="spectrogram", frequency_warp=0.2))
-    tried, folder = bench.trial(config, 2), tmp_path / "run"
-    sx.finetune(config=replace(config, output=str(folder)))
-    line = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
-    assert (tried.error, tried.loss) == pytest.approx((line["dev_cer"], line["dev_loss"]), rel=1e-3)
-    assert tried.loss != bench.trial(plain, 2).loss
-    assert bench.cost(config).memory < bench.cost(plain).memory  # nothing is kept
-
-
-def test_a_trial_that_goes_astray_comes_last(base: sx.FinetuneConfig, bench: Bench) -> None:
-    astray = replace(base, plan=PlanConfig(preset="fine-tune", encoder_lr=0.99, head_lr=0.99))
-    outcome = bench.trial(replace(astray, training=replace(base.training, max_grad_norm=1e9)), 1)
-    assert outcome.loss > bench.trial(as_preset(base, "fine-tune"), 1).loss
-
-
-def test_variations_stand_behind_what_is_usual() -> None:
-    rows = tuple(Row(str(seam), seam, error, {"cer": error}) for seam, error in ((None, 0.8), (0, 0.6), (1, 0.2), (4, 0.3)))  # fmt: skip  # noqa: E501
-    probes = {"m": Probe("m", "ctc", 4, 1.0, 1.0, rows)}
-    names = [one.name for one in candidates(["m"], ["fine-tune", "lower-layers", "lora"], probes, "ctc", vary=True)]
-    assert names[:3] == ["fine-tune", "lower-layers", "lora"]
-    assert names[3:5] == ["fine-tune, encoder_lr 0.0001", "fine-tune, encoder_lr 0.0009"]
-    assert names[-1] == "lower-layers, drop_top 3"
-    assert len(candidates(["m"], ["lora"], probes, "ctc", vary=False)) == 1
-
-
 def test_models_and_presets_are_compared(base: sx.FinetuneConfig, whisper_folder: Path, tmp_path: Path) -> None:
     twin = tmp_path / "twin"
     twin.symlink_to(whisper_folder)
     models = [str(whisper_folder), str(twin)]
-    plan = make_plan(base, models, 120.0, presets=["fine-tune-top", "feature-extraction"], vary=False)
-    assert {(Path(one.model).name, one.preset) for one in plan.costs} == {
+    plan = make_plan(base, models, 60.0, presets=["fine-tune-top", "feature-extraction"], vary=False)
+    assert {(Path(one.candidate.model).name, one.candidate.preset) for one in plan.entries} == {
         (name, preset) for name in (whisper_folder.name, "twin") for preset in ("fine-tune-top", "feature-extraction")
     }
-    assert plan.choice == plan.ranking()[0]
-    assert plan.spent_s < 120.0
+    tried = [one for one in plan.entries if one.points]
+    assert len(tried) == 4
+    assert plan.spent_s < 60.0
     assert plan.settings()["model"] == plan.choice.model
-    errors = {one: outcome.loss for one, outcome in plan.rounds[-1].items()}
-    assert errors[plan.choice] == min(errors.values())
+    # Those that went on are compared by what is expected of them.
+    going = [one.loss.mean for one in tried if one.loss and not one.ruled_out]
+    assert going == sorted(going)
+    assert all("was expected of" in one.ruled_out for one in tried if one.ruled_out)
+    assert plan.prediction is not None
+    assert plan.prediction.low <= plan.prediction.value <= plan.prediction.high
 
 
-def test_what_was_tried_only_for_being_cheap_does_not_win() -> None:
-    dear, cheap, other = (Candidate("m", name) for name in ("fine-tune", "feature-extraction", "lora"))
-    good, bad = (Outcome(2, error, 1.0, 1.0) for error in (0.1, 0.2))
-    assert chosen([{cheap: good}], "fine-tune", 2) == dear
-    assert chosen([{cheap: good, other: bad}], "fine-tune", 2) == dear
-    assert chosen([{cheap: good, dear: bad}], "fine-tune", 2) == cheap
-    # Met in an earlier round and left behind.
-    assert chosen([{cheap: good, dear: bad, other: bad}, {cheap: good}], "fine-tune", 2) == cheap
-    # The model is the one that did best.
-    assert chosen([{cheap: bad, Candidate("n", "lora"): good}], "fine-tune", 2) == Candidate("n", "fine-tune")
+def test_variations_begin_where_the_best_stands(base: sx.FinetuneConfig) -> None:
+    plan = make_plan(base, [base.model], 60.0, presets=["fine-tune-top"])
+    first, *varied = sorted(plan.entries, key=lambda one: one.candidate != Candidate(base.model, "fine-tune-top"))
+    assert {"encoder_lr" in one.candidate.changes or one.candidate.batch_seconds for one in varied} == {True}
+    assert all(one.points[0] == first.points[0] for one in varied)
+    assert len({one.points[-1].loss for one in (first, *varied)}) == len(varied) + 1
 
 
-def test_short_trials_have_to_be_better_by_more() -> None:
-    slow, quick = Candidate("m", "fine-tune"), Candidate("m", "lower-layers")
-    outcomes = {slow: Outcome(2, 0.34, 1.3, 1.0), quick: Outcome(2, 0.29, 1.1, 1.0)}
-    assert promising(outcomes, "fine-tune", 12) == [slow, quick]
-    assert promising(outcomes, "fine-tune", 2) == [quick, slow], "nothing is left to be learned"
-    assert promising({**outcomes, quick: Outcome(2, 0.2, 0.8, 1.0)}, "fine-tune", 12) == [quick, slow]
+def test_a_plan_for_a_time_keeps_its_own(base: sx.FinetuneConfig) -> None:
+    plan = make_plan(base, [base.model], 8.0, horizon_s=30.0)
+    assert plan.spent_s < 8.0 * 1.05
+    assert plan.entries[0].points
+    assert "from-scratch" not in {one.candidate.preset for one in plan.entries}
 
 
-def test_a_plan_that_was_not_tried_says_so(base: sx.FinetuneConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planner, "affordable", lambda names, *_: names[-1:])
-    plan = make_plan(base, [base.model], 60.0, presets=["fine-tune", "feature-extraction"], vary=False)
+def test_a_plan_without_time_says_first_that_nothing_was_tried(base: sx.FinetuneConfig) -> None:
+    plan = make_plan(base, [base.model], 0.01)
+    assert not plan.was_tried
     assert plan.choice.preset == "fine-tune"
-    page = as_markdown(plan, "plan.toml", "plan.png")
-    assert "Not tried for lack of time, but expected to be the best. A whole run of 2 epochs" in page
-    assert page.index("| fine-tune |") < page.index("| feature-extraction |")
+    page = as_html(plan.to_dict(), "plan.toml")
+    assert page.index("no time to try anything") < page.index("Planned in")
+    assert {one.ruled_out for one in plan.entries} == {"there was no time to try it"}
 
 
-def test_a_budget_shorter_than_one_epoch_says_what_fits(base: sx.FinetuneConfig) -> None:
-    with pytest.raises(ConfigError, match=r"budget of 0 s is shorter than one epoch: .* (fit|fits).*--budget \d+s"):
-        make_plan(base, [base.model], 0.01)
+def test_how_a_prediction_fared_is_on_the_page(base: sx.FinetuneConfig, tmp_path: Path) -> None:
+    plan = make_plan(base, [base.model], 60.0, presets=["feature-extraction"], vary=False)
+    write_plan(plan, tmp_path / "plan.toml")
+    assert plan.prediction is not None
+    for error, word in ((plan.prediction.value, "within"), (plan.prediction.low - 0.01, "outside")):
+        text = write_outcome(tmp_path / "plan.toml", error)
+        assert f"it is {error:.3f}, {word} the interval" in text
+        assert text in (tmp_path / "plan.html").read_text()
+
+
+def test_variations_stand_behind_what_is_usual(base: sx.FinetuneConfig, whisper_folder: Path) -> None:
+    names = [one.name for one in candidates(["m"], ["fine-tune", "fine-tune-top"], {"m": 6}, vary=True)]
+    assert names == ["fine-tune", "fine-tune-top", "fine-tune-top, train_top 3"]
+    assert len(candidates(["m"], ["fine-tune-top"], {"m": 6}, vary=False)) == 1
+    plan = starting_point(base, find(base.model), sx.Manifest.read(base.train), sx.Progress()).plan
+    usual = replace(base, training=TrainingConfig())
+    varied = [one.name for one in variations(Candidate("m", "fine-tune"), usual, plan)]
+    assert varied == ["fine-tune, encoder_lr 0.0009", "fine-tune, batch_seconds 10", "fine-tune, encoder_lr 0.0001"]
+    # Somebody chose the size of steps.
+    assert not any("batch" in one.name for one in variations(Candidate("m", "fine-tune"), base, plan))
+
+
+def test_runs_of_few_steps_have_higher_rates() -> None:
+    names = [hastened(Candidate("m", one), "ctc").name for one in ("fine-tune-top", "lora", "feature-extraction")]
+    assert names == ["fine-tune-top, encoder_lr 0.0009", "lora", "feature-extraction"]
+
+
+def test_cheap_ways_come_first_where_there_is_little_time() -> None:
+    case = case_of(Amount(600.0, 200), near=False)
+    assert expected(case)[:2] == ["fine-tune", "lower-layers"]
+    assert expected(case, soon=True)[:3] == ["lower-layers", "fine-tune-top", "fine-tune"]
+    assert expected(case_of(Amount(9000.0, 200), near=True), soon=True)[0] == "fine-tune-top"
 
 
 @pytest.fixture
@@ -162,11 +129,12 @@ def test_what_plan_writes_finetune_reads(planning: list[str], tmp_path: Path) ->
     only = ["--preset", "fine-tune-top", "--preset", "feature-extraction", "--no-vary", "--budget", "1m"]
     result = CliRunner().invoke(main, ["plan", *planning, *only, "--output", str(path)])
     assert result.exit_code == 0, result.output
-    assert {item.name for item in path.parent.iterdir()} == {"plan.toml", "plan.md", "plan.png", "plan.json"}
+    assert {item.name for item in path.parent.iterdir()} == {"plan.toml", "plan.html", "plan.json"}
     written = tomllib.loads(path.read_text())
     assert written["training"] == {"epochs": 1, "batch_seconds": 4.0}
-    page = path.with_suffix(".md").read_text()
-    assert "case 2, little data, far" in page
+    page = path.with_suffix(".html").read_text()
+    assert "Textbook" in page
+    assert "little data" in page
     assert written["plan"]["preset"] in page
     files = [*planning[2:6], "--device", "cpu"]
     run = CliRunner().invoke(main, ["finetune", "--plan", str(path), *files, "--output", str(tmp_path / "run")])
@@ -223,10 +191,10 @@ def plan(*arguments: str) -> tuple[int, str]:
 def test_what_no_candidate_could_do_is_reported_before_the_work(
     more: list[str], message: str, planning: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def examining(*_arguments: Any, **_options: Any) -> None:
+    def scoring(*_arguments: Any, **_options: Any) -> None:
         raise AssertionError("the work has begun")
 
-    monkeypatch.setattr(planner, "examine", examining)
+    monkeypatch.setattr(planner, "score", scoring)
     arguments = more[-2:] + planning[2:] if "--model" in more else planning
     status, said = plan(*arguments, *more[:2], "--output", str(tmp_path / "new" / "plan.toml"))
     assert status == 2
@@ -238,7 +206,7 @@ def test_what_no_candidate_could_do_is_reported_before_the_work(
 def test_data_that_no_candidate_can_use_is_reported_before_the_work(
     split: str, planning: list[str], corpus: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planner, "examine", None)
+    monkeypatch.setattr(planner, "score", None)
     wordless = corpus("wordless", ["a", "b"])
     wordless.write_text(wordless.read_text().replace('"a"', '"..."').replace('"b"', '""'))
     status, said = plan(*planning, split, str(wordless), "--output", str(tmp_path / "new" / "plan.toml"))
@@ -254,13 +222,13 @@ def test_one_bad_file_is_left_out_of_a_plan(base: sx.FinetuneConfig) -> None:
     train.write_text(train.read_text() + "".join(json.dumps(line) + "\n" for line in bad))
     made = make_plan(base, [base.model], 60.0, presets=["feature-extraction"], vary=False)
     assert made.choice.preset == "feature-extraction"
-    assert made.last(made.choice) is not None
+    assert made.was_tried
 
 
 def test_a_plan_in_which_nothing_is_learned_chooses_nothing(
     base: sx.FinetuneConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Bench, "trial", lambda _bench, _config, epochs: Outcome(epochs, math.inf, math.inf, 0.1))
+    monkeypatch.setattr(Trial, "measure", lambda _trial, _until: Point(0.1, 10, 0.1, math.inf, math.inf))
     with pytest.raises(TrainingError, match="no candidate learned anything in its trials"):
         make_plan(base, [base.model], 60.0, presets=["feature-extraction"], vary=False)
 

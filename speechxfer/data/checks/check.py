@@ -9,7 +9,7 @@ import itertools
 import multiprocessing
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,8 +23,10 @@ from speechxfer.data.checks.lines import Lines
 from speechxfer.data.checks.sound import Excerpt, Sound, measure
 from speechxfer.data.dataset import Data, Dataset
 from speechxfer.data.manifest import Manifest, Utterance, stream
+from speechxfer.data.shards import shards
 from speechxfer.errors import DataError
 from speechxfer.progress import Progress
+from speechxfer.stores import spelled
 
 #: Lines that a worker gets at once, and such chunks in flight for each worker, which bounds the memory.
 _CHUNK, _CHUNKS_AHEAD = 32, 4
@@ -34,11 +36,15 @@ _MOST_LOGGED = 5
 
 @dataclass(frozen=True)
 class Split:
-    """A manifest to check: its name in messages, its approximate number of lines, and how to read it."""
+    """A manifest to check: its name in messages, its approximate number of lines, and how to read it.
+
+    `before` has the number of lines before each file of a manifest in several.
+    """
 
     file: str
     size: int
     read: Callable[[Callable[[DataError], None]], Iterator[Utterance]]
+    before: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Split:
@@ -50,11 +56,12 @@ class Split:
         """
         path = Path(path)
         refused: list[DataError] = []
-        if next(rows.read(path, refused=refused.append), None) is None and not refused:
+        if next(stream(path, refused.append), None) is None and not refused:
             raise DataError(f"{path}: holds no utterances; wanted at least one line with an audio file")
-        with path.open("rb") as file:
-            size = sum(block.count(b"\n") for block in iter(functools.partial(file.read, 1 << 20), b""))
-        return cls(str(path), max(size, 1), functools.partial(stream, path))
+        files = [spelled(shard.path) for shard in shards(path)]
+        sizes = [rows.count(Path(file)) + 1 for file in files]  # a last line may have no end
+        before = dict(zip(files, itertools.accumulate(sizes, initial=0), strict=False)) if files != [str(path)] else {}
+        return cls(spelled(path), max(sum(sizes) - len(sizes), 1), functools.partial(stream, path), before)
 
     @classmethod
     def of(cls, data: Data, name: str) -> Split:
@@ -126,7 +133,7 @@ def check(
         _pool(quick, workers) as pool,
     ):
         for split in splits:
-            examiner = Examiner(split.file, limits, examined[0].lines.characters if examined else None)
+            examiner = Examiner(split.file, limits, examined[0].lines.characters if examined else None, split.before)
             utterances = split.read(examiner.refused)
             if strict:
                 utterances = (dataclasses.replace(utterance, strict=True) for utterance in utterances)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from speechxfer.data import columns
@@ -51,10 +51,13 @@ class Examiner:
         file: the manifest, as it was named.
         limits: what counts as normal.
         known: characters of the training texts; None for the training manifest itself.
+        before: of a manifest in several files, the lines before each of them.
     """
 
-    def __init__(self, file: str, limits: Limits, known: Counter[str] | None) -> None:
-        self.lines = Lines(file)
+    def __init__(
+        self, file: str, limits: Limits, known: Counter[str] | None, before: Mapping[str, int] | None = None
+    ) -> None:
+        self.lines = Lines(file, before)
         self._limits, self._known = limits, known
         self._normalizer = TextNormalizer(limits.normalizer)
         self._normalize = functools.lru_cache(maxsize=1024)(self._normalizer)

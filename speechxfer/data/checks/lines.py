@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,10 @@ class Lines:
     are indices of `label_names`, -1 without a label.
     """
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, before: Mapping[str, int] | None = None) -> None:
         self.file = file
+        #: Of a manifest in several files, the lines before each of them.
+        self._before = dict(before or {})
         self._columns: dict[str, array[Any]] = {name: array(code) for name, code in _CODES.items()}
         self.label_names: dict[str, int] = {}
         self.characters: Counter[str] = Counter()
@@ -63,9 +66,14 @@ class Lines:
         return number
 
     def number(self, origin: str) -> int:
-        """The line number in "train.jsonl:12"; without one, the count of lines so far."""
-        tail = origin.rpartition(":")[2]
-        return int(tail) if tail.isdecimal() else len(self) + 1
+        """The line number in "train.jsonl:12", counted through all files; without one, the count of lines so far."""
+        file, _, tail = origin.rpartition(":")
+        return self._before.get(file, 0) + int(tail) if tail.isdecimal() else len(self) + 1
+
+    def _place(self, line: int) -> str:
+        """Which line of which file that is, to begin a message; empty for a manifest of one file."""
+        earlier = [(file, before) for file, before in self._before.items() if before < line]
+        return f"{earlier[-1][0]}:{line - earlier[-1][1]}: " if earlier else ""
 
     def found(self, kind: str, line: int, what: str) -> None:
         """Record a finding about a line; a second one of the same kind is joined to the first."""
@@ -80,9 +88,9 @@ class Lines:
             common = len(lines) > max(_COMMON_LINES, _COMMON_FRACTION * len(self))
             if common or (kind in _MERGED and len(lines) > 1):
                 count = f"{len(lines)} of {max(len(self), len(lines))} lines"
-                made.append(Finding(kind, self.file, tuple(lines), f"{count}, the first: {faults[lines[0]]}"))
+                made.append(Finding(kind, self.file, tuple(lines), f"{count}, the first: {self._place(lines[0])}{faults[lines[0]]}"))  # fmt: skip  # noqa: E501
             else:
-                made += [Finding(kind, self.file, (line,), faults[line]) for line in lines]
+                made += [Finding(kind, self.file, (line,), self._place(line) + faults[line]) for line in lines]
         return sorted(made, key=lambda finding: (finding.lines[0], finding.kind))
 
 

@@ -1,0 +1,42 @@
+"""Learning curves go on as they are known to, with an interval that says how well."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from speechxfer.planner.forecast import Point, Slope, error_for, final_loss
+
+
+def points(*fractions: float, exponent: float = 0.4) -> list[Point]:
+    """Of a run that ends at a loss of 0.5, and an error of a third of the loss."""
+    losses = [0.5 * fraction**-exponent for fraction in fractions]
+    return [Point(fraction, 1, 1.0, loss / 3, loss) for fraction, loss in zip(fractions, losses, strict=True)]
+
+
+def test_a_power_law_is_continued() -> None:
+    found = final_loss(points(0.05), Slope(0.4, 0.1))
+    assert math.exp(found.mean) == pytest.approx(0.5, rel=1e-6)
+    error = error_for(found, points(0.05), 10_000)
+    assert error.value == pytest.approx(0.5 / 3)
+    assert error.low < error.value < error.high
+
+
+def test_points_outweigh_the_prior_and_make_it_certain() -> None:
+    one, three = (final_loss(points(*some, exponent=0.7), Slope(0.4, 0.1)) for some in ((0.05,), (0.05, 0.2, 0.5)))
+    truth = math.log(0.5)
+    assert abs(three.mean - truth) < 0.3 * abs(one.mean - truth)
+    assert three.deviation < one.deviation
+    # The nearer the end, the more certain.
+    assert final_loss(points(0.5), Slope(0.4, 0.1)).deviation < one.deviation
+
+
+def test_a_small_dev_set_makes_the_interval_wide() -> None:
+    found = final_loss(points(0.3), Slope(0.4, 0.1))
+    few, many = (error_for(found, points(0.3), count) for count in (30, 30_000))
+    assert few.high - few.low > many.high - many.low
+    assert few.high <= 1.0
+    # Without one error so far, some are expected nevertheless.
+    perfect = [Point(0.3, 10, 1.0, 0.0, 0.1)]
+    assert 0.0 < error_for(found, perfect, 30).value < 0.2
