@@ -69,9 +69,9 @@ def transcribe(
     """Transcribe INPUTS.
 
     MODEL is a model's folder or the name of a checkpoint. INPUTS are files, folders, quoted patterns such
-    as 'calls/**/*.wav', tar shards, URLs, and - for the standard input. A file that cannot be read is reported and
-    the rest goes on; the exit status is then 1. Segments of several recordings are computed together, and each
-    transcript is written when it is complete; that of a single recording is printed as it comes.
+    as 'calls/**/*.wav', tar shards, Parquet files, URLs, and - for the standard input. A file that cannot be read is
+    reported and the rest goes on; the exit status is then 1. Segments of several recordings are computed together,
+    and each transcript is written when it is complete; that of a single recording is printed as it comes.
     """
     if skip_existing and output_dir is None:
         raise click.UsageError("--skip-existing asks for files that are there already; add --output-dir.")

@@ -13,7 +13,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from speechxfer.data import rows
-from speechxfer.errors import AudioError, ConfigError
+from speechxfer.errors import AudioError, ConfigError, DataError
 from speechxfer.recordings import search
 from speechxfer.sources import AudioSource, source_at
 from speechxfer.stores import is_remote, is_url, spelled
@@ -90,7 +90,7 @@ class Inputs:
 
 
 def expand(inputs: Sequence[str]) -> Inputs:
-    """Files, folders (`recordings.search`), patterns, tar shards, URLs and `-`.
+    """Files, folders (`recordings.search`), patterns, tar shards, Parquet files, URLs and `-`.
 
     Raises:
         ConfigError: a folder or pattern matches no recording.
@@ -198,10 +198,14 @@ def _at_urls(name: str) -> Inputs:
 
 
 def _unpacked(files: Iterable[Path]) -> Iterator[Path]:
-    """The same files, of tar shards their members."""
+    """The same files, of tar shards and Parquet files the recordings in them."""
     for file in files:
-        if file.suffix.lower() == ".tar" and not file.is_dir():
-            yield from (file.parent / row["audio"] for _, row in rows.read(file))
+        if file.suffix.lower() in rows.SHARDS and not file.is_dir():
+            named = (str(row.get("audio")) for _, row in rows.read(file))
+            inside = [file.parent / name for name in named if name.startswith(f"{file.name}/")]
+            if not inside:
+                raise DataError(f"{spelled(file)}: holds no recordings; wanted a file with recordings in it")
+            yield from inside
         else:
             yield file
 

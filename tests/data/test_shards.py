@@ -11,6 +11,7 @@ import pytest
 
 from speechxfer import audio
 from speechxfer.data.checks import Split, check
+from speechxfer.data.checks.cleaning import check_outputs
 from speechxfer.data.loading import read
 from speechxfer.data.manifest import Manifest, stream
 from speechxfer.errors import AudioError, ConfigError, DataError
@@ -109,3 +110,9 @@ def test_findings_name_the_line_of_the_shard(tmp_path: Path) -> None:
     report = check([Split.from_file(tmp_path / "m-*.jsonl")], quick=True)
     missing = [finding.what for finding in report.findings if finding.kind == "missing"]
     assert [what.partition(": ")[0] for what in missing] == [f"{tmp_path}/m-0.jsonl:2", f"{tmp_path}/m-1.jsonl:2"]
+
+
+@pytest.mark.parametrize("name", ["x-0.tar", "x-*.jsonl", "memory://nowhere/m.jsonl"])
+def test_shards_are_not_cleaned(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="speechxfer manifest convert"):
+        check_outputs([tmp_path / name if "://" not in name else Path(name)], overwrite=False)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from speechxfer import audio
@@ -21,6 +23,17 @@ def test_shards_are_the_recordings_in_them(tmp_path: Path) -> None:
     assert len(audio.load(found[1].source())) == len(audio.load(encoded("ab")))
     outputs = output_paths(found, tmp_path / "out", "txt")
     assert outputs == [tmp_path / f"out/x-{number}.tar/same.txt" for number in range(2)]
+
+
+def test_cells_of_parquet_files(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"audio": [{"bytes": encoded("ab"), "path": "a.wav"}] * 2}), path)
+    found = expand([str(path)]).recordings
+    assert [str(item.place) for item in found] == ["x.parquet/audio/0", "x.parquet/audio/1"]
+    assert len(audio.load(found[1].source())) == len(audio.load(encoded("ab")))
+    pq.write_table(pa.table({"audio": ["a.wav"]}), path)
+    with pytest.raises(DataError, match=r"x\.parquet: holds no recordings"):
+        expand([str(path)])
 
 
 def test_torn_shards(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from speechxfer.data import columns, rows, textfiles
 from speechxfer.data.checks import writing
 from speechxfer.data.checks.finding import KINDS, Finding
 from speechxfer.errors import ConfigError
+from speechxfer.stores import is_url, spelled
+from speechxfer.stores.listing import is_pattern
 
 
 def outputs(manifest: Path) -> tuple[Path, Path]:
@@ -22,12 +24,14 @@ def outputs(manifest: Path) -> tuple[Path, Path]:
 
 
 def check_outputs(manifests: Iterable[Path], *, overwrite: bool) -> None:
-    """Check early that no output file exists.
+    """Check early that every manifest is one file of text, and that no output file exists.
 
     Raises:
-        ConfigError: one of the files exists.
+        ConfigError: one is not, or one of the files exists.
     """
     for manifest in manifests:
+        if is_pattern(manifest) or is_url(str(manifest)) or manifest.suffix.lower() not in rows.SUFFIXES:
+            raise ConfigError(f"{spelled(manifest)}: is not one file of text here, of which --fix writes another; make it one by `speechxfer manifest convert`")  # fmt: skip  # noqa: E501
         for output in outputs(manifest):
             if output.exists() and not overwrite:
                 raise ConfigError(f"{output}: exists already; add --overwrite to replace it, or move it away")
