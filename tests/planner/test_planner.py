@@ -25,7 +25,9 @@ from speechxfer.planner.cases import Amount, case_of, expected
 from speechxfer.planner.forecast import Point
 from speechxfer.planner.page import as_html, write_outcome, write_plan
 from speechxfer.planner.planner import make_plan
+from speechxfer.planner.racing import Entry
 from speechxfer.planner.trial import Trial
+from speechxfer.runs import RunFolder
 from speechxfer.storage import only_writer
 from speechxfer.training.starting_point import starting_point
 
@@ -162,6 +164,44 @@ def test_plan_auto_plans_first_and_resumes_with_the_same_plan(
     monkeypatch.setenv("WORLD_SIZE", "2")
     several = CliRunner().invoke(main, arguments)
     assert "--plan auto: several processes would plan at once" in several.output
+
+
+class Interrupt(sx.Callback):
+    """Ctrl-C after some steps."""
+
+    def on_step_end(self, state: sx.TrainingState) -> None:
+        if state.step == 3:
+            raise KeyboardInterrupt
+
+
+def test_a_planned_run_with_a_limit_of_time_goes_on_with_its_plan(
+    base: sx.FinetuneConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[float] = []
+    make = planner.make_plan
+
+    def smaller_steps(*arguments: Any, **options: Any) -> Any:
+        made.append(options["horizon_s"] + arguments[2])
+        chosen = Entry(Candidate(base.model, "feature-extraction", batch_seconds=2.0))
+        return replace(make(*arguments, **{**options, "presets": ("feature-extraction",)}), entries=(chosen,))
+
+    monkeypatch.setattr(planner, "make_plan", smaller_steps)
+    given = {"train": base.train, "dev": base.dev, "output": tmp_path / "run", "device": "cpu", "plan": "auto"}
+    with pytest.raises(KeyboardInterrupt):
+        sx.finetune(base.model, **given, training={"time": "60s"}, callbacks=[Interrupt()])
+    folder = RunFolder(tmp_path / "run")
+    config, allotment = folder.config, folder.allotment
+    assert config.training.batch_seconds == 2.0
+    sx.finetune(base.model, **given, training={"time": "60s"}, resume=True, callbacks=[StopSoon()])
+    assert (folder.config, folder.allotment, made) == (config, allotment, [60.0])
+
+
+class StopSoon(sx.Callback):
+    """Ends a run after a few more steps."""
+
+    def on_step_end(self, state: sx.TrainingState) -> None:
+        if state.step >= 6:
+            state.stop()
 
 
 def test_bad_options_are_reported(planning: list[str], classes: Callable[..., Path]) -> None:
