@@ -124,8 +124,9 @@ def _run(
             started=started,
         )  # fmt: skip
     except KeyboardInterrupt:
-        model = RunFolder(config.output).model
-        usable = f"{model} is usable as it is, and " if model.is_dir() else ""
+        folder = RunFolder(config.output)
+        models = [one for one in (folder.model, folder.teacher.model) if one.is_dir()]
+        usable = f"{models[0]} is usable as it is, and " if models else ""
         progress.log(f"interrupted; {usable}--resume goes on from here")
         raise
     if run.is_main:
