@@ -64,9 +64,9 @@ def read_predictions(path: Path, folder: Path) -> Evaluation:
     if not found:
         raise DataError(f"{path}: holds no predictions; wanted one line an utterance")
     try:
-        TextNormalizer.named(found[0][1] or "none")
+        TextNormalizer.named(converted(_Text, found[0][1], "normalizer") or "none")
         return assembled([result for result, _ in found], found[0][1])
-    except (ConfigError, DataError, ValueError) as error:  # which names a line of the manifest, if any
+    except (ConfigError, DataError, ValueError, ZeroDivisionError) as error:
         raise DataError(f"{path}: is damaged ({error})") from error
 
 
