@@ -27,6 +27,7 @@ from click.testing import CliRunner, Result
 from scripts.fuzz.model_files import tiny_model
 from scripts.tiny_corpus import corpus
 from speechxfer.cli import main as speechxfer
+from speechxfer.runs import RunFolder
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS)
 _WRITES = {"os.mkdir": 0, "os.rename": 1, "os.truncate": 0, "os.link": 1, "os.symlink": 1}
@@ -132,7 +133,7 @@ def commands(model: str, run: Path | None = None) -> list[Command]:
     ]
     if run is None:
         return found
-    adapted, audio = str(run / "model"), "test0.wav"
+    adapted, audio = str(RunFolder(run).model), "test0.wav"
     return [
         *found,
         Command("transcribe", lambda data, out: ["transcribe", adapted, str(data / audio), f"--output-dir={out}"]),
@@ -219,7 +220,7 @@ def main(only: str | None) -> None:
     """Let each write of each command fail, and print what was wrong with how it did."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        data, run, model = corpus(folder / "data"), folder / "run", str(tiny_model(folder / "model"))
+        data, run, model = corpus(folder / "data"), folder / "run", str(tiny_model(folder / "pretrained"))
         first = commands(model)[-1]
         assert CliRunner().invoke(speechxfer, [*first.arguments(data, folder)]).exit_code == 0
         failures = tried = 0

@@ -36,7 +36,7 @@ _COMMANDS = {
     "models": "List and inspect models.",
     "plan": "Measure data and models, try promising plans, and write the best one.",
     "probe": "Train the same light head on every layer of a frozen model: which layer is best for your task?",
-    "report": "Write RUN/report.html again and print where it is.",
+    "report": "Write the page of RUN again and print where it is.",
     "serve": "Serve MODELs to clients of OpenAI's transcription interface, and to people by a page.",
     "suggest": "Choose the recordings of a manifest whose transcripts would help MODEL most.",
     "transcribe": "Transcribe INPUTS.",

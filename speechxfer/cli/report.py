@@ -15,7 +15,7 @@ from speechxfer.cli.paths import PATH
 @click.option("--model-card", is_flag=True, help="Write RUN/model/README.md again too; what was added by hand is lost.")
 @moved_options
 def report(folder: Path, model_card: bool, **moved: Path | None) -> None:
-    """Write RUN/report.html again and print where it is.
+    """Write the page of RUN again and print where it is.
 
     RUN is a folder that `speechxfer finetune` wrote. The page is one file with everything in it: figures, curves, the
     worst utterances with their sound, and how to reproduce the run.

@@ -359,7 +359,7 @@ def _lines(path: Path) -> Iterator[Epoch]:
     for number, line in enumerate(_text(path).splitlines(), start=1):
         epoch = _parsed(line, where := f"{path}:{number}", dict[str, Any])
         if not isinstance(epoch.get("epoch"), int):
-            raise DataError(f"{where}: has no number of an epoch, so it is not what a run writes; {_REMEDY}")
+            raise DataError(f"{where}: has no epoch, so it is not what a run writes; {_REMEDY}")
         yield cast(Epoch, epoch)
 
 
