@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from speechxfer.cli.paths import PATH
+from speechxfer.cli.paths import MODEL, PATH
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @click.argument("output", type=click.Path(path_type=Path))
 @click.option("--to", metavar="TARGET", help="onnx, ctranslate2, transformers, sherpa-onnx, onnx-asr, ggml, or a target of another package (default: the first that runs such a model).")  # fmt: skip  # noqa: E501
 @click.option("--quantization", help="float32, float16, int8, or another that the runtime knows (default: the most exact one that it knows).")  # fmt: skip  # noqa: E501

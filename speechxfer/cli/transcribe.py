@@ -14,6 +14,7 @@ from speechxfer.cli.audio_options import audio_options
 from speechxfer.cli.batch import RecordingProgress, for_each, recordings, write_each
 from speechxfer.cli.decoding_options import decoding_options
 from speechxfer.cli.grouping import GroupedCommand
+from speechxfer.cli.paths import MODEL
 from speechxfer.cli.subtitle_options import subtitle_options
 from speechxfer.errors import StorageError, printable
 from speechxfer.inference.inputs import Input, identity, output_paths
@@ -39,7 +40,7 @@ _GROUPS = {
 
 
 @click.command(cls=GroupedCommand, groups=_GROUPS)
-@click.argument("model_name", metavar="MODEL")
+@click.argument("model_name", metavar="MODEL", type=MODEL)
 @click.argument("names", metavar="INPUTS...", nargs=-1, required=True)
 @click.option("--format", "format_", type=click.Choice(FORMATS, case_sensitive=False), default="txt", show_default=True)
 @click.option(
