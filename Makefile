@@ -13,7 +13,7 @@ $(1)/bin/python $(INSTALL) --requirement requirements/$(2).txt
 $(1)/bin/python $(INSTALL) --no-deps --editable .
 endef
 
-.PHONY: demo test test-newest lock lint types check docs clean
+.PHONY: demo test test-newest lock lint types check docs release-check clean
 
 demo: $(VENV)/.installed-recipes
 	$(BIN)/python recipes/ivr_prompts/prepare.py --language it
@@ -43,6 +43,9 @@ check: lint types test
 docs: $(VENV)/.installed-docs
 	$(BIN)/python -m scripts.docs
 	$(BIN)/zensical build
+
+release-check:
+	PYTHON=$(PYTHON) scripts/release_check.sh
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

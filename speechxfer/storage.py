@@ -12,7 +12,7 @@ import shutil
 import socket
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,12 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
+def _flush_entries(folder: Path) -> None:
+    """Flush a folder's names, as far as its file system can: by then the new content is in place."""
+    with contextlib.suppress(OSError):
+        _flush(folder)
+
+
 def _prefix(path: Path) -> str:
     """The beginning of temporary names for a path: its name, shortened if it is very long."""
     name = os.fsencode(path.name)
@@ -87,9 +93,22 @@ def replacing(path: Path) -> Iterator[Path]:
             # mkstemp creates private files; give them the usual permissions.
             temporary.chmod(0o666 & ~_umask())
             temporary.replace(path)
-            _flush(path.parent)
+            _flush_entries(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def together(paths: Iterable[Path]) -> Iterator[None]:
+    """Files that belong together: where writing them fails, none of those stays that was not there before."""
+    made = [path for path in paths if not os.path.lexists(path)]
+    try:
+        yield
+    except BaseException:
+        for path in made:
+            with contextlib.suppress(OSError):
+                path.unlink()
+        raise
 
 
 def _is_device(path: Path) -> bool:
@@ -120,7 +139,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             temporary.chmod(0o777 & ~_umask())
             _flush(temporary)
             _move_into_place(temporary, path)
-            _flush(path.parent)
+            _flush_entries(path.parent)
         finally:
             _remove(temporary)
 

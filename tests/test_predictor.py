@@ -60,3 +60,13 @@ def test_errors_come_before_the_first_chunk() -> None:
         Counting().open_stream(RATE, vad="loud")
     with pytest.raises(ConfigError, match="beams"):
         Counting().open_stream(RATE, options=DecodingOptions(beams=3))
+
+
+def test_recordings_that_are_read_in_threads_are_transcribed_as_without() -> None:
+    recordings = [speech(seconds) for seconds in (1.0, 2.0, 0.5)]
+    arguments = {"sample_rate": RATE, "vad": "energy"}
+    alone = [one.text for one in Counting().transcribe_many(recordings, **arguments)]
+    assert [one.text for one in Counting().transcribe_many(recordings, workers=2, **arguments)] == alone
+    assert [Counting().transcribe(one, workers=1, **arguments).text for one in recordings] == alone  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="workers is -1; wanted at least 0"):
+        Counting().transcribe_many(recordings, workers=-1, **arguments)

@@ -151,8 +151,8 @@ def _sherpa_onnx(models: Models, _: bool, *, quantization: str) -> Transcribe:
     return transcribe
 
 
-def _trained(models: Models, is_long: bool, *, part: str) -> Transcribe:
-    return _ours(sx.load(models.given(part), device="cpu", threads=1), is_long)
+def _trained(models: Models, is_long: bool, *, part: str, dtype: str = "float32") -> Transcribe:
+    return _ours(sx.load(models.given(part), device="cpu", dtype=dtype, threads=1), is_long)
 
 
 def _exported(models: Models, is_long: bool, *, quantization: str) -> Transcribe:
@@ -187,6 +187,8 @@ def _own() -> Iterator[Engine]:
     padded, own_length = (functools.partial(_trained, part=part) for part in ("whisper", "decoder"))
     yield Engine("ours: its decoder, padded to 30 s", padded, "torch")
     yield Engine("ours: adapted decoder, own length", own_length, "torch", "decoder")
+    halved = functools.partial(_trained, part="decoder", dtype="bfloat16")
+    yield Engine("ours: adapted decoder, own length, bfloat16", halved, "torch", "decoder")
     for weights in ("float32", "int8"):
         sherpa = functools.partial(_sherpa_onnx, quantization=weights)
         yield Engine(f"ours: the same for sherpa-onnx, {weights}", sherpa, "sherpa_onnx", "decoder", ("short",))

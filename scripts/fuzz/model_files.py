@@ -69,7 +69,7 @@ def _given(*values: Any) -> Any:
 # Folders of `transformers`
 
 
-def _folder(folder: Path) -> Path:
+def tiny_model(folder: Path) -> Path:
     """A CTC model of `transformers` with very few weights."""
     torch.manual_seed(0)
     Wav2Vec2ForCTC(Wav2Vec2Config(**_TINY)).save_pretrained(folder)
@@ -82,7 +82,7 @@ def _folder(folder: Path) -> Path:
 
 
 def _file_of_folder(name: str) -> Any:
-    return lambda folder: [_folder(folder).joinpath(name).read_bytes()]
+    return lambda folder: [tiny_model(folder).joinpath(name).read_bytes()]
 
 
 def _opened(path: Path) -> object:
@@ -117,7 +117,7 @@ def _vocabulary(path: Path) -> object:
 
 def _saved(folder: Path) -> Iterable[bytes]:
     with tempfile.TemporaryDirectory() as other:
-        SpeechModel.load(str(_folder(Path(other)))).save(folder)
+        SpeechModel.load(str(tiny_model(Path(other)))).save(folder)
     return [(folder / "speechxfer.json").read_bytes()]
 
 

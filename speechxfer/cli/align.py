@@ -11,7 +11,7 @@ import click
 
 from speechxfer.cli import streams
 from speechxfer.cli.audio_options import audio_options
-from speechxfer.cli.paths import PATH
+from speechxfer.cli.paths import MODEL, PATH
 from speechxfer.data.annotations import SUFFIXES
 from speechxfer.errors import printable
 from speechxfer.inference.writers import FORMATS, write
@@ -28,7 +28,9 @@ _MOST_LISTED = 20
 @click.command()
 @click.argument("audio", type=PATH)
 @click.argument("text")
-@click.option("--model", required=True, help="A model with a CTC head: a folder, an installed package, or a hub id.")
+@click.option(
+    "--model", type=MODEL, required=True, help="A model with a CTC head: a folder, an installed package, or a hub id."
+)
 @click.option(
     "--format", "format_", type=click.Choice(FORMATS, case_sensitive=False), default="json", show_default=True
 )

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from speechxfer.cli.paths import PATH
+from speechxfer.cli.paths import MODEL, PATH
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @click.option("--dev", required=True, type=PATH, help="Manifest that the model was not trained on; never the test split.")  # fmt: skip  # noqa: E501
 @click.option("--output", required=True, type=PATH, help="Folder for the model with its calibration.")
 @click.option("--normalizer", default="basic", show_default=True, help="Applied to both sides before words are compared.")  # fmt: skip  # noqa: E501

@@ -13,6 +13,7 @@ import click
 from speechxfer.cli import streams
 from speechxfer.cli.audio_options import audio_options
 from speechxfer.cli.batch import RecordingProgress, for_each, recordings
+from speechxfer.cli.paths import MODEL
 from speechxfer.errors import printable
 from speechxfer.inference.inputs import Input
 
@@ -24,7 +25,7 @@ _FORMATS = ("txt", "json", "csv")
 
 
 @click.command()
-@click.argument("model_name", metavar="MODEL")
+@click.argument("model_name", metavar="MODEL", type=MODEL)
 @click.argument("names", metavar="INPUTS...", nargs=-1, required=True)
 @click.option("--top", type=click.IntRange(min=1), default=3, show_default=True, help="Number of most likely classes to print.")  # fmt: skip  # noqa: E501
 @click.option("--format", "format_", type=click.Choice(_FORMATS), default="txt", show_default=True)

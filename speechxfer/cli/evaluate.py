@@ -12,6 +12,7 @@ import click
 
 from speechxfer.cli.decoding_options import decoding_options
 from speechxfer.cli.grouping import GroupedCommand
+from speechxfer.cli.paths import MODEL
 from speechxfer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ _GROUPS = {
 
 
 @click.command(cls=GroupedCommand, groups=_GROUPS)
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @click.argument("manifest")
 @click.option("--output", type=_PATH, help="Write the JSON here instead of printing it.")
 @click.option(

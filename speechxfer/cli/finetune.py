@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from speechxfer.cli.grouping import GroupedCommand
-from speechxfer.cli.paths import PATH
+from speechxfer.cli.paths import MODEL, PATH
 from speechxfer.cli.plan_options import PLAN_GROUP, PLAN_SETTINGS, plan_options
 from speechxfer.config import TRACKERS, checked, flat, merge, parse_assignment, parse_setting
 
@@ -48,7 +48,7 @@ _GROUPS = {
 
 @click.command(cls=GroupedCommand, groups=_GROUPS)
 @click.option("--config", "config_file", type=PATH, help="TOML file with settings, for instance a run's config.toml.")  # fmt: skip  # noqa: E501
-@click.option("--model", help="Pre-trained model: a folder, an installed package, or a hub id.")
+@click.option("--model", type=MODEL, help="Pre-trained model: a folder, an installed package, or a hub id.")
 @click.option("--train", help="Manifest to learn from (.jsonl, .csv, .tsv).")
 @click.option("--dev", help="Manifest that decides which epoch is best.")
 @click.option("--test", help="Manifest measured before and after.")

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from speechxfer.cli.moved import moved_options, places
-from speechxfer.cli.paths import PATH
+from speechxfer.cli.paths import MODEL, PATH
 
 
 @click.command()
@@ -18,7 +18,7 @@ from speechxfer.cli.paths import PATH
 @click.option("--keep-gain", type=float, metavar="FRACTION", help="Save the model that keeps this fraction of the gain (such as 0.9) and forgets least.")  # fmt: skip  # noqa: E501
 @click.option("--output", type=PATH, help="Folder for the saved model (default: RUN/interpolated).")
 @moved_options
-@click.option("--model", help="Path of the pre-trained model, if it has been moved.")
+@click.option("--model", type=MODEL, help="Path of the pre-trained model, if it has been moved.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 def interpolate(
     run: Path, points: str | None, alpha: float | None, keep_gain: float | None, output: Path | None,

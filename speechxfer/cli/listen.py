@@ -19,6 +19,7 @@ from speechxfer.audio.incoming import ENCODINGS, Incoming, Raw, microphone, pipe
 from speechxfer.cli import streams
 from speechxfer.cli.decoding_options import decoding_options
 from speechxfer.cli.grouping import GroupedCommand
+from speechxfer.cli.paths import MODEL
 from speechxfer.inference.streaming import PAUSE_S
 from speechxfer.inference.voice_activity import CHOICES
 
@@ -37,7 +38,7 @@ _STANDARD_INPUT = 0
 
 
 @click.command(cls=GroupedCommand, groups=_GROUPS)
-@click.argument("model_name", metavar="MODEL")
+@click.argument("model_name", metavar="MODEL", type=MODEL)
 @click.argument("source", metavar="[-]", required=False)
 @click.option("--format", "format_", type=click.Choice(["text", "jsonl"], case_sensitive=False), default="text", show_default=True, help="One line a segment: its text, or a JSON object with times and words.")  # fmt: skip  # noqa: E501
 @click.option("--partials/--no-partials", default=None, help="Also results that may still change (default: for text on a terminal).")  # fmt: skip  # noqa: E501

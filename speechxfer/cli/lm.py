@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from speechxfer.cli.paths import PATH
+from speechxfer.cli.paths import MODEL, PATH
 from speechxfer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def perplexity(language_model: Path, texts: tuple[Path, ...], model: str | None,
 
 
 @lm.command()
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @click.option("--lm", "language_model", required=True, type=PATH, help="The ARPA file.")
 @click.option("--dev", required=True, type=PATH, help="Manifest that decides; never the test split.")
 @click.option("--output", required=True, type=PATH, help="Folder for the model with its language model.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from speechxfer.errors import ConfigError, printable
+from speechxfer.storage import together
 
 if TYPE_CHECKING:
     from speechxfer.data.manifest import Manifest
@@ -110,8 +111,10 @@ def split_command(
     for path in paths.values():
         _check_output(path, overwrite)
     made = sx.split(source, dev=dev, test=test, by=by, allow_shared_text=allow_shared_text, seed=seed)
+    with together(paths.values()):
+        for name, part in made.items():
+            part.write(paths[name])
     for name, part in made.items():
-        part.write(paths[name])
         speakers = {utterance.speaker for utterance in part} - {None}
         voices = f", {len(speakers)} speakers" if speakers else ""
         click.echo(f"{paths[name]}: {len(part)} utterances, {_clock(part.duration_s)}{voices}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 
 class _UserPath(click.Path):
@@ -20,4 +21,18 @@ class _UserPath(click.Path):
         return super().convert(path, param, ctx)
 
 
+class _Model(click.types.StringParamType):
+    """A model's folder, installed package or hub id, as text; completed from files and published models."""
+
+    name = "text"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Published models, or a file."""
+        from speechxfer.families.published import published_models
+
+        names = [CompletionItem(model.name) for model in published_models() if model.name.startswith(incomplete)]
+        return names if incomplete and names else [*names, CompletionItem(incomplete, type="file")]
+
+
 PATH = _UserPath(path_type=Path)
+MODEL = _Model()

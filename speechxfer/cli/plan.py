@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from speechxfer.cli.grouping import GroupedCommand
-from speechxfer.cli.paths import PATH
+from speechxfer.cli.paths import MODEL, PATH
 from speechxfer.config import flat, merge, parse_setting
 from speechxfer.errors import ConfigError
 from speechxfer.planner.excluded import NOT_IN_TRIALS
@@ -25,7 +25,9 @@ _GROUPS = {
 
 
 @click.command(cls=GroupedCommand, groups=_GROUPS)
-@click.option("--model", "models", multiple=True, required=True, help="Pre-trained model; several may be compared.")
+@click.option(
+    "--model", "models", type=MODEL, multiple=True, required=True, help="Pre-trained model; several may be compared."
+)
 @click.option("--train", required=True, help="Manifest to learn from (.jsonl, .csv, .tsv).")
 @click.option("--dev", required=True, help="Manifest that trials are measured on.")
 @click.option(

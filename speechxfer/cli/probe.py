@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from speechxfer.cli.paths import PATH
+from speechxfer.cli.paths import MODEL, PATH
 from speechxfer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--model", required=True, help="Pre-trained model: a folder, an installed package, or a hub id.")
+@click.option(
+    "--model", type=MODEL, required=True, help="Pre-trained model: a folder, an installed package, or a hub id."
+)
 @click.option("--train", required=True, type=PATH, help="Manifest that the probes are trained on.")
 @click.option("--dev", required=True, type=PATH, help="Manifest that they are evaluated on.")
 @click.option("--head", type=click.Choice(["ctc", "classification"]), default="ctc", show_default=True, help="Task of the probes: characters, or classes.")  # fmt: skip  # noqa: E501

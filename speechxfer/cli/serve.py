@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from speechxfer.cli import Command
-from speechxfer.cli.paths import PATH
+from speechxfer.cli.paths import MODEL, PATH
 from speechxfer.errors import ConfigError
 from speechxfer.extras import EXTRAS, need
 from speechxfer.inference.voice_activity import CHOICES
@@ -21,7 +21,7 @@ _TOKEN = "SPEECHXFER_TOKEN"
 
 
 @click.command(cls=Command)
-@click.argument("models", metavar="MODEL...", nargs=-1, required=True)
+@click.argument("models", metavar="MODEL...", type=MODEL, nargs=-1, required=True)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; others than this machine's own need a token.")  # fmt: skip  # noqa: E501
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
 @click.option("--token-file", type=PATH, help=f"File with the token that clients must give (or {_TOKEN}).")

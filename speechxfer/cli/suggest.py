@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from speechxfer.cli.paths import PATH
+from speechxfer.cli.paths import MODEL, PATH
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", type=MODEL)
 @click.argument("recordings", type=PATH)
 @click.option("--count", required=True, type=int, metavar="N", help="How many recordings to suggest.")
 @click.option("--output", required=True, type=PATH, help="Manifest for them, with the model's texts to be corrected; must not be there yet.")  # fmt: skip  # noqa: E501

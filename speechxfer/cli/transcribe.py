@@ -14,6 +14,7 @@ from speechxfer.cli.audio_options import audio_options
 from speechxfer.cli.batch import RecordingProgress, for_each, recordings, write_each
 from speechxfer.cli.decoding_options import decoding_options
 from speechxfer.cli.grouping import GroupedCommand
+from speechxfer.cli.paths import MODEL
 from speechxfer.cli.subtitle_options import subtitle_options
 from speechxfer.errors import StorageError, printable
 from speechxfer.inference.inputs import Input, identity, output_paths
@@ -34,12 +35,12 @@ _GROUPS = {
     "Most used": ("format_", "output_dir", "skip_existing", "language", "device"),
     "Decoding": ("task", "beams", "prompt", "hotwords"),
     "Subtitles": ("line_length", "lines", "characters_per_second"),
-    "Audio": ("vad", "audio_stream", "audio_channel", "strict"),
+    "Audio": ("workers", "vad", "audio_stream", "audio_channel", "strict"),
 }
 
 
 @click.command(cls=GroupedCommand, groups=_GROUPS)
-@click.argument("model_name", metavar="MODEL")
+@click.argument("model_name", metavar="MODEL", type=MODEL)
 @click.argument("names", metavar="INPUTS...", nargs=-1, required=True)
 @click.option("--format", "format_", type=click.Choice(FORMATS, case_sensitive=False), default="txt", show_default=True)
 @click.option(
@@ -49,6 +50,7 @@ _GROUPS = {
 )
 @click.option("--skip-existing", is_flag=True, help="Skip recordings whose transcript is in --output-dir.")
 @click.option("--vad", type=click.Choice(CHOICES), default="auto", show_default=True, help="How speech is found, since nothing else is transcribed: by silero, a network (auto), or by its energy; none leaves out silence alone.")  # fmt: skip  # noqa: E501
+@click.option("--workers", type=click.IntRange(min=0), help="Recordings that are read at the same time, in threads, while others are computed; with 0 that is done in between.  [default: 1 on a GPU, 0 on a CPU]")  # fmt: skip  # noqa: E501
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @audio_options
 @decoding_options
@@ -61,6 +63,7 @@ def transcribe(
     output_dir: Path | None,
     skip_existing: bool,
     vad: str,
+    workers: int | None,
     device: str,
     decoding: DecodingOptions,
     reading: Options,
@@ -85,7 +88,7 @@ def transcribe(
     if not missing:
         return
     model = _load(model_name, device, decoding)
-    how: dict[str, Any] = {"options": decoding, "vad": vad, **reading}
+    how: dict[str, Any] = {"options": decoding, "vad": vad, "workers": workers, **reading}
     if len(inputs) == 1 and format_ == "txt" and not output_dir:
         segments = model.transcribe_segments(inputs[0].source(), **how)
         for_each(inputs, lambda _item: _print_as_they_come(segments), lambda _item, _printed: None)

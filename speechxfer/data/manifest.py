@@ -216,7 +216,8 @@ def data_digest(manifests: Iterable[Manifest]) -> str:
         shared = os.path.commonpath([path.parent for path in absolute]) if absolute else ""
         for utterance in manifest:
             path = PurePath(utterance.audio)
-            audio = str(path.relative_to(shared)) if path in absolute else utterance.audio
+            below = path in absolute and path.is_relative_to(shared)  # not so for "//a", whose root is another
+            audio = str(path.relative_to(shared)) if below else utterance.audio
             line = (audio, utterance.start, utterance.duration, utterance.text, utterance.label)
             chosen = (utterance.audio_stream, utterance.audio_channel)
             digest.update(repr(line if chosen == (None, None) else line + chosen).encode())

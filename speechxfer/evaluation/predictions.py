@@ -19,13 +19,16 @@ import jiwer
 
 from speechxfer.data import rows
 from speechxfer.data.manifest import Utterance, length_s, utterance_of
+from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Classification, Hypothesis
-from speechxfer.errors import DataError
+from speechxfer.errors import ConfigError, DataError
 from speechxfer.evaluation.metrics import Counts, Pair
 from speechxfer.evaluation.results import Evaluation, Result, assembled
 from speechxfer.records import converted
 
 VERSION = 1
+#: Larger counts are no counts.
+_MOST = 10**9
 #: Columns that hold text; in a table the others hold JSON.
 _TEXTS = ("id", "audio", "speaker", "line", "reference", "text", "normalizer", "label", "transcript")
 _COLUMNS = ("start", "duration", "speaker", "audio_stream", "audio_channel")
@@ -61,8 +64,9 @@ def read_predictions(path: Path, folder: Path) -> Evaluation:
     if not found:
         raise DataError(f"{path}: holds no predictions; wanted one line an utterance")
     try:
+        TextNormalizer.named(converted(_Text, found[0][1], "normalizer") or "none")
         return assembled([result for result, _ in found], found[0][1])
-    except DataError as error:  # of the manifest's line
+    except (ConfigError, DataError, ValueError, ZeroDivisionError) as error:
         raise DataError(f"{path}: is damaged ({error})") from error
 
 
@@ -138,8 +142,10 @@ def _result(row: Mapping[str, Any], place: int, folder: Path) -> Result:
     confidences = prediction.confidence, *(word.confidence for word in prediction.words)
     if any(not 0 <= one <= 1 for one in confidences if one is not None):
         raise ValueError("a confidence is outside 0 to 1")
-    characters = Counts(*converted(tuple[int, int, int, int], row["characters"], "characters"))
-    pair = _pair(converted(_Alignment, row["alignment"], "alignment"), characters)
+    counts = converted(tuple[int, int, int, int], row["characters"], "characters")
+    if not all(0 <= one <= _MOST for one in (errors, *counts)):
+        raise ValueError(f"errors are {errors} and characters {counts}; wanted counts")
+    pair = _pair(converted(_Alignment, row["alignment"], "alignment"), Counts(*counts))
     utterance = _utterance(row, {"text": reference, "label": row.get("label")}, folder)
     return Result(utterance, reference, prediction, errors, place, pair)
 

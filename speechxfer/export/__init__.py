@@ -12,6 +12,7 @@ from speechxfer.encoders.checkpoints import MODEL_FILE, find
 from speechxfer.encoders.files import read_json
 from speechxfer.errors import ConfigError
 from speechxfer.export.parity import Parity
+from speechxfer.progress import Progress
 from speechxfer.registry import Register
 
 
@@ -21,8 +22,8 @@ class ExportTarget:
 
     Attributes:
         convert: writes the model in a folder (first argument) to another (second), with weights of a quantization
-            (third), and compares the two on the utterances of a manifest (fourth), or on a few sounds without one;
-            nothing is written where they do not agree.
+            (third), and compares the two on the utterances of a manifest (fourth), or on a few sounds without one, with
+            a bar (fifth); nothing is written where they do not agree.
         heads: the heads that it runs, by their names; empty for all that have a reader.
         families: the families of encoders that it runs, by their names; empty for all.
         decoders: those whose own decoders it runs; empty for all that are left by the others.
@@ -30,7 +31,7 @@ class ExportTarget:
         quantization: of its weights, where none is asked for: the most exact one that it knows.
     """
 
-    convert: Callable[[Path, Path, str, Manifest | None], Parity]
+    convert: Callable[[Path, Path, str, Manifest | None, Progress | None], Parity]
     wanted: str
     heads: tuple[str, ...] = ()
     families: tuple[str, ...] = ()
@@ -55,7 +56,7 @@ EXPORT_TARGETS = Register(
 
 def export(
     model: str, output: str | Path, *, to: str | None = None, quantization: str | None = None,
-    dev: Manifest | None = None,
+    dev: Manifest | None = None, progress: Progress | None = None,
 ) -> Parity:  # fmt: skip
     """Write an adapted model for another runtime, and compare the two.
 
@@ -67,6 +68,7 @@ def export(
         quantization: of its weights: float32, float16, int8, or another that the runtime knows; None for the most exact
             one that it knows.
         dev: utterances with their texts or labels, that the two are compared on; without them, a few sounds.
+        progress: shows the comparison.
 
     Raises:
         ConfigError: the target is not known, or does not run such a model.
@@ -86,7 +88,7 @@ def export(
     if not fitting:
         raise ConfigError(f"{model}: has a {family} encoder and a {kind} head, which no target runs; wanted {' or '.join(target.wanted for target in EXPORT_TARGETS.values())}")  # fmt: skip  # noqa: E501
     target = given or next(iter(fitting.values()))
-    return target.convert(checkpoint.folder, Path(output), quantization or target.quantization, dev)
+    return target.convert(checkpoint.folder, Path(output), quantization or target.quantization, dev, progress)
 
 
 def _misfit(target: ExportTarget, kind: str, family: str) -> str:

@@ -12,9 +12,11 @@ from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.hypothesis import Prediction
 from speechxfer.evaluation.metrics import ErrorRates
-from speechxfer.evaluation.results import score
+from speechxfer.evaluation.results import compare, score
 
 _RATE = 16_000
+#: Standard errors to each side in which a normal distribution lies 95 times in 100.
+_TWO_SIDED = 1.96
 #: Most utterances of a manifest that are compared.
 _MOST = 400
 
@@ -31,7 +33,9 @@ class Parity:
     difference: float | None
     #: The name of an error rate, before and after, and of how many words or utterances it is; None without references.
     error: tuple[str, float, float, int] | None = None
-    #: Size of the exported model in bytes, and of the original.
+    #: By how much chance moves the error rate, 95 times in 100.
+    chance: float = 0.0
+    #: Size of the exported model in bytes, and of the original; without the network that finds speech.
     sizes: tuple[int, int] | None = None
     #: How many times as fast as the original.
     speed: float | None = None
@@ -42,7 +46,8 @@ class Parity:
         parts = [f"{self.same_text} of {self.sounds} recordings give the same text"]
         if self.error is not None:
             name, before, after, _ = self.error
-            parts.append(f"{name} {before:.2%} before, {after:.2%} after")
+            chance = f" (which chance moves by up to {100 * self.chance:.1f} points)" if self.chance else ""
+            parts.append(f"{name} {before:.2%} before, {after:.2%} after{chance}")
         if self.difference is not None:
             parts.append(f"outputs differ by at most {self.difference:.1e} of their largest value")
         if self.sizes is not None:
@@ -75,6 +80,17 @@ def sounds() -> list[np.ndarray]:
         noise = generator.standard_normal(len(time)) * 0.1
         found.append(((0.4 * glide + noise) * swell * 0.5).astype(np.float32))
     return found
+
+
+def chance_of(dev: Manifest, before: Sequence[Prediction], after: Sequence[Prediction]) -> float:
+    """By how much chance moves the error rate from one model to another, 95 times in 100.
+
+    From the standard error of the differences of each utterance's errors, as matched pairs (Gillick & Cox, 1989).
+    """
+    one, other = (np.array([item.errors for item in compare(dev, found, TextNormalizer()).in_order]) for found in (before, after))  # fmt: skip  # noqa: E501
+    _, _, count = error_of(dev, before)
+    differences = other - one
+    return float(_TWO_SIDED * np.sqrt(len(differences) * differences.var(ddof=1)) / count) if len(one) > 1 else 0.0
 
 
 def error_of(dev: Manifest, predictions: Sequence[Prediction]) -> tuple[str, float, int]:

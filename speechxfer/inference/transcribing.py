@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from speechxfer.ahead import Ahead, side_by_side
 from speechxfer.audio import SAMPLE_RATE, Waveform
 from speechxfer.data.batching import MOST_PADDING, batches
 from speechxfer.decoding.hypothesis import Hypothesis
@@ -22,6 +24,8 @@ Open = Callable[[], Iterable[Waveform]]
 """Opens a recording: blocks of float32 mono 16 kHz, each [num_samples] of any length."""
 
 _FIRST_AHEAD_S = 30.0
+#: Segments of each recording that a thread has ready.
+_READY = 4
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Settings:
             segments come after less.
         computed_s: seconds that are computed for a segment of so many seconds; more where the model pads it.
         detector: finds speech; nothing else is recognized.
+        workers: recordings that are read at the same time, in threads, while others are recognized; with 0 each is read
+            in between.
     """
 
     max_segment_s: float = 28.0
@@ -44,6 +50,7 @@ class Settings:
     ahead_s: float = 240.0
     computed_s: Callable[[float], float] = float
     detector: Detector = SOUND
+    workers: int = 0
 
 
 Event: TypeAlias = Segment | float | Exception
@@ -86,15 +93,10 @@ def events(
 ) -> Iterator[tuple[int, Event]]:
     """What is found, as it comes: the number of the recording, counted from 0, and an event of it."""
     run = _Run(recognize, settings, progress or (lambda _index, _seconds: None))
-    window: list[tuple[int, _Entry]] = []
-    read_s, ahead_s = 0.0, min(_FIRST_AHEAD_S, settings.ahead_s)
-    for index, entry in run.entries(recordings):
-        window.append((index, entry))
-        read_s += entry.duration if isinstance(entry, Piece) else 0.0
-        if read_s >= ahead_s:
+    windows = run.windows(recordings)
+    with contextlib.closing(Ahead(windows, most=1) if settings.workers else windows) as found:
+        for window in found:
             yield from run.results(window)
-            window, read_s, ahead_s = [], 0.0, min(2 * ahead_s, settings.ahead_s)
-    yield from run.results(window)
 
 
 _Entry: TypeAlias = Piece | float | Exception
@@ -111,22 +113,39 @@ class _Run:
         self._failed: set[int] = set()
         self._stitcher = Stitcher()
 
-    def entries(self, recordings: Iterable[Open]) -> Iterator[tuple[int, _Entry]]:
-        """The pieces of all recordings; of one that has failed, no more is read."""
+    def windows(self, recordings: Iterable[Open]) -> Generator[list[tuple[int, _Entry]], None, None]:
+        """What is read ahead at a time: the number of the recording, counted from 0, and an entry of it."""
+        window: list[tuple[int, _Entry]] = []
+        read_s, ahead_s = 0.0, min(_FIRST_AHEAD_S, self._settings.ahead_s)
+        for index, entry in self._entries(recordings):
+            window.append((index, entry))
+            read_s += entry.duration if isinstance(entry, Piece) else 0.0
+            if read_s >= ahead_s:
+                yield window
+                window, read_s, ahead_s = [], 0.0, min(2 * ahead_s, self._settings.ahead_s)
+        yield window
+
+    def _entries(self, recordings: Iterable[Open]) -> Iterator[tuple[int, _Entry]]:
+        """The entries of all recordings; of one that has failed, no more is read."""
+        read: Iterable[Iterator[_Entry]] = map(self._read, recordings)
+        if self._settings.workers:
+            read = side_by_side(read, self._settings.workers, _READY)
+        for index, entries in enumerate(read):
+            for entry in entries:
+                yield index, entry
+                if index in self._failed:
+                    break
+
+    def _read(self, open_: Open) -> Iterator[_Entry]:
         settings = self._settings
-        for index, open_ in enumerate(recordings):
-            try:
-                stream = _Counted(open_())
-                for piece in segments(stream, max_segment_s=settings.max_segment_s, detector=settings.detector):
-                    yield index, piece
-                    if index in self._failed:
-                        break
-                else:
-                    yield index, stream.duration
-            except ConfigError:
-                raise
-            except Exception as error:
-                yield index, error
+        try:
+            stream = _Counted(open_())
+            yield from segments(stream, max_segment_s=settings.max_segment_s, detector=settings.detector)
+            yield stream.duration
+        except ConfigError:
+            raise
+        except Exception as error:
+            yield error
 
     def results(self, window: Sequence[tuple[int, _Entry]]) -> Iterator[tuple[int, Event]]:
         """What becomes of some pieces."""

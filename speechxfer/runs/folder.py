@@ -214,6 +214,8 @@ class RunFolder:
         """
         for line in other.history:
             self.write_epoch(line)
+        if other.allotment:
+            self.write(other.allotment)
         for mine, theirs in ((self.model, other.model), (self.checkpoints, other.checkpoints)):
             with replacing_folder(mine) as temporary:
                 shutil.copytree(theirs, temporary, dirs_exist_ok=True)

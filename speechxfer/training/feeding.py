@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import queue
-import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +9,7 @@ from typing import NamedTuple, TypeVar
 
 import torch
 
+from speechxfer.ahead import Ahead
 from speechxfer.config import AugmentConfig, TrainingConfig
 from speechxfer.data import batching
 from speechxfer.data.augment import FrameMask, frame_mask
@@ -147,11 +145,13 @@ class Feeder:
         copies = self.examples.inputs.copies
         return {index: copies.computed_s(copies.used_in(epoch, index)) for index in indices}
 
-    def feed(self, steps: Sequence[Step]) -> Generator[tuple[Step, list[Batch]], None, None]:
+    def feed(
+        self, steps: Sequence[Step]
+    ) -> Generator[tuple[Step, list[Batch]], None, None] | Ahead[tuple[Step, list[Batch]]]:
         """Each step with the batches that this process computes of it, on the device."""
         made = ((step, self.batches(*step)) for step in steps)
         # A CPU has no core to spare for it.
-        return made if self._model.device.type == "cpu" else ahead(made)
+        return made if self._model.device.type == "cpu" else Ahead(made, _AHEAD)
 
     def batches(self, indices: Sequence[int], epoch: int) -> list[Batch]:
         """This process's share of a step, on the device."""
@@ -196,42 +196,3 @@ class Waited:
             finally:
                 self.seconds += time.monotonic() - started
             yield item
-
-
-def ahead(items: Iterator[_T]) -> Generator[_T, None, None]:
-    """The same items, made some steps ahead in a thread.
-
-    An error there is raised where the item is asked for. Closing the generator ends the thread.
-    """
-    ready: queue.Queue[tuple[_T | None, BaseException | None]] = queue.Queue(_AHEAD)
-    given_up = threading.Event()
-
-    def put(item: _T | None, error: BaseException | None) -> None:
-        while not given_up.is_set():
-            with contextlib.suppress(queue.Full):
-                ready.put((item, error), timeout=0.1)
-                break
-
-    def make() -> None:
-        try:
-            for item in items:
-                put(item, None)
-                if given_up.is_set():
-                    return
-            put(None, StopIteration())
-        except BaseException as error:  # raised again where it is read
-            put(None, error)
-
-    thread = threading.Thread(target=make, daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, error = ready.get()
-            if isinstance(error, StopIteration):
-                return
-            if error is not None:
-                raise error
-            yield item  # type: ignore[misc]
-    finally:
-        given_up.set()
-        thread.join()

@@ -25,9 +25,12 @@ from speechxfer.unlabeled.scoring import scored
 
 #: Fraction of a limited time that the teacher has.
 _TEACHER = 0.35
+#: Where more of it has gone by when the predictions are made, no student is trained.
+_LATEST = 0.6
 #: Recordings are predicted whole; longer ones would have to be cut.
 _LONGEST_S = 30.0
 
+NO_TIME = "for which no time is left"
 UNREADABLE, TOO_LONG, LABELED = "that cannot be read", f"longer than {_LONGEST_S:g} s", "that are in another split"
 
 
@@ -67,15 +70,19 @@ def label(job: Job) -> None:
     limits = Limits.of(scored(model, job.chosen()["dev"], seed=seed, progress=job.progress))
     predicted = scored(model, unlabeled.holding(usable.values()), seed=seed, progress=job.progress) if usable else []
     found = PseudoLabels.of(predicted, usable, limits, classes=job.config.head_type.is_classifier)
+    used_s = sum(teacher.metrics.get("seconds", {}).values()) + time.monotonic() - began
+    used_s = max(used_s, time.monotonic() - job.started)
+    training = job.config.training
+    if training.time and used_s > _LATEST * given_s(training):
+        found = PseudoLabels([], {**found.left_out, NO_TIME: len(found.kept)})
     if found.kept:
         unlabeled.holding(found.kept).write(job.folder.pseudo_labels)
-    used_s = sum(teacher.metrics.get("seconds", {}).values()) + time.monotonic() - began
     seconds = sum(one.duration or 0.0 for one in usable.values())
     job.folder.write(
         SelfTraining(
             len(unlabeled), len(found.kept), {**left_out, **found.left_out}, round(seconds, 2),
             round(sum(one.duration or 0.0 for one in found.kept), 2), limits.confidence, limits.agreement,
-            max(used_s, time.monotonic() - job.started),
+            used_s,
         )
     )  # fmt: skip
 

@@ -93,6 +93,21 @@ def test_the_detector_can_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("calls/a.wav", "--vad", "loud").exit_code == 2
 
 
+def test_how_many_recordings_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[int | None] = []
+    original = FakeModel.transcribe_many
+
+    def transcribe_many(self: FakeModel, *arguments: Any, workers: int | None, **options: Any) -> Any:
+        chosen.append(workers)
+        return original(self, *arguments, **options)
+
+    monkeypatch.setattr(FakeModel, "transcribe_many", transcribe_many)
+    assert run("calls").exit_code == 0
+    assert run("calls", "--workers", "3").exit_code == 0
+    assert chosen == [None, 3]
+    assert run("calls", "--workers", "-1").exit_code == 2
+
+
 def test_standard_input() -> None:
     assert run("-", stdin=b"bytes").stdout == "m/auto None bytes\n"
 

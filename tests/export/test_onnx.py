@@ -17,13 +17,14 @@ from speechxfer.data.labels import ClassLabels
 from speechxfer.data.text import TextNormalizer
 from speechxfer.data.vocabulary import Characters
 from speechxfer.decoding.calibration import Calibration
+from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.decoding.lexicon import Weights
 from speechxfer.encoders.checkpoints import find
 from speechxfer.export import gate
 from speechxfer.export.gate import agrees
 from speechxfer.export.onnx import graph
 from speechxfer.export.onnx.quantization import quantize
-from speechxfer.export.parity import Parity
+from speechxfer.export.parity import Parity, chance_of
 from speechxfer.heads.base import Head
 from speechxfer.heads.classification.head import ClassificationHead
 from speechxfer.heads.ctc.head import CTCHead
@@ -160,6 +161,19 @@ def test_the_gate() -> None:
     assert not agrees(Parity(200, 200, 0.0, ("wer", 0.100, 0.104, 1000)), "int8")
     assert agrees(Parity(20, 19, 0.0, ("wer", 0.1, 0.12, 50)), "int8")  # one word
     assert not agrees(Parity(4, 2, 0.0), "int8")
+    assert agrees(Parity(200, 200, 0.0, ("wer", 0.100, 0.050, 1000)), "int8")  # better
+    assert agrees(Parity(40, 30, 0.0, ("wer", 0.100, 0.107, 200), chance=0.008), "int8")
+    assert not agrees(Parity(40, 30, 0.0, ("wer", 0.100, 0.107, 200), chance=0.006), "int8")
+    assert not agrees(Parity(40, 30, 0.0, ("wer", 0.100, 0.112, 200), chance=0.02), "int8")  # never more than a point
+
+
+def test_chance_is_what_differences_of_utterances_vary_by() -> None:
+    dev = sx.Manifest([sx.Utterance(audio=f"{number}.wav", text="a b c d") for number in range(100)])
+    right, wrong = Hypothesis("a b c d"), Hypothesis("a b c")
+    assert chance_of(dev, [right] * 100, [right] * 100) == 0
+    assert chance_of(dev, [wrong] * 100, [right] * 100) == 0  # as sure as can be
+    moved = chance_of(dev, [right] * 100, [wrong] * 20 + [right] * 80)
+    assert moved == pytest.approx(1.96 * np.sqrt(100 * 0.2 * 0.8) / 400, rel=0.02)
 
 
 def test_what_does_not_agree_is_not_written(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -257,3 +258,52 @@ def test_words_of_an_overlap_are_written_once() -> None:
     assert len(transcript.segments) > 3
     starts = [word.start for segment in transcript.segments for word in segment.words]
     assert starts == sorted(starts)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_reading_in_threads_changes_nothing(workers: int) -> None:
+    good, long = [noise(3)], list(pauses(100))
+    recordings = [lambda: good, torn, lambda: long, *[lambda: good] * 20, torn, lambda: long]
+    alone = list(transcribe_many(recordings, lengths, Settings()))
+    before = threading.active_count()
+    together = list(transcribe_many(recordings, lengths, Settings(workers=workers)))
+    assert list(map(str, together)) == list(map(str, alone))
+    assert threading.active_count() == before
+
+
+def test_recordings_are_read_in_threads_while_others_are_recognized() -> None:
+    opened = 0
+    seen = threading.Event()
+
+    def recording() -> Iterator[Waveform]:
+        nonlocal opened
+        opened += 1
+        if opened > 6:
+            seen.set()
+        yield noise(20)
+
+    def recognize(waveforms: Sequence[Waveform]) -> list[Hypothesis]:
+        assert seen.wait(30)  # a batch that takes long
+        return lengths(waveforms)
+
+    found = transcribe_many([recording] * 200, recognize, Settings(workers=2))
+    assert isinstance(next(found), Transcript)
+    assert opened < 30  # but no more than two windows
+    found.close()  # type: ignore[attr-defined]
+
+
+def test_of_a_recording_that_failed_a_thread_reads_no_more() -> None:
+    read = 0
+
+    def hour() -> Iterator[Waveform]:
+        nonlocal read
+        for block in pauses(3600):
+            read += 1
+            yield block
+
+    def recognize(_waveforms: Sequence[Waveform]) -> list[Hypothesis]:
+        raise RuntimeError("no")
+
+    (error,) = transcribe_many([hour], recognize, Settings(workers=1))
+    assert isinstance(error, RuntimeError)
+    assert read < 900

@@ -184,3 +184,13 @@ def test_recordings_in_memory(taught: Runs) -> None:
 def test_a_third_training_is_refused(taught: Runs) -> None:
     with pytest.raises(ConfigError, match="compare_scratch adds a third"):
         taught.run("run", {"compare_scratch": True})
+
+
+def test_without_time_for_a_student_the_teacher_is_handed_over(taught: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(self_training, "_LATEST", 0.0)
+    taught.run("run", {"training": {"time": "40s"}})
+    folder, counts = RunFolder(taught.folder / "run"), found(taught, "run")
+    assert counts.kept == 0
+    assert counts.left_out[self_training.NO_TIME] > 0
+    assert folder.allotment is not None
+    assert (folder.model / "model.safetensors").read_bytes() == (folder.teacher.model / "model.safetensors").read_bytes()  # fmt: skip  # noqa: E501

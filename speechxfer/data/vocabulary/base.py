@@ -38,7 +38,8 @@ class Vocabulary(ABC):
         self.symbols = tuple(symbols)
         self._indices = {symbol: index for index, symbol in enumerate(self.symbols, start=1)}
         self._most_characters = max(map(len, self.symbols), default=1)
-        if len(self._indices) != len(self.symbols) or "" in self._indices:
+        is_text = not any("\ud800" <= character <= "\udfff" for character in "".join(self.symbols))
+        if len(self._indices) != len(self.symbols) or "" in self._indices or not is_text:
             raise CheckpointError(f"a CTC vocabulary is a list of distinct symbols; found {self.symbols!r:.200}")
 
     @classmethod

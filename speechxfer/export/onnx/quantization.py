@@ -19,15 +19,15 @@ def quantize(path: Path, quantization: str) -> None:
     """Replace a graph of float32 by one with weights of another quantization.
 
     With float16 all large weights are stored in 16 bits and computed in 32, which costs no time, for they are converted
-    once. With int8 it is the matrix products that are quantized, their inputs as they come (dynamically); convolutions
-    stay in float32.
+    once. With int8 it is the matrix products that are quantized, their inputs as they come (dynamically); other weights
+    are stored in 16 bits.
     """
-    if quantization == "float16":
+    if quantization == "int8":
+        _quantize_products(path)
+    if quantization in ("float16", "int8"):
         model = onnx.load(path)
         _halve(model.graph)
         onnx.save(model, path)
-    elif quantization == "int8":
-        _quantize_products(path)
 
 
 def _halve(graph: onnx.GraphProto) -> None:

@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from speechxfer.errors import ConfigError
+from speechxfer.errors import ConfigError, StorageError
 from speechxfer.training.callbacks.base import Callback
 from speechxfer.training.state import TrainingState
 
@@ -36,6 +36,7 @@ class Trackers(Callback):
 
         Raises:
             ConfigError: a tracker cannot be started, for instance because nobody is logged in.
+            StorageError: the event file cannot be written.
         """
         if not state.is_main:
             return
@@ -44,7 +45,10 @@ class Trackers(Callback):
         folder, step = state.folder, state.step
         # What an interrupted run had written beyond its checkpoint is written again: TensorBoard leaves it out.
         purge = step + 1 if step else None
-        self._writer = SummaryWriter(str(folder.tensorboard), purge_step=purge, filename_suffix=f".from-{step}")
+        try:
+            self._writer = SummaryWriter(str(folder.tensorboard), purge_step=purge, filename_suffix=f".from-{step}")
+        except OSError as error:
+            raise StorageError(f"{folder.tensorboard}: could not be written ({error.strerror}); free some space or choose another folder, then run again") from error  # fmt: skip  # noqa: E501
         for name in self._names:
             self._others[name] = _started(name, folder.name, self._settings)
 
@@ -53,7 +57,7 @@ class Trackers(Callback):
         if self._writer is None:
             return
         for name, value in values.items():
-            self._writer.add_scalar(name, value, step)
+            self._writer.add_scalar(name, value, step)  # by a thread of its own, later
         for name in list(self._others):
             try:
                 self._others[name].log(dict(values), step=step)
@@ -64,7 +68,11 @@ class Trackers(Callback):
     def on_end(self, state: TrainingState) -> None:
         """Write what is left."""
         if self._writer is not None:
-            self._writer.close()
+            try:
+                self._writer.close()
+            except OSError as error:
+                path = state.folder.tensorboard
+                state.progress.log(f"{path}: could not be written ({error.strerror}); the run goes on without it")
         for name, tracker in self._others.items():
             try:
                 tracker.finish()
