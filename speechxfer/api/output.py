@@ -61,8 +61,8 @@ def export(
     """Write an adapted model for another runtime, and compare the two.
 
     Both transcribe or classify the same recordings, each by its own runtime. The export is refused if fewer than
-    99.5 % of the texts are equal in float32, or if the error rate moves by more than 0.3 points with fewer bits. On a
-    small dev set it may move by one word or utterance, and by what chance moves it, but by no more than a point.
+    99.5 % of the texts are equal in float32, or if the error rate rises by more than 0.3 points with fewer bits. On a
+    small dev set it may rise by one word or utterance, and by what chance moves it, but by no more than a point.
     `load` opens what is exported to "onnx", without torch.
 
     Args:

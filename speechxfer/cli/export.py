@@ -19,7 +19,7 @@ def export(model: str, output: Path, to: str | None, quantization: str | None, d
     """Write the adapted MODEL, a model's folder or a run's, to the folder OUTPUT for another runtime.
 
     Both are run on the same recordings first, each by its own runtime. Nothing is written if fewer than 99.5 % of the
-    texts are equal in float32, or if the error rate moves by more than 0.3 points with fewer bits, and by
+    texts are equal in float32, or if the error rate rises by more than 0.3 points with fewer bits, and by
     more than chance, or by more than a point.
 
     onnx takes models with a CTC or classification head; transcribe, classify and evaluate open the folder, without

@@ -26,9 +26,8 @@ from speechxfer.storage import replacing_folder
 
 #: The fraction of texts that are equal at least, in float32; and with fewer bits, where there is no error rate.
 _LEAST_EQUAL, _LEAST_ALIKE = 0.995, 0.75
-#: Most that an error rate may move with fewer bits, but one word or class may always be another; and where chance moves
-#: it by more, as on a small dev set, so much.
-_MOST_MOVED, _MOST_BY_CHANCE = 0.003, 0.01
+#: Most that an error rate may rise with fewer bits; but one word or class may always be another.
+_MOST_RISE = 0.003
 _GREEDY = "both were decoded greedily, for the runtime has no beam search like that of the model"
 
 
@@ -131,7 +130,7 @@ def agrees(parity: Parity, quantization: str) -> bool:
     if parity.error is None:
         return parity.same_text >= _LEAST_ALIKE * parity.sounds
     _, before, after, count = parity.error
-    return abs(after - before) <= max(_MOST_MOVED, 1.001 / count, min(parity.chance, _MOST_BY_CHANCE))
+    return after - before <= max(_MOST_RISE, 1.001 / count)
 
 
 def compare(ours: Compute, theirs: Compute, dev: Manifest | None, progress: Progress | None = None) -> Parity:

@@ -9,8 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from torch import Tensor
-
 from speechxfer.config import HEADS, FinetuneConfig, PlanConfig, flat, merge, nested, to_dict
 from speechxfer.data.dataset import Data, Dataset
 from speechxfer.data.manifest import Manifest
@@ -50,8 +48,6 @@ class Plan:
     spent_s: float
     #: Seconds of the run that the plan is for; None where it has epochs.
     horizon_s: float | None = None
-    #: Weights that the chosen candidate had at the end of its trials.
-    weights: Mapping[str, Tensor] | None = None
 
     @property
     def choice(self) -> Candidate:
@@ -173,9 +169,7 @@ def make_plan(
         entries = race.run(names, vary=vary)
         if (tried := [one for one in entries if one.points]) and all(one.loss is None for one in tried):
             raise TrainingError("no candidate learned anything in its trials, so none can be chosen; run finetune with one of them to see why")  # fmt: skip  # noqa: E501
-        trial = race.trial(entries[0])
-        weights = trial.weights() if trial else None
-    return Plan(base, amount, case, scores, tuple(entries), budget_s, time.monotonic() - started, horizon_s, weights)
+    return Plan(base, amount, case, scores, tuple(entries), budget_s, time.monotonic() - started, horizon_s)
 
 
 def _check_wanted(base: FinetuneConfig, models: Sequence[str], presets: Sequence[str] | None) -> None:

@@ -117,10 +117,6 @@ class Race:
             entry.ruled_out = entry.ruled_out or ("" if entry.points else "there was no time to try it")
         return sorted(self.entries, key=lambda entry: (not entry.points, bool(entry.ruled_out), entry.expected))
 
-    def trial(self, entry: Entry) -> Trial | None:
-        """Where a candidate's training stands, if it was tried and is still in."""
-        return self._trials.get(entry.candidate)
-
     def _first_round(self, entry: Entry) -> tuple[float, int] | None:
         """How large the trials of the first round are: the fraction of a whole run, and utterances.
 

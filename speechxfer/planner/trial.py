@@ -225,10 +225,6 @@ class Trial:
         names: dict[Tensor, str] = {parameter: name for name, parameter in other._parameters.items()}
         self._restore((weights, {self._parameters[names[one]]: state for one, state in moments.items()}))
 
-    def weights(self) -> dict[str, Tensor]:
-        """What is trained, as it is now, by name."""
-        return {name: one.detach().cpu().clone() for name, one in self.start.plan.trained(self.start.model).items()}
-
     @property
     def _epoch(self) -> int:
         """The epoch of the plan's schedule: the first one, or the last one, in which everything is trained."""
