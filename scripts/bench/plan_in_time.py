@@ -28,6 +28,7 @@ import click
 import speechxfer as sx
 from scripts.study_transfer.cells import CORPORA, DATA, MODELS, Setting, part
 from speechxfer.config.durations import seconds
+from speechxfer.runs import RunFolder
 from speechxfer.transfer.presets import PRESETS
 
 #: The planner, and what it is compared with.
@@ -79,15 +80,15 @@ def run(cell: Cell) -> dict[str, Any] | None:
         used = time.monotonic() - begun
         assert made.after is not None
         scores = made.after.scores.to_dict()
-        plan = Path(work, "run-plan.json")
+        plan = Path(work, "run-plan").with_suffix(".json")  # beside the run
         chosen = json.loads(plan.read_text()) if plan.exists() else {}
-        history = [json.loads(line) for line in (Path(made.folder) / "metrics.jsonl").read_text().splitlines()]
+        written = RunFolder(made.folder)
         kept = ("step", "loss", "dev_loss", "dev_wer", "dev_cer", "dev_error")
         return {
-            "used": round(used / seconds(cell.time, "--time"), 3), "steps": history[-1]["step"],
+            "used": round(used / seconds(cell.time, "--time"), 3), "steps": written.history[-1]["step"],
             "test": {name: scores[name] for name in ("wer", "cer", "accuracy") if name in scores},
-            "dev": json.loads((Path(made.folder) / "metrics.json").read_text())["dev"],
-            "history": [{name: line[name] for name in kept if name in line} for line in history],
+            "dev": written.metrics["dev"],
+            "history": [{name: value for name, value in line.items() if name in kept} for line in written.history],
             **{name: chosen[name] for name in ("choice", "spent_s", "prediction") if name in chosen},
         }  # fmt: skip
 
@@ -165,7 +166,7 @@ def main(
     if given:
         click.echo(f"{_DONE}{json.dumps(run(Cell(**json.loads(given))))}")
         return
-    results = results or Path("plan_in_time.jsonl")
+    results = results or Path("comparison.jsonl")
     if judging:
         judge(read(results))
         return
