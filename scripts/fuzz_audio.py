@@ -162,15 +162,12 @@ def read(number: int, suffix: str, path: Path) -> Outcome:
     try:
         whole = _or_refusal(lambda: len(audio.load(path)))
         blocks = _or_refusal(lambda: sum(map(len, audio.blocks(path))))
-        measured = _or_refusal(lambda: audio.info(path).duration)
-        excerpt = _or_refusal(lambda: audio.load(path, start=0.5, duration=0.5))
-        refusals = [str(one) for one in (whole, blocks, measured, excerpt) if isinstance(one, AudioError)]
+        _or_refusal(lambda: audio.info(path).duration)
+        _or_refusal(lambda: audio.load(path, start=0.5, duration=0.5))
         if isinstance(whole, AudioError):
-            kind, what = "refused", refusals[0]
+            kind, what = "refused", str(whole)
         elif whole != blocks:
             kind, what = "wrong", f"load gives {whole} samples, blocks {blocks}"
-        if any("\n" in refusal for refusal in refusals):
-            kind, what = "wrong", f"a message of several lines: {refusals}"
     except Exception:  # that there is none is what is looked for
         kind, what = "raised", traceback.format_exc()
     seconds, peak = time.monotonic() - started, _peak() - before

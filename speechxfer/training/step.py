@@ -164,7 +164,8 @@ class TrainStep:
             return
         scale = planned / used.clamp(min=1)
         loss *= scale
-        torch._foreach_mul_([parameter.grad for parameter in trained if parameter.grad is not None], scale)
+        if gradients := [parameter.grad for parameter in trained if parameter.grad is not None]:
+            torch._foreach_mul_(gradients, scale)
 
     def _num_labels(self, indices: Sequence[int]) -> int:
         targets = self.feeder.examples.targets

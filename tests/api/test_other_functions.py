@@ -51,7 +51,7 @@ def test_probe_and_plan_take_data_in_memory(whisper_folder: Path, tmp_path: Path
     )  # fmt: skip
     assert made.choice.preset == "feature-extraction"
     assert made.settings()["training"]["epochs"] == 1
-    assert (tmp_path / "plan.md").is_file()
+    assert (tmp_path / "plan.html").is_file()
 
 
 def test_between_before_and_after(whisper_folder: Path, tmp_path: Path, corpus: Callable[..., Path]) -> None:

@@ -16,7 +16,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from speechxfer import audio
-from speechxfer.errors import AudioError
+from speechxfer.errors import AudioError, printable
 from tests.audio.sounds import SOUNDFILE, chirp, encode, misplaced, peak_hz, rate_of, tone, wav_bytes, write
 
 
@@ -246,7 +246,7 @@ def test_files_that_are_not_there_or_not_sound(tmp_path: Path) -> None:
         (Path("nul\0.wav"), "cannot be opened"),
     ]:
         for message in every_way(path):
-            assert message.startswith(f"{path}: "), message
+            assert message.startswith(f"{printable(str(path))}: "), message
             assert said in message
 
 

@@ -53,7 +53,7 @@ def test_violations_are_seen(wav: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(audio, "blocks", lambda _path: iter([np.zeros(1)]))
     assert fuzz_audio.read(1, "wav", wav).kind == "wrong"
 
-    for error, kind in ((AudioError("no"), "refused"), (AudioError("no\nno"), "wrong"), (ValueError("no"), "raised")):
+    for error, kind in ((AudioError("no"), "refused"), (ValueError("no"), "raised")):
         monkeypatch.setattr(audio, "load", Mock(side_effect=error))
         outcome = fuzz_audio.read(1, "wav", wav)
         assert outcome.kind == kind
