@@ -153,7 +153,9 @@ class Race:
         places = min(int(self.left_s / each_s), _GOING_ON)
         if places < 2:
             return
-        going = [best, *(one for one in alive[1:2] if _may_be_better(one, best))]
+        # Where the trials do not tell the others apart, the more promising one goes on with the best.
+        rivals = sorted((one for one in alive[1:] if _may_be_better(one, best)), key=self.entries.index)
+        going = [best, *rivals[:1]]
         trial = self._trials[best.candidate]
         varied = (
             [Entry(one, list(best.points)) for one in variations(best.candidate, self._base, trial.start.plan)]
@@ -168,12 +170,12 @@ class Race:
         for entry in varied:
             self._begun(entry.candidate).take_over(trial)
         self.entries += varied
+        known = [len(entry.points) for entry in [*going, *varied]]
         for entry in [*going, *varied]:
             self._try(entry, further, self._count(trial, further))
-        # What was not measured as far as the others cannot be compared with them.
-        measured = [entry for entry in [*going, *varied] if entry.points and entry.points[-1].fraction > further]
-        for entry in [*going, *varied]:
-            if measured and entry not in measured:
+        measured = [len(entry.points) > count for entry, count in zip([*going, *varied], known, strict=True)]
+        for entry, was_measured in zip([*going, *varied], measured, strict=True):
+            if any(measured) and not was_measured:
                 entry.ruled_out = entry.ruled_out or "there was no time for its second trial"
 
     def _begun(self, candidate: Candidate) -> Trial:
