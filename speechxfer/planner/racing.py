@@ -170,13 +170,13 @@ class Race:
         for entry in varied:
             self._begun(entry.candidate).take_over(trial)
         self.entries += varied
-        known = [len(entry.points) for entry in [*going, *varied]]
-        for entry in [*going, *varied]:
+        going += varied
+        known = [len(entry.points) for entry in going]
+        for entry in going:
             self._try(entry, further, self._count(trial, further))
-        measured = [len(entry.points) > count for entry, count in zip([*going, *varied], known, strict=True)]
-        for entry, was_measured in zip([*going, *varied], measured, strict=True):
-            if any(measured) and not was_measured:
-                entry.ruled_out = entry.ruled_out or "there was no time for its second trial"
+        late = [entry for entry, count in zip(going, known, strict=True) if len(entry.points) == count]
+        for entry in late if len(late) < len(going) else ():
+            entry.ruled_out = entry.ruled_out or "there was no time for its second trial"
 
     def _begun(self, candidate: Candidate) -> Trial:
         settings = candidate.config(self._base)

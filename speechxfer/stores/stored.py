@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import errno
 import io
-import os
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
+
+from speechxfer.stores.seekable import Seekable
 
 #: Bytes that are read at a time from what is not on this disk.
 BLOCK = 1 << 20
@@ -39,7 +40,7 @@ class Stored(ABC):
 
     def open(self) -> BinaryIO:
         """A binary file with a buffer, which the caller closes."""
-        return cast(BinaryIO, io.BufferedReader(_File(self), BLOCK))
+        return cast(BinaryIO, io.BufferedReader(Seekable(self.read, self.size()), BLOCK))
 
 
 class LocalFile(Stored):
@@ -120,36 +121,3 @@ def whole(data: bytes, wanted: int) -> bytes:
     if len(data) != wanted:
         raise OSError(errno.EIO, f"only {len(data)} of {wanted} bytes can be read: the file was cut short")
     return data
-
-
-class _File(io.RawIOBase):
-    """Stored bytes as a file."""
-
-    def __init__(self, stored: Stored) -> None:
-        self._stored, self._size, self._at = stored, stored.size(), 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        at = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence] + offset
-        if at < 0:
-            raise OSError(errno.EINVAL, "a place before the beginning of the file")
-        self._at = at
-        return at
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
-        stop = min(self._size, self._at + len(view))
-        if stop <= self._at:
-            return 0
-        data = self._stored.read(self._at, stop)
-        view[: len(data)] = data
-        self._at = stop
-        return len(data)

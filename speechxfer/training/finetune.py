@@ -207,7 +207,8 @@ def _taught(job: Job, ready: _Ready, *, overwrite: bool) -> tuple[Job, _Ready]:
     if folder.self_training is None:
         job.progress.log("teacher: trained on the labels alone")
         alone = {name: ready.manifests[name] for name in ("train", "dev")}
-        _adapt(self_training.teacher_job(job), replace(ready, manifests=alone), resume=True)
+        with self_training.of_the_teacher(job.config):
+            _adapt(self_training.teacher_job(job), replace(ready, manifests=alone), resume=True)
         if world.is_main:
             self_training.label(job)
         world.barrier()

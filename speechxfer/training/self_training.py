@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections import Counter
@@ -54,6 +55,20 @@ def teacher_job(job: Job) -> Job:
         config, output=str(job.folder.teacher), unlabeled=None, test=None, retain=None, training=training
     )  # fmt: skip
     return replace(job, config=alone, given=job.datasets)
+
+
+@contextlib.contextmanager
+def of_the_teacher(config: FinetuneConfig) -> Iterator[None]:
+    """Say in errors of settings that they are the teacher's, whose time nobody gave by that number.
+
+    Raises:
+        ConfigError: one was raised.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        part = f", which has {_TEACHER:.0%} of {config.training.time}" if config.training.time else ""
+        raise ConfigError(f"the teacher, trained on the labels alone{part}: {error}") from error
 
 
 def label(job: Job) -> None:

@@ -213,7 +213,8 @@ def test_a_batch_that_does_not_fit_is_divided() -> None:
     assert [one.text for one in found if isinstance(one, Transcript)] == ["3"] * 9
 
 
-def test_of_a_recording_that_failed_no_more_is_read() -> None:
+@pytest.mark.parametrize(("workers", "most"), [(0, 300), (1, 900)])  # a thread is ahead
+def test_of_a_recording_that_failed_no_more_is_read(workers: int, most: int) -> None:
     read = 0
 
     def hour() -> Iterator[Waveform]:
@@ -225,9 +226,9 @@ def test_of_a_recording_that_failed_no_more_is_read() -> None:
     def recognize(_waveforms: Sequence[Waveform]) -> list[Hypothesis]:
         raise RuntimeError("no")
 
-    (error,) = transcribe_many([hour], recognize, Settings())
+    (error,) = transcribe_many([hour], recognize, Settings(workers=workers))
     assert isinstance(error, RuntimeError)
-    assert read < 300
+    assert read < most
 
 
 def test_wrong_options_end_it() -> None:
@@ -290,20 +291,3 @@ def test_recordings_are_read_in_threads_while_others_are_recognized() -> None:
     assert isinstance(next(found), Transcript)
     assert opened < 30  # but no more than two windows
     found.close()  # type: ignore[attr-defined]
-
-
-def test_of_a_recording_that_failed_a_thread_reads_no_more() -> None:
-    read = 0
-
-    def hour() -> Iterator[Waveform]:
-        nonlocal read
-        for block in pauses(3600):
-            read += 1
-            yield block
-
-    def recognize(_waveforms: Sequence[Waveform]) -> list[Hypothesis]:
-        raise RuntimeError("no")
-
-    (error,) = transcribe_many([hour], recognize, Settings(workers=1))
-    assert isinstance(error, RuntimeError)
-    assert read < 900

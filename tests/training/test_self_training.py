@@ -15,6 +15,7 @@ import pytest
 import soundfile
 
 import speechxfer as sx
+from speechxfer.config import build
 from speechxfer.data.dataset import Dataset
 from speechxfer.data.manifest import Manifest
 from speechxfer.errors import CheckpointError, ConfigError
@@ -194,3 +195,14 @@ def test_without_time_for_a_student_the_teacher_is_handed_over(taught: Runs, mon
     assert counts.left_out[self_training.NO_TIME] > 0
     assert folder.allotment is not None
     assert (folder.model / "model.safetensors").read_bytes() == (folder.teacher.model / "model.safetensors").read_bytes()  # fmt: skip  # noqa: E501
+
+
+def test_settings_that_do_not_fit_of_the_teacher_say_so() -> None:
+    config = build(
+        sx.FinetuneConfig, {"model": "m", "train": "t", "dev": "d", "output": "o", "training": {"time": "5m"}}
+    )
+    with (
+        pytest.raises(ConfigError, match="labels alone, which has 35% of 5m: too short"),
+        self_training.of_the_teacher(config),
+    ):
+        raise ConfigError("too short")
