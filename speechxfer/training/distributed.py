@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import socket
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -189,8 +190,9 @@ def _connected() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        reason = re.sub(r"^\[\S+:\d+\] ", "", str(error).splitlines()[0])  # a line of C++, and before it its place
         raise LostProcessError(
-            f"the connection to another process is lost ({str(error).splitlines()[0]}): it has ended with a message of "
+            f"the connection to another process is lost ({reason}): it has ended with a message of "
             "its own, was killed, or its host is down; what was written stays good, go on with --resume"
         ) from error
 
