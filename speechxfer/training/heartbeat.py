@@ -6,6 +6,7 @@ network closes none, and who waits for it would wait for ever.
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import sys
@@ -19,6 +20,8 @@ from torch.distributed.distributed_c10d import Store
 EVERY_S = 5.0
 SILENCE_S = 60.0
 _LEFT = "left"
+#: How long a thread is waited for, in seconds.
+_PARTING_S = 5.0
 
 
 class Heartbeat:
@@ -40,6 +43,7 @@ class Heartbeat:
         self._store, self._rank, self._next = store, rank, (rank + 1) % size
         self._end, self._every_s, self._silence_s = end or _end, every_s, silence_s
         self._done = threading.Event()
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._beat, self._watch)]
         #: When the store answered, and when the next process was first seen to have counted so far.
         self._answered = self._moved = time.monotonic()
         self._host = "?"
@@ -48,16 +52,25 @@ class Heartbeat:
     def start(self) -> None:
         """Begin to count and to watch."""
         self._answered = self._moved = time.monotonic()
-        for work in (self._beat, self._watch):
-            threading.Thread(target=work, name=f"speechxfer heartbeat {work.__name__}", daemon=True).start()
+        for thread in self._threads:
+            thread.start()
+        # A thread that is inside the store when Python ends would abort the process.
+        atexit.register(self._halt)
 
     def stop(self) -> None:
         """Leave: nobody misses this process from now on."""
-        self._done.set()
+        atexit.unregister(self._halt)
+        self._halt()
         try:
             self._store.set(str(self._rank), _LEFT)
         except RuntimeError:  # the store's process has left before
             return
+
+    def _halt(self) -> None:
+        self._done.set()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(_PARTING_S)
 
     def _beat(self) -> None:
         """Count up, and see whether the next process did; blocks where the store's host is silent."""

@@ -69,13 +69,16 @@ def test_a_process_that_has_left_is_not_missed(store: HashStore, other: Other) -
 
 
 def test_a_store_that_does_not_answer_is_reported() -> None:
+    answer = threading.Event()
+
     class Silent(HashStore):
         def get(self, key: str) -> bytes:
-            threading.Event().wait(30)
-            return super().get(key)
+            answer.wait(30)
+            return b""
 
     heartbeat, messages, ended = _watched(Silent())
     assert ended.wait(10.0)
+    answer.set()
     assert messages[0].startswith("the host where the processes meet has given no sign of life")
     heartbeat.stop()
 
