@@ -159,7 +159,7 @@ class Predictor(ABC):
     ) -> Iterator[Segment]:
         """The segments of a transcript as they come, in order; arguments and errors are those of `transcribe`."""
         recording = functools.partial(_stream, audio, sample_rate, reading)
-        return _segments(events([recording], self._recognizer(options, language), self._settings(vad, workers)))
+        return _segments(events([recording], self.recognizer(options, language), self.segmenting(vad, workers)))
 
     @overload
     def transcribe_many(
@@ -202,8 +202,8 @@ class Predictor(ABC):
                 names.append(_name(audio))
                 yield functools.partial(_stream, audio, sample_rate, cast(Options, reading))
 
-        settings = self._settings(vad, workers)
-        found = transcribe_many(recordings(), self._recognizer(options, language), settings, progress)
+        settings = self.segmenting(vad, workers)
+        found = transcribe_many(recordings(), self.recognizer(options, language), settings, progress)
         return _named(found, names, return_exceptions=return_exceptions)
 
     def open_stream(
@@ -234,7 +234,7 @@ class Predictor(ABC):
             ConfigError: as `transcribe`.
         """
         return Stream(
-            self._recognizer(options, language), sample_rate, channel=channel, max_segment_s=self._segment_s,
+            self.recognizer(options, language), sample_rate, channel=channel, max_segment_s=self._segment_s,
             detector=detector(vad, self.voice_activity), pause_s=pause_s, partials=partials,
         )  # fmt: skip
 
@@ -252,11 +252,21 @@ class Predictor(ABC):
         """
         return self.open_stream(sample_rate, **arguments).results(chunks)
 
-    def _recognizer(self, options: DecodingOptions | None, language: str | None) -> Recognize:
+    def recognizer(self, options: DecodingOptions | None, language: str | None = None) -> Recognize:
+        """What recognizes waveforms with these options, for `inference.transcribe_many`.
+
+        Raises:
+            ConfigError: an option that the head does not have, or the model is a classifier.
+        """
         self._check_writes_text()
         return functools.partial(self.recognize, options=self.checked(options, language))
 
-    def _settings(self, vad: str, workers: int | None = None) -> Settings:
+    def segmenting(self, vad: str, workers: int | None = None) -> Settings:
+        """How `inference.transcribe_many` divides recordings for this model; the arguments are those of `transcribe`.
+
+        Raises:
+            ConfigError: another `vad`, or a negative number of workers.
+        """
         if workers is not None and workers < 0:
             raise ConfigError(f"workers is {workers}; wanted at least 0")
         return Settings(
