@@ -50,8 +50,8 @@ class Corpus:
             raise click.UsageError(f"--output writes --format {' or '.join(SHARD_FORMATS)}, and not {format_}.")
 
     def transcribe(
-        self, names: Sequence[str], format_: str | None, *, model: str, device: str, decoding: DecodingOptions, vad: str,
-        workers: int | None, strict: bool,
+        self, names: Sequence[str], format_: str | None, *, model: str, device: str, decoding: DecodingOptions,
+        vad: str, workers: int | None, strict: bool,
     ) -> None:  # fmt: skip
         """Transcribe what is missing in the folder; exits with 1 if there are errors."""
         from speechxfer.cli.corpus_progress import CorpusProgress

@@ -23,7 +23,7 @@ class CorpusProgress:
     """Is called with what is done so far; lines of the input are counted meanwhile, for the time that is left."""
 
     def __init__(self, names: Sequence[str]) -> None:
-        self._names, self._total = names, None
+        self._names, self._total = names, 0
         self._bar: Progress | None = None
         self._began = self._shown = time.monotonic()
 
@@ -44,7 +44,7 @@ class CorpusProgress:
         """Show it."""
         if self._bar:
             done = totals.rows + totals.before + totals.repeated
-            self._bar.update(TaskID(0), description=self._line(totals), completed=done, total=self._total)
+            self._bar.update(TaskID(0), description=self._line(totals), completed=done, total=self._total or None)
         elif time.monotonic() - self._shown >= _EVERY_S:
             self._shown = time.monotonic()
             click.echo(self._line(totals), err=True)

@@ -3,7 +3,17 @@
 This package knows no model, only a callable that returns a hypothesis for each waveform.
 """
 
-from speechxfer.inference.transcribing import Event, Open, Read, Recognize, Settings, Window, events, transcribe_many, windows
+from speechxfer.inference.transcribing import (
+    Event,
+    Open,
+    Read,
+    Recognize,
+    Settings,
+    Window,
+    events,
+    transcribe_many,
+    windows,
+)
 from speechxfer.inference.transcript import Segment, Transcript
 
 __all__ = [

@@ -2,7 +2,8 @@
 
 Each actor opens the model once and is given two parts at a time, so that it never waits. Recordings are read in its own
 process, or by tasks that stream windows of segments to it and wait when it is behind. When a worker is lost, its parts
-are given out again in halves, each to an actor with nothing else to do, until the row to blame is alone and set aside.
+are given out again in halves, each to an actor with nothing else to do, until the row to blame is alone; that row gets
+an error.
 
 Ray's tasks and actors are used without Ray Data: there a row that kills its worker is tried without end, and what is
 finished is known by blocks and not by rows.
@@ -34,7 +35,7 @@ from speechxfer.jobs.work import Transcribe, Work, computed, done_of, together
 _MAJOR = "2"
 #: A part that an actor has, and the next one, which is read meanwhile.
 _PARTS_EACH = 2
-#: A row that loses so many workers is set aside.
+#: A row over which so many workers are lost gets an error.
 _MOST_ATTEMPTS = 3
 #: Actors that are lost while they open the model, one after the other, before the job is given up.
 _MOST_STARTS = 3
@@ -45,6 +46,13 @@ _ANSWER_S = 10.0
 _LOOK_S = 10.0
 
 
+def _ray() -> Any:
+    """The package, which is imported only where it is used."""
+    import ray
+
+    return ray
+
+
 # What runs on workers
 
 
@@ -53,7 +61,7 @@ class _Worker:
 
     def __init__(self, work: Work, readers: int) -> None:
         self._work, self._readers = work, readers
-        self._transcribe: Transcribe | None = None
+        self._transcribe: Transcribe
 
     def open(self, versions: Mapping[str, str]) -> None:
         """Open the work, if it is the same here as it is for the driver.
@@ -68,14 +76,12 @@ class _Worker:
 
     def compute(self, rows: Sequence[Row]) -> Done:
         """The results of a part."""
-        assert self._transcribe is not None
         return together(computed(rows, self._transcribe))
 
 
 def _read_by_tasks(readers: int, recordings: Iterable[Open], settings: Settings) -> Generator[Window, None, None]:
     """Windows that so many tasks read, wherever the cluster has a free core."""
-    import ray
-
+    ray = _ray()
     found, sent = list(recordings), replace(settings, computed_s=float, workers=0)
     size = max(1, -(-len(found) // readers))
     task = ray.remote(
@@ -167,8 +173,7 @@ def connected(address: str | None) -> Iterator[None]:
     check_installed()
     # Nothing is reported to anybody from a cluster that is started here.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray
-
+    ray = _ray()
     if ray.is_initialized():
         yield
         return
@@ -230,10 +235,9 @@ class _Pool:
     """The actors, and what each is doing."""
 
     def __init__(self, engine: OnRay, work: Work, versions: Mapping[str, str]) -> None:
-        import ray
-
-        self._ray, self._engine, self._work, self._versions = ray, engine, ray.put(work), versions
-        self._shape = engine.shape(ray.cluster_resources())
+        self._ray = _ray()
+        self._engine, self._work, self._versions = engine, self._ray.put(work), versions
+        self._shape = engine.shape(self._ray.cluster_resources())
         self._actors: list[_Actor] = []
         self._opening: dict[Any, _Actor] = {}
         self._running: dict[Any, tuple[_Actor, Part]] = {}

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from speechxfer.audio import Options
+from speechxfer.data import manifest
 from speechxfer.data import rows as files
-from speechxfer.data.manifest import stream
 from speechxfer.data.utterance import Utterance
 from speechxfer.errors import DataError, SpeechxferError, printable
 from speechxfer.inference.inputs import expand
@@ -41,11 +41,11 @@ class Row(NamedTuple):
     def of(cls, utterance: Utterance) -> Row:
         """The row of a manifest's line."""
         audio, start, duration = utterance.source.key, utterance.start, utterance.duration
-        chosen = {"stream": utterance.audio_stream, "channel": utterance.audio_channel}
-        parts = [audio, *(f"#{name}{number}" for name, number in chosen.items() if number is not None)]
+        stream, channel = utterance.audio_stream, utterance.audio_channel
+        parts = [audio, "" if stream is None else f"#stream{stream}", "" if channel is None else f"#channel{channel}"]
         if start or duration is not None:
             parts.append(f"@{start}" if duration is None else f"@{start}+{duration}")
-        return cls(_unicode("".join(parts)), audio, start, duration, *chosen.values(), utterance.strict, utterance.text)
+        return cls(_unicode("".join(parts)), audio, start, duration, stream, channel, utterance.strict, utterance.text)
 
     @property
     def source(self) -> AudioSource:
@@ -95,7 +95,7 @@ def rows_of(
         DataError: a manifest cannot be read, or a line of it cannot be used.
     """
     for name in names:
-        for utterance in stream(Path(name), refused) if is_manifest(name) else _recordings(name):
+        for utterance in manifest.stream(Path(name), refused) if is_manifest(name) else _recordings(name):
             row = Row.of(utterance)
             yield row._replace(strict=True) if strict else row
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.metadata
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from speechxfer import __version__
 from speechxfer.audio import Waveform, blocks
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.checkpoints import Checkpoint, find
@@ -62,7 +62,10 @@ class Transcription:
         Raises:
             CheckpointError: there is no such model, or it cannot be read.
         """
-        return {"speechxfer": __version__, "model": model_digest(self.model, self.options.language)}
+        return {
+            "speechxfer": importlib.metadata.version("speechxfer"),
+            "model": model_digest(self.model, self.options.language),
+        }
 
     def settings(self) -> dict[str, Any]:
         """How it decodes, and how speech is found."""
