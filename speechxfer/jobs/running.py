@@ -52,7 +52,8 @@ class Totals:
 
     def summary(self) -> str:
         """One line."""
-        parts = [f"{self.rows:,} rows with {self.seconds / 3600:.2f} h of audio"]
+        hours = f"{self.seconds / 3600:,.1f} h" if self.seconds >= 360 else f"{self.seconds:.0f} s"
+        parts = [f"{self.rows:,} rows with {hours} of audio"]
         parts += [f"{self.failed:,} with an error"] if self.failed else []
         parts += [f"{self.before:,} were done before"] if self.before else []
         parts += [f"{self.repeated:,} came twice"] if self.repeated else []

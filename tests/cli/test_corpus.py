@@ -31,11 +31,11 @@ def run(*arguments: str) -> Result:
 def test_each_line_is_a_row_and_the_second_time_nothing_is_done() -> None:
     result = run("m.jsonl", "--output", "out")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == "2 rows with 1.00 h of audio, 1 came twice; the results are in out\n"
+    assert result.stderr == "2 rows with 1.0 h of audio, 1 came twice; the results are in out\n"
     rows = [json.loads(line) for line in Path("out/part-000000.jsonl").read_text().splitlines()]
     assert [Path(row["audio"]).name for row in rows] == ["a.wav", "b.wav"]
     again = run("m.jsonl", "--output", "out")
-    assert again.stderr == "0 rows with 0.00 h of audio, 2 were done before, 1 came twice; the results are in out\n"
+    assert again.stderr == "0 rows with 0 s of audio, 2 were done before, 1 came twice; the results are in out\n"
 
 
 @pytest.mark.usefixtures("_echo")

@@ -24,7 +24,7 @@ ray = pytest.importorskip("ray")
 @pytest.fixture(scope="module")
 def _cluster() -> Iterator[None]:
     # The path of a socket there may have at most 107 bytes.
-    folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")  # noqa: S108
+    folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")
     ray.init(
         "local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
         object_store_memory=100_000_000, _temp_dir=folder,
