@@ -269,20 +269,12 @@ class Predictor(ABC):
         return self.open_stream(sample_rate, **arguments).results(chunks)
 
     def recognizer(self, options: DecodingOptions | None, language: str | None = None) -> Recognize:
-        """What recognizes waveforms with these options, for `inference.transcribe_many`.
-
-        Raises:
-            ConfigError: an option that the head does not have, or the model is a classifier.
-        """
+        """What recognizes waveforms, for `inference.transcribe_many`; arguments and errors as for `transcribe`."""
         self._check_writes_text()
         return functools.partial(self.recognize, options=self.checked(options, language))
 
     def segmenting(self, vad: str, workers: int | None = None) -> Settings:
-        """How `inference.transcribe_many` divides recordings for this model; the arguments are those of `transcribe`.
-
-        Raises:
-            ConfigError: another `vad`, or a negative number of workers.
-        """
+        """How recordings are divided, for `inference.transcribe_many`; arguments and errors as for `transcribe`."""
         if workers is not None and workers < 0:
             raise ConfigError(f"workers is {workers}; wanted at least 0")
         return Settings(
