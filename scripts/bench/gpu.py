@@ -42,7 +42,8 @@ OTHERS = ("recognition", "frozen-prefix")
 @click.option("--rehearse", is_flag=True, help="Everything at a tiny size; nothing is written.")
 def main(
     names: tuple[str, ...], utterances: int, epochs: int, peer_epochs: int | None, batch_s: float,
-    recognition_batch_s: float, recognized: int, prefix_batch_s: float, workers: int | None, rounds: int, results: Path, rehearse: bool,
+    recognition_batch_s: float, recognized: int, prefix_batch_s: float, workers: int | None, rounds: int,
+    results: Path, rehearse: bool,
 ) -> None:  # fmt: skip
     if rehearse:
         utterances, epochs, batch_s, recognition_batch_s, prefix_batch_s, workers = (
