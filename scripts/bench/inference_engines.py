@@ -57,7 +57,7 @@ class Models:
             saved = self.saved(part)
             convert = cast(Conversion, EXPORT_TARGETS.find(to).convert)
             with replacing_folder(folder) as temporary:
-                convert.write(sx.SpeechModel.load(str(saved), device="cpu"), saved, temporary, quantization)
+                convert.write(sx.SpeechModel.load(str(saved), device="cpu"), saved, temporary, quantization, ())
         return folder
 
 

@@ -310,7 +310,7 @@ def main(
         models = Models(whisper, ctc, decoder, work or Path(temporary))
         settings = {"manifest": str(manifest), "audio_s": round(made.audio_s, 3)}
         measured = Measured(work / "measured.jsonl" if work else None, settings)
-        kinds = {"long": Kind(made, shorter), "short": Kind(short, short.first(part_utterances))}
+        kinds = {"short": Kind(short, short.first(part_utterances)), "long": Kind(made, shorter)}
         record = compare(models, kinds, rounds, wanted, measured)
     if output:
         write_json(output, record | {"versions": versions(), "command": command(), "machine": describe()})
