@@ -15,6 +15,7 @@ from speechxfer.audio import SAMPLE_RATE, Waveform
 from speechxfer.export import EXPORT_TARGETS
 from speechxfer.export.gate import Conversion
 from speechxfer.export.ggml import FILE
+from speechxfer.export.parity import examples
 from speechxfer.storage import replacing_folder
 
 Transcribe = Callable[[Waveform], str]
@@ -32,12 +33,14 @@ class Models:
         ctc: a CTC model on the same encoder, or None.
         decoder: the same Whisper adapted to utterances at their own length, or None.
         work: the folder for exports; those that are there are used.
+        dev: utterances by which exports in int8 are rounded, or None.
     """
 
     whisper: str
     ctc: str | None
     decoder: str | None
     work: Path
+    dev: Path | None = None
 
     def given(self, part: str) -> str:
         """The name of one that is there."""
@@ -56,8 +59,9 @@ class Models:
         if not folder.exists():
             saved = self.saved(part)
             convert = cast(Conversion, EXPORT_TARGETS.find(to).convert)
+            given = examples(sx.Manifest.read(self.dev)) if self.dev else []
             with replacing_folder(folder) as temporary:
-                convert.write(sx.SpeechModel.load(str(saved), device="cpu"), saved, temporary, quantization, ())
+                convert.write(sx.SpeechModel.load(str(saved), device="cpu"), saved, temporary, quantization, given)
         return folder
 
 

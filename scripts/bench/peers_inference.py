@@ -262,7 +262,7 @@ def compare(
         rows = measure(name, engines, models, kind, rounds, measured) if engines else []
         for row in rows:
             click.echo(json.dumps(row))
-        record["kinds"][name] = {part: size(getattr(kind, part)) for part in Kind._fields} | {"rows": rows}
+        record["kinds"][name] = size(kind.whole) | {"part": size(kind.part), "rows": rows}
         click.echo(f"\n{name}: {json.dumps(size(kind.whole))}\n\n{table(rows)}\n")
     return record
 
@@ -284,6 +284,7 @@ def versions() -> dict[str, str]:
 @click.option("--ctc", help="A CTC model on the same encoder.")
 @click.option("--decoder", help="The same Whisper adapted to utterances at their own length (--head seq2seq).")
 @click.option("--manifest", required=True, type=click.Path(path_type=Path), help="English utterances with their texts.")
+@click.option("--dev", type=click.Path(path_type=Path), help="Utterances by which our exports in int8 are rounded.")
 @click.option("--utterances", "count", default=40, show_default=True, help="Of the manifest, measured one by one.")
 @click.option("--long", "recording", type=click.Path(exists=True, path_type=Path), help="A long recording (default: utterances with pauses between them, from the end of the random order).")  # fmt: skip  # noqa: E501
 @click.option("--minutes", default=10.0, show_default=True, help="Length of the recording that is made.")
@@ -294,9 +295,9 @@ def versions() -> dict[str, str]:
 @click.option("--work", type=click.Path(path_type=Path), help="Folder that keeps the exports and what is measured, for another run of the same models.")  # fmt: skip  # noqa: E501
 @click.option("--output", type=click.Path(path_type=Path), help="Write the figures here as JSON.")
 def main(
-    whisper: str, ctc: str | None, decoder: str | None, manifest: Path, count: int, recording: Path | None,
-    minutes: float, part_utterances: int | None, part_minutes: float | None, rounds: int, wanted: tuple[str, ...],
-    work: Path | None, output: Path | None,
+    whisper: str, ctc: str | None, decoder: str | None, manifest: Path, dev: Path | None, count: int,
+    recording: Path | None, minutes: float, part_utterances: int | None, part_minutes: float | None, rounds: int,
+    wanted: tuple[str, ...], work: Path | None, output: Path | None,
 ) -> None:  # fmt: skip
     """Print speed and error rate of each engine."""
     os.environ["HF_HUB_OFFLINE"] = "1"
@@ -307,7 +308,7 @@ def main(
     shorter = joined(spoken, order[::-1], part_minutes) if part_minutes else made
     short = utterances(spoken, order[:count])
     with tempfile.TemporaryDirectory() as temporary:
-        models = Models(whisper, ctc, decoder, work or Path(temporary))
+        models = Models(whisper, ctc, decoder, work or Path(temporary), dev)
         settings = {"manifest": str(manifest), "audio_s": round(made.audio_s, 3)}
         measured = Measured(work / "measured.jsonl" if work else None, settings)
         kinds = {"short": Kind(short, short.first(part_utterances)), "long": Kind(made, shorter)}
