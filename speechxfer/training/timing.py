@@ -11,7 +11,7 @@ from torch import Tensor
 
 from speechxfer.config import AugmentConfig, TrainingConfig
 from speechxfer.training.feeding import Examples
-from speechxfer.training.inputs import Inputs, Key, Loaded
+from speechxfer.training.inputs import Inputs, Loaded
 from speechxfer.training.starting_point import StartingPoint
 from speechxfer.training.step import TrainStep
 
@@ -79,10 +79,6 @@ class _TimedInputs:
 
     def load(self, indices: Sequence[int], epoch: int) -> Loaded:
         return self._inputs.load(indices, epoch)
-
-    def load_copies(self, keys: Sequence[Key]) -> Loaded:
-        """As theirs."""
-        return self._inputs.load_copies(keys)
 
     def at_seam(self, loaded: Loaded) -> Tensor:
         begun = self._now()
