@@ -166,8 +166,7 @@ def _search(scores: Any, words: Any, beams: int) -> Any:
     keys, children = np.full(size, -1, np.int64), np.zeros(size, np.int64)
     table = (texts, bonuses, keys, children, np.full(len(texts), -1, np.int64))
     written, most = 1, _most(words)
-    # Beams are texts with the logarithms of the probabilities of their paths that end with a blank, with a symbol, and
-    # of all of them.
+    # Beams are texts with the log-probabilities of their paths that end with a blank, with a symbol, and of all paths.
     beam, blank, other, total = np.zeros(1, np.int64), np.zeros(1), np.full(1, -np.inf), np.zeros(1)
     # A candidate is a text that is known, or a new one, which is written down if it is kept: its number or -1, its row,
     # what it adds, the logarithms as of a beam, and its score.
