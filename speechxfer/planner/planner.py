@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,7 +18,7 @@ from speechxfer.device import choose_device
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError, TrainingError
 from speechxfer.opening import open_checkpoint
-from speechxfer.planner.candidates import Candidate, candidates
+from speechxfer.planner.candidates import Candidate, candidates, hastened
 from speechxfer.planner.cases import Amount, Case, case_of, expected
 from speechxfer.planner.excluded import NOT_IN_TRIALS, PLACES
 from speechxfer.planner.forecast import Forecast
@@ -25,12 +26,18 @@ from speechxfer.planner.racing import Entry, Horizon, Race
 from speechxfer.planner.transferability import Score, score
 from speechxfer.planner.trial import Bench
 from speechxfer.progress import Progress
+from speechxfer.training.beginning import Beginning
 from speechxfer.training.usable import readable
 from speechxfer.transfer.presets import PRESETS
 
 #: Fraction of the time for scores of layers, and fraction of a run's whole time that is left for its steps: the rest is
 #: for opening, decoding dev and the final measurement.
 _SCORING, _STEPPING = 0.05, 0.75
+#: Fraction of the time after which no further step is timed.
+_TIMING = 0.02
+#: Where training the whole encoder has fewer steps in a run, its upper layers alone get further; and where it has fewer
+#: than the second number, also at higher rates (`scripts.bench.plan_in_time`).
+_FEW_STEPS, _VERY_FEW_STEPS = 500, 200
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,8 @@ class Plan:
     spent_s: float
     #: Seconds of the run that the plan is for; None where it has epochs.
     horizon_s: float | None = None
+    #: What the run goes on from; None where the choice was not tried.
+    beginning: Beginning | None = None
 
     @property
     def choice(self) -> Candidate:
@@ -154,22 +163,30 @@ def make_plan(
     with TemporaryDirectory(prefix="speechxfer-plan-") as folder:
         bench = Bench(base, train, dev, Path(folder))
         # Errors that all candidates share are raised early.
-        parts = {name: bench.check(replace(base, model=name, plan=PlanConfig()), progress) for name in models}
+        parts = {name: bench.check(replace(base, model=name), _TIMING * budget_s, progress) for name in models}
         amount = Amount.of(train, classes=base.head_type.is_classifier)
         progress.log(f"data: {amount}")
-        scores = {name: _scored(name, base, part, until - time.monotonic(), progress) for name, part in parts.items()}
+        stepping = _STEPPING * horizon_s if horizon_s else None
+        race = Race(base, bench, Horizon(base.training.epochs, stepping, train.duration_s), until, progress)
+        scores = {
+            name: _scored(name, base, part, race.left_s, progress) if race.first_fraction(2) else None
+            for name, part in parts.items()
+        }
         # A domain that is near for one model is near.
         case = case_of(amount, near=any(one.near for one in scores.values() if one))
         progress.log(f"case {case.number}, {case.name}: {case.advice}")
-        order = expected(case, soon=horizon_s is not None)
+        steps = stepping / bench.step_s if stepping else math.inf
+        order = expected(case, soon=steps < _FEW_STEPS)
         wanted = [one for one in order if presets is None or one in presets]
         names = candidates(models, wanted, {name: bench.depths[name] for name in models}, vary=vary)
-        stepping = _STEPPING * horizon_s if horizon_s else None
-        race = Race(base, bench, Horizon(base.training.epochs, stepping, train.duration_s), until, progress)
+        if steps < _VERY_FEW_STEPS:
+            names = [hastened(one, base.head) for one in names]
         entries = race.run(names, vary=vary)
+        begun = race.beginning(entries[0].candidate)
         if (tried := [one for one in entries if one.points]) and all(one.loss is None for one in tried):
             raise TrainingError("no candidate learned anything in its trials, so none can be chosen; run finetune with one of them to see why")  # fmt: skip  # noqa: E501
-    return Plan(base, amount, case, scores, tuple(entries), budget_s, time.monotonic() - started, horizon_s)
+    spent_s = time.monotonic() - started
+    return Plan(base, amount, case, scores, tuple(entries), budget_s, spent_s, horizon_s, begun)
 
 
 def _check_wanted(base: FinetuneConfig, models: Sequence[str], presets: Sequence[str] | None) -> None:

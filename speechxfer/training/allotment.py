@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 
 from speechxfer.config.durations import in_words
-from speechxfer.data import batching
 from speechxfer.data.loading import durations_s, read
 from speechxfer.data.manifest import Manifest
-from speechxfer.errors import ConfigError, DataError
+from speechxfer.errors import ConfigError
 from speechxfer.model import SpeechModel
 from speechxfer.runs import Allotment
-from speechxfer.training.inputs import Copies, LiveInputs
 from speechxfer.training.job import Job
 from speechxfer.training.starting_point import StartingPoint
 from speechxfer.training.time_limit import EPOCHS, PLANNED, given_s
-from speechxfer.training.timing import StepTime, StepTimer
+from speechxfer.training.timing import StepTime, steps_of, time_steps
 
-#: Steps that are timed after one that warms up, and the fraction of the time after which no further one is.
-_TIMED, _MOST_TIMING = 3, 0.02
+#: Fraction of the time after which no further step is timed.
+_MOST_TIMING = 0.02
 #: Seconds of dev whose decoding is timed.
 _DECODED_S = 20.0
 #: Seconds that tuning a language model takes for a second of dev: the search for its weights.
@@ -126,14 +123,8 @@ def _step_times(job: Job, start: StartingPoint, given: float) -> tuple[StepTime,
     """The time of a step, in the first epochs and in the last ones."""
     plan = start.plan
     changes = sorted({epoch for epoch in plan.first_epochs if epoch})
-    copies = Copies(start.train, start.model.encoder, 0, job.config.training.seed)
     before = {name: one.detach().clone() for name, one in plan.trained(start.model).items()}
-    found = []
-    for epoch in (0, *changes[-1:]):
-        plan.apply(start.model, epoch)
-        inputs = LiveInputs(start.model.encoder, plan.seam_at(epoch), copies, job.config.augment)
-        timer = StepTimer(start, inputs, job.config.training, job.config.augment, job.precision)
-        found.append(_timed(timer, _steps(job, start), _MOST_TIMING * given))
+    found = [time_steps(start, job.config, job.precision, epoch, _MOST_TIMING * given) for epoch in (0, *changes[-1:])]
     with torch.no_grad():
         for name, parameter in plan.trained(start.model).items():
             parameter.copy_(before[name])
@@ -142,30 +133,9 @@ def _step_times(job: Job, start: StartingPoint, given: float) -> tuple[StepTime,
     return found[0], found[-1]
 
 
-def _timed(timer: StepTimer, steps: Sequence[Sequence[int]], most_s: float) -> StepTime:
-    """The mean time of a few steps, after one that warms up; of that one where it takes too long already."""
-    chosen = steps[:: math.ceil(len(steps) / (_TIMED + 1))]
-    begun, found = time.monotonic(), []
-    for indices in chosen:
-        if (one := timer.time(indices)) is not None:
-            found.append(one)
-        if time.monotonic() - begun > most_s:
-            break
-    if not found:
-        raise DataError("train: some utterances of each part were tried and none can be read, so no step can be timed; `speechxfer check` lists why")  # fmt: skip  # noqa: E501
-    timed = found[1:] or found
-    return StepTime(*(sum(part) / len(timed) for part in zip(*timed, strict=True)))
-
-
-def _steps(job: Job, start: StartingPoint) -> list[list[int]]:
-    lengths = durations_s(start.train, start.model.encoder.max_duration_s)
-    training = job.config.training
-    return batching.steps(lengths, training.batch_seconds, seed=training.seed, epoch=0)
-
-
 def _pass_s(job: Job, start: StartingPoint, step: StepTime) -> tuple[float, float]:
     """Seconds below the seam for a second of audio, and of the first pass, in which what is frozen is computed."""
-    steps, copies = len(_steps(job, start)), 1 + job.config.training.speed_copies
+    steps, copies = len(steps_of(start, job.config.training)), 1 + job.config.training.speed_copies
     seconds = sum(durations_s(start.train, start.model.encoder.max_duration_s))
     return step.below * steps / seconds, steps * (step.below * copies + step.above)
 

@@ -53,7 +53,7 @@ class Position:
     rollbacks: int = 0
     #: What each callback needs to go on, by its name.
     callbacks: dict[str, dict[str, Any]] = field(default_factory=dict)
-    #: A digest of what the run is trained on, so that resuming on other data is noticed.
+    #: A digest of what the run is trained on, so that resuming on other data is noticed; "" before its first step.
     data: str = ""
     #: Spent in steps and in decoding dev, in seconds.
     training_s: float = 0.0
@@ -77,11 +77,21 @@ def save(
     Raises:
         StorageError: it could not be written; the checkpoints before it stay as they are.
     """
+    write(folder, tensors_of(parameters, optimizer), position)
+
+
+def tensors_of(parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Trained weights and the optimizer's moments, on the CPU, by their names in a checkpoint."""
     tensors: dict[str, Tensor] = {}
     for name, parameter in parameters.items():
         tensors[_WEIGHT + name] = parameter.detach().cpu().contiguous()
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"{_MOMENT}{key}/{name}"] = value.detach().cpu().contiguous()
+    return tensors
+
+
+def write(folder: Path, tensors: dict[str, Tensor], position: Position) -> None:
+    """Write a checkpoint of such tensors, as `save` does."""
     with replacing_folder(folder / f"step-{position.step:08d}") as temporary:
         write_tensors(temporary / _STATE, tensors)
         checksum = _checksum(temporary / _STATE)

@@ -28,6 +28,7 @@ from speechxfer.report.figures import LANGUAGE_MODEL_COLUMNS, language_model_row
 from speechxfer.runs import Allotment, Metrics, RunFolder, Sources
 from speechxfer.runs.ownership import check_free, check_idle, owned
 from speechxfer.training import allotment, before_after, calibration, curves, scratch, self_training, sources
+from speechxfer.training.beginning import Beginning
 from speechxfer.training.callbacks.base import Callback, check_callbacks
 from speechxfer.training.callbacks.trackers import Trackers, check_trackers
 from speechxfer.training.checkpoint import Position
@@ -78,6 +79,7 @@ def finetune(
     progress: Progress | None = None,
     callbacks: Sequence[Callback] = (),
     started: float | None = None,
+    beginning: Beginning | None = None,
 ) -> Run:
     """Adapt a pre-trained encoder to the training manifest and measure it on the test manifest.
 
@@ -91,6 +93,7 @@ def finetune(
         callbacks: called around the steps of the run, not of the one that `compare_scratch` adds. In a run of several
             processes each calls its own; those of the main one write and print (`state.is_main`).
         started: when the job began, by `time.monotonic`; a limit of time counts from there. Now, if it is not given.
+        beginning: what the planner has trained so far, where the run is to go on from that.
 
     Raises:
         ConfigError: settings or callbacks that do not fit, or an output folder that holds another run.
@@ -108,7 +111,7 @@ def finetune(
         if config.unlabeled:
             job, ready = _taught(job, ready, overwrite=overwrite)
             resume, overwrite = True, False
-        run, metrics = _adapt(job, ready, resume=resume, overwrite=overwrite, callbacks=callbacks)
+        run, metrics = _adapt(job, ready, resume=resume, overwrite=overwrite, callbacks=callbacks, beginning=beginning)
         if config.compare_scratch:
             run, metrics = _against_scratch(job, run, metrics, resume=resume)
         if world.is_main:
@@ -227,13 +230,16 @@ def _write_beginning(job: Job, ready: _Ready, *, overwrite: bool) -> None:
 
 
 def _adapt(
-    job: Job, ready: _Ready, *, resume: bool, overwrite: bool = False, callbacks: Sequence[Callback] = ()
-) -> tuple[Run, Metrics]:
+    job: Job, ready: _Ready, *, resume: bool, overwrite: bool = False, callbacks: Sequence[Callback] = (),
+    beginning: Beginning | None = None,
+) -> tuple[Run, Metrics]:  # fmt: skip
     """One training from its settings to figures, which are on disk when it returns."""
     config, world, folder = job.config, job.world, job.folder
     start, manifests = ready.start, dict(ready.manifests)
     if world.is_main:
         _write_beginning(job, ready, overwrite=overwrite)
+        if beginning:
+            beginning.write(job, start.model.head)
         _training_manifest(job, start, manifests)  # writes what the others only read
     show_plan(job, start)
     world.barrier()
@@ -246,7 +252,7 @@ def _adapt(
     preparation = Preparation(start.model.to(job.device).encoder, config.training, job.precision, world, job.progress)
     trackers = Trackers(config.training.trackers, flat(to_dict(config)))
     task = _task(job, start, manifests, preparation, allotted)
-    position = fit(task, preparation, resume=resume, callbacks=[trackers, *callbacks])
+    position = fit(task, preparation, resume=resume or folder.is_begun, callbacks=[trackers, *callbacks])
     world.barrier()
     tuned = _fused(job, ready.language_model, manifests["dev"])
     calibrated = _calibrated(job, manifests["dev"])

@@ -51,6 +51,7 @@ class Checkpoints(Callback):
         found = checkpoint.load(self._folder, self._parameters, self._optimizer, state.progress)
         if found is None:
             return
+        found.data = found.data or state.position.data
         if found.data != state.position.data:
             raise CheckpointError(
                 f"{self._folder}: the training or dev manifest has changed since the run began; put the old one "
