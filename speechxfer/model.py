@@ -152,16 +152,7 @@ class SpeechModel(nn.Module, Predictor):
         return 1 if self.device.type == "cpu" else 8
 
     @torch.inference_mode()
-    def frame_log_probabilities(self, waveforms: Sequence[np.ndarray]) -> list[NDArray[np.float32]]:
-        """Natural logarithms of the symbols' probabilities [frames, symbols] of each float32 mono 16 kHz waveform.
-
-        Symbol 0 is the blank; `encoder.output_frame_rate` frames are a second.
-
-        Raises:
-            ConfigError: the model has no CTC head.
-        """
-        if not self.head.is_frame_synchronous:
-            raise ConfigError(f"the model has a {self.head.kind} head, which gives no probabilities for single frames; wanted a model with a CTC head")  # fmt: skip  # noqa: E501
+    def _frame_log_probabilities(self, waveforms: Sequence[np.ndarray]) -> list[NDArray[np.float32]]:
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             hidden_states, num_frames = self._encoded(waveforms)
             found = self.head.frame_log_probabilities(hidden_states).float().cpu().numpy()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Unpack, cast, overload
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from speechxfer.audio import SAMPLE_RATE, Options, Source, blocks, from_array, is_file
 from speechxfer.decoding.calibration import Calibration
@@ -93,6 +93,22 @@ class Predictor(ABC):
         words = within(prediction.words, len(waveform) / SAMPLE_RATE)
         found = replace(prediction, words=words if self.traits.leaves_out_pauses else without_pauses(words, waveform))
         return found if self.calibration is None else self.calibration.calibrated(found)
+
+    def frame_log_probabilities(self, waveforms: Sequence[np.ndarray]) -> list[NDArray[np.float32]]:
+        """Natural logarithms of the symbols' probabilities [frames, symbols] of each float32 mono 16 kHz waveform.
+
+        Symbol 0 is the blank; `traits.frame_rate` frames are a second.
+
+        Raises:
+            ConfigError: the model has no CTC head.
+        """
+        if not self.traits.is_frame_synchronous:
+            raise ConfigError(f"the model has a {self.traits.kind} head, which gives no probabilities for single frames; wanted a model with a CTC head")  # fmt: skip  # noqa: E501
+        return self._frame_log_probabilities(waveforms)
+
+    def _frame_log_probabilities(self, waveforms: Sequence[np.ndarray]) -> list[NDArray[np.float32]]:
+        """As `frame_log_probabilities`, of a head that has them."""
+        raise NotImplementedError(f"{type(self).__name__} only gives predictions")
 
     def recognize(self, waveforms: Sequence[np.ndarray], options: DecodingOptions | None = None) -> list[Hypothesis]:
         """One hypothesis for each float32 mono 16 kHz waveform; together they make one batch.

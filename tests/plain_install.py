@@ -1,4 +1,4 @@
-"""Python code that sees only what `pip install speechxfer` brings, in an environment that has more."""
+"""Python code that sees only what `pip install speechxfer`, or an extra, brings, in an environment that has more."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def _installed() -> set[str]:
-    """Names of the packages that the plain requirements bring, with what these require."""
+def _installed(extra: str | None) -> set[str]:
+    """Names of the packages that the plain requirements and those of an extra bring, with what these require."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    todo, found = list(project["dependencies"]), {"speechxfer"}
+    more = project["optional-dependencies"][extra] if extra else []
+    todo, found = [*project["dependencies"], *more], {"speechxfer"}
     while todo:
         requirement = Requirement(todo.pop())
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
@@ -28,14 +29,15 @@ def _installed() -> set[str]:
     return found
 
 
-def run(code: str) -> subprocess.CompletedProcess[str]:
+def run(code: str, extra: str | None = None) -> subprocess.CompletedProcess[str]:
     """Run code where nothing else can be imported."""
-    there = _installed()
+    there = _installed(extra)
     hidden = sorted(
         module
         for module, homes in importlib.metadata.packages_distributions().items()
         if module.isidentifier() and not {canonicalize_name(home) for home in homes} & there
     )
-    assert {"torch", "transformers", "numba", "av", "jiwer", "silero_vad"} <= set(hidden)
+    assert {"torch", "transformers", "jiwer", "silero_vad"} <= set(hidden)
+    assert extra or {"numba", "av"} <= set(hidden)
     hide = f"import sys\nsys.modules.update(dict.fromkeys({hidden!r}))\n"
     return subprocess.run([sys.executable, "-c", hide + code], capture_output=True, text=True, check=False)

@@ -102,21 +102,21 @@ def script(model: str, manifests: Sequence[str], seconds: float, folder: Path, s
     draw = random.Random(seed)
     said = _joined([one for path in manifests for one in sx.Manifest.read(path)], seconds, folder / "joined.wav", draw)
     lines, wrong, missing = _imperfect(said, draw)
-    loaded = sx.SpeechModel.load(model)
-    written = loaded.head.symbol_texts
+    loaded = sx.load(model)
+    written = loaded.traits.symbol_texts
     figures: dict[str, Any] = {"memory in MB": {"empty": empty, "model": _memory_mb()}}
-    with Emissions(range(len(written)), 1 / loaded.encoder.output_frame_rate) as emissions:
+    with Emissions(range(len(written)), 1 / loaded.traits.frame_rate) as emissions:
         begun = time.monotonic()
         fill(emissions, loaded, blocks(folder / "joined.wav"))
         figures |= {"seconds": round(emissions.duration), "encoder s": round(time.monotonic() - begun, 1)}
         figures["memory in MB"]["encoder"] = _memory_mb()
-        texts = Script([Line(text) for _, text in lines], loaded.head)
+        texts = Script([Line(text) for _, text in lines], loaded.traits)
         begun = time.monotonic()
         path = find_path(emissions, texts, written)
         found = alignment(emissions, texts, path, written, Prices())
         figures |= {"alignment s": round(time.monotonic() - begun, 1), "words": len(texts)}
         figures["memory in MB"]["alignment"] = _memory_mb()
-        right = Script([Line(one.text) for one in said], loaded.head)
+        right = Script([Line(one.text) for one in said], loaded.traits)
         known = _found(find_path(emissions, right, written).word, right)
         figures["boundaries"] = _boundaries(
             alignment(emissions, right, find_path(emissions, right, written), written, Prices()), said

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from speechxfer.audio import SAMPLE_RATE, Waveform
 from speechxfer.inference.segmenting import batches, segments
 from speechxfer.inference.silence import HOP
-from speechxfer.model import SpeechModel
+from speechxfer.predictor import Predictor
 
 _BATCH_S = 60.0
 _SEGMENT_S = 28.0
@@ -94,7 +94,7 @@ class Emissions:
 
 def fill(
     emissions: Emissions,
-    model: SpeechModel,
+    model: Predictor,
     blocks: Iterable[Waveform],
     progress: Callable[[float], None] = lambda _seconds: None,
 ) -> None:
@@ -110,8 +110,8 @@ def fill(
         ConfigError: the model has no CTC head.
     """
     meter = _Meter(blocks)
-    longest = min(_SEGMENT_S, model.encoder.max_duration_s or _SEGMENT_S)
-    for batch in batches(segments(meter, max_segment_s=longest, overlapping=False), _BATCH_S, model.encoder.computed_s):
+    longest = min(_SEGMENT_S, model.max_duration_s or _SEGMENT_S)
+    for batch in batches(segments(meter, max_segment_s=longest, overlapping=False), _BATCH_S, model.computed_s):
         rows = model.frame_log_probabilities([piece.waveform for piece in batch])
         for piece, row in zip(batch, rows, strict=True):
             emissions.append(piece.start, row)

@@ -17,7 +17,7 @@ from speechxfer.data.manifest import Manifest, Utterance, length_s
 from speechxfer.decoding.hypothesis import Word
 from speechxfer.errors import DataError
 from speechxfer.inference.transcript import Segment
-from speechxfer.model import SpeechModel
+from speechxfer.predictor import Predictor
 from speechxfer.progress import Progress
 
 #: Seconds around the words of an utterance that belong to it, where there is a pause.
@@ -51,7 +51,7 @@ class AlignedManifest:
 
 
 def aligned_manifest(
-    model: SpeechModel, dataset: Dataset, cut: Cut, *, script: Sequence[Line] | None, progress: Progress
+    model: Predictor, dataset: Dataset, cut: Cut, *, script: Sequence[Line] | None, progress: Progress
 ) -> AlignedManifest:
     """Align each utterance.
 

@@ -11,13 +11,13 @@ from speechxfer.alignment.result import Alignment
 from speechxfer.alignment.script import Line, Script
 from speechxfer.audio import Waveform
 from speechxfer.errors import ConfigError, DataError
-from speechxfer.model import SpeechModel
+from speechxfer.predictor import Predictor
 
 _MOST_SHOWN = 20
 
 
 def align_recording(
-    model: SpeechModel, blocks: Iterable[Waveform], lines: Sequence[Line], name: str, *, characters: bool = False,
+    model: Predictor, blocks: Iterable[Waveform], lines: Sequence[Line], name: str, *, characters: bool = False,
     prices: Prices | None = None, warn: Callable[[str, str], None] = lambda _message, _kind: None,
     advance: Callable[[float], None] = lambda _seconds: None,
 ) -> Alignment:  # fmt: skip
@@ -39,19 +39,19 @@ def align_recording(
         DataError: the text has no word, or none that the model can spell.
     """
     script = _script(model, lines, name, warn)
-    prices, written = prices or Prices(), model.head.symbol_texts
+    prices, written = prices or Prices(), model.traits.symbol_texts
     symbols = {symbol for word in script.symbols for symbol in word}
     symbols |= {number for number, text in enumerate(written) if not text.strip()}
-    with Emissions(sorted(symbols), 1.0 / model.encoder.output_frame_rate) as emissions:
+    with Emissions(sorted(symbols), 1.0 / model.traits.frame_rate) as emissions:
         fill(emissions, model, blocks, advance)
         path = find_path(emissions, script, written, prices)
         return alignment(emissions, script, path, written, prices, characters=characters)
 
 
-def _script(model: SpeechModel, lines: Sequence[Line], name: str, warn: Callable[[str, str], None]) -> Script:
-    if not model.head.is_frame_synchronous:
-        raise ConfigError(f"the model has a {model.head.kind} head, which does not align; wanted a model with a CTC head")  # fmt: skip  # noqa: E501
-    script = Script(lines, model.head)
+def _script(model: Predictor, lines: Sequence[Line], name: str, warn: Callable[[str, str], None]) -> Script:
+    if not model.traits.is_frame_synchronous:
+        raise ConfigError(f"the model has a {model.traits.kind} head, which does not align; wanted a model with a CTC head")  # fmt: skip  # noqa: E501
+    script = Script(lines, model.traits)
     if not len(script):
         raise DataError(f"{name}: has no word; wanted what is said in the recording")
     if script.missing:

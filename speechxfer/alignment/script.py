@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from speechxfer.data import textfiles
 from speechxfer.data.annotations import SUFFIXES, read
-from speechxfer.heads.base import Head
+from speechxfer.heads.reader import HeadTraits
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Script:
         missing: the characters that the head lacks, with a word that has one.
     """
 
-    def __init__(self, lines: Iterable[Line], head: Head) -> None:
+    def __init__(self, lines: Iterable[Line], head: HeadTraits) -> None:
         self.lines = tuple(lines)
         self.words: list[str] = []
         self.symbols: list[tuple[int, ...]] = []

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from speechxfer import audio as sound
-from speechxfer.api.evaluation import Model, opened_model
+from speechxfer.api.evaluation import Model, opened_predictor
 from speechxfer.data.dataset import Data, Dataset
 from speechxfer.data.manifest import Utterance
 from speechxfer.errors import ConfigError
-from speechxfer.extras import explained
+from speechxfer.extras import explained, need
 from speechxfer.progress import Progress
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def align(
     spelling; they are aligned as the model spells them.
 
     Args:
-        model: one with a CTC head: a `SpeechModel`, a `Run`, or a folder, an installed package or a name on the hub.
+        model: one with a CTC head, trained or exported: opened, a `Run`, or a folder, an installed package or a name on
+            the hub. An exported one needs numba, but not torch.
         audio: a file, its bytes, an `AudioSource`, or an array of samples with its `sample_rate` in Hz.
         text: the words themselves (`str`), or the path (`Path`) of a text file or of subtitles. A line, a sentence or a
             subtitle becomes a segment of the transcript.
@@ -65,7 +66,8 @@ def align(
     is_path = isinstance(text, os.PathLike)
     name = os.fspath(text) if isinstance(text, os.PathLike) else "the text"
     lines = read_lines(Path(text), progress.warn) if is_path else list(sentences(str(text).splitlines()))
-    opened = opened_model(model, device, language)
+    opened = opened_predictor(model, device, language)
+    need("numba", "alignment")
     from speechxfer.alignment.recordings import align_recording
 
     length_s = sound.info(source, stream=reading.get("stream")).duration
@@ -130,7 +132,8 @@ def align_manifest(
         text, path = " ".join(line.text for line in script), os.fspath(audio)
         dataset = Dataset([Utterance(audio=path, text=text, origin=os.fspath(data))], Path(path))  # type: ignore[arg-type]
     dataset.check_files()
-    opened = opened_model(model, device, language)
+    opened = opened_predictor(model, device, language)
+    need("numba", "alignment")
     from speechxfer.alignment.manifests import Cut, aligned_manifest
 
     cut = Cut(max_s, least_confidence, least_matched)

@@ -45,8 +45,6 @@ class Head(HeadTraits, Freezable, ABC):
 
     #: What turns its outputs into predictions; None where computing and reading are one, token by token.
     reader: Reader | None = None
-    #: Whether it gives probabilities of symbols for each hidden state (`frame_log_probabilities`).
-    is_frame_synchronous = False
     #: Most labels of an utterance; None where there is no limit.
     max_positions: int | None = None
     #: Peak learning rates of encoder and head that suit it, unless others are asked for.
@@ -184,21 +182,6 @@ class Head(HeadTraits, Freezable, ABC):
         """
         raise NotImplementedError(f"a {self.kind} head gives no probabilities for single hidden states")
 
-    def spell(self, text: str) -> list[int | None]:
-        """The symbols that write a text, as the head normalizes it; None for a character that it lacks.
-
-        Only of a head that `is_frame_synchronous`.
-        """
-        raise NotImplementedError(f"a {self.kind} head spells no texts")
-
-    @property
-    def symbol_texts(self) -> list[str]:
-        """What each symbol writes, with the spaces between words; the blank, which is 0, writes none.
-
-        Only of a head that `is_frame_synchronous`.
-        """
-        raise NotImplementedError(f"a {self.kind} head has no symbols for single hidden states")
-
     def lexicon(self, language_model: LanguageModel | None) -> Lexicon:
         """The words of a language model as the head spells them.
 
@@ -229,6 +212,15 @@ class Head(HeadTraits, Freezable, ABC):
             super().check_options(options)
         else:
             self.reader.check_options(options)
+
+    @property
+    def symbol_texts(self) -> list[str]:
+        """Those of its reader."""
+        return self.reader.symbol_texts if self.reader else super().symbol_texts
+
+    def spell(self, text: str) -> list[int | None]:
+        """As its reader does."""
+        return self.reader.spell(text) if self.reader else super().spell(text)
 
     def decode(self, hidden_states: Tensor, num_frames: Tensor, options: DecodingOptions) -> Sequence[Prediction]:
         """[batch, frames, width], [batch] -> one prediction each: hypotheses, or classifications, as `task` says.

@@ -34,6 +34,19 @@ class HeadTraits:
     leaves_out_pauses = True
     #: Most padding of a batch, as a fraction of it.
     most_padding = MOST_PADDING
+    #: Hidden states a second, of a head that gives times.
+    frame_rate: float
+    #: Whether it gives probabilities of symbols for each hidden state; only then it has symbols and spells texts.
+    is_frame_synchronous = False
+
+    @property
+    def symbol_texts(self) -> list[str]:
+        """What each symbol writes, with the spaces between words; the blank, which is 0, writes none."""
+        raise NotImplementedError(f"a {self.kind} head has no symbols for single hidden states")
+
+    def spell(self, text: str) -> list[int | None]:
+        """The symbols that write a text, as the head normalizes it; None for a character that it lacks."""
+        raise NotImplementedError(f"a {self.kind} head spells no texts")
 
     @property
     def decoding_defaults(self) -> DecodingOptions:

@@ -86,6 +86,13 @@ class ExportedModel(Predictor):
             found += self._reader.read(outputs, num_frames.tolist(), options)
         return found
 
+    def _frame_log_probabilities(self, waveforms: Sequence[np.ndarray]) -> list[NDArray[np.float32]]:
+        found = []
+        for waveform in waveforms:
+            outputs, num_frames = self.outputs([waveform])
+            found.append(outputs[0, : num_frames[0]])
+        return found
+
     def outputs(self, waveforms: Sequence[np.ndarray]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """What the head computes for waveforms in one batch [batch, ...], and the number of hidden states [batch]."""
         block, least = self.description.block, self.description.least_blocks

@@ -35,6 +35,10 @@ _MOST_AFTER = 0.5
 _FEWEST_DEV = 10
 
 
+class TimeTooShortError(ConfigError):
+    """A limit of time in which a run could not do what is asked for."""
+
+
 def allot(job: Job, start: StartingPoint, source: SpeechModel | None, manifests: Mapping[str, Manifest]) -> Allotment:
     """Time the parts of a run, and divide its time among them; the model is as before.
 
@@ -42,31 +46,29 @@ def allot(job: Job, start: StartingPoint, source: SpeechModel | None, manifests:
         source: the pre-trained model, where it is to be measured.
 
     Raises:
-        ConfigError: the time is too short for what is asked for.
+        TimeTooShortError: for what is asked for.
         DataError: unreadable audio.
     """
     given = given_s(job.config.training)
     start.model.to(job.device)
     first, last = _step_times(job, start, given)
     decode_s = _decoding_s(start.model, manifests["dev"])
+    final_s, tuning_s = _final_s(job, manifests["dev"], decode_s)
     below_s, pass_s = _pass_s(job, start, last)
     seconds = {name: sum(durations_s(one, start.model.encoder.max_duration_s)) for name, one in manifests.items()}
-    tested_s = decode_s * (seconds.get("test", 0.0) + seconds.get("retain", 0.0))
+    tested_s = final_s * (seconds.get("test", 0.0) + seconds.get("retain", 0.0))
     if tested_s > _MOST_AFTER * given:
-        raise ConfigError(
+        raise TimeTooShortError(
             f"training.time is {job.config.training.time!r}, but measuring test takes about {in_words(tested_s)}; "
             "wanted more time, or a smaller test manifest"
         )
-    pretrained_s = _decoding_s(source, manifests["dev"]) / decode_s * tested_s if source and tested_s else 0.0
+    pretrained_s = _decoding_s(source, manifests["dev"]) / final_s * tested_s if source and tested_s else 0.0
     measures_pretrained = pretrained_s <= _MOST_PRETRAINED * given
     has_language_model = job.config.language_model != "none"
     after_s = tested_s * (1 + has_language_model) + _PAGES_S
     left_s = PLANNED * given - (time.monotonic() - job.started) - after_s - pretrained_s * measures_pretrained
     # Dev is computed below the seam once, and above it after every epoch.
     above_s = max(decode_s - below_s, 0.2 * decode_s)
-    # Confidences are calibrated on dev, and a language model is tuned.
-    tuning_s = decode_s + (decode_s + _TUNING_S) * has_language_model
-    tuning_s += 2 * decode_s * bool(job.config.unlabeled)  # by the teacher and the student
     dev_s = seconds["dev"] * (below_s + EPOCHS * above_s + tuning_s)
     of_dev = min(1.0, _MOST_DEV * max(left_s, 0.0) / dev_s)
     num_dev = max(min(_FEWEST_DEV, len(manifests["dev"])), int(of_dev * len(manifests["dev"])))
@@ -74,7 +76,7 @@ def allot(job: Job, start: StartingPoint, source: SpeechModel | None, manifests:
     left_s -= of_dev * dev_s + EPOCHS * seconds.get("retain", 0.0) * decode_s
     num_train = min(len(manifests["train"]), int(left_s / pass_s * len(manifests["train"])))
     if num_train < 1:
-        raise ConfigError(
+        raise TimeTooShortError(
             f"training.time is {job.config.training.time!r}, but opening the model and the data and measuring take "
             f"{in_words(given - left_s)}; wanted more time"
         )
@@ -89,7 +91,7 @@ def allotted(
     """What the run's limit of time allows, as the main process measures it, or as it did before; None without one.
 
     Raises:
-        ConfigError: the time is too short for what is asked for.
+        TimeTooShortError: for what is asked for.
         DataError: unreadable audio.
         StorageError: it could not be written down.
     """
@@ -117,6 +119,23 @@ def used(job: Job, manifests: Mapping[str, Manifest], allotment: Allotment | Non
     if not allotment.measures_pretrained:
         job.progress.log(f"time: the pre-trained model is not measured; `speechxfer evaluate {job.config.model}` does it")  # fmt: skip  # noqa: E501
     return {**manifests, "train": train.spread(allotment.train), "dev": dev.spread(allotment.dev)}
+
+
+def _final_s(job: Job, dev: Manifest, decode_s: float) -> tuple[float, float]:
+    """Seconds that the trained model needs for a second of audio: to decode it, and for all that is done with dev.
+
+    Confidences are calibrated on it, and a language model is tuned. A student's are those that its teacher needed.
+    """
+    has_language_model = job.config.language_model != "none"
+    tuning_s = decode_s + (decode_s + _TUNING_S) * has_language_model
+    if not job.config.unlabeled:
+        return decode_s, tuning_s
+    teacher = job.folder.teacher
+    final_s = max(decode_s, _decoding_s(SpeechModel.load(str(teacher.model), device=job.config.device), dev))
+    of_dev = teacher.allotment.dev / len(dev) if teacher.allotment else 1.0
+    audio_s = of_dev * sum(one.duration or 0.0 for one in dev.with_durations())
+    measured_s = teacher.metrics.get("seconds", {}).get("after", 0.0) / max(audio_s, 1e-6)
+    return final_s, max(tuning_s, measured_s) + 2 * final_s  # and both models are compared on it
 
 
 def _step_times(job: Job, start: StartingPoint, given: float) -> tuple[StepTime, StepTime]:

@@ -106,12 +106,18 @@ def finetune(
     _check_arguments(config, callbacks, resume=resume)
     world = World.join(config.device)
     job = Job(config, world, progress if progress and world.is_main else Progress(), data or {}, started)  # one prints
-    ready = _ready(job, resume=resume, overwrite=overwrite)
+    ready = replace(_ready(job, resume=resume, overwrite=overwrite), beginning=beginning)
     with _taken(job, resume=resume, overwrite=overwrite):
         if config.unlabeled:
             job, ready = _taught(job, ready, overwrite=overwrite)
             resume, overwrite = True, False
-        run, metrics = _adapt(job, ready, resume=resume, overwrite=overwrite, callbacks=callbacks, beginning=beginning)
+        try:
+            run, metrics = _adapt(job, ready, resume=resume, overwrite=overwrite, callbacks=callbacks)
+        except allotment.TimeTooShortError as error:
+            if not config.unlabeled:
+                raise
+            job = self_training.without_student(job, error)
+            run, metrics = _adapt(job, _prepared(job, resume=True), resume=True, callbacks=callbacks)
         if config.compare_scratch:
             run, metrics = _against_scratch(job, run, metrics, resume=resume)
         if world.is_main:
@@ -147,6 +153,8 @@ class _Ready:
     #: What it begins with, by content; None in a process that writes nothing.
     sources: Sources | None
     language_model: LanguageModel | None
+    #: What the planner has trained so far.
+    beginning: Beginning | None = None
 
 
 def _ready(job: Job, *, resume: bool, overwrite: bool = False) -> _Ready:
@@ -230,16 +238,15 @@ def _write_beginning(job: Job, ready: _Ready, *, overwrite: bool) -> None:
 
 
 def _adapt(
-    job: Job, ready: _Ready, *, resume: bool, overwrite: bool = False, callbacks: Sequence[Callback] = (),
-    beginning: Beginning | None = None,
-) -> tuple[Run, Metrics]:  # fmt: skip
+    job: Job, ready: _Ready, *, resume: bool, overwrite: bool = False, callbacks: Sequence[Callback] = ()
+) -> tuple[Run, Metrics]:
     """One training from its settings to figures, which are on disk when it returns."""
     config, world, folder = job.config, job.world, job.folder
     start, manifests = ready.start, dict(ready.manifests)
     if world.is_main:
         _write_beginning(job, ready, overwrite=overwrite)
-        if beginning:
-            beginning.write(job, start.model.head)
+        if ready.beginning:
+            ready.beginning.write(job, start.model.head)
         _training_manifest(job, start, manifests)  # writes what the others only read
     show_plan(job, start)
     world.barrier()
@@ -254,12 +261,18 @@ def _adapt(
     task = _task(job, start, manifests, preparation, allotted)
     position = fit(task, preparation, resume=resume or folder.is_begun, callbacks=[trackers, *callbacks])
     world.barrier()
+    fitted = time.monotonic()
     tuned = _fused(job, ready.language_model, manifests["dev"])
     calibrated = _calibrated(job, manifests["dev"])
+    after_s = time.monotonic() - fitted
     chosen = self_training.decide(job, manifests["dev"]) if config.unlabeled and world.is_main else None
     world.barrier()
     run = Run(folder.path, _load(job), tuned=tuned, is_main=world.is_main)
-    metrics = cast(Metrics, {**_metrics(position, preparation), **calibrated})
+    seconds = {
+        "prefix": preparation.seconds.get("train", 0.0), "training": position.training_s, "dev": position.dev_s,
+        "after": after_s,
+    }  # fmt: skip
+    metrics = cast(Metrics, {**_metrics(position, seconds), **calibrated})
     if world.is_main:
         if chosen:
             metrics |= self_training.figures(job, chosen)
@@ -369,8 +382,7 @@ def _measured(job: Job, run: Run, manifests: dict[str, Manifest], before: dict[s
     return replace(run, notes=(*run.notes, *notes))
 
 
-def _metrics(position: Position, preparation: Preparation) -> Metrics:
-    seconds = {"prefix": preparation.seconds.get("train", 0.0), "training": position.training_s, "dev": position.dev_s}
+def _metrics(position: Position, seconds: Mapping[str, float]) -> Metrics:
     return {
         "dev": position.best_scores,
         "best_epoch": position.best_epoch,

@@ -130,6 +130,10 @@ class Loaded:
     #: What becomes of the spectrograms of waveforms on the way.
     distortion: Distortion | None = None
 
+    def pinned(self) -> Loaded:
+        """In memory from which a GPU copies by itself."""
+        return replace(self, values=self.values.pin_memory(), lengths=self.lengths.pin_memory())
+
     def to(self, device: torch.device) -> Loaded:
         """On the device, copied beside the computation where that is possible."""
         if device.type == "cpu":
@@ -147,7 +151,10 @@ class Inputs(Protocol):
     augment: AugmentConfig | None
 
     def load(self, indices: Sequence[int], epoch: int) -> Loaded:
-        """What `at_seam` takes, on the CPU."""
+        """What `at_seam` takes of the copies used in an epoch, on the CPU."""
+
+    def load_copies(self, keys: Sequence[Key]) -> Loaded:
+        """What `at_seam` takes of these copies, on the CPU, without distortions."""
 
     def at_seam(self, loaded: Loaded) -> Tensor:
         """Hidden states [batch, frames, width] at the seam, in float32 unless autocast, on `loaded`'s device."""
@@ -170,14 +177,17 @@ class LiveInputs:
 
     def load(self, indices: Sequence[int], epoch: int) -> Loaded:
         """Decoded waveforms."""
-        waveforms = self.copies.waveforms([self.copies.used_in(epoch, index) for index in indices])
-        values, num_samples = self._encoder.collate(waveforms)
-        loaded = Loaded(values, num_samples, self._encoder.num_frames(num_samples))
+        loaded = self.load_copies([self.copies.used_in(epoch, index) for index in indices])
         if self.augment is None:
             return loaded
         seeds = [(self.copies.seed, epoch, index) for index in indices]
-        steps, bins = self._encoder.num_steps(num_samples), self._encoder.mel_bands
+        steps, bins = self._encoder.num_steps(loaded.lengths), self._encoder.mel_bands
         return replace(loaded, distortion=distortion(seeds, steps, bins, self.augment))
+
+    def load_copies(self, keys: Sequence[Key]) -> Loaded:
+        """Decoded waveforms."""
+        values, num_samples = self._encoder.collate(self.copies.waveforms(keys))
+        return Loaded(values, num_samples, self._encoder.num_frames(num_samples))
 
     def at_seam(self, loaded: Loaded) -> Tensor:
         """Through the front end and the frozen layers."""
@@ -200,7 +210,11 @@ class CachedInputs:
 
     def load(self, indices: Sequence[int], epoch: int) -> Loaded:
         """The copies used in this epoch."""
-        return collate([self.kept[self.copies.used_in(epoch, index)] for index in indices])
+        return self.load_copies([self.copies.used_in(epoch, index) for index in indices])
+
+    def load_copies(self, keys: Sequence[Key]) -> Loaded:
+        """These copies."""
+        return collate([self.kept[key] for key in keys])
 
     def at_seam(self, loaded: Loaded) -> Tensor:
         """As they are, but in float32."""

@@ -6,12 +6,11 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from speechxfer.config import AugmentConfig, TrainingConfig
 from speechxfer.data.batching import batches
@@ -20,27 +19,21 @@ from speechxfer.encoders.base import Encoder
 from speechxfer.errors import AudioError, DataError, StorageError
 from speechxfer.progress import Progress
 from speechxfer.storage import cache_folder
-from speechxfer.training.batch_budget import is_out_of_memory
 from speechxfer.training.distributed import World
 from speechxfer.training.frozen_cache import FrozenCache, Sounds, States, prefix_digest
-from speechxfer.training.inputs import CachedInputs, Copies, Inputs, Key, LiveInputs, collate
+from speechxfer.training.frozen_pass import FrozenPass, Read
+from speechxfer.training.inputs import CachedInputs, Copies, Inputs, Key, LiveInputs
 
 #: Seconds of audio computed together where nothing is remembered for a gradient.
 _BATCH_S = {"cpu": 30.0, "cuda": 600.0}
 #: Bytes of hidden states in one file of the cache, which is also what waits in memory to be written.
 _FILE_SIZE = 256 * 2**20
-#: The largest number of half precision; what exceeds it is kept in bfloat16, which has float32's range.
-_LARGEST_HALF = 65504.0
 #: What any disk reads in a second; where computing is as fast as this, keeping on disk saves nothing.
 _DISK_BYTES_PER_S = 100e6
 #: Share of the free disk that is never exceeded.
 _MOST_OF_DISK = 0.9
 #: Seconds of audio whose computation is timed before a place is chosen.
 _TRIAL_S = 10.0
-
-
-#: Hidden states [batch, frames, width] on the device, and frames of each on the CPU, of some copies.
-_Compute = Callable[[Sequence[Key]], tuple[Tensor, Tensor]]
 
 
 @dataclass
@@ -77,19 +70,14 @@ class Preparation:
         if seam is None or live.augment is not None:
             return live
 
-        def from_sound(keys: Sequence[Key]) -> tuple[Tensor, Tensor]:
-            waveforms, num_samples = self.encoder.collate(copies.waveforms(keys))
-            states, frames = self.encoder.frontend(waveforms.to(self._device), num_samples.to(self._device))
-            return self.encoder.run(states, frames, 0, seam), self.encoder.num_frames(num_samples)
-
         place = self.training.cache
         if place == "auto":
             # One answer for all processes, which measure differently.
-            place, reason = self.world.gather({self.world.rank: self._best_place(copies, seam, from_sound)})[0]
+            place, reason = self.world.gather({self.world.rank: self._best_place(copies, seam, live)})[0]
             self.progress.log(f"frozen layers, {name}: {reason}")
         if place == "off":
             return live
-        return self._cached(copies, seam, name, on_disk=place == "disk", compute=from_sound)
+        return self._cached(copies, seam, name, on_disk=place == "disk", below=live)
 
     def moved(self, inputs: Inputs, seam: int | None, name: str) -> Inputs:
         """The same utterances at a seam that is not lower, computed from where they stand now and kept likewise.
@@ -100,16 +88,9 @@ class Preparation:
             return inputs
         if seam is None or not isinstance(inputs, CachedInputs):
             return LiveInputs(self.encoder, seam, inputs.copies, inputs.augment)
-        below = inputs
+        return self._cached(inputs.copies, seam, name, on_disk=inputs.on_disk, below=inputs)
 
-        def from_below(keys: Sequence[Key]) -> tuple[Tensor, Tensor]:
-            loaded = collate([below.kept[key] for key in keys]).to(self._device)
-            frames = loaded.num_frames
-            return self.encoder.run(loaded.values.float(), frames, below.seam, seam), frames
-
-        return self._cached(below.copies, seam, name, on_disk=below.on_disk, compute=from_below)
-
-    def _best_place(self, copies: Copies, seam: int, compute: _Compute) -> tuple[str, str]:
+    def _best_place(self, copies: Copies, seam: int, below: Inputs) -> tuple[str, str]:
         """Memory, disk or neither, and why: from the room there is and what computing was measured to cost."""
         size, most_memory, most_disk = self._size(copies, copies.keys, seam), _free_memory() / 2, self._free_disk() / 2
         uses = self.training.epochs * len(copies.manifest)
@@ -119,12 +100,12 @@ class Preparation:
             return "memory", f"computed once, {_amount(size)} of hidden states kept in memory"
         if size > most_disk:
             return "off", f"{_amount(size)} is more than half of the free disk; computed in every epoch"
-        seconds = self._measured_s(copies, compute)
+        seconds = self._measured_s(copies, seam, below)
         if size / _DISK_BYTES_PER_S > seconds:
             return "off", f"computing them takes {seconds:.0f} s, reading {_amount(size)} from disk longer"
         return "disk", f"computed once in about {seconds:.0f} s, {_amount(size)} of hidden states kept on disk"
 
-    def _measured_s(self, copies: Copies, compute: _Compute) -> float:
+    def _measured_s(self, copies: Copies, seam: int, below: Inputs) -> float:
         """Seconds that computing all copies takes, judged by some of them."""
         some: list[Key] = []
         for key in copies.keys:
@@ -132,16 +113,16 @@ class Preparation:
             if sum(map(copies.computed_s, some)) > _TRIAL_S:
                 break
         started = time.monotonic()
-        with self._frozen(), contextlib.suppress(AudioError):  # what cannot be read is reported where it is needed
-            compute(some)[0].sum().item()
+        with contextlib.suppress(AudioError):  # what cannot be read is reported where it is needed
+            list(self._pass(below, seam)([some]))
         share = sum(map(copies.computed_s, some)) / sum(map(copies.computed_s, copies.keys))
         return (time.monotonic() - started) / share
 
-    def _cached(self, copies: Copies, seam: int, name: str, *, on_disk: bool, compute: _Compute) -> Inputs:
+    def _cached(self, copies: Copies, seam: int, name: str, *, on_disk: bool, below: Inputs) -> Inputs:
         started = time.monotonic()
         keep = self._keep_on_disk if on_disk else self._keep_in_memory
         try:
-            kept = keep(copies, seam, name, compute)
+            kept = keep(copies, seam, name, below)
         except StorageError as error:
             if self.training.cache == "disk":
                 raise StorageError(f"{error} Or take --cache memory or --cache off.") from error
@@ -151,12 +132,12 @@ class Preparation:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
         return CachedInputs(copies, seam, kept, on_disk=on_disk)
 
-    def _keep_in_memory(self, copies: Copies, seam: int, name: str, compute: _Compute) -> dict[Key, States]:
-        kept = dict(self._computed(copies, set(copies.keys), name, compute, alone=True))
+    def _keep_in_memory(self, copies: Copies, seam: int, name: str, below: Inputs) -> dict[Key, States]:
+        kept = dict(self._computed(copies, set(copies.keys), name, self._pass(below, seam), alone=True))
         copies.report_unreadable(self.world, self.progress)
         return _some(copies, kept)
 
-    def _keep_on_disk(self, copies: Copies, seam: int, name: str, compute: _Compute) -> dict[Key, States]:
+    def _keep_on_disk(self, copies: Copies, seam: int, name: str, below: Inputs) -> dict[Key, States]:
         """Find what is there, compute and write what is missing (each process its share), map it all."""
         settings = {"dtype": self.training.cache_dtype, "precision": str(self.precision)}
         cache = FrozenCache(self._folder, prefix_digest(self.encoder, seam, **settings))
@@ -173,7 +154,7 @@ class Preparation:
             failure = ""
             try:
                 self._announce(self._size(copies, missing, seam), name, cache)
-                self._write(cache, set(found), names, self._computed(copies, missing, name, compute))
+                self._write(cache, set(found), names, self._computed(copies, missing, name, self._pass(below, seam)))
             except StorageError as error:
                 failure = str(error)
             # Where one process cannot write, none waits for it.
@@ -211,7 +192,7 @@ class Preparation:
             cache.write(waiting)
 
     def _computed(
-        self, copies: Copies, missing: set[Key], name: str, compute: _Compute, *, alone: bool = False
+        self, copies: Copies, missing: set[Key], name: str, frozen: FrozenPass, *, alone: bool = False
     ) -> Iterator[tuple[Key, States]]:
         """This process's share of the missing states, or `alone` all of them.
 
@@ -227,64 +208,25 @@ class Preparation:
         if not alone:
             wanted = wanted[self.world.rank :: self.world.size]
         seconds = sum(lengths[number] for batch in wanted for number in batch)
+
+        def readable(chosen: Sequence[Key]) -> Read:
+            try:
+                return Read(chosen, chosen, frozen.load(chosen))
+            except AudioError:
+                # What is measured has to be whole, what is learned from need not.
+                some = [key for key in chosen if name != "train" or copies.is_readable(key[0])]
+                if len(some) == len(chosen):
+                    raise
+                return Read(chosen, some, frozen.load(some) if some else None)
+
         with self.progress.task(f"frozen layers, {name}", seconds) as advance:
-            for batch in wanted:
-                chosen = [keys[number] for number in batch]
-                try:
-                    yield from self._states(chosen, compute)
-                except AudioError:
-                    # What is measured has to be whole, what is learned from need not.
-                    readable = [key for key in chosen if name != "train" or copies.is_readable(key[0])]
-                    if len(readable) == len(chosen):
-                        raise
-                    if readable:
-                        yield from self._states(readable, compute)
-                advance(sum(lengths[number] for number in batch))
+            for chosen, found in frozen([[keys[number] for number in batch] for batch in wanted], readable):
+                yield from found
+                advance(sum(map(copies.computed_s, chosen)))
 
-    def _states(self, keys: Sequence[Key], compute: _Compute) -> Iterator[tuple[Key, States]]:
-        """States of some copies computed together, or in halves where memory runs out."""
-        try:
-            with self._frozen():
-                hidden_states, num_frames = compute(keys)
-        except (RuntimeError, MemoryError) as error:
-            if len(keys) == 1 or not is_out_of_memory(error):
-                raise
-            hidden_states = None
-        if hidden_states is None:  # here, where the failed try holds no memory any more
-            middle = len(keys) // 2
-            yield from self._states(keys[:middle], compute)
-            yield from self._states(keys[middle:], compute)
-            return
-        counts = num_frames.tolist()
-        # What an encoder computes beyond the utterance (silence up to 30 s) belongs to its input; and a click too
-        # short for a frame still has a state.
-        sizes = [hidden_states.shape[1] if self.encoder.fixed_length else max(count, 1) for count in counts]
-        for key, states, count in zip(keys, self._stored(hidden_states.float(), sizes), counts, strict=True):
-            yield key, States(states, count)
-
-    @contextlib.contextmanager
-    def _frozen(self) -> Iterator[None]:
-        """Nothing is trained: no gradient, no dropout."""
-        training = self.encoder.training
-        self.encoder.eval()
-        low = self.precision != torch.float32
-        try:
-            with torch.no_grad(), torch.autocast(self._device.type, self.precision, enabled=low):
-                yield
-        finally:
-            self.encoder.train(training)
-
-    def _stored(self, states: Tensor, sizes: Sequence[int]) -> list[Tensor]:
-        """The first frames of each row, on the CPU; converted where they are, for half of the bytes is soon copied."""
-        rows = [row[:size] for row, size in zip(states, sizes, strict=True)]
-        if self.training.cache_dtype == "float32":
-            return [row.cpu().clone() for row in rows]
-        fitting = (torch.stack([row.abs().amax() for row in rows]) <= _LARGEST_HALF).tolist()
-        halves = states.half().cpu()
-        return [
-            half[:size].clone() if fits else row.bfloat16().cpu()
-            for row, half, size, fits in zip(rows, halves, sizes, fitting, strict=True)
-        ]
+    def _pass(self, below: Inputs, seam: int) -> FrozenPass:
+        dtype = self.training.cache_dtype
+        return FrozenPass(below, self.encoder, seam, precision=self.precision, cache_dtype=dtype)
 
     def _size(self, copies: Copies, keys: Iterable[Key], seam: int) -> float:
         """Bytes that these copies take."""

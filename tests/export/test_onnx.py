@@ -118,12 +118,43 @@ def test_it_runs_where_torch_cannot_be_imported(exported: Path, tmp_path: Path) 
     assert done.stdout.strip() == sx.load(str(exported)).transcribe(tmp_path / "a.wav").text
 
 
+def test_it_aligns_where_torch_cannot_be_imported(trained: Path, exported: Path, tmp_path: Path) -> None:
+    samples = np.concatenate([WAVEFORMS[2], np.zeros(16_000, "f4"), WAVEFORMS[0]])
+    soundfile.write(path := tmp_path / "a.wav", samples, 16_000)
+    text = "Abc - cab, a b!"
+    arguments = ["align", str(path), text, "--model", str(exported), "--least-matched", "0", "--characters"]
+    code = f"from speechxfer.cli import main\nmain({arguments!r})"
+    done = plain_install.run(code, "beam")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    expected = sx.align(str(trained), path, text, least_matched=0.0, characters=True).to_dict()
+    assert found["segments"][0]["words"]
+    assert _without_confidence(found) == _without_confidence(expected)
+    done = plain_install.run(code)
+    assert "alignment needs numba, but numba is not installed; python -m pip install 'speechxfer[beam]'" in done.stderr
+
+
+def _without_confidence(found: Any) -> Any:
+    """The same values but for confidences, whose last digits differ."""
+    if isinstance(found, dict):
+        return {name: _without_confidence(value) for name, value in found.items() if name != "confidence"}
+    return [_without_confidence(value) for value in found] if isinstance(found, list) else found
+
+
 def test_evaluation_and_the_trained_model_agree(trained: Path, exported: Path, corpus: Callable[..., Path]) -> None:
     manifest = corpus("dev", ["a b", "cab", "b"])
     ours, theirs = (sx.evaluate(str(folder), manifest) for folder in (trained, exported))
     assert ours.rates.wer == theirs.rates.wer
     parity = sx.compare(str(trained), str(exported), manifest)
     assert parity is not None
+
+
+def test_a_classifier_does_not_align(whisper_folder: Path, tmp_path: Path) -> None:
+    labels = ClassLabels(["go", "stop", "wait"])
+    folder = saved(tmp_path / "model", whisper_folder, lambda encoder: ClassificationHead(encoder.width, labels))
+    sx.export(folder, tmp_path / "onnx")
+    with pytest.raises(sx.ConfigError, match="wanted a model with a CTC head"):
+        sx.align(str(tmp_path / "onnx"), WAVEFORMS[0], "a b", sample_rate=16_000)
 
 
 def test_a_classifier_is_exported_and_gives_the_same_probabilities(whisper_folder: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from speechxfer.encoders.base import Encoder
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import StorageError
 from speechxfer.progress import Progress
+from speechxfer.training import frozen_pass
 from speechxfer.training import preparation as preparation_module
 from speechxfer.training.frozen_cache import FrozenCache, Sounds, States, prefix_digest
 from speechxfer.training.preparation import Preparation
@@ -192,7 +193,7 @@ def test_auto_takes_memory_then_disk_where_that_saves_time(runs: Runs, monkeypat
 
 
 def test_what_exceeds_half_precision_is_not_lost(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preparation_module, "_LARGEST_HALF", 0.0)
+    monkeypatch.setattr(frozen_pass, "_LARGEST_HALF", 0.0)
     runs.run("wide", cached("disk", "half"))
     runs.run("off", cached("off"))
     stored = [load_file(path) for path in (runs.folder / "cache").rglob("*.safetensors")]

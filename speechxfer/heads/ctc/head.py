@@ -46,7 +46,7 @@ class CTCHead(Head):
     """
 
     kind = CTCReader.kind
-    is_frame_synchronous = True
+    is_frame_synchronous = CTCReader.is_frame_synchronous
     decoding_options = CTCReader.decoding_options
     reader: CTCReader
 
@@ -55,6 +55,7 @@ class CTCHead(Head):
     ) -> None:
         super().__init__()
         self.reader = CTCReader(vocabulary, normalizer, frame_rate)
+        self.frame_rate = frame_rate
         self.layer_sum = LayerSum(states) if states > 1 else nn.Identity()
         self.projection = nn.Linear(width, len(vocabulary))
 
@@ -88,15 +89,6 @@ class CTCHead(Head):
     def lexicon(self, language_model: LanguageModel | None) -> Lexicon:
         """The words of a language model as the vocabulary spells them."""
         return self.reader.lexicon(language_model)
-
-    def spell(self, text: str) -> list[int | None]:
-        """The symbols that write a text, as the head normalizes it; None for a character that it lacks."""
-        return [self.vocabulary.index(symbol) for symbol in self.vocabulary.split(self.normalizer(text))]
-
-    @property
-    def symbol_texts(self) -> list[str]:
-        """What each symbol writes; the blank none."""
-        return ["", *(self.vocabulary.written(index) for index in range(1, len(self.vocabulary)))]
 
     @classmethod
     def kept(cls, setup: Setup) -> Self | None:
@@ -275,7 +267,7 @@ class CTCHead(Head):
         New rows begin as random as those of a new head, with the mean bias of the old symbols.
         """
         vocabulary = self.vocabulary.extended(symbols)
-        head = type(self)(self.projection.in_features, self.reader.frame_rate, vocabulary, self.normalizer)
+        head = type(self)(self.projection.in_features, self.frame_rate, vocabulary, self.normalizer)
         head.layer_sum = self.layer_sum
         known = len(self.vocabulary)
         with torch.no_grad():

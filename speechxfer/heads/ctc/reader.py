@@ -40,6 +40,7 @@ class CTCReader(Reader):
     """
 
     kind = "ctc"
+    is_frame_synchronous = True
     decoding_options = frozenset({"beams", "hotwords", "word_times"})
 
     def __init__(self, vocabulary: Vocabulary, normalizer: TextNormalizer, frame_rate: float) -> None:
@@ -74,6 +75,15 @@ class CTCReader(Reader):
         if self.fusion is not None:
             self.fusion.write(folder)
 
+    @property
+    def symbol_texts(self) -> list[str]:
+        """What each symbol writes; the blank none."""
+        return ["", *(self.vocabulary.written(index) for index in range(1, len(self.vocabulary)))]
+
+    def spell(self, text: str) -> list[int | None]:
+        """The symbols that write a text, as the head normalizes it; None for a character that it lacks."""
+        return [self.vocabulary.index(symbol) for symbol in self.vocabulary.split(self.normalizer(text))]
+
     def fuse(self, fusion: Fusion | None) -> None:
         """Decode with a language model from now on; None for none.
 
@@ -85,7 +95,7 @@ class CTCReader(Reader):
 
     def lexicon(self, language_model: LanguageModel | None) -> Lexicon:
         """The words of a language model as the vocabulary spells them."""
-        return Lexicon([self.vocabulary.written(index) for index in range(1, len(self.vocabulary))], language_model)
+        return Lexicon(self.symbol_texts[1:], language_model)
 
     @property
     def decoding_defaults(self) -> DecodingOptions:
