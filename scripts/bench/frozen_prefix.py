@@ -60,6 +60,9 @@ class _Waveforms(LiveInputs):
         self._encoder, self._waveforms, self._frozen = encoder, waveforms, True
         self.seam = seam
 
+    def computed_by(self, encoder: Encoder) -> _Waveforms:
+        return _Waveforms(encoder, self.seam, self._waveforms)
+
     def load_copies(self, keys: Sequence[Key]) -> Loaded:
         values, num_samples = self._encoder.collate([self._waveforms[index] for index, _ in keys])
         return Loaded(values, num_samples, self._encoder.num_frames(num_samples))

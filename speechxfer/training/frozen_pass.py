@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from speechxfer.ahead import Ahead
 from speechxfer.encoders.base import Encoder, valid_positions
 from speechxfer.training.batch_budget import is_out_of_memory
 from speechxfer.training.frozen_cache import States
-from speechxfer.training.inputs import Inputs, Key, Loaded
+from speechxfer.training.inputs import Computable, Key, Loaded
 
 #: The largest number of half precision; what exceeds it is kept in bfloat16, which has float32's range.
 _LARGEST_HALF = 65504.0
+#: Layers whose weights autocast converts.
+_CONVERTED = (nn.Linear, nn.Conv1d, nn.Conv2d)
 #: Batches that are read before they are needed.
 _AHEAD = 2
 
@@ -69,9 +72,10 @@ class FrozenPass:
     """
 
     def __init__(
-        self, inputs: Inputs, encoder: Encoder, seam: int, *, precision: torch.dtype, cache_dtype: str
+        self, inputs: Computable, encoder: Encoder, seam: int, *, precision: torch.dtype, cache_dtype: str
     ) -> None:
-        self._inputs, self._encoder, self._seam = inputs, encoder, seam
+        self._encoder, self._seam = _lowered(encoder, precision), seam
+        self._inputs = inputs.computed_by(self._encoder)
         self._precision, self._halved = precision, cache_dtype != "float32"
         self._device = next(encoder.parameters()).device
 
@@ -158,6 +162,18 @@ class FrozenPass:
             copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
             copied.record()
         return _Stored(keys, values, fits, sizes, counts, copied)
+
+
+def _lowered(encoder: Encoder, precision: torch.dtype) -> Encoder:
+    """The encoder with those weights converted that autocast would convert for every batch; the rest is shared."""
+    if precision == torch.float32:
+        return encoder
+    weights = {id(tensor): tensor for tensor in (*encoder.parameters(), *encoder.buffers())}
+    for module in encoder.modules():
+        if isinstance(module, _CONVERTED):
+            for weight in module.parameters(recurse=False):
+                weights[id(weight)] = nn.Parameter(weight.detach().to(precision), requires_grad=False)
+    return copy.deepcopy(encoder, weights)  # what is in its memory is not copied
 
 
 def _fetched(wanted: Sequence[Key], parts: Sequence[_Stored]) -> tuple[Sequence[Key], list[tuple[Key, States]]]:

@@ -12,7 +12,7 @@ import random
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 import torch
@@ -153,11 +153,18 @@ class Inputs(Protocol):
     def load(self, indices: Sequence[int], epoch: int) -> Loaded:
         """What `at_seam` takes of the copies used in an epoch, on the CPU."""
 
+    def at_seam(self, loaded: Loaded) -> Tensor:
+        """Hidden states [batch, frames, width] at the seam, in float32 unless autocast, on `loaded`'s device."""
+
+
+class Computable(Inputs, Protocol):
+    """Inputs of which copies can be chosen, whatever the epoch."""
+
     def load_copies(self, keys: Sequence[Key]) -> Loaded:
         """What `at_seam` takes of these copies, on the CPU, without distortions."""
 
-    def at_seam(self, loaded: Loaded) -> Tensor:
-        """Hidden states [batch, frames, width] at the seam, in float32 unless autocast, on `loaded`'s device."""
+    def computed_by(self, encoder: Encoder) -> Computable:
+        """The same with another encoder, where they are computed."""
 
 
 class LiveInputs:
@@ -189,6 +196,10 @@ class LiveInputs:
         values, num_samples = self._encoder.collate(self.copies.waveforms(keys))
         return Loaded(values, num_samples, self._encoder.num_frames(num_samples))
 
+    def computed_by(self, encoder: Encoder) -> LiveInputs:
+        """With the front end and the frozen layers of another encoder."""
+        return LiveInputs(encoder, self.seam if self._frozen else None, self.copies, self.augment)
+
     def at_seam(self, loaded: Loaded) -> Tensor:
         """Through the front end and the frozen layers."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self._frozen):
@@ -215,6 +226,10 @@ class CachedInputs:
     def load_copies(self, keys: Sequence[Key]) -> Loaded:
         """These copies."""
         return collate([self.kept[key] for key in keys])
+
+    def computed_by(self, encoder: Encoder) -> Self:
+        """They have been computed."""
+        return self
 
     def at_seam(self, loaded: Loaded) -> Tensor:
         """As they are, but in float32."""

@@ -22,7 +22,8 @@ from speechxfer.storage import cache_folder
 from speechxfer.training.distributed import World
 from speechxfer.training.frozen_cache import FrozenCache, Sounds, States, prefix_digest
 from speechxfer.training.frozen_pass import FrozenPass, Read
-from speechxfer.training.inputs import CachedInputs, Copies, Inputs, Key, LiveInputs
+from speechxfer.training.inputs import CachedInputs, Computable, Copies, Inputs, Key, LiveInputs
+from speechxfer.training.resident import resident
 
 #: Seconds of audio computed together where nothing is remembered for a gradient.
 _BATCH_S = {"cpu": 30.0, "cuda": 600.0}
@@ -90,7 +91,7 @@ class Preparation:
             return LiveInputs(self.encoder, seam, inputs.copies, inputs.augment)
         return self._cached(inputs.copies, seam, name, on_disk=inputs.on_disk, below=inputs)
 
-    def _best_place(self, copies: Copies, seam: int, below: Inputs) -> tuple[str, str]:
+    def _best_place(self, copies: Copies, seam: int, below: Computable) -> tuple[str, str]:
         """Memory, disk or neither, and why: from the room there is and what computing was measured to cost."""
         size, most_memory, most_disk = self._size(copies, copies.keys, seam), _free_memory() / 2, self._free_disk() / 2
         uses = self.training.epochs * len(copies.manifest)
@@ -105,7 +106,7 @@ class Preparation:
             return "off", f"computing them takes {seconds:.0f} s, reading {_amount(size)} from disk longer"
         return "disk", f"computed once in about {seconds:.0f} s, {_amount(size)} of hidden states kept on disk"
 
-    def _measured_s(self, copies: Copies, seam: int, below: Inputs) -> float:
+    def _measured_s(self, copies: Copies, seam: int, below: Computable) -> float:
         """Seconds that computing all copies takes, judged by some of them."""
         some: list[Key] = []
         for key in copies.keys:
@@ -118,7 +119,7 @@ class Preparation:
         share = sum(map(copies.computed_s, some)) / sum(map(copies.computed_s, copies.keys))
         return (time.monotonic() - started) / share
 
-    def _cached(self, copies: Copies, seam: int, name: str, *, on_disk: bool, below: Inputs) -> Inputs:
+    def _cached(self, copies: Copies, seam: int, name: str, *, on_disk: bool, below: Computable) -> Inputs:
         started = time.monotonic()
         keep = self._keep_on_disk if on_disk else self._keep_in_memory
         try:
@@ -130,14 +131,14 @@ class Preparation:
             return LiveInputs(self.encoder, seam, copies)
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
-        return CachedInputs(copies, seam, kept, on_disk=on_disk)
+        return resident(CachedInputs(copies, seam, kept, on_disk=on_disk), self._device)
 
-    def _keep_in_memory(self, copies: Copies, seam: int, name: str, below: Inputs) -> dict[Key, States]:
+    def _keep_in_memory(self, copies: Copies, seam: int, name: str, below: Computable) -> dict[Key, States]:
         kept = dict(self._computed(copies, set(copies.keys), name, self._pass(below, seam), alone=True))
         copies.report_unreadable(self.world, self.progress)
         return _some(copies, kept)
 
-    def _keep_on_disk(self, copies: Copies, seam: int, name: str, below: Inputs) -> dict[Key, States]:
+    def _keep_on_disk(self, copies: Copies, seam: int, name: str, below: Computable) -> dict[Key, States]:
         """Find what is there, compute and write what is missing (each process its share), map it all."""
         settings = {"dtype": self.training.cache_dtype, "precision": str(self.precision)}
         cache = FrozenCache(self._folder, prefix_digest(self.encoder, seam, **settings))
@@ -224,7 +225,7 @@ class Preparation:
                 yield from found
                 advance(sum(map(copies.computed_s, chosen)))
 
-    def _pass(self, below: Inputs, seam: int) -> FrozenPass:
+    def _pass(self, below: Computable, seam: int) -> FrozenPass:
         dtype = self.training.cache_dtype
         return FrozenPass(below, self.encoder, seam, precision=self.precision, cache_dtype=dtype)
 

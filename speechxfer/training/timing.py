@@ -15,7 +15,7 @@ from speechxfer.data import batching
 from speechxfer.data.loading import durations_s
 from speechxfer.errors import DataError
 from speechxfer.training.feeding import Examples
-from speechxfer.training.inputs import Copies, Inputs, Key, LiveInputs, Loaded
+from speechxfer.training.inputs import Copies, Inputs, LiveInputs, Loaded
 from speechxfer.training.starting_point import StartingPoint
 from speechxfer.training.step import TrainStep
 
@@ -81,10 +81,6 @@ class _TimedInputs:
 
     def load(self, indices: Sequence[int], epoch: int) -> Loaded:
         return self._inputs.load(indices, epoch)
-
-    def load_copies(self, keys: Sequence[Key]) -> Loaded:
-        """As theirs."""
-        return self._inputs.load_copies(keys)
 
     def at_seam(self, loaded: Loaded) -> Tensor:
         begun = self._now()
