@@ -50,11 +50,13 @@ class Plan:
     #: By model; None where there was no time.
     scores: Mapping[str, Score | None]
     #: The chosen one first, then the others that were tried, then the rest.
-    entries: tuple[Entry, ...]
+    entries: Sequence[Entry]
     budget_s: float
     spent_s: float
     #: Seconds of the run that the plan is for; None where it has epochs.
     horizon_s: float | None = None
+    #: Steps in that time, if the whole encoder is trained.
+    steps: float = math.inf
     #: What the run goes on from; None where the choice was not tried.
     beginning: Beginning | None = None
 
@@ -117,7 +119,7 @@ class Plan:
         ]  # fmt: skip
         return {
             "case": asdict(self.case), "amount": {**asdict(self.amount), "in_words": f"{self.amount}"},
-            "budget_s": self.budget_s,
+            "budget_s": self.budget_s, "whole_steps": round(self.steps) if self.steps < math.inf else None,
             "spent_s": round(self.spent_s, 1), "choice": self.settings(), "was_tried": self.was_tried,
             "prediction": asdict(self.prediction) if self.prediction else None, "candidates": lines,
             "scores": {name: asdict(one) if one else None for name, one in self.scores.items()},
@@ -154,7 +156,6 @@ def make_plan(
         TrainingError: no candidate that was tried learned anything.
     """
     started, progress = time.monotonic(), progress or Progress()
-    until = started + budget_s
     _check_wanted(base, models, presets)
     train, dev = (
         _opened((data or {}).get(name, path), name, base) for name, path in (("train", base.train), ("dev", base.dev))
@@ -163,30 +164,40 @@ def make_plan(
     with TemporaryDirectory(prefix="speechxfer-plan-") as folder:
         bench = Bench(base, train, dev, Path(folder))
         # Errors that all candidates share are raised early.
-        parts = {name: bench.check(replace(base, model=name), _TIMING * budget_s, progress) for name in models}
+        timing_s = _TIMING * (horizon_s or budget_s)
+        parts = {name: bench.check(replace(base, model=name), timing_s, progress) for name in models}
         amount = Amount.of(train, classes=base.head_type.is_classifier)
         progress.log(f"data: {amount}")
         stepping = _STEPPING * horizon_s if horizon_s else None
-        race = Race(base, bench, Horizon(base.training.epochs, stepping, train.duration_s), until, progress)
+        race = Race(
+            base, bench, Horizon(base.training.epochs, stepping, train.duration_s), started + budget_s, progress
+        )
+        has_time = bool(race.first_fraction(2, spared_s=2 * _SCORING * budget_s))
         scores = {
-            name: _scored(name, base, part, race.left_s, progress) if race.first_fraction(2) else None
-            for name, part in parts.items()
+            name: _scored(name, base, part, race.left_s, progress) if has_time else None for name, part in parts.items()
         }
         # A domain that is near for one model is near.
         case = case_of(amount, near=any(one.near for one in scores.values() if one))
         progress.log(f"case {case.number}, {case.name}: {case.advice}")
         steps = stepping / bench.step_s if stepping else math.inf
-        order = expected(case, soon=steps < _FEW_STEPS)
-        wanted = [one for one in order if presets is None or one in presets]
-        names = candidates(models, wanted, {name: bench.depths[name] for name in models}, vary=vary)
-        if steps < _VERY_FEW_STEPS:
-            names = [hastened(one, base.head) for one in names]
-        entries = race.run(names, vary=vary)
+        ordered = _ordered(bench, case, presets, steps, vary=vary)
+        entries = race.run([hastened(one, base.head) if steps < _VERY_FEW_STEPS else one for one in ordered], vary=vary)
         begun = race.beginning(entries[0].candidate)
-        if (tried := [one for one in entries if one.points]) and all(one.loss is None for one in tried):
-            raise TrainingError("no candidate learned anything in its trials, so none can be chosen; run finetune with one of them to see why")  # fmt: skip  # noqa: E501
+    _check_learned(entries)
     spent_s = time.monotonic() - started
-    return Plan(base, amount, case, scores, tuple(entries), budget_s, spent_s, horizon_s, begun)
+    return Plan(base, amount, case, scores, entries, budget_s, spent_s, horizon_s, steps, begun)
+
+
+def _ordered(bench: Bench, case: Case, presets: Sequence[str] | None, steps: float, *, vary: bool) -> list[Candidate]:
+    """The candidates, most promising first, for a run that has so many steps if the whole encoder is trained."""
+    wanted = [one for one in expected(case, soon=steps < _FEW_STEPS) if presets is None or one in presets]
+    return candidates(list(bench.depths), wanted, bench.depths, vary=vary)
+
+
+def _check_learned(entries: Sequence[Entry]) -> None:
+    tried = [one for one in entries if one.points]
+    if tried and all(one.loss is None for one in tried):
+        raise TrainingError("no candidate learned anything in its trials, so none can be chosen; run finetune with one of them to see why")  # fmt: skip  # noqa: E501
 
 
 def _check_wanted(base: FinetuneConfig, models: Sequence[str], presets: Sequence[str] | None) -> None:

@@ -123,16 +123,20 @@ class Race:
         trial = self._trials.get(candidate)
         return trial.beginning() if trial else None
 
-    def first_fraction(self, count: int) -> float:
+    def first_fraction(self, count: int, *, spared_s: float = 0.0) -> float:
         """How much of a whole run the first trials of so many candidates are; 0 where there is no time for two.
 
         One alone compares nothing, and shorter ones would choose by chance.
+
+        Args:
+            count: of the candidates.
+            spared_s: seconds that are needed for other things before.
         """
         step_s = self._bench.step_s
         run_s = self._horizon.run_s(step_s, self._base.training.batch_seconds)
         shortest = min(max(_FEWEST_STEPS * step_s / run_s, _SMALLEST), 1.0)
         least_s = _WITH_FALL * shortest * run_s + self._opening_s
-        if self.left_s < min(count, 2) * least_s:
+        if self.left_s - spared_s < min(count, 2) * least_s:
             return 0.0
         each_s = _FIRST_ROUND * self._budget_s / count - self._opening_s
         return max(min(each_s / _WITH_FALL / run_s, _LARGEST), shortest)
