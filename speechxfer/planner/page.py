@@ -21,8 +21,8 @@ COLUMNS = ("candidate", "trials: error (loss) after steps", "expected error on d
 _MOST_LINES = 6
 _NOT_TRIED = "There was no time to try anything: the choice is what is expected to do best, and was not measured."
 _FEW = (
-    "A run that trains the whole encoder has about {:,} steps in its time. With few, its upper layers alone get further: "
-    "they come first below 500 steps, with higher learning rates below 200."
+    "A run that trains the whole encoder has about {:,} steps in its time. With few, its upper layers alone get "
+    "further: they come first below 500 steps, with higher learning rates below 200."
 )
 _READING = (
     "A trial trains at a constant rate, and is measured after its rate has fallen to 0. What is expected at the end is "

@@ -169,9 +169,8 @@ def make_plan(
         amount = Amount.of(train, classes=base.head_type.is_classifier)
         progress.log(f"data: {amount}")
         stepping = _STEPPING * horizon_s if horizon_s else None
-        race = Race(
-            base, bench, Horizon(base.training.epochs, stepping, train.duration_s), started + budget_s, progress
-        )
+        horizon = Horizon(base.training.epochs, stepping, train.duration_s)
+        race = Race(base, bench, horizon, started + budget_s, progress)
         has_time = bool(race.first_fraction(2, spared_s=2 * _SCORING * budget_s))
         scores = {
             name: _scored(name, base, part, race.left_s, progress) if has_time else None for name, part in parts.items()
@@ -180,18 +179,20 @@ def make_plan(
         case = case_of(amount, near=any(one.near for one in scores.values() if one))
         progress.log(f"case {case.number}, {case.name}: {case.advice}")
         steps = stepping / bench.step_s if stepping else math.inf
-        ordered = _ordered(bench, case, presets, steps, vary=vary)
-        entries = race.run([hastened(one, base.head) if steps < _VERY_FEW_STEPS else one for one in ordered], vary=vary)
+        entries = race.run(_ordered(bench, base.head, case, presets, steps, vary=vary), vary=vary)
         begun = race.beginning(entries[0].candidate)
     _check_learned(entries)
     spent_s = time.monotonic() - started
     return Plan(base, amount, case, scores, entries, budget_s, spent_s, horizon_s, steps, begun)
 
 
-def _ordered(bench: Bench, case: Case, presets: Sequence[str] | None, steps: float, *, vary: bool) -> list[Candidate]:
+def _ordered(
+    bench: Bench, head: str, case: Case, presets: Sequence[str] | None, steps: float, *, vary: bool
+) -> list[Candidate]:
     """The candidates, most promising first, for a run that has so many steps if the whole encoder is trained."""
     wanted = [one for one in expected(case, soon=steps < _FEW_STEPS) if presets is None or one in presets]
-    return candidates(list(bench.depths), wanted, bench.depths, vary=vary)
+    found = candidates(list(bench.depths), wanted, bench.depths, vary=vary)
+    return [hastened(one, head) for one in found] if steps < _VERY_FEW_STEPS else found
 
 
 def _check_learned(entries: Sequence[Entry]) -> None:

@@ -91,7 +91,7 @@ class Race:
         self._budget_s = max(until - now(), 1e-3)
         self._dev = min(beginning(bench.dev, _DEV_S * self._budget_s, fewest=_FEWEST_DEV), _MOST_DEV)
         #: The longest that decoding dev has taken so far.
-        self._measuring_s, self._opening_s = 0.0, bench.opening_s
+        self._measuring_s, self._opening_s = 0.0, 0.0
         self._trials: dict[Candidate, Trial] = {}
         self.entries: list[Entry] = []
 

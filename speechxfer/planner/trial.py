@@ -86,8 +86,8 @@ class Bench:
         self._base = replace(base, training=training, retain=None, compare_scratch=False)
         #: Seconds of computing what is frozen for a second of audio, by model and layer index.
         self.below_s: dict[tuple[str, int], float] = {}
-        #: Seconds of opening a model, and of a step that trains all of its encoder; of the slowest that was checked.
-        self.opening_s, self.step_s = 0.0, 0.0
+        #: Seconds of a step that trains all of a model's encoder, of the slowest that was checked.
+        self.step_s = 0.0
         #: Layers of each model that was checked.
         self.depths: dict[str, int] = {}
 
@@ -103,12 +103,10 @@ class Bench:
             DataError: texts, labels or audio that cannot be used.
         """
         config = replace(config, plan=PlanConfig(preset="fine-tune"))
-        begun, source = time.monotonic(), find(config.model, language=config.language)
-        start = starting_point(config, source, self.train, progress)
+        start = starting_point(config, find(config.model, language=config.language), self.train, progress)
         self.depths[config.model] = start.model.encoder.depth
         check(start.model, {"train": start.train, "dev": self.dev}, self.normalizer, config, progress)
         start.model.to(self.device)
-        self.opening_s = max(self.opening_s, time.monotonic() - begun)
         precision, last = choose_precision(config.training.precision, self.device), config.training.epochs - 1
         step = time_steps(start, config, precision, last, most_s)
         self.step_s = max(self.step_s, step.below + step.above)

@@ -235,6 +235,8 @@ def _write_beginning(job: Job, ready: _Ready, *, overwrite: bool) -> None:
     job.write_data()
     if ready.sources:
         job.folder.write(ready.sources)
+    if ready.beginning:
+        ready.beginning.write(job, ready.start.model.head)
 
 
 def _adapt(
@@ -245,8 +247,6 @@ def _adapt(
     start, manifests = ready.start, dict(ready.manifests)
     if world.is_main:
         _write_beginning(job, ready, overwrite=overwrite)
-        if ready.beginning:
-            ready.beginning.write(job, start.model.head)
         _training_manifest(job, start, manifests)  # writes what the others only read
     show_plan(job, start)
     world.barrier()
@@ -261,18 +261,10 @@ def _adapt(
     task = _task(job, start, manifests, preparation, allotted)
     position = fit(task, preparation, resume=resume or folder.is_begun, callbacks=[trackers, *callbacks])
     world.barrier()
-    fitted = time.monotonic()
-    tuned = _fused(job, ready.language_model, manifests["dev"])
-    calibrated = _calibrated(job, manifests["dev"])
-    after_s = time.monotonic() - fitted
+    tuned, metrics = _completed(job, ready, manifests["dev"], position, preparation)
     chosen = self_training.decide(job, manifests["dev"]) if config.unlabeled and world.is_main else None
     world.barrier()
     run = Run(folder.path, _load(job), tuned=tuned, is_main=world.is_main)
-    seconds = {
-        "prefix": preparation.seconds.get("train", 0.0), "training": position.training_s, "dev": position.dev_s,
-        "after": after_s,
-    }  # fmt: skip
-    metrics = cast(Metrics, {**_metrics(position, seconds), **calibrated})
     if world.is_main:
         if chosen:
             metrics |= self_training.figures(job, chosen)
@@ -290,6 +282,22 @@ def _adapt(
 
 def _load(job: Job) -> SpeechModel:
     return SpeechModel.load(str(job.folder.model), device=job.config.device)
+
+
+def _completed(
+    job: Job, ready: _Ready, dev: Manifest, position: Position, preparation: Preparation
+) -> tuple[Tuned | None, Metrics]:
+    """What is added to the trained model, a language model and calibrated confidences, and figures of the training."""
+    begun = time.monotonic()
+    tuned, calibrated = _fused(job, ready.language_model, dev), _calibrated(job, dev)
+    seconds = {
+        "prefix": preparation.seconds.get("train", 0.0), "training": position.training_s, "dev": position.dev_s,
+        "after": time.monotonic() - begun,
+    }  # fmt: skip
+    return tuned, {
+        "dev": position.best_scores, "best_epoch": position.best_epoch, "epochs": position.epoch,
+        "steps": position.step, "seconds": {name: round(value, 2) for name, value in seconds.items()}, **calibrated,
+    }  # fmt: skip
 
 
 def _fused(job: Job, language_model: LanguageModel | None, dev: Manifest) -> Tuned | None:
@@ -380,16 +388,6 @@ def _measured(job: Job, run: Run, manifests: dict[str, Manifest], before: dict[s
         run = replace(run, retained=kept)
         notes.append(kept.verdict)
     return replace(run, notes=(*run.notes, *notes))
-
-
-def _metrics(position: Position, seconds: Mapping[str, float]) -> Metrics:
-    return {
-        "dev": position.best_scores,
-        "best_epoch": position.best_epoch,
-        "epochs": position.epoch,
-        "steps": position.step,
-        "seconds": {name: round(value, 2) for name, value in seconds.items()},
-    }
 
 
 def _figures(run: Run) -> Metrics:
