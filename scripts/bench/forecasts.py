@@ -104,7 +104,7 @@ def main(
     for corpus, model, preset in () if judging else cells:
         cell = {"corpus": corpus, "model": model, "preset": preset, "run_s": seconds(limit, "--time")}
         if not any(cell.items() <= line.items() for line in read(results)):
-            line = curve(corpus, model, preset, cell["run_s"])
+            line = curve(corpus, model, preset, seconds(limit, "--time"))
             with results.open("a") as file:
                 file.write(f"{json.dumps(line)}\n")
     judge(read(results))
