@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from speechxfer.planner.cases import Amount, case_of, expected
 from speechxfer.planner.forecast import Point
 from speechxfer.planner.page import as_html, write_outcome, write_plan
 from speechxfer.planner.planner import make_plan
-from speechxfer.planner.racing import Entry
+from speechxfer.planner.racing import Entry, Horizon, Race
 from speechxfer.planner.trial import Trial
 from speechxfer.runs import RunFolder
 from speechxfer.storage import only_writer
@@ -115,6 +116,26 @@ def test_cheap_ways_come_first_where_there_is_little_time() -> None:
     case = case_of(Amount(600.0, 200), near=False)
     assert expected(case)[:2] == ["fine-tune", "lower-layers"]
     assert expected(case, soon=True)[:2] == ["fine-tune-top", "fine-tune"]
+
+
+def test_the_choice_without_trials_follows_from_the_number_of_steps() -> None:
+    bench: Any = SimpleNamespace(depths={"m": 6})
+    case = case_of(Amount(600.0, 200), near=False)
+    first = {steps: planner._ordered(bench, "ctc", case, None, steps, vary=True)[0].name for steps in (100, 400, 900)}
+    assert first == {100: "fine-tune-top, encoder_lr 0.0009", 400: "fine-tune-top", 900: "fine-tune"}
+
+
+def test_there_are_no_trials_in_which_little_would_be_learned(base: sx.FinetuneConfig, tmp_path: Path) -> None:
+    bench: Any = SimpleNamespace(dev=sx.Manifest.read(base.dev).with_durations(), step_s=1.0)
+    usual = replace(base, training=TrainingConfig())
+
+    def fraction(budget_s: float, horizon_s: float) -> float:
+        race = Race(usual, bench, Horizon(20, horizon_s, 3600.0), budget_s, sx.Progress(), lambda: 0.0)
+        return race.first_fraction(6)
+
+    assert fraction(60.0, 340.0) == 0.0  # two trials of 32 steps and the fall of the rate take 80 s
+    assert fraction(100.0, 560.0) == pytest.approx(32 / 560)
+    assert fraction(1000.0, 5600.0) == 0.03
 
 
 @pytest.fixture
