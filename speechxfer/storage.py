@@ -33,7 +33,12 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 @contextlib.contextmanager
-def _reporting(path: Path) -> Iterator[None]:
+def writing(path: Path) -> Iterator[None]:
+    """Report what goes wrong while something is written to a path.
+
+    Raises:
+        StorageError: it could not be written.
+    """
     try:
         yield
     except OSError as error:
@@ -75,7 +80,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: it could not be written; what was at `path` is unchanged.
     """
-    with _reporting(path):
+    with writing(path):
         is_device = _is_device(path)
         if not is_device:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -127,7 +132,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: it could not be written; what was at `path` is unchanged.
     """
-    with _reporting(path):
+    with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=_prefix(path), suffix=".tmp"))
         try:
@@ -266,7 +271,7 @@ def recover_all(folder: Path) -> None:
         StorageError: the folder cannot be written to.
     """
     for leftover in _leftovers(folder):
-        with _reporting(leftover):
+        with writing(leftover):
             # It contains the replaced folder under its full name, which the leftover's own name may shorten.
             for replaced in leftover.glob("*") if leftover.suffix == ".old" else ():
                 path = folder / replaced.name

@@ -60,7 +60,9 @@ def fastconformer(folder: Path, *, tiny: bool) -> str:
 
     logging.disable_progress_bar()
     torch.manual_seed(0)
-    ParakeetEncoder(ParakeetEncoderConfig(**_PARAKEET | (_TINY_PARAKEET if tiny else {}))).save_pretrained(folder)
+    config = ParakeetEncoderConfig(**_PARAKEET | (_TINY_PARAKEET if tiny else {}))
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):  # a CPU draws the weights in half a minute
+        ParakeetEncoder(config).save_pretrained(folder)
     ParakeetFeatureExtractor().save_pretrained(folder)
     return str(folder)
 

@@ -34,14 +34,16 @@ OTHERS = ("recognition", "frozen-prefix")
 @click.option("--peer-epochs", type=int, help="The peer runs only so many and is extrapolated (default: all).")
 @click.option("--batch-s", default=130.0, show_default=True, help="Seconds of audio in a step.")
 @click.option("--recognition-batch-s", default=600.0, show_default=True)
-@click.option("--prefix-batch-s", default=600.0, show_default=True)
+@click.option("--recognized", default=600, show_default=True, help="Utterances that are recognized.")
+@click.option("--prefix-batch-s", default=2400.0, show_default=True)
 @click.option("--workers", type=int, help="Processes that load the peer's batches (default: the fastest by trial).")
 @click.option("--rounds", default=1, show_default=True, help="Of training; recognition always takes three.")
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, help="Folder for the figures.")
 @click.option("--rehearse", is_flag=True, help="Everything at a tiny size; nothing is written.")
 def main(
     names: tuple[str, ...], utterances: int, epochs: int, peer_epochs: int | None, batch_s: float,
-    recognition_batch_s: float, prefix_batch_s: float, workers: int | None, rounds: int, results: Path, rehearse: bool,
+    recognition_batch_s: float, recognized: int, prefix_batch_s: float, workers: int | None, rounds: int,
+    results: Path, rehearse: bool,
 ) -> None:  # fmt: skip
     if rehearse:
         utterances, epochs, batch_s, recognition_batch_s, prefix_batch_s, workers = (
@@ -76,8 +78,10 @@ def main(
             if trained is None:
                 raise click.UsageError("recognition needs a trained model; add --row w2v2-head")
             base = trained.parents[2] / "wav2vec2"
+            some = Path(work) / "recognized.jsonl"
+            corpora.part(train, min(recognized, utterances), some)
             figures = recognition.measure(
-                trained, base, train, Path(work), device=device, batch_s=recognition_batch_s, rounds=3
+                trained, base, str(some), Path(work), device=device, batch_s=recognition_batch_s, rounds=3
             )
             for precision, found in figures["precisions"].items():
                 click.echo(f"recognition, {precision}: {found}")

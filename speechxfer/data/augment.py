@@ -59,7 +59,8 @@ def spans(seeds: Sequence[Sequence[int]], num_frames: Tensor, width: int, config
     Returns:
         None if nothing is masked.
     """
-    if config.mask_time_prob == 0 and (config.mask_feature_prob == 0 or not width):
+    width = width if config.mask_feature_prob else 0
+    if config.mask_time_prob == 0 and not width:
         return None
     span = max(1, width * config.mask_feature_length_percent // 100)
     frames = np.zeros((len(seeds), int(num_frames.max())), dtype=bool)
@@ -70,7 +71,8 @@ def spans(seeds: Sequence[Sequence[int]], num_frames: Tensor, width: int, config
         # An utterance must stay recognizable.
         if masked.sum() < 0.6 * size:
             frames[row, :size] = masked
-        features[row] = _spans(width, config.mask_feature_prob, span, generator)
+        if width:
+            features[row] = _spans(width, config.mask_feature_prob, span, generator)
     return FrameMask(torch.from_numpy(frames), torch.from_numpy(features))
 
 

@@ -382,12 +382,12 @@ class Encoder(Freezable, ABC):
 
     def collate(self, waveforms: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
         """Waveforms of any lengths -> zero-padded [batch, samples] and their lengths [batch]."""
-        num_samples = torch.tensor([len(waveform) for waveform in waveforms], dtype=torch.int64)
-        # Not with torch, which would use all threads for each row.
-        batch = np.zeros((len(waveforms), int(num_samples.max())), dtype=np.float32)
-        for row, waveform in zip(batch, waveforms, strict=True):
-            row[: len(waveform)] = waveform
-        return torch.from_numpy(batch), num_samples
+        # Pinned, a GPU copies it by itself. It is not filled by torch, which would use all threads for each row.
+        pinned: bool = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+        batch = torch.empty(len(waveforms), max(map(len, waveforms)), dtype=torch.float32, pin_memory=pinned)
+        for row, waveform in zip(batch.numpy(), waveforms, strict=True):
+            row[: len(waveform)], row[len(waveform) :] = waveform, 0.0
+        return batch, torch.tensor(list(map(len, waveforms)))
 
     def forward(self, waveforms: Tensor, num_samples: Tensor) -> tuple[Tensor, Tensor]:
         """The whole stack: waveforms -> hidden states at layer index `depth`, number of frames there."""
@@ -397,4 +397,4 @@ class Encoder(Freezable, ABC):
 
 def valid_positions(lengths: Tensor, size: int) -> Tensor:
     """Boolean mask [batch, size], true where a position lies within its row's length."""
-    return torch.arange(size, device=lengths.device)[None, :] < lengths[:, None]
+    return torch.arange(size, device=lengths.device) < lengths[:, None]

@@ -1,4 +1,4 @@
-"""Several processes training one model; no other module knows how they communicate.
+"""Several processes training one model, on one host or on several; no other module knows how they communicate.
 
 Started by `torchrun` or `accelerate launch`, which set the environment read here. Each process computes its share of
 every step, and gradients are summed before the step is taken.
@@ -6,11 +6,16 @@ every step, and gradients are summed before the step is taken.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
-from collections.abc import Iterable
+import re
+import socket
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -19,7 +24,10 @@ from torch import Tensor, nn
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from speechxfer.errors import ConfigError
+from speechxfer.errors import ConfigError, StorageError, TrainingError
+from speechxfer.storage import writing
+from speechxfer.training.heartbeat import Heartbeat
+from speechxfer.training.interfaces import interface_towards
 
 _T = TypeVar("_T")
 #: Processes are started together, so they meet soon or never.
@@ -28,6 +36,8 @@ _ARRIVAL = timedelta(minutes=10)
 _PATIENCE = timedelta(hours=2)
 #: Numbers them, so that a second run in the same processes does not meet the traces of the first.
 _meetings = itertools.count()
+#: That of this process, while it is in a group.
+_heartbeats: list[Heartbeat] = []
 _NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -82,7 +92,8 @@ class World:
                 parameter.grad = torch.zeros_like(parameter)
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         flat = torch.cat([*(gradient.reshape(-1) for gradient in gradients), figures.detach().reshape(-1).float()])
-        torch.distributed.all_reduce(flat)
+        with _connected():
+            torch.distributed.all_reduce(flat)
         start = 0
         for gradient in gradients:
             gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
@@ -94,7 +105,8 @@ class World:
         if self.size == 1:
             return items
         parts: list[Any] = [None] * self.size
-        torch.distributed.all_gather_object(parts, items)
+        with _connected():
+            torch.distributed.all_gather_object(parts, items)
         return {key: value for part in parts for key, value in part.items()}
 
     def any(self, flag: bool) -> bool:
@@ -103,18 +115,86 @@ class World:
             return flag
         on_gpu = torch.distributed.get_backend() == "nccl"
         found = torch.tensor(float(flag), device=torch.cuda.current_device() if on_gpu else "cpu")
-        torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
+        with _connected():
+            torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
         return bool(found.item())
 
     def barrier(self) -> None:
         """Wait until every process is here."""
         if self.size > 1:
-            torch.distributed.barrier()
+            with _connected():
+                torch.distributed.barrier()
+
+    @property
+    def name(self) -> str:
+        """This process in messages."""
+        return f"process {self.rank} on {socket.gethostname()}"
+
+    def seeing(self, folder: Path, writer: int = 0) -> dict[int, bool]:
+        """Which processes see what process `writer` writes to a folder, by rank: those that share its disk.
+
+        Raises:
+            StorageError: it cannot write there.
+        """
+        with contextlib.ExitStack() as stack:
+            written: str | StorageError = ""
+            if self.rank == writer:
+                try:
+                    written = stack.enter_context(_mark(folder))
+                except StorageError as error:
+                    written = error
+            name = self.gather({self.rank: written})[writer]
+            if isinstance(name, StorageError):
+                raise name
+            return self.gather({self.rank: (folder / name).exists()})
+
+    def sharing(self, folder: Path) -> list[int]:
+        """The ranks of the processes that share this one's disk at a folder, in order, this one among them.
+
+        Raises:
+            StorageError: one that shares it with no process before it cannot write there.
+        """
+        left, found = set(range(self.size)), [self.rank]
+        while len(left) > 1:
+            seeing = self.seeing(folder, writer := min(left))
+            group = [rank for rank in sorted(left) if rank == writer or seeing[rank]]
+            found = group if self.rank in group else found
+            left -= set(group)
+        return found
 
     def leave(self) -> None:
         """Leave the group of processes."""
         if self.size > 1 and torch.distributed.is_initialized():
+            while _heartbeats:
+                _heartbeats.pop().stop()
             torch.distributed.destroy_process_group()
+
+
+class LostProcessError(TrainingError):
+    """Another process of the run cannot be reached any more."""
+
+
+@contextlib.contextmanager
+def _mark(folder: Path) -> Iterator[str]:
+    """The name of an empty file that is in the folder meanwhile, and that nobody has asked for before."""
+    with contextlib.ExitStack() as stack:
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(tempfile.NamedTemporaryFile(dir=folder, prefix=".mark.", suffix=".tmp"))
+        yield Path(file.name).name
+
+
+@contextlib.contextmanager
+def _connected() -> Iterator[None]:
+    """Report a lost connection for what it is."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = re.sub(r"^\[\S+:\d+\] ", "", str(error).splitlines()[0])  # a line of C++, and before it its place
+        raise LostProcessError(
+            f"the connection to another process is lost ({reason}): it has ended with a message of "
+            "its own, was killed, or its host is down; what was written stays good, go on with --resume"
+        ) from error
 
 
 def _meet(rank: int, size: int, device: str) -> None:
@@ -124,16 +204,23 @@ def _meet(rank: int, size: int, device: str) -> None:
         _take_gpu(device)
     elif (threads := _threads()) is not None:
         torch.set_num_threads(threads)
+    if size > _number("LOCAL_WORLD_SIZE", "1") and (interface := interface_towards(os.environ["MASTER_ADDR"])):
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", interface)  # else that of the host's name, which may be loopback
     try:
-        store, _, _ = next(rendezvous("env://", rank, size, timeout=_ARRIVAL))
+        shared: Any = next(rendezvous("env://", rank, size, timeout=_ARRIVAL))[0]  # untyped
+        meeting = f"meeting {next(_meetings)}"
+        store = PrefixStore(meeting, shared)
+        # Its own connection: who waits in another one keeps it from nothing.
+        _heartbeats.append(Heartbeat(PrefixStore(f"{meeting} heartbeat", shared.clone()), rank, size))
         torch.distributed.init_process_group(
             "nccl" if on_gpu else "gloo",
-            store=PrefixStore(f"meeting {next(_meetings)}", store),
+            store=store,
             rank=rank,
             world_size=size,
             timeout=_PATIENCE,
             device_id=torch.device("cuda", torch.cuda.current_device()) if on_gpu else None,
         )
+        _heartbeats[-1].start()
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]  # what follows is C++
         address = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"

@@ -15,7 +15,7 @@ from speechxfer.data.dataset import Data
 from speechxfer.data.manifest import Manifest, data_digest
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.checkpoints import find
-from speechxfer.errors import SpeechxferError
+from speechxfer.errors import ConfigError, SpeechxferError
 from speechxfer.evaluation.comparison import Comparison, compare_systems
 from speechxfer.evaluation.evaluate import evaluate
 from speechxfer.evaluation.fusion_tuning import Tuned
@@ -150,8 +150,8 @@ class _Ready:
     start: StartingPoint
     #: The splits; of train, what can be learned from.
     manifests: dict[str, Manifest]
-    #: What it begins with, by content; None in a process that writes nothing.
-    sources: Sources | None
+    #: What it begins with, by content.
+    sources: Sources
     language_model: LanguageModel | None
     #: What the planner has trained so far.
     beginning: Beginning | None = None
@@ -171,8 +171,9 @@ def _prepared(job: Job, *, resume: bool) -> _Ready:
     job.check()
     manifests = job.datasets
     checkpoint = find(config.model, language=config.language)
-    found = sources.sources_of(manifests, checkpoint, config.language_model) if job.world.is_main else None
-    if resume and folder.has_config and found:
+    found = sources.sources_of(manifests, checkpoint, config.language_model)
+    sources.check_alike(job.world, found)
+    if resume and folder.has_config and job.world.is_main:
         sources.check(folder, config, found)
         _ = folder.history  # whether it can be read
     splits = job.chosen()
@@ -206,7 +207,24 @@ def _taken(job: Job, *, resume: bool, overwrite: bool) -> Iterator[None]:
         for failed in job.world.gather({job.world.rank: failure}).values():
             if failed is not None:
                 raise failed
+        _check_shared(job)
         yield
+
+
+def _check_shared(job: Job) -> None:
+    """Look whether all processes see the folder, which the main one writes and the others read.
+
+    Raises:
+        ConfigError: it is on a disk of the main one's host.
+    """
+    if job.world.size == 1 or all((seen := job.world.seeing(job.folder.path)).values()):
+        return
+    names = job.world.gather({job.world.rank: job.world.name})
+    blind = next(rank for rank, sees in seen.items() if not sees)
+    raise ConfigError(
+        f"{job.folder}: {names[blind]} does not see what {names[0]} writes there; wanted a folder on a disk that all "
+        "hosts share"
+    )
 
 
 def _taught(job: Job, ready: _Ready, *, overwrite: bool) -> tuple[Job, _Ready]:
@@ -233,8 +251,7 @@ def _write_beginning(job: Job, ready: _Ready, *, overwrite: bool) -> None:
     job.folder.clear() if overwrite else job.folder.repair()
     job.folder.write_config(job.config)
     job.write_data()
-    if ready.sources:
-        job.folder.write(ready.sources)
+    job.folder.write(ready.sources)
     if ready.beginning:
         ready.beginning.write(job, ready.start.model.head)
 

@@ -50,11 +50,13 @@ class _Stored:
 
     def rows(self) -> Iterator[tuple[Key, States]]:
         """Each copy's states, once they have arrived."""
+        values = self.values
         if self.copied is not None:
             self.copied.synchronize()
+            values = values.clone()  # the memory into which a GPU copies is scarce, and used again
         fits = [None] * len(self.keys) if self.fits is None else self.fits.tolist()
-        for key, row, size, fit, count in zip(self.keys, self.values, self.sizes, fits, self.counts, strict=True):
-            kept = row[:size].clone()
+        for key, row, size, fit, count in zip(self.keys, values, self.sizes, fits, self.counts, strict=True):
+            kept = row[:size]
             yield key, States(kept if fit is None else kept.view(torch.float16 if fit else torch.bfloat16), count)
 
 

@@ -22,6 +22,7 @@ from speechxfer.training.callbacks.moving_average import MovingAverage, averaged
 from speechxfer.training.callbacks.unfreezing import Unfreezing
 from speechxfer.training.callbacks.validation import Validation
 from speechxfer.training.checkpoint import Position
+from speechxfer.training.distributed import LostProcessError
 from speechxfer.training.feeding import Examples, Step, Waited
 from speechxfer.training.figures import PendingFigures
 from speechxfer.training.interruption import between_steps
@@ -58,7 +59,8 @@ class Task:
 def fit(task: Task, preparation: Preparation, *, resume: bool, callbacks: Sequence[Callback] = ()) -> Position:
     """Train what the plan trains; the best model by dev error is in the run's folder, and the last checkpoints.
 
-    Interrupted by Ctrl-C or by a callback that raises, it saves the last step and passes the exception on.
+    Interrupted by Ctrl-C, by the loss of another process or by a callback that raises, it saves the last step and
+    passes the exception on.
 
     Args:
         task: what to do.
@@ -131,7 +133,7 @@ class TrainingLoop:
                     self._pending.clear()
                     self._checkpoints.roll_back(state, str(alarm))
         except BaseException as error:
-            if isinstance(error, KeyboardInterrupt) or self._is_user_error:
+            if isinstance(error, KeyboardInterrupt | LostProcessError) or self._is_user_error:
                 self._interrupt()
             raise
         if state.position.epoch < state.config.epochs:

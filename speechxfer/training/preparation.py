@@ -73,8 +73,9 @@ class Preparation:
 
         place = self.training.cache
         if place == "auto":
-            # One answer for all processes, which measure differently.
-            place, reason = self.world.gather({self.world.rank: self._best_place(copies, seam, live)})[0]
+            # One answer for all processes, which measure differently, and whose disks may be different ones.
+            answers = self.world.gather({self.world.rank: self._best_place(copies, seam, live)})
+            place, reason = min(answers.items(), key=lambda answer: (answer[1][0] != "off", answer[0]))[1]
             self.progress.log(f"frozen layers, {name}: {reason}")
         if place == "off":
             return live
@@ -134,12 +135,13 @@ class Preparation:
         return resident(CachedInputs(copies, seam, kept, on_disk=on_disk), self._device)
 
     def _keep_in_memory(self, copies: Copies, seam: int, name: str, below: Computable) -> dict[Key, States]:
-        kept = dict(self._computed(copies, set(copies.keys), name, self._pass(below, seam), alone=True))
+        frozen = self._pass(below, seam)
+        kept = dict(self._computed(copies, set(copies.keys), name, frozen, [self.world.rank]))
         copies.report_unreadable(self.world, self.progress)
         return _some(copies, kept)
 
     def _keep_on_disk(self, copies: Copies, seam: int, name: str, below: Computable) -> dict[Key, States]:
-        """Find what is there, compute and write what is missing (each process its share), map it all."""
+        """Find what is there, compute and write what is missing (each process on a disk its share), map it all."""
         settings = {"dtype": self.training.cache_dtype, "precision": str(self.precision)}
         cache = FrozenCache(self._folder, prefix_digest(self.encoder, seam, **settings))
         names = {key: self._sounds.digest(copies.manifest[key[0]], key[1]) for key in copies.keys}
@@ -149,23 +151,25 @@ class Preparation:
             self.progress.log(f"{path}: damaged or written by another version; computed again")
             path.unlink(missing_ok=True)
         lacking = {key for key, entry in names.items() if entry not in found}
-        # One answer for all processes: one that looks later may find what another has just written.
-        missing = self.world.gather({self.world.rank: lacking})[0]
-        if missing:
+        all_lacking = self.world.gather({self.world.rank: lacking})
+        if any(all_lacking.values()):
             failure = ""
+            among = self.world.sharing(cache.folder)
+            # One answer for all on a disk: one that looks later may find what another run has just written.
+            missing = all_lacking[among[0]]
             try:
                 self._announce(self._size(copies, missing, seam), name, cache)
-                self._write(cache, set(found), names, self._computed(copies, missing, name, self._pass(below, seam)))
+                frozen = self._pass(below, seam)
+                self._write(cache, set(found), names, self._computed(copies, missing, name, frozen, among))
             except StorageError as error:
                 failure = str(error)
             # Where one process cannot write, none waits for it.
             if failures := [text for text in self.world.gather({self.world.rank: failure}).values() if text]:
                 raise StorageError(failures[0])
             copies.report_unreadable(self.world, self.progress)
+            found, _ = cache.read(names.values())
         else:
             self.progress.log(f"frozen layers, {name}: all {len(names):,} found in {cache.folder}")
-        if missing or lacking:
-            found, _ = cache.read(names.values())
         return _some(copies, {key: found[names[key]] for key in copies.keys})
 
     def _announce(self, size: float, name: str, cache: FrozenCache) -> None:
@@ -193,9 +197,9 @@ class Preparation:
             cache.write(waiting)
 
     def _computed(
-        self, copies: Copies, missing: set[Key], name: str, frozen: FrozenPass, *, alone: bool = False
+        self, copies: Copies, missing: set[Key], name: str, frozen: FrozenPass, among: list[int]
     ) -> Iterator[tuple[Key, States]]:
-        """This process's share of the missing states, or `alone` all of them.
+        """This process's share of the missing states, which these ranks compute.
 
         The batches are those of the whole manifest whatever is missing: rounding depends on what is computed together,
         and a run that was killed over this has to find the same states again.
@@ -206,8 +210,7 @@ class Preparation:
             range(len(keys)), lengths, self.training.device_batch_seconds or _BATCH_S.get(self._device.type, 30.0)
         )
         wanted = [batch for batch in wanted if any(keys[number] in missing for number in batch)]
-        if not alone:
-            wanted = wanted[self.world.rank :: self.world.size]
+        wanted = wanted[among.index(self.world.rank) :: len(among)]
         seconds = sum(lengths[number] for batch in wanted for number in batch)
 
         def readable(chosen: Sequence[Key]) -> Read:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 from speechxfer.config import FinetuneConfig, flat, to_dict
@@ -14,6 +15,7 @@ from speechxfer.encoders.weights import LANGUAGE_WEIGHTS
 from speechxfer.errors import CheckpointError, ConfigError, DataError
 from speechxfer.runs import RunFolder, Sources, Split
 from speechxfer.runs.ownership import PLACES
+from speechxfer.training.distributed import World
 
 #: The files of a model's folder that decide what it computes.
 _DECISIVE = ("*config.json", MODEL_FILE, "*.safetensors", "*.bin")
@@ -85,6 +87,23 @@ def _of_other_languages(checkpoint: Checkpoint) -> set[Path]:
     used = {name.format(checkpoint.language_tag) for name in LANGUAGE_WEIGHTS}
     found = {path for name in LANGUAGE_WEIGHTS for path in checkpoint.folder.glob(name.format("*"))}
     return {path for path in found if path.name not in used}
+
+
+def check_alike(world: World, found: Sources) -> None:
+    """Look whether all processes work on the same, wherever each has it.
+
+    Raises:
+        ConfigError: one has another version of this package, another model or another manifest.
+    """
+    own = {"version of speechxfer": version("speechxfer"), **found.digests}
+    everybody = world.gather({world.rank: (world.name, own)})
+    main, wanted = everybody[0]
+    for name, seen in everybody.values():
+        if differing := [what for what in wanted if seen.get(what) != wanted[what]]:
+            raise ConfigError(
+                f"{name} and {main} differ in: {', '.join(differing)}; wanted the same package, model and manifests on "
+                "all hosts, at the same paths"
+            )
 
 
 def check(run: RunFolder, config: FinetuneConfig, found: Sources) -> None:

@@ -242,6 +242,9 @@ class _Together:
         self._met.wait(20)
         return dict(self._parts)
 
+    def sharing(self, _folder: Path) -> list[int]:
+        return [0, 1]
+
 
 def test_a_process_that_looks_later_leaves_nothing_out(
     encoder: Encoder, runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
