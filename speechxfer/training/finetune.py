@@ -27,16 +27,16 @@ from speechxfer.progress import Progress
 from speechxfer.report.figures import LANGUAGE_MODEL_COLUMNS, language_model_rows
 from speechxfer.runs import Allotment, Metrics, RunFolder, Sources
 from speechxfer.runs.ownership import check_free, check_idle, owned
-from speechxfer.training import allotment, before_after, calibration, curves, scratch, self_training, sources
+from speechxfer.training import allotment, before_after, curves, scratch, self_training, sources
 from speechxfer.training.beginning import Beginning
 from speechxfer.training.callbacks.base import Callback, check_callbacks
 from speechxfer.training.callbacks.trackers import Trackers, check_trackers
-from speechxfer.training.checkpoint import Position
+from speechxfer.training.completion import completed, load
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
 from speechxfer.training.inputs import LiveInputs
 from speechxfer.training.job import Job, check_places, retain_options
-from speechxfer.training.language_model import described, fuse, language_model_of, verdict
+from speechxfer.training.language_model import described, language_model_of, verdict
 from speechxfer.training.loop import Task, fit
 from speechxfer.training.plan_table import show_plan
 from speechxfer.training.preparation import Preparation
@@ -278,10 +278,10 @@ def _adapt(
     task = _task(job, start, manifests, preparation, allotted)
     position = fit(task, preparation, resume=resume or folder.is_begun, callbacks=[trackers, *callbacks])
     world.barrier()
-    tuned, metrics = _completed(job, ready, manifests["dev"], position, preparation)
+    tuned, metrics = completed(job, ready.language_model, manifests["dev"], position, preparation)
     chosen = self_training.decide(job, manifests["dev"]) if config.unlabeled and world.is_main else None
     world.barrier()
-    run = Run(folder.path, _load(job), tuned=tuned, is_main=world.is_main)
+    run = Run(folder.path, load(job), tuned=tuned, is_main=world.is_main)
     if world.is_main:
         if chosen:
             metrics |= self_training.figures(job, chosen)
@@ -295,41 +295,6 @@ def _adapt(
             job.progress.table("decoding", LANGUAGE_MODEL_COLUMNS, rows)
         folder.write_metrics(metrics)
     return run, metrics
-
-
-def _load(job: Job) -> SpeechModel:
-    return SpeechModel.load(str(job.folder.model), device=job.config.device)
-
-
-def _completed(
-    job: Job, ready: _Ready, dev: Manifest, position: Position, preparation: Preparation
-) -> tuple[Tuned | None, Metrics]:
-    """What is added to the trained model, a language model and calibrated confidences, and figures of the training."""
-    begun = time.monotonic()
-    tuned, calibrated = _fused(job, ready.language_model, dev), _calibrated(job, dev)
-    seconds = {
-        "prefix": preparation.seconds.get("train", 0.0), "training": position.training_s, "dev": position.dev_s,
-        "after": time.monotonic() - begun,
-    }  # fmt: skip
-    return tuned, {
-        "dev": position.best_scores, "best_epoch": position.best_epoch, "epochs": position.epoch,
-        "steps": position.step, "seconds": {name: round(value, 2) for name, value in seconds.items()}, **calibrated,
-    }  # fmt: skip
-
-
-def _fused(job: Job, language_model: LanguageModel | None, dev: Manifest) -> Tuned | None:
-    """The language model with its weights, which is part of the run's model from now on, if it helps."""
-    if language_model is None or not job.world.is_main:
-        return None
-    return fuse(job.folder, _load(job), language_model, dev, job.normalizer, job.progress)
-
-
-def _calibrated(job: Job, dev: Manifest) -> Metrics:
-    """Calibrate the confidences of the run's model, where it writes text, and say how."""
-    if job.config.head_type.is_classifier or not job.world.is_main:
-        return {}
-    found = calibration.calibrate(job.folder, _load(job), dev, job.normalizer, job.progress)
-    return {"calibration": calibration.described(found)} if found else {}
 
 
 def _against_scratch(job: Job, run: Run, metrics: Metrics, *, resume: bool) -> tuple[Run, Metrics]:
