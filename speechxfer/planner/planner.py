@@ -189,8 +189,12 @@ def make_plan(
 def _ordered(
     bench: Bench, head: str, case: Case, presets: Sequence[str] | None, steps: float, *, vary: bool
 ) -> list[Candidate]:
-    """The candidates, most promising first, for a run that has so many steps if the whole encoder is trained."""
-    wanted = [one for one in expected(case, soon=steps < _FEW_STEPS) if presets is None or one in presets]
+    """The candidates, most promising first, for a run that has so many steps if the whole encoder is trained.
+
+    None begins from scratch where the time is limited.
+    """
+    order = [one for one in expected(case, soon=steps < _FEW_STEPS) if steps == math.inf or one != "from-scratch"]
+    wanted = [one for one in order if presets is None or one in presets]
     found = candidates(list(bench.depths), wanted, bench.depths, vary=vary)
     return [hastened(one, head) for one in found] if steps < _VERY_FEW_STEPS else found
 
