@@ -17,6 +17,7 @@ EXTRAS = {
     "media": ("av",),
     "microphone": ("sounddevice",),
     "parquet": ("pyarrow",),
+    "ray": ("ray",),
     "remote": ("fsspec",),
     "serve": ("fastapi", "prometheus_client", "python_multipart", "starlette", "uvicorn", "websockets"),
     "train": (

@@ -175,7 +175,7 @@ class Predictor(ABC):
     ) -> Iterator[Segment]:
         """The segments of a transcript as they come, in order; arguments and errors are those of `transcribe`."""
         recording = functools.partial(_stream, audio, sample_rate, reading)
-        return _segments(events([recording], self._recognizer(options, language), self._settings(vad, workers)))
+        return _segments(events([recording], self.recognizer(options, language), self.segmenting(vad, workers)))
 
     @overload
     def transcribe_many(
@@ -218,8 +218,8 @@ class Predictor(ABC):
                 names.append(_name(audio))
                 yield functools.partial(_stream, audio, sample_rate, cast(Options, reading))
 
-        settings = self._settings(vad, workers)
-        found = transcribe_many(recordings(), self._recognizer(options, language), settings, progress)
+        settings = self.segmenting(vad, workers)
+        found = transcribe_many(recordings(), self.recognizer(options, language), settings, progress)
         return _named(found, names, return_exceptions=return_exceptions)
 
     def open_stream(
@@ -250,7 +250,7 @@ class Predictor(ABC):
             ConfigError: as `transcribe`.
         """
         return Stream(
-            self._recognizer(options, language), sample_rate, channel=channel, max_segment_s=self._segment_s,
+            self.recognizer(options, language), sample_rate, channel=channel, max_segment_s=self._segment_s,
             detector=detector(vad, self.voice_activity), pause_s=pause_s, partials=partials,
         )  # fmt: skip
 
@@ -268,11 +268,13 @@ class Predictor(ABC):
         """
         return self.open_stream(sample_rate, **arguments).results(chunks)
 
-    def _recognizer(self, options: DecodingOptions | None, language: str | None) -> Recognize:
+    def recognizer(self, options: DecodingOptions | None, language: str | None = None) -> Recognize:
+        """What recognizes waveforms, for `inference.transcribe_many`; arguments and errors as for `transcribe`."""
         self._check_writes_text()
         return functools.partial(self.recognize, options=self.checked(options, language))
 
-    def _settings(self, vad: str, workers: int | None = None) -> Settings:
+    def segmenting(self, vad: str, workers: int | None = None) -> Settings:
+        """How recordings are divided, for `inference.transcribe_many`; arguments and errors as for `transcribe`."""
         if workers is not None and workers < 0:
             raise ConfigError(f"workers is {workers}; wanted at least 0")
         return Settings(

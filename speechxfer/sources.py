@@ -144,7 +144,7 @@ class FileSource(AudioSource):
     @property
     def key(self) -> str:
         """Its absolute path."""
-        return str(self.path.absolute())
+        return self.address if os.sep == self.address[:1] == "/" else str(self.path.absolute())
 
     def contents(self) -> Path:
         """Its path."""

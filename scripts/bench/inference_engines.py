@@ -15,9 +15,13 @@ from speechxfer.audio import SAMPLE_RATE, Waveform
 from speechxfer.export import EXPORT_TARGETS
 from speechxfer.export.gate import Conversion
 from speechxfer.export.ggml import FILE
+from speechxfer.export.parity import examples
 from speechxfer.storage import replacing_folder
 
 Transcribe = Callable[[Waveform], str]
+
+#: What the others are compared with.
+REFERENCE = {"short": "faster-whisper, int8, beam 5", "long": "faster-whisper, batched int8, beam 5"}
 
 
 @dataclass(frozen=True)
@@ -29,12 +33,14 @@ class Models:
         ctc: a CTC model on the same encoder, or None.
         decoder: the same Whisper adapted to utterances at their own length, or None.
         work: the folder for exports; those that are there are used.
+        dev: utterances by which exports in int8 are rounded, or None.
     """
 
     whisper: str
     ctc: str | None
     decoder: str | None
     work: Path
+    dev: Path | None = None
 
     def given(self, part: str) -> str:
         """The name of one that is there."""
@@ -53,8 +59,9 @@ class Models:
         if not folder.exists():
             saved = self.saved(part)
             convert = cast(Conversion, EXPORT_TARGETS.find(to).convert)
+            given = examples(sx.Manifest.read(self.dev)) if self.dev else []
             with replacing_folder(folder) as temporary:
-                convert.write(sx.SpeechModel.load(str(saved), device="cpu"), saved, temporary, quantization)
+                convert.write(sx.SpeechModel.load(str(saved), device="cpu"), saved, temporary, quantization, given)
         return folder
 
 
@@ -68,6 +75,7 @@ class Engine:
         package: the module that it takes.
         part: the one of the models that it runs.
         kinds: what it transcribes.
+        slow: whether it transcribes less than ten times as fast as utterances are spoken.
     """
 
     name: str
@@ -75,6 +83,7 @@ class Engine:
     package: str
     part: str = "whisper"
     kinds: tuple[str, ...] = ("short", "long")
+    slow: bool = False
 
     def missing(self, models: Models) -> str:
         """Why it cannot be measured; empty where it can."""
@@ -169,23 +178,24 @@ def _all() -> Iterator[Engine]:
     for compute in ("float32", "int8"):
         for beams, search in ((5, "beam 5"), (1, "greedy")):
             open_ = functools.partial(_faster_whisper, compute=compute, beams=beams)
-            yield Engine(f"faster-whisper, {compute}, {search}", open_, "faster_whisper")
+            name = f"faster-whisper, {compute}, {search}"
+            yield Engine(name, open_, "faster_whisper", slow=name not in REFERENCE.values())
     for beams, search in ((5, "beam 5"), (1, "greedy")):
         batched = functools.partial(_faster_whisper, compute="int8", beams=beams, batched=True)
         yield Engine(f"faster-whisper, batched int8, {search}", batched, "faster_whisper", kinds=("long",))
-    yield Engine("transformers pipeline, float32", _pipeline, "transformers")
+    yield Engine("transformers pipeline, float32", _pipeline, "transformers", slow=True)
     for weights in ("float16", "int8"):
         open_ = functools.partial(_whisper_cpp, quantization=weights)
-        yield Engine(f"whisper.cpp, {weights}", open_, "pywhispercpp")
+        yield Engine(f"whisper.cpp, {weights}", open_, "pywhispercpp", slow=True)
     for weights in ("float32", "int8"):
         open_ = functools.partial(_onnx_asr, quantization=weights)
-        yield Engine(f"onnx-asr, {weights}", open_, "onnx_asr", kinds=("short",))
+        yield Engine(f"onnx-asr, {weights}", open_, "onnx_asr", kinds=("short",), slow=True)
     yield from _own()
 
 
 def _own() -> Iterator[Engine]:
     padded, own_length = (functools.partial(_trained, part=part) for part in ("whisper", "decoder"))
-    yield Engine("ours: its decoder, padded to 30 s", padded, "torch")
+    yield Engine("ours: its decoder, padded to 30 s", padded, "torch", slow=True)
     yield Engine("ours: adapted decoder, own length", own_length, "torch", "decoder")
     halved = functools.partial(_trained, part="decoder", dtype="bfloat16")
     yield Engine("ours: adapted decoder, own length, bfloat16", halved, "torch", "decoder")
@@ -198,5 +208,3 @@ def _own() -> Iterator[Engine]:
 
 
 ENGINES = tuple(_all())
-#: What the others are compared with.
-REFERENCE = {"short": "faster-whisper, int8, beam 5", "long": "faster-whisper, batched int8, beam 5"}

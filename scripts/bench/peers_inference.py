@@ -4,9 +4,13 @@
         --ctc runs/accented-english/model --decoder runs/calls/model
 
 All run in this process on one thread, in turns: ten utterances go to one after the other before the next ten do.
-Speed is seconds of audio for a second of the processor, which other processes do not change much; of several rounds,
-the median. Opening a model is not counted. Peers have their libraries' defaults, but the language is given. Utterances
-go to our models as they are, and long recordings by way of `transcribe`, which finds speech first.
+Speed is seconds of audio for a second of the processor (of all threads and child processes), which other processes do
+not change much, and beside it for a second by the clock, which they do; of several rounds, the median. Ratios are of
+processor time. Opening a model is not counted. Peers have their libraries' defaults, but the language is given.
+Utterances go to our models as they are, and long recordings by way of `transcribe`, which finds speech first.
+
+Utterances are in random order. With `--part-utterances` and `--part-minutes`, slow engines transcribe only so much, and
+are compared with the reference on that.
 
 Printed is a line of JSON for each, then a table. What is not installed is skipped and named.
 
@@ -20,6 +24,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import resource
 import statistics
 import tempfile
 import time
@@ -27,7 +32,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
@@ -59,9 +64,41 @@ class Sounds:
     def audio_s(self) -> float:
         return sum(map(len, self.waveforms)) / SAMPLE_RATE
 
+    def first(self, count: int | None) -> Sounds:
+        """So many of them."""
+        return Sounds(self.waveforms[:count], None if self.texts is None else self.texts[:count])
+
+
+class Kind(NamedTuple):
+    """What the engines transcribe, and what slow ones do in place of it."""
+
+    whole: Sounds
+    part: Sounds
+
+    def of(self, engine: Engine) -> Sounds:
+        return self.part if engine.slow else self.whole
+
+
+class Spent(NamedTuple):
+    """Seconds that something took: of the processor, and by the clock."""
+
+    processor: float = 0.0
+    clock: float = 0.0
+
+    @classmethod
+    def now(cls) -> Spent:
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return cls(sum(one.ru_utime + one.ru_stime for one in used), time.perf_counter())
+
+    def since(self, start: Spent) -> Spent:
+        return Spent(self.processor - start.processor, self.clock - start.clock)
+
+    def plus(self, other: Spent) -> Spent:
+        return Spent(self.processor + other.processor, self.clock + other.clock)
+
 
 class Measured:
-    """What was measured: processor seconds and texts of some waveforms, by engine, round and place; kept in a file.
+    """What was measured: seconds and texts of some waveforms, by engine, kind, round, place and samples; in a file.
 
     Args:
         path: the file, with a line of JSON for each; None keeps nothing.
@@ -70,7 +107,7 @@ class Measured:
 
     def __init__(self, path: Path | None, settings: dict[str, Any]) -> None:
         self._path = path
-        self._found: dict[tuple[Any, ...], tuple[float, list[str]]] = {}
+        self._found: dict[tuple[Any, ...], tuple[Spent, list[str]]] = {}
         lines = path.read_text(encoding="utf-8").splitlines() if path and path.exists() else []
         first, *others = map(json.loads, lines or [json.dumps(settings)])
         if first != settings:
@@ -80,56 +117,64 @@ class Measured:
         if path and not lines:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(settings) + "\n", encoding="utf-8")
-        for *key, seconds, texts in others:
-            self._found[tuple(key)] = (seconds, texts)
+        for *key, spent, texts in others:
+            self._found[tuple(key)] = (Spent(*spent), texts)
 
-    def get(self, *key: Any) -> tuple[float, list[str]] | None:
+    def get(self, *key: Any) -> tuple[Spent, list[str]] | None:
         return self._found.get(key)
 
-    def add(self, *key: Any, seconds: float, texts: list[str]) -> None:
-        self._found[key] = (seconds, texts)
+    def add(self, *key: Any, spent: Spent, texts: list[str]) -> None:
+        self._found[key] = (spent, texts)
         if self._path:
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([*key, seconds, texts]) + "\n")
+                file.write(json.dumps([*key, spent, texts]) + "\n")
 
 
 @dataclass
 class Side:
-    """An engine, opened when it is needed: processor seconds of each round, and the texts of the last."""
+    """An engine on some sounds, opened when it is needed: seconds of each round, and the texts of the last."""
 
     engine: Engine
     models: Models
-    is_long: bool
-    first: Waveform
-    seconds: list[float] = field(default_factory=list)
+    kind: str
+    sounds: Sounds
+    spent: list[Spent] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
 
     @cached_property
     def transcribe(self) -> Transcribe:
-        run = self.engine.open(self.models, self.is_long)
-        run(self.first)  # the first time takes longer
+        run = self.engine.open(self.models, self.kind == "long")
+        run(self.sounds.waveforms[0][: 3 * SAMPLE_RATE])  # the first time takes longer
         return run
 
     def begin(self) -> None:
-        self.seconds.append(0.0)
+        self.spent.append(Spent())
         self.texts = []
 
-    def take(self, waveforms: Sequence[Waveform], measured: Measured, *key: Any) -> None:
-        key = (self.engine.name, *key)
-        if measured.get(*key) is None:
+    def take(self, place: int, measured: Measured) -> None:
+        """Transcribe the utterances from a place on, where that was not done before."""
+        waveforms = self.sounds.waveforms[place : place + _AT_ONCE]
+        key = (self.engine.name, self.kind, len(self.spent) - 1, place, sum(map(len, waveforms)))
+        if waveforms and measured.get(*key) is None:
             run = self.transcribe
-            started = time.process_time()
+            started = Spent.now()
             texts = [run(waveform) for waveform in waveforms]
-            measured.add(*key, seconds=time.process_time() - started, texts=texts)
-        seconds, texts = measured.get(*key) or (0.0, [])
-        self.seconds[-1] += seconds
+            measured.add(*key, spent=Spent.now().since(started), texts=texts)
+        spent, texts = measured.get(*key) or (Spent(), [])
+        self.spent[-1] = self.spent[-1].plus(spent)
         self.texts += texts
 
+    @property
+    def processor_s(self) -> float:
+        return statistics.median(spent.processor for spent in self.spent)
 
-def spread(manifest: sx.Manifest, count: int) -> tuple[list[int], list[int]]:
-    """The numbers of so many utterances from all over the manifest, and those of the others."""
-    chosen = np.linspace(0, len(manifest) - 1, min(count, len(manifest))).round().astype(int).tolist()
-    return chosen, [number for number in range(len(manifest)) if number not in set(chosen)]
+    @property
+    def clock_s(self) -> float:
+        return statistics.median(spent.clock for spent in self.spent)
+
+    def speed(self) -> float:
+        """Seconds of audio for a second of the processor."""
+        return self.sounds.audio_s / self.processor_s
 
 
 def utterances(manifest: sx.Manifest, numbers: Iterable[int]) -> Sounds:
@@ -138,47 +183,55 @@ def utterances(manifest: sx.Manifest, numbers: Iterable[int]) -> Sounds:
     return Sounds([read(utterance) for utterance in chosen], [utterance.text or "" for utterance in chosen])
 
 
-def joined(manifest: sx.Manifest, numbers: Sequence[int], minutes: float, generator: np.random.Generator) -> Sounds:
-    """A recording of utterances in random order with pauses between them."""
+def joined(manifest: sx.Manifest, numbers: Sequence[int], minutes: float) -> Sounds:
+    """A recording of utterances in this order with pauses between them; a shorter one is the beginning of a longer."""
+    generator = np.random.default_rng(1)
     parts: list[Waveform] = []
     texts = []
-    for number in generator.permutation(numbers):
+    for number in numbers:
         pause = generator.standard_normal(int(generator.uniform(*_PAUSE_S) * SAMPLE_RATE)) * _ROOM
-        parts += [read(manifest[int(number)]), pause.astype(np.float32)]
-        texts.append(manifest[int(number)].text or "")
+        parts += [read(manifest[number]), pause.astype(np.float32)]
+        texts.append(manifest[number].text or "")
         if sum(map(len, parts)) >= minutes * 60 * SAMPLE_RATE:
             break
     return Sounds([np.concatenate(parts)], [" ".join(texts)])
 
 
 def measure(
-    kind: str, engines: Sequence[Engine], models: Models, sounds: Sounds, rounds: int, measured: Measured
+    name: str, engines: Sequence[Engine], models: Models, kind: Kind, rounds: int, measured: Measured
 ) -> list[dict[str, Any]]:
     """Figures of all engines, which take turns; in each round another one begins."""
-    first = sounds.waveforms[0][: 3 * SAMPLE_RATE]
-    sides = [Side(engine, models, kind == "long", first) for engine in engines]
+    sides = [Side(engine, models, name, kind.of(engine)) for engine in engines]
+    references = [
+        Side(engine, models, name, sounds)
+        for engine in engines
+        if engine.name == REFERENCE[name]
+        for sounds in (kind.whole, kind.part)
+    ]
     for number in range(rounds):
-        order = sides[number % len(sides) :] + sides[: number % len(sides)]
+        order = sides[number % len(sides) :] + sides[: number % len(sides)] + references
         for side in order:
             side.begin()
-        for place in range(0, len(sounds.waveforms), _AT_ONCE):
+        for place in range(0, len(kind.whole.waveforms), _AT_ONCE):
             for side in order:
-                side.take(sounds.waveforms[place : place + _AT_ONCE], measured, kind, number, place)
-    found = [figures(side, sounds) for side in sides]
-    speeds = {one["name"]: one["speed"] for one in found}
-    reference = speeds.get(REFERENCE[kind])
-    return [{"kind": kind, **one, "ratio": round(one["speed"] / reference, 2) if reference else None} for one in found]
+                side.take(place, measured)
+    speeds = {side.sounds.audio_s: side.speed() for side in references}
+    return [{"kind": name, **figures(side, speeds.get(side.sounds.audio_s))} for side in sides]
 
 
-def figures(side: Side, sounds: Sounds) -> dict[str, Any]:
-    """Processor seconds, seconds of audio for each, and the error rate."""
-    seconds = statistics.median(side.seconds)
+def figures(side: Side, reference: float | None) -> dict[str, Any]:
+    """Seconds, seconds of audio for each, times the reference's speed on the same sounds, and the error rate."""
+    sounds = side.sounds
     normalizer = sx.TextNormalizer("whisper-english")
     rates = sx.error_rates(list(sounds.texts), side.texts, normalizer) if sounds.texts else None
     return {
         "name": side.engine.name,
-        "processor_s": round(seconds, 2),
-        "speed": round(sounds.audio_s / seconds, 1),
+        "audio_s": round(sounds.audio_s, 1),
+        "processor_s": round(side.processor_s, 2),
+        "clock_s": round(side.clock_s, 2),
+        "speed": round(side.speed(), 1),
+        "clock_speed": round(sounds.audio_s / side.clock_s, 1),
+        "ratio": round(side.speed() / reference, 2) if reference else None,
         "wer": round(rates.wer, 4) if rates else None,
         "words": rates.words if rates else None,
     }
@@ -186,16 +239,17 @@ def figures(side: Side, sounds: Sounds) -> dict[str, Any]:
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """Rows of one kind as Markdown."""
-    lines = ["| engine | audio s per processor s | ratio | WER |", "| --- | --- | --- | --- |"]
+    lines = ["| engine | audio s | s per processor s | per s by the clock | ratio | WER |", f"|{' --- |' * 6}"]
     for row in rows:
         wer = "" if row["wer"] is None else f"{row['wer']:.3f}"
         ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f}"
-        lines.append(f"| {row['name']} | {row['speed']:.1f} | {ratio} | {wer} |")
+        speeds = f"{row['speed']:.1f} | {row['clock_speed']:.1f}"
+        lines.append(f"| {row['name']} | {row['audio_s']:.0f} | {speeds} | {ratio} | {wer} |")
     return "\n".join(lines)
 
 
 def compare(
-    models: Models, kinds: dict[str, Sounds], rounds: int, wanted: Sequence[str], measured: Measured
+    models: Models, kinds: dict[str, Kind], rounds: int, wanted: Sequence[str], measured: Measured
 ) -> dict[str, Any]:
     """Measure all that is installed and wanted, and name what is not installed."""
     asked = [engine for engine in ENGINES if not wanted or any(part in engine.name for part in wanted)]
@@ -203,14 +257,19 @@ def compare(
     for name, why in missing.items():
         click.echo(f"{name}: skipped, {why}", err=True)
     record: dict[str, Any] = {"rounds": rounds, "skipped": missing, "kinds": {}}
-    for kind, sounds in kinds.items():
-        engines = [engine for engine in asked if engine.name not in missing and kind in engine.kinds]
-        rows = measure(kind, engines, models, sounds, rounds, measured) if engines else []
+    for name, kind in kinds.items():
+        engines = [engine for engine in asked if engine.name not in missing and name in engine.kinds]
+        rows = measure(name, engines, models, kind, rounds, measured) if engines else []
         for row in rows:
             click.echo(json.dumps(row))
-        click.echo(f"\n{kind}: {len(sounds.waveforms)} of {sounds.audio_s:.0f} s\n\n{table(rows)}\n")
-        record["kinds"][kind] = {"count": len(sounds.waveforms), "audio_s": round(sounds.audio_s, 1), "rows": rows}
+        record["kinds"][name] = size(kind.whole) | {"part": size(kind.part), "rows": rows}
+        click.echo(f"\n{name}: {json.dumps(size(kind.whole))}\n\n{table(rows)}\n")
     return record
+
+
+def size(sounds: Sounds) -> dict[str, Any]:
+    """How much was transcribed."""
+    return {"count": len(sounds.waveforms), "audio_s": round(sounds.audio_s, 1)}
 
 
 def versions() -> dict[str, str]:
@@ -225,32 +284,35 @@ def versions() -> dict[str, str]:
 @click.option("--ctc", help="A CTC model on the same encoder.")
 @click.option("--decoder", help="The same Whisper adapted to utterances at their own length (--head seq2seq).")
 @click.option("--manifest", required=True, type=click.Path(path_type=Path), help="English utterances with their texts.")
+@click.option("--dev", type=click.Path(path_type=Path), help="Utterances by which our exports in int8 are rounded.")
 @click.option("--utterances", "count", default=40, show_default=True, help="Of the manifest, measured one by one.")
-@click.option("--long", "recording", type=click.Path(exists=True, path_type=Path), help="A long recording (default: the other utterances, joined by pauses).")  # fmt: skip  # noqa: E501
+@click.option("--long", "recording", type=click.Path(exists=True, path_type=Path), help="A long recording (default: utterances with pauses between them, from the end of the random order).")  # fmt: skip  # noqa: E501
 @click.option("--minutes", default=10.0, show_default=True, help="Length of the recording that is made.")
+@click.option("--part-utterances", type=int, help="Of these, so many for slow engines (default: all).")
+@click.option("--part-minutes", type=float, help="Length of another recording for slow engines (default: the same).")
 @click.option("--rounds", default=3, show_default=True)
 @click.option("--engine", "wanted", multiple=True, help="Only engines with this in their names; several times.")
 @click.option("--work", type=click.Path(path_type=Path), help="Folder that keeps the exports and what is measured, for another run of the same models.")  # fmt: skip  # noqa: E501
 @click.option("--output", type=click.Path(path_type=Path), help="Write the figures here as JSON.")
 def main(
-    whisper: str, ctc: str | None, decoder: str | None, manifest: Path, count: int, recording: Path | None,
-    minutes: float, rounds: int, wanted: tuple[str, ...], work: Path | None, output: Path | None,
+    whisper: str, ctc: str | None, decoder: str | None, manifest: Path, dev: Path | None, count: int,
+    recording: Path | None, minutes: float, part_utterances: int | None, part_minutes: float | None, rounds: int,
+    wanted: tuple[str, ...], work: Path | None, output: Path | None,
 ) -> None:  # fmt: skip
     """Print speed and error rate of each engine."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     torch.set_num_threads(1)
     spoken = sx.Manifest.read(manifest)
-    chosen, others = spread(spoken, count)
-    made = (
-        Sounds([load(recording)], None)
-        if recording
-        else joined(spoken, others or chosen, minutes, np.random.default_rng(1))
-    )
+    order = np.random.default_rng(0).permutation(len(spoken)).tolist()
+    made = Sounds([load(recording)], None) if recording else joined(spoken, order[::-1], minutes)
+    shorter = joined(spoken, order[::-1], part_minutes) if part_minutes else made
+    short = utterances(spoken, order[:count])
     with tempfile.TemporaryDirectory() as temporary:
-        models = Models(whisper, ctc, decoder, work or Path(temporary))
-        settings = {"manifest": str(manifest), "utterances": len(chosen), "audio_s": round(made.audio_s, 3)}
+        models = Models(whisper, ctc, decoder, work or Path(temporary), dev)
+        settings = {"manifest": str(manifest), "audio_s": round(made.audio_s, 3)}
         measured = Measured(work / "measured.jsonl" if work else None, settings)
-        record = compare(models, {"short": utterances(spoken, chosen), "long": made}, rounds, wanted, measured)
+        kinds = {"short": Kind(short, short.first(part_utterances)), "long": Kind(made, shorter)}
+        record = compare(models, kinds, rounds, wanted, measured)
     if output:
         write_json(output, record | {"versions": versions(), "command": command(), "machine": describe()})
 

@@ -198,13 +198,18 @@ def vocabularies(records: Sequence[Record]) -> str:
 
 def inference(record: Record | None) -> str:
     """Engines by rows: speed, ratio and error rate on utterances, and on a long recording."""
-    header = ("engine", "utterances", "ratio", "WER", "long recording", "ratio", "WER")
+    columns = {"speed": ".1f", "clock_speed": ".1f", "ratio": ".2f", "wer": ".3f"}
+    kinds = record["kinds"] if record else {}
+    measured = [name for name in columns if any(name in row for kind in kinds.values() for row in kind["rows"])]
+    titles = {"clock_speed": "by the clock", "ratio": "ratio", "wer": "WER"}
+    header = ["engine", *(titles.get(name, kind) for kind in ("utterances", "long recording") for name in measured)]
     found: dict[str, dict[str, list[str]]] = {}
-    for kind, measured in (record["kinds"] if record else {}).items():
-        for row in measured["rows"]:
-            figures = [f"{row['speed']:.1f}", f"**{row['ratio']:.2f}**", f"{row['wer']:.3f}"]
+    for kind, one in kinds.items():
+        for row in one["rows"]:
+            figures = [format(row[name], columns[name]) for name in measured]
+            figures[measured.index("ratio")] = f"**{row['ratio']:.2f}**"
             found.setdefault(row["name"], {})[kind] = figures
-    none = [""] * 3
+    none = [""] * len(measured)
     return markdown_table(header, [[name, *by.get("short", none), *by.get("long", none)] for name, by in found.items()])
 
 
@@ -213,12 +218,20 @@ def measured_on(record: Record | None) -> str:
     if record is None:
         return f"{OPEN.capitalize()}."
     short, long = record["kinds"]["short"], record["kinds"]["long"]
-    words = [kind["rows"][0]["words"] for kind in (short, long)]
+    words = [max(row["words"] for row in kind["rows"]) for kind in (short, long)]
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
-    return (
+    whole = (
         f"{short['count']} utterances ({short['audio_s']:.0f} s, {words[0]} words), and a recording of "
-        f"{long['audio_s'] / 60:.1f} minutes ({words[1]} words); {versions}"
+        f"{long['audio_s'] / 60:.1f} minutes ({words[1]} words)"
     )
+    part = ""
+    if (less := short.get("part", short))["count"] < short["count"]:
+        minutes = long["part"]["audio_s"] / 60
+        part = (
+            f"; engines that are less than ten times as fast as speech, on {less['count']} of these utterances chosen "
+            f"at random and the first {minutes:.1f} minutes, with their ratios to the reference on the same"
+        )
+    return f"{whole}{part}; {versions}"
 
 
 def page(records: dict[str, Record], picture: str) -> str:

@@ -163,7 +163,11 @@ def _checkpoint(path: Path) -> object:
 
 def _checkpoint_seeds(folder: Path) -> Iterable[bytes]:
     step = folder / "step-00000003"
-    checkpoint.save(folder, *_parameters(), checkpoint.Position(1, 2, 3, best=(0.5,), best_scores={"wer": 0.5}))
+    checkpoint.save(
+        folder,
+        checkpoint.collected(*_parameters()),
+        checkpoint.Position(1, 2, 3, best=(0.5,), best_scores={"wer": 0.5}),
+    )
     return [(step / "position.json").read_bytes()]
 
 

@@ -98,8 +98,11 @@ def load(source: Source, *, start: float = 0.0, duration: float | None = None, *
     return np.concatenate(list(_stream(source, start, duration, Choice(**options), _MOST_SILENCE_S)))
 
 
-def blocks(source: Source, *, block_s: float = 30.0, **options: Unpack[Options]) -> Iterator[Waveform]:
-    """The same samples as `load(source)` in blocks of `block_s` seconds (the last may be shorter).
+def blocks(
+    source: Source, *, start: float = 0.0, duration: float | None = None, block_s: float = 30.0,
+    **options: Unpack[Options],
+) -> Iterator[Waveform]:  # fmt: skip
+    """The same samples as `load` gives, in blocks of `block_s` seconds (the last may be shorter).
 
     Memory stays flat however long the file is; errors arise while iterating.
 
@@ -108,7 +111,7 @@ def blocks(source: Source, *, block_s: float = 30.0, **options: Unpack[Options])
     """
     if not SAMPLE_RATE * block_s >= 1:
         raise AudioError(f"block_s is {block_s}; blocks need a length in seconds above 0.")
-    return _regrouped(_stream(source, 0.0, None, Choice(**options), math.inf), round(block_s * SAMPLE_RATE))
+    return _regrouped(_stream(source, start, duration, Choice(**options), math.inf), round(block_s * SAMPLE_RATE))
 
 
 def as_stored(

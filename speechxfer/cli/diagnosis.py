@@ -23,6 +23,7 @@ _PURPOSES = {
     "serve": "the server",
     "train": "training and all that needs torch",
     "parquet": "recordings and manifests in Parquet files",
+    "ray": "archives on the workers of a cluster",
     "remote": "recordings and manifests behind URLs",
 }
 

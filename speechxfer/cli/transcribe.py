@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import click
 from speechxfer.cli import streams
 from speechxfer.cli.audio_options import audio_options
 from speechxfer.cli.batch import RecordingProgress, for_each, recordings, write_each
+from speechxfer.cli.corpus import SHARD_FORMATS, Corpus, check_files, corpus_options
 from speechxfer.cli.decoding_options import decoding_options
 from speechxfer.cli.grouping import GroupedCommand
 from speechxfer.cli.paths import MODEL
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 #: How the options are listed in the help.
 _GROUPS = {
     "Most used": ("format_", "output_dir", "skip_existing", "language", "device"),
+    "Manifests and archives": ("output", "engine", "address", "actors"),
     "Decoding": ("task", "beams", "prompt", "hotwords"),
     "Subtitles": ("line_length", "lines", "characters_per_second"),
     "Audio": ("workers", "vad", "audio_stream", "audio_channel", "strict"),
@@ -42,12 +44,13 @@ _GROUPS = {
 @click.command(cls=GroupedCommand, groups=_GROUPS)
 @click.argument("model_name", metavar="MODEL", type=MODEL)
 @click.argument("names", metavar="INPUTS...", nargs=-1, required=True)
-@click.option("--format", "format_", type=click.Choice(FORMATS, case_sensitive=False), default="txt", show_default=True)
+@click.option("--format", "format_", type=click.Choice((*FORMATS, *SHARD_FORMATS), case_sensitive=False), help="[default: txt; jsonl with --output]")  # fmt: skip  # noqa: E501
 @click.option(
     "--output-dir",
     type=click.Path(file_okay=False, path_type=Path),
     help="Write one file per input to this folder instead of printing.",
 )
+@corpus_options
 @click.option("--skip-existing", is_flag=True, help="Skip recordings whose transcript is in --output-dir.")
 @click.option("--vad", type=click.Choice(CHOICES), default="auto", show_default=True, help="How speech is found, since nothing else is transcribed: by silero, a network (auto), or by its energy; none leaves out silence alone.")  # fmt: skip  # noqa: E501
 @click.option("--workers", type=click.IntRange(min=0), help="Recordings that are read at the same time, in threads, while others are computed; with 0 that is done in between.  [default: 1 on a GPU, 0 on a CPU]")  # fmt: skip  # noqa: E501
@@ -59,8 +62,9 @@ def transcribe(
     *,
     model_name: str,
     names: tuple[str, ...],
-    format_: str,
+    format_: str | None,
     output_dir: Path | None,
+    corpus: Corpus | None,
     skip_existing: bool,
     vad: str,
     workers: int | None,
@@ -75,30 +79,59 @@ def transcribe(
     as 'calls/**/*.wav', tar shards, Parquet files, URLs, and - for the standard input. A file that cannot be read is
     reported and the rest goes on; the exit status is then 1. Segments of several recordings are computed together,
     and each transcript is written when it is complete; that of a single recording is printed as it comes.
+
+    With --output, INPUTS may be manifests of any length. Each line becomes a row in that folder, with its text or its
+    error. The same command again computes only what is missing.
     """
+    if corpus:
+        is_for_files = output_dir or skip_existing or subtitles or {reading["stream"], reading["channel"]} != {None}
+        corpus.check(format_, is_for_files=bool(is_for_files))
+        corpus.transcribe(
+            names, format_, model=model_name, device=device, decoding=decoding, vad=vad, workers=workers,
+            strict=reading["strict"],
+        )  # fmt: skip
+        return
+    format_ = format_ or "txt"
+    check_files(names, format_)
     if skip_existing and output_dir is None:
         raise click.UsageError("--skip-existing asks for files that are there already; add --output-dir.")
     if subtitles and format_ not in SUBTITLE_FORMATS:
         raise click.UsageError(f"options of subtitles are for --format srt or vtt; {format_} has no lines of its own.")
-    inputs = recordings(names)
-    targets = _targets(inputs, output_dir, format_)
-    missing = [item for item in inputs if not (skip_existing and identity(targets[item]))]
+    target = _Target(output_dir, format_, subtitles or SubtitleOptions(), skip_existing)
+    how = {"options": decoding, "vad": vad, "workers": workers, **reading}
+    _transcribe_files(recordings(names), target, lambda: _load(model_name, device, decoding), how)
+
+
+@dataclass(frozen=True)
+class _Target:
+    """Where transcripts go: to files in a folder, or to standard output without one."""
+
+    folder: Path | None
+    format: str
+    subtitles: SubtitleOptions
+    skip_existing: bool
+
+    def content(self, transcript: Transcript) -> str:
+        """What is written of a transcript."""
+        return write(transcript, self.format, self.subtitles)
+
+
+def _transcribe_files(
+    inputs: Sequence[Input], target: _Target, load: Callable[[], Predictor], how: dict[str, Any]
+) -> None:
+    targets = _targets(inputs, target.folder, target.format)
+    missing = [item for item in inputs if not (target.skip_existing and identity(targets[item]))]
     if len(missing) < len(inputs):
         click.echo(f"{len(inputs) - len(missing)} of {len(inputs)} transcripts exist already", err=True)
     if not missing:
         return
-    model = _load(model_name, device, decoding)
-    how: dict[str, Any] = {"options": decoding, "vad": vad, "workers": workers, **reading}
-    if len(inputs) == 1 and format_ == "txt" and not output_dir:
+    model = load()
+    if len(inputs) == 1 and target.format == "txt" and not target.folder:
         segments = model.transcribe_segments(inputs[0].source(), **how)
         for_each(inputs, lambda _item: _print_as_they_come(segments), lambda _item, _printed: None)
         return
-
-    def content(transcript: Transcript) -> str:
-        return write(transcript, format_, subtitles or SubtitleOptions())
-
-    write_ = _file_writer(targets, content) if output_dir else _printer(inputs, format_, content)
-    _write_all(model, missing, how, write_)
+    printer = _printer(inputs, target.format, target.content)
+    _write_all(model, missing, how, _file_writer(targets, target.content) if target.folder else printer)
 
 
 def _write_all(

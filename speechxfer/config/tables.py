@@ -137,6 +137,9 @@ class TrainingConfig(Table, group="training"):
     #: Recompute the activations of the trained layers in the backward pass instead of keeping them: less memory, one
     #: third more time.
     gradient_checkpointing: bool = False
+    #: In a run of several processes, divide the trained layers of the encoder over them (FSDP): for encoders that
+    #: do not fit one GPU together with their gradients and moments. It changes memory and speed only.
+    fsdp: bool = False
     #: Experiment trackers besides TensorBoard: any of "mlflow", "trackio" and "wandb".
     trackers: list[Annotated[str, OneOf(TRACKERS)]] = field(default_factory=list)
     #: Seed of all random numbers.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ _SAMPLES = 30 * 16_000
 _COPIED = ("tokenizer.json", "preprocessor_config.json")
 
 
-def _write(_: SpeechModel, saved: Path, folder: Path, quantization: str) -> None:
+def _write(_: SpeechModel, saved: Path, folder: Path, quantization: str, _examples: Sequence[np.ndarray]) -> None:
     from ctranslate2.converters import TransformersConverter
 
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -17,7 +17,7 @@ from speechxfer.data.manifest import Manifest
 from speechxfer.decoding.hypothesis import Hypothesis, Prediction
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.errors import CheckpointError, ConfigError, ExportError
-from speechxfer.export.parity import Parity, chance_of, chosen, error_of, waveforms
+from speechxfer.export.parity import Parity, chance_of, chosen, error_of, examples, waveforms
 from speechxfer.heads.seq2seq.head import Seq2SeqHead
 from speechxfer.inference.voice_activity.silero import LICENSE_FILE, NETWORK_FILE
 from speechxfer.model import SpeechModel
@@ -56,7 +56,7 @@ class Conversion:
 
     Attributes:
         write: writes a model (first argument) and what its saved folder (second) has to a folder (third), with weights
-            of a quantization (fourth).
+            of a quantization (fourth); waveforms (fifth) are examples of what it will be given.
         open: opens that folder (second) of a model (first) with the runtime itself.
         packages: names of the modules that take part.
         quantizations: those that it knows; empty where the runtime itself refuses others.
@@ -65,7 +65,7 @@ class Conversion:
             where it finds it out in the same way.
     """
 
-    write: Callable[[SpeechModel, Path, Path, str], None]
+    write: Callable[[SpeechModel, Path, Path, str, Sequence[np.ndarray]], None]
     open: Callable[[SpeechModel, Path], Compute]
     packages: tuple[str, ...]
     quantizations: tuple[str, ...] = ("float32", "float16", "int8")
@@ -94,7 +94,7 @@ class Conversion:
             model.traits.check_measurable(dev, None)
             durations_s(dev, model.max_duration_s)
         with replacing_folder(output) as temporary:
-            self.write(model, folder, temporary, quantization)
+            self.write(model, folder, temporary, quantization, examples(dev))
             try:
                 ours = original(model, search=self.keeps_search, language=self.language)
                 parity = compare(ours, self.open(model, temporary), dev, progress)

@@ -7,7 +7,7 @@ from the last to the first, its name, and its values.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -46,7 +46,7 @@ _OTHERS = {
 }  # fmt: skip
 
 
-def _write(model: SpeechModel, _: Path, folder: Path, quantization: str) -> None:
+def _write(model: SpeechModel, _: Path, folder: Path, quantization: str, _examples: Sequence[np.ndarray]) -> None:
     head, encoder = decoder_of(model), encoder_of(model)
     config, words = head.config, token_bytes(head)
     if config.vocab_size not in _VOCABULARIES:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from speechxfer.storage import write_json, write_tensors
 _WEIGHTS = "model.safetensors"
 
 
-def _write(model: SpeechModel, saved: Path, folder: Path, quantization: str) -> None:
+def _write(model: SpeechModel, saved: Path, folder: Path, quantization: str, _examples: Sequence[np.ndarray]) -> None:
     """With 16 bits, all weights are stored and computed in them."""
     theirs = folder_of(model.encoder, model.head)
     if theirs is None:

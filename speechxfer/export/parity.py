@@ -19,6 +19,8 @@ _RATE = 16_000
 _TWO_SIDED = 1.96
 #: Most utterances of a manifest that are compared.
 _MOST = 400
+#: Most that are examples of what a model is given.
+_EXAMPLES = 32
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,11 @@ def chosen(dev: Manifest) -> Manifest:
 def waveforms(dev: Manifest | None) -> list[np.ndarray]:
     """What both are given: utterances of a manifest, or `sounds` without one."""
     return sounds() if dev is None else [read(utterance) for utterance in dev]
+
+
+def examples(dev: Manifest | None) -> list[np.ndarray]:
+    """A few utterances from all over a manifest; without one, none, since synthetic sounds are no example of speech."""
+    return [] if dev is None else [read(utterance) for utterance in dev[:: -(-len(dev) // _EXAMPLES)]]
 
 
 def sounds() -> list[np.ndarray]:

@@ -56,12 +56,22 @@ class Settings:
 Event: TypeAlias = Segment | float | Exception
 """Of a recording: its segments, one after the other, and at last its duration in seconds, or what went wrong."""
 
+Entry: TypeAlias = Piece | float | Exception
+"""Of a recording: its pieces, and at last its duration, or what went wrong."""
+
+Window: TypeAlias = list[tuple[int, Entry]]
+"""What is read ahead at a time: the number of the recording, counted from 0, and an entry of it."""
+
+Read: TypeAlias = Callable[[Iterable[Open], Settings], Generator[Window, None, None]]
+"""Reads recordings, perhaps in other processes."""
+
 
 def transcribe_many(
     recordings: Iterable[Open],
     recognize: Recognize,
     settings: Settings,
     progress: Callable[[int, float], None] | None = None,
+    read: Read | None = None,
 ) -> Iterator[Transcript | Exception]:
     """Transcribe recordings; no more than `ahead_s` and a segment is in memory.
 
@@ -72,12 +82,13 @@ def transcribe_many(
         recognize: called with one batch of segments at a time.
         settings: lengths, batches and the detector.
         progress: called with the number of a recording, counted from 0, and the seconds of it done so far.
+        read: reads the recordings; None reads them here.
 
     Raises:
         ConfigError: an option is wrong, which no other recording would change.
     """
     found: list[Segment] = []
-    for _, event in events(recordings, recognize, settings, progress):
+    for _, event in events(recordings, recognize, settings, progress, read):
         if isinstance(event, Segment):
             found.append(event)
             continue
@@ -90,32 +101,31 @@ def events(
     recognize: Recognize,
     settings: Settings,
     progress: Callable[[int, float], None] | None = None,
+    read: Read | None = None,
 ) -> Iterator[tuple[int, Event]]:
     """What is found, as it comes: the number of the recording, counted from 0, and an event of it."""
     run = _Run(recognize, settings, progress or (lambda _index, _seconds: None))
-    windows = run.windows(recordings)
-    with contextlib.closing(Ahead(windows, most=1) if settings.workers else windows) as found:
+    windows = read(recordings, settings) if read else _Reader(settings, run.failed).windows(recordings)
+    with contextlib.closing(Ahead(windows, most=1) if settings.workers and not read else windows) as found:
         for window in found:
             yield from run.results(window)
 
 
-_Entry: TypeAlias = Piece | float | Exception
-"""Of a recording: its pieces, and at last its duration, or what went wrong."""
+def windows(recordings: Iterable[Open], settings: Settings) -> Generator[Window, None, None]:
+    """What is read of recordings, for those who read them in one process and recognize them in another."""
+    return _Reader(settings, set()).windows(recordings)
 
 
-class _Run:
-    """One call for several recordings."""
+class _Reader:
+    """Reads recordings; of those that are in `failed`, no more."""
 
-    def __init__(self, recognize: Recognize, settings: Settings, progress: Callable[[int, float], None]) -> None:
-        self._recognize = recognize
+    def __init__(self, settings: Settings, failed: set[int]) -> None:
         self._settings = settings
-        self._progress = progress
-        self._failed: set[int] = set()
-        self._stitcher = Stitcher()
+        self._failed = failed
 
-    def windows(self, recordings: Iterable[Open]) -> Generator[list[tuple[int, _Entry]], None, None]:
-        """What is read ahead at a time: the number of the recording, counted from 0, and an entry of it."""
-        window: list[tuple[int, _Entry]] = []
+    def windows(self, recordings: Iterable[Open]) -> Generator[Window, None, None]:
+        """What is read ahead at a time."""
+        window: Window = []
         read_s, ahead_s = 0.0, min(_FIRST_AHEAD_S, self._settings.ahead_s)
         for index, entry in self._entries(recordings):
             window.append((index, entry))
@@ -125,9 +135,9 @@ class _Run:
                 window, read_s, ahead_s = [], 0.0, min(2 * ahead_s, self._settings.ahead_s)
         yield window
 
-    def _entries(self, recordings: Iterable[Open]) -> Iterator[tuple[int, _Entry]]:
+    def _entries(self, recordings: Iterable[Open]) -> Iterator[tuple[int, Entry]]:
         """The entries of all recordings; of one that has failed, no more is read."""
-        read: Iterable[Iterator[_Entry]] = map(self._read, recordings)
+        read: Iterable[Iterator[Entry]] = map(self._read, recordings)
         if self._settings.workers:
             read = side_by_side(read, self._settings.workers, _READY)
         for index, entries in enumerate(read):
@@ -136,7 +146,7 @@ class _Run:
                 if index in self._failed:
                     break
 
-    def _read(self, open_: Open) -> Iterator[_Entry]:
+    def _read(self, open_: Open) -> Iterator[Entry]:
         settings = self._settings
         try:
             stream = _Counted(open_())
@@ -147,16 +157,27 @@ class _Run:
         except Exception as error:
             yield error
 
-    def results(self, window: Sequence[tuple[int, _Entry]]) -> Iterator[tuple[int, Event]]:
+
+class _Run:
+    """One call for several recordings; `failed` are those of which no more is needed."""
+
+    def __init__(self, recognize: Recognize, settings: Settings, progress: Callable[[int, float], None]) -> None:
+        self._recognize = recognize
+        self._settings = settings
+        self._progress = progress
+        self._stitcher = Stitcher()
+        self.failed: set[int] = set()
+
+    def results(self, window: Window) -> Iterator[tuple[int, Event]]:
         """What becomes of some pieces."""
         pieces = [entry for _, entry in window if isinstance(entry, Piece)]
         hypotheses = iter(self._hypotheses(pieces))
         for index, entry in window:
             result = next(hypotheses) if isinstance(entry, Piece) else entry
-            if index in self._failed:
+            if index in self.failed:
                 continue
             if isinstance(result, Exception):
-                self._failed.add(index)
+                self.failed.add(index)
                 self._stitcher = Stitcher()
                 yield index, result
             elif isinstance(entry, Piece) and isinstance(result, Hypothesis):

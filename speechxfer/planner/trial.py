@@ -239,7 +239,7 @@ class Trial:
         epochs = self._config.training.epochs
         # A head is not trained alone again.
         done = max(int(self.fraction * epochs), self._last if self._applied == self._last else 0)
-        tensors = checkpoint.tensors_of(self._parameters, self._take_step.optimizer)
+        tensors = checkpoint.collected(self._parameters, self._take_step.optimizer)
         return Beginning(tensors, self.steps, min(done, epochs - 1), self._head)
 
     def take_over(self, other: Trial) -> None:

@@ -14,7 +14,7 @@ from speechxfer.storage import check_writer, only_writer
 #: Settings that change where and how fast something is computed, but not what; a run may be resumed with others.
 _FREE = (
     "output", "device", "compare_scratch", "training.cache", "training.cache_dir", "training.checkpoint_minutes",
-    "training.guard", "training.trackers",
+    "training.fsdp", "training.guard", "training.trackers",
 )  # fmt: skip
 #: Settings that are paths; a run may be resumed with others where what they lead to has the same content.
 PLACES = ("model", "train", "dev", "test", "retain", "retention.replay", "unlabeled", "language_model")

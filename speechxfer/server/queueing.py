@@ -216,8 +216,8 @@ class Queued(Predictor):
         Raises:
             ConfigError: an option that the head does not have.
         """
-        settings = replace(self._settings("none"), ahead_s=_AHEAD_S, detector=detector)
-        return (event for _, event in events([recording], self._recognizer(options, None), settings))
+        settings = replace(self.segmenting("none"), ahead_s=_AHEAD_S, detector=detector)
+        return (event for _, event in events([recording], self.recognizer(options), settings))
 
     def live(self, sample_rate: float, options: DecodingOptions, detector: Detector, pause_s: float) -> Stream:
         """A stream that is fed with sound as it comes, whose text is final after a pause of `pause_s` seconds.
@@ -225,5 +225,5 @@ class Queued(Predictor):
         Raises:
             ConfigError: an option that the head does not have.
         """
-        recognize = self._recognizer(options, None)
+        recognize = self.recognizer(options)
         return Stream(recognize, sample_rate, max_segment_s=self._segment_s, detector=detector, pause_s=pause_s)

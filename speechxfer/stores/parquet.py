@@ -10,7 +10,7 @@ import errno
 import functools
 import threading
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
 from pathlib import PurePath
 from typing import Any
@@ -131,3 +131,37 @@ def cell(file: Stored, place: str) -> Stored:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:120]
+
+
+def write_json(path: str, lines: bytes, columns: Mapping[str, Any]) -> None:
+    """Write a file of lines of JSON.
+
+    Args:
+        path: of the file.
+        lines: an object on each, with some of the columns.
+        columns: name -> type: the name of one, a dictionary of such for an object, in a list for a list.
+
+    Raises:
+        MissingPackageError: pyarrow is not installed.
+        OSError: it cannot be written.
+    """
+    need("pyarrow", path)
+    import pyarrow
+    import pyarrow.json
+    import pyarrow.parquet
+
+    schema = pyarrow.schema([(name, _type(one)) for name, one in columns.items()])
+    reading = pyarrow.json.ReadOptions(block_size=len(lines) + 1)
+    parsing = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error")
+    table = pyarrow.json.read_json(pyarrow.BufferReader(lines), reading, parsing)
+    pyarrow.parquet.write_table(table, path)
+
+
+def _type(one: Any) -> Any:
+    import pyarrow
+
+    if isinstance(one, list):
+        return pyarrow.list_(_type(one[0]))
+    if isinstance(one, Mapping):
+        return pyarrow.struct([(name, _type(inner)) for name, inner in one.items()])
+    return pyarrow.type_for_alias(one)

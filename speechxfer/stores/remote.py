@@ -7,6 +7,7 @@ are the business of the store's own client, and nothing of them appears in a mes
 from __future__ import annotations
 
 import errno
+import math
 import re
 import threading
 import time
@@ -24,6 +25,8 @@ _Answer = TypeVar("_Answer")
 #: Seconds before each repetition of a request, and those after which one counts as failed.
 _PAUSES_S = (1.0, 2.0, 4.0, 8.0)
 _TIMEOUT_S = 60.0
+#: Seconds for which a store is tried that has never answered: its address may be wrong, or its server down.
+_FIRST_S = 15.0
 #: Blocks that are kept, so that headers, and what follows each other, need no request of their own.
 _MOST_BLOCKS = 32
 _MOST_KNOWN = 10_000
@@ -88,12 +91,12 @@ class RemoteFile(Stored):
             # A server that knows no ranges sends all there is.
             return whole(data[start:stop] if start == 0 or len(data) == self._about().size else data, stop - start)
 
-        return _repeated(fetch)
+        return _repeated(fetch, self.name)
 
     def _about(self) -> _About:
         known: _About | None = _known.get(self.name)
         if known is None:
-            _known.put(self.name, known := _repeated(self._asked))
+            _known.put(self.name, known := _repeated(self._asked, self.name))
         return known
 
     def _asked(self) -> _About:
@@ -117,9 +120,10 @@ def matching(pattern: str) -> list[str]:
 
     def ask() -> list[str]:
         system, path, limits = _system(pattern)
+        limits = dict.fromkeys(limits, _TIMEOUT_S)  # a long list takes its time, also of a store that is new
         return sorted(spelled(system.unstrip_protocol(one)) for one in system.glob(path, **limits))
 
-    return _repeated(ask)
+    return _repeated(ask, pattern)
 
 
 def _system(url: str) -> tuple[Any, str, dict[str, Any]]:
@@ -139,27 +143,54 @@ def _system(url: str) -> tuple[Any, str, dict[str, Any]]:
         raise MissingPackageError(f"{url}: {scheme}:// needs {client}, which is not installed; python -m pip install {client}", name=client) from error  # fmt: skip  # noqa: E501
     except ValueError as error:
         raise ConfigError(f"{url}: no store is known by {scheme}://; wanted a path, or a URL such as s3://, gs://, hf:// or https://") from error  # fmt: skip  # noqa: E501
-    return system, path, {"timeout": _TIMEOUT_S} if getattr(system, "async_impl", False) else {}
+    seconds = _TIMEOUT_S if _answered.get(_store(url)) else _FIRST_S
+    return system, path, {"timeout": seconds} if getattr(system, "async_impl", False) else {}
 
 
-def _repeated(request: Callable[[], _Answer]) -> _Answer:
-    """The answer to a request, which is repeated where that may help.
+def _store(url: str) -> str:
+    """A store in an address: what stands before the path."""
+    return "/".join(url.split("/", 3)[:3])
+
+
+def _repeated(request: Callable[[], _Answer], url: str) -> _Answer:
+    """The answer to a request, which is repeated where that may help; not for long where nobody has ever answered.
 
     Raises:
         OSError: there is none, with the reason.
     """
-    for pause_s in (*_PAUSES_S, None):
+    began = time.monotonic()
+    for times, pause_s in enumerate((*_PAUSES_S, math.inf), 1):
         try:
-            return request()
+            answer = request()
         except ConfigError:
             raise
-        except Exception as error:  # each client has its own
-            known = _lasting(error)
-            if known is not None or pause_s is None:
-                times = "" if known is not None else f", {len(_PAUSES_S) + 1} times"
-                raise (known or OSError)(_NUMBERS.get(known, errno.EIO), f"{_reason(error)}{times}") from None
+        except Exception as raised:  # each client has its own
+            error = _first(raised)
+            if (known := _lasting(error)) is not None:
+                raise known(_NUMBERS.get(known, errno.EIO), _reason(error)) from None
+            is_silent = _is_silent(error) and not _answered.get(_store(url))
+            if pause_s >= (began + _FIRST_S - time.monotonic() if is_silent else math.inf):
+                often = f", {times} times" if times > 1 else ""
+                nobody = f"; nobody has answered at {_store(url)}" if is_silent else ""
+                raise OSError(errno.EIO, f"{_reason(error)}{often}{nobody}") from None
+        else:
+            _answered.put(_store(url), True)
+            return answer
         time.sleep(pause_s)
     raise AssertionError
+
+
+def _first(error: Exception) -> Exception:
+    """The error of a connection that a client calls a file that is not there; else the same."""
+    cause = error.__cause__ or error.__context__
+    is_hidden = isinstance(error, FileNotFoundError) and isinstance(cause, Exception) and _is_silent(cause)
+    return cause if is_hidden and isinstance(cause, Exception) else error
+
+
+def _is_silent(error: Exception) -> bool:
+    """Whether an error is that of a connection, so that the store may not be there at all; each client has its own."""
+    names = [kind.__name__ for kind in type(error).__mro__]
+    return any(word in name for name in names for word in ("Connect", "Timeout"))
 
 
 _NUMBERS: dict[type[OSError] | None, int] = {
@@ -213,4 +244,4 @@ class _Recent:
                 self._held.popitem(last=False)
 
 
-_blocks, _known = _Recent(_MOST_BLOCKS), _Recent(_MOST_KNOWN)
+_blocks, _known, _answered = _Recent(_MOST_BLOCKS), _Recent(_MOST_KNOWN), _Recent(_MOST_KNOWN)

@@ -18,7 +18,7 @@ from speechxfer.training.job import Job
 class Beginning:
     """What a trial has trained at the full learning rate."""
 
-    #: Of weights and moments, as `checkpoint.tensors_of` has them.
+    #: Of weights and moments, as `checkpoint.collected` has them.
     tensors: dict[str, Tensor]
     #: The steps that were taken, and the epochs of the run that they stand for.
     step: int
@@ -36,5 +36,5 @@ class Beginning:
             job.progress.log("the run has other labels than the trial, so it begins with the pre-trained model")
             return
         position = Position(self.epoch, step=self.step, steps_per_epoch=job.config.training.steps_per_epoch)
-        checkpoint.write(job.folder.checkpoints, self.tensors, position)
+        checkpoint.save(job.folder.checkpoints, self.tensors, position)
         job.progress.log(f"training goes on from the trial of {self.step} steps, in epoch {self.epoch + 1}")

@@ -22,6 +22,7 @@ from speechxfer.errors import CheckpointError
 from speechxfer.progress import Progress
 from speechxfer.records import converted
 from speechxfer.storage import replacing_folder, write_json, write_tensors
+from speechxfer.training.sharding import divided_like, full
 
 _WEIGHT, _MOMENT = "weight/", "moment/"
 _STATE, _POSITION = "state.safetensors", "position.json"
@@ -69,29 +70,22 @@ class Position:
         self.epoch, self.batch, self.loss, self.labels, self.norm = self.epoch + 1, 0, 0.0, 0, 0.0
 
 
-def save(
-    folder: Path, parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer, position: Position
-) -> None:
-    """Write trained weights, the optimizer's moments and the position as a new checkpoint, all of them or none.
+def collected(parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Trained weights and the optimizer's moments; where layers are divided, to be called by all processes."""
+    tensors: dict[str, Tensor] = {}
+    for name, parameter in parameters.items():
+        tensors[_WEIGHT + name] = full(parameter.detach()).cpu().contiguous()
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"{_MOMENT}{key}/{name}"] = full(value.detach()).cpu().contiguous()
+    return tensors
+
+
+def save(folder: Path, tensors: dict[str, Tensor], position: Position) -> None:
+    """Write what was collected and the position as a new checkpoint, all of them or none.
 
     Raises:
         StorageError: it could not be written; the checkpoints before it stay as they are.
     """
-    write(folder, tensors_of(parameters, optimizer), position)
-
-
-def tensors_of(parameters: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Trained weights and the optimizer's moments, on the CPU, by their names in a checkpoint."""
-    tensors: dict[str, Tensor] = {}
-    for name, parameter in parameters.items():
-        tensors[_WEIGHT + name] = parameter.detach().cpu().contiguous()
-        for key, value in optimizer.state.get(parameter, {}).items():
-            tensors[f"{_MOMENT}{key}/{name}"] = value.detach().cpu().contiguous()
-    return tensors
-
-
-def write(folder: Path, tensors: dict[str, Tensor], position: Position) -> None:
-    """Write a checkpoint of such tensors, as `save` does."""
     with replacing_folder(folder / f"step-{position.step:08d}") as temporary:
         write_tensors(temporary / _STATE, tensors)
         checksum = _checksum(temporary / _STATE)
@@ -151,11 +145,12 @@ def _restore(
     for key, tensor in tensors.items():
         if key.startswith(_WEIGHT):
             with torch.no_grad():
-                parameters[key.removeprefix(_WEIGHT)].copy_(tensor)
+                parameter = parameters[key.removeprefix(_WEIGHT)]
+                parameter.copy_(divided_like(tensor, parameter))
         else:
             moment, name = key.removeprefix(_MOMENT).split("/", 1)
             parameter = parameters[name]
-            optimizer.state.setdefault(parameter, {})[moment] = tensor.to(parameter.device)
+            optimizer.state.setdefault(parameter, {})[moment] = divided_like(tensor, parameter)
 
 
 def _checksum(path: Path) -> str:

@@ -23,6 +23,7 @@ import torch.distributed
 from torch import Tensor, nn
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
+from torch.distributed.tensor import DTensor
 
 from speechxfer.errors import ConfigError, StorageError, TrainingError
 from speechxfer.storage import writing
@@ -78,7 +79,8 @@ class World:
     def sum_gradients(self, parameters: Iterable[nn.Parameter], figures: Tensor) -> Tensor:
         """Add up the gradients and the figures of a step of all processes, in one message; returns the figures.
 
-        A parameter without a gradient in this process counts as zero.
+        A parameter without a gradient in this process counts as zero. One that is divided over the processes has been
+        summed on the way.
 
         Args:
             parameters: the same in all processes.
@@ -86,7 +88,7 @@ class World:
         """
         if self.size == 1:
             return figures
-        parameters = list(parameters)
+        parameters = [parameter for parameter in parameters if not isinstance(parameter, DTensor)]  # summed already
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
@@ -99,6 +101,13 @@ class World:
             gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))
             start += gradient.numel()
         return flat[start:].clone().view_as(figures)  # not a view, which would keep all of `flat` in memory
+
+    def sum(self, figure: Tensor) -> Tensor:
+        """The sum of a figure over all processes, in place."""
+        if self.size > 1:
+            with _connected():
+                torch.distributed.all_reduce(figure)
+        return figure
 
     def gather(self, items: dict[int, _T]) -> dict[int, _T]:
         """The items of all processes together."""
@@ -173,6 +182,15 @@ class World:
 class LostProcessError(TrainingError):
     """Another process of the run cannot be reached any more."""
 
+    @classmethod
+    def of(cls, error: RuntimeError) -> LostProcessError:
+        """What torch reports, in words."""
+        reason = re.sub(r"^\[\S+:\d+\] ", "", str(error).splitlines()[0])  # without the place in C++
+        return cls(
+            f"the connection to another process is lost ({reason}): it has ended with a message of its own, was "
+            "killed, or its host is down; what was written stays good, go on with --resume"
+        )
+
 
 @contextlib.contextmanager
 def _mark(folder: Path) -> Iterator[str]:
@@ -190,11 +208,7 @@ def _connected() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        reason = re.sub(r"^\[\S+:\d+\] ", "", str(error).splitlines()[0])  # a line of C++, and before it its place
-        raise LostProcessError(
-            f"the connection to another process is lost ({reason}): it has ended with a message of "
-            "its own, was killed, or its host is down; what was written stays good, go on with --resume"
-        ) from error
+        raise LostProcessError.of(error) from error
 
 
 def _meet(rank: int, size: int, device: str) -> None:

@@ -56,7 +56,8 @@ def prefix_digest(encoder: Encoder, seam: int, **settings: object) -> str:
     for name, tensor in encoder.state_dict(keep_vars=True).items():
         if id(tensor) not in above:
             digest.update(name.encode())
-            digest.update(_bytes(tensor.detach().cpu()))
+            # A copy: what NumPy looks at cannot be freed by `sharding.whole`.
+            digest.update(_bytes(tensor.detach().cpu().clone()))
     return digest.hexdigest()
 
 

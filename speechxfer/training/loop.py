@@ -28,6 +28,7 @@ from speechxfer.training.figures import PendingFigures
 from speechxfer.training.interruption import between_steps
 from speechxfer.training.optimizer import Rates
 from speechxfer.training.preparation import Preparation
+from speechxfer.training.sharding import shard, whole
 from speechxfer.training.state import TrainingState
 from speechxfer.training.step import TrainStep
 from speechxfer.training.time_limit import TimeLimit
@@ -81,6 +82,8 @@ class TrainingLoop:
 
     def __init__(self, task: Task, preparation: Preparation, callbacks: Sequence[Callback]) -> None:
         training, world, progress = task.training, preparation.world, preparation.progress
+        if training.fsdp:
+            shard(task.model, task.plan, world)
         self._take_step = TrainStep(
             task.model, task.plan, task.train, training, task.augment, precision=preparation.precision,
             world=world, progress=progress,
@@ -133,7 +136,8 @@ class TrainingLoop:
                     self._pending.clear()
                     self._checkpoints.roll_back(state, str(alarm))
         except BaseException as error:
-            if isinstance(error, KeyboardInterrupt | LostProcessError) or self._is_user_error:
+            is_lost = isinstance(error, LostProcessError) and not self._take_step.is_sharded
+            if isinstance(error, KeyboardInterrupt) or is_lost or self._is_user_error:
                 self._interrupt()
             raise
         if state.position.epoch < state.config.epochs:
@@ -156,7 +160,7 @@ class TrainingLoop:
         self._advance(position.batch / len(steps))
         self._steps(steps)
         self._feeder.examples.inputs.copies.report_unreadable(state.world, state.progress)
-        with averaged(self._take_step.optimizer):
+        with averaged(self._take_step.optimizer), whole(state.model):
             self._call("on_validation")
         position.next_epoch()
         self._call("on_epoch_end")
@@ -203,8 +207,9 @@ class TrainingLoop:
 
     def _interrupt(self) -> None:
         self._report()
-        for callback in reversed(self._callbacks):
-            callback.on_interrupt(self._state)
+        with whole(self._state.model):
+            for callback in reversed(self._callbacks):
+                callback.on_interrupt(self._state)
 
     def _call(self, hook: str, *arguments: object) -> None:
         for callback in self._callbacks:

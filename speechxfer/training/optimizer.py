@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
+from speechxfer.training.sharding import is_sharded
+
 
 def adamw(groups: Iterable[dict[str, Any]]) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter, 2019) with all parameters updated in one kernel, on a CPU as well."""
-    return torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
+    return torch.optim.AdamW(_alike(groups), betas=(0.9, 0.98), fused=True)
+
+
+def _alike(groups: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Groups of parameters that are all divided over the processes, or all not: no kernel takes both."""
+    for group in groups:
+        for kind in (False, True):
+            if chosen := [one for one in group["params"] if is_sharded([one]) is kind]:
+                yield {**group, "params": chosen}
 
 
 def rate_factor(done: float, warmup: float, begun: float = 0.0) -> float:

@@ -6,17 +6,20 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+import torch.distributed
 from torch import Tensor, nn
 
 from speechxfer.config import AugmentConfig, TrainingConfig
 from speechxfer.data import batching
+from speechxfer.errors import TrainingError
 from speechxfer.model import SpeechModel
 from speechxfer.progress import Progress
 from speechxfer.training.batch_budget import Budget, is_out_of_memory
-from speechxfer.training.distributed import World
+from speechxfer.training.distributed import LostProcessError, World
 from speechxfer.training.feeding import Batch, Examples, Feeder
 from speechxfer.training.inputs import encoded
 from speechxfer.training.optimizer import adamw
+from speechxfer.training.sharding import clip, is_sharded, local
 from speechxfer.transfer.plan import TransferPlan
 
 #: Bytes that AdamW keeps of a trained weight (two moments, float32), and that a moving average adds.
@@ -59,6 +62,8 @@ class TrainStep:
         self.parameters = plan.trained(model)
         self.optimizer = adamw(plan.parameter_groups(model, training.weight_decay))
         self.budget = Budget(self.device, training.device_batch_seconds)
+        #: Whether layers are divided over the processes, which then compute them in lockstep.
+        self.is_sharded = is_sharded(self.parameters.values())
         self._training, self._precision = training, precision
         self._world, self._progress = world or World(), progress or Progress()
         self.feeder = Feeder(examples, model, training, augment, budget=self.budget, world=self._world)
@@ -83,7 +88,7 @@ class TrainStep:
         trained = [parameter for parameter in self.parameters.values() if parameter.requires_grad]
         summed = self._world.sum_gradients(trained, torch.stack([loss, torch.full_like(loss, labels)]))
         self._rescale(trained, summed, planned)
-        norm = nn.utils.clip_grad_norm_(trained, self._training.max_grad_norm)
+        norm = clip(trained, self._training.max_grad_norm, self._world)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return StepResult(summed, norm, indices)
@@ -96,6 +101,8 @@ class TrainStep:
 
     def measure_memory(self, epoch: int) -> None:
         """On a GPU, find out how much fits beside what the optimizer keeps; no weight changes."""
+        if self.is_sharded:  # a trial of one process would wait for the others
+            return
         examples, copies = self.feeder.examples, self.feeder.examples.inputs.copies
         costs = [batching.cost_s(copies.computed_s(key)) for key in self.feeder.keys(epoch)]
         longest = max(range(len(costs)), key=costs.__getitem__)
@@ -131,13 +138,35 @@ class TrainStep:
                     loss = self.loss(batch) / planned
                     torch.autograd.backward(loss)
                     total += loss.detach()
+                for batch in self._missing(indices, batches, epoch):
+                    torch.autograd.backward(self.loss(batch) * 0.0)
             except (RuntimeError, MemoryError) as error:
+                if self.is_sharded:
+                    raise self._named(error) from error
                 if batch is None or not is_out_of_memory(error):
                     raise
             else:
                 return total, sum(batch.num_labels(self.model) for batch in batches)
             self._back_off(batch, epoch)
             batches = self.feeder.batches(indices, epoch)
+
+    def _missing(self, indices: Sequence[int], batches: list[Batch], epoch: int) -> list[Batch]:
+        """Batches that count for nothing, so that every process computes divided layers as often as the others."""
+        if not self.is_sharded:
+            return []
+        most = max(self._world.gather({self._world.rank: len(batches)}).values())
+        found = batches or [one for index in indices[-1:] if (one := self.feeder.batch([index], epoch)) is not None]
+        return found[:1] * (most - len(batches))
+
+    def _named(self, error: RuntimeError | MemoryError) -> Exception:
+        """The error of a step in which processes wait for each other."""
+        if is_out_of_memory(error):
+            return TrainingError(
+                f"out of memory over {self.budget.seconds:.0f} s of audio; wanted a smaller "
+                "training.device_batch_seconds, which training.fsdp does not find by itself"
+            )
+        is_lost = isinstance(error, torch.distributed.DistError) or "onnection" in str(error)
+        return LostProcessError.of(error) if is_lost and isinstance(error, RuntimeError) else error
 
     def _back_off(self, batch: Batch, epoch: int) -> None:
         """Make room after memory ran out over a batch, and compute less at once from now on."""
@@ -164,7 +193,7 @@ class TrainStep:
             return
         scale = planned / used.clamp(min=1)
         loss *= scale
-        if gradients := [parameter.grad for parameter in trained if parameter.grad is not None]:
+        if gradients := [local(parameter.grad) for parameter in trained if parameter.grad is not None]:
             torch._foreach_mul_(gradients, scale)
 
     def _num_labels(self, indices: Sequence[int]) -> int:

@@ -109,7 +109,7 @@ def test_whisper_cpp_writes_nearly_the_same(english: str, tmp_path: Path) -> Non
     needs("ggml")
     target: Any = EXPORT_TARGETS["ggml"].convert
     model = SpeechModel.load(english, device="cpu")
-    target.write(model, Path(english), tmp_path, "float16")
+    target.write(model, Path(english), tmp_path, "float16", ())
     # It computes in 16 bits, and these texts are hundreds of words long.
     assert compare(original(model, search=False, language=None), target.open(model, tmp_path), None).same_text >= 2
 
@@ -122,7 +122,7 @@ def test_a_file_of_whisper_cpp_in_fewer_bits(english: str, quantization: str, tm
     exact = EXPORT_TARGETS["ggml"].convert
     model = SpeechModel.load(english, device="cpu")
     tmp_path.joinpath("a").mkdir()
-    exact.write(model, Path(english), tmp_path / "a", quantization)  # type: ignore[attr-defined]
+    exact.write(model, Path(english), tmp_path / "a", quantization, ())  # type: ignore[attr-defined]
     transcribe = exact.open(model, tmp_path / "a")  # type: ignore[attr-defined]
     assert transcribe(torch.randn(16_000).mul(0.1).numpy()).prediction.text
     original = (Path(english) / "model.safetensors").stat().st_size

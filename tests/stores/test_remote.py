@@ -119,6 +119,41 @@ def test_what_fails_for_good_is_named(
     assert "secret" not in str(raised.value)
 
 
+class ClientConnectorError(OSError):
+    """As a client has it."""
+
+
+@pytest.mark.parametrize("is_hidden", [False, True])
+def test_a_store_that_never_answers_is_named_soon(monkeypatch: pytest.MonkeyPatch, is_hidden: bool) -> None:
+    tried = []
+
+    def silent(_self: Any, path: str, **_limits: Any) -> Any:
+        tried.append(path)
+        fault = ClientConnectorError(111, "Connect call failed")
+        if is_hidden:
+            raise FileNotFoundError(path) from fault
+        raise fault
+
+    monkeypatch.setattr(MemoryFileSystem, "info", silent)
+    monkeypatch.setattr(remote, "_PAUSES_S", (0.0, 30.0, 0.0))
+    with pytest.raises(AudioError, match="Connect call failed, 2 times; nobody has answered at memory://nowhere"):
+        audio.load("memory://nowhere/a.wav")
+    assert len(tried) == 2  # a pause of 30 s is too long for it
+
+
+def test_a_store_that_has_answered_is_waited_for(bucket: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = bucket("a.wav", encoded("ab"))
+    assert stored(address).size()
+
+    def lost(_data: bytes) -> bytes:
+        raise ClientConnectorError(104, "Connection reset")
+
+    monkeypatch.setattr(remote, "_FIRST_S", 0.0)
+    store = Failing(monkeypatch, 2, lost)
+    assert stored(address).read(0, 100) == encoded("ab")[:100]
+    assert store.calls == 3
+
+
 def test_addresses_that_lead_nowhere(bucket: Put) -> None:
     bucket("a.wav", b"")
     with pytest.raises(AudioError, match=r"b\.wav: no such file"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,15 @@ from speechxfer.model import SpeechModel
 from speechxfer.runtime.folder import GRAPH_FILE, Description
 
 
-def _write(model: SpeechModel, _: Path, folder: Path, quantization: str) -> None:
+def _write(model: SpeechModel, _: Path, folder: Path, quantization: str, examples: Sequence[np.ndarray]) -> None:
     """The graph, and what it takes to read its outputs."""
-    from speechxfer.export.onnx.graph import write_graph
+    from speechxfer.export.onnx.graph import inputs_of, write_graph
     from speechxfer.export.onnx.quantization import quantize
 
     assert model.head.reader is not None
     write_graph(model, folder / GRAPH_FILE)
-    quantize(folder / GRAPH_FILE, quantization)
+    given = [inputs_of(model.encoder, waveform) for waveform in examples]
+    quantize(folder / GRAPH_FILE, quantization, given)
     model.head.reader.write_files(folder)
     if model.traits.task == "transcription":
         silero.write_files(folder)

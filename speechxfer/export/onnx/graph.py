@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +25,7 @@ from speechxfer.model import SpeechModel
 _OPSET = 20
 #: Shorter waveforms are padded to so much, which is more than any encoder needs for a frame.
 _LEAST_S = 0.25
+_INPUTS = ("waveforms", "num_samples")
 
 
 def block_of(encoder: Encoder) -> int:
@@ -34,6 +36,14 @@ def block_of(encoder: Encoder) -> int:
 def least_blocks_of(encoder: Encoder) -> int:
     """How many blocks the graph wants at least."""
     return -(-int(_LEAST_S * encoder.sample_rate) // block_of(encoder))
+
+
+def inputs_of(encoder: Encoder, waveform: np.ndarray) -> dict[str, np.ndarray]:
+    """A waveform as the graph takes it: [1, samples], padded to whole blocks."""
+    block = block_of(encoder)
+    blocks = max(-(-len(waveform) // block), least_blocks_of(encoder))
+    padded = np.pad(waveform, (0, blocks * block - len(waveform)))[None].astype(np.float32)
+    return dict(zip(_INPUTS, (padded, np.array([len(waveform)], dtype=np.int64)), strict=True))
 
 
 class _Graph(nn.Module):
@@ -56,7 +66,7 @@ def write_graph(model: SpeechModel, path: Path) -> None:
     """
     encoder = model.encoder
     write_from_waveforms(
-        _Graph(encoder, model.head), encoder, path, names=(["waveforms", "num_samples"], ["outputs", "num_frames"]),
+        _Graph(encoder, model.head), encoder, path, names=([*_INPUTS], ["outputs", "num_frames"]),
         title=f"a {encoder.family} encoder with a {model.head.kind} head",
     )  # fmt: skip
 

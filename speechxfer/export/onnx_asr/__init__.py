@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from speechxfer.export.gate import Answer, Compute, Conversion
 from speechxfer.model import SpeechModel
 
 
-def _write(model: SpeechModel, _: Path, folder: Path, quantization: str) -> None:
+def _write(model: SpeechModel, _: Path, folder: Path, quantization: str, _examples: Sequence[np.ndarray]) -> None:
     from speechxfer.export.onnx_asr.decoder import write
 
     if not model.encoder.fixed_length:

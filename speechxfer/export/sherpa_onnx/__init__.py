@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ from speechxfer.export.gate import Answer, Compute, Conversion
 from speechxfer.model import SpeechModel
 
 
-def _write(model: SpeechModel, _: Path, folder: Path, quantization: str) -> None:
+def _write(model: SpeechModel, _: Path, folder: Path, quantization: str, examples: Sequence[np.ndarray]) -> None:
     from speechxfer.export.sherpa_onnx import ctc, decoder
 
-    (decoder if model.head.reader is None else ctc).write(model, folder, quantization)
+    (decoder if model.head.reader is None else ctc).write(model, folder, quantization, examples)
 
 
 def _open(model: SpeechModel, folder: Path) -> Compute:

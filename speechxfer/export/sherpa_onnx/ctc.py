@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import onnx
 
-from speechxfer.export.onnx.graph import block_of, least_blocks_of, write_graph
+from speechxfer.export.onnx.graph import block_of, inputs_of, least_blocks_of, write_graph
 from speechxfer.export.onnx.pieces import collapsing, graph, joined, padding
 from speechxfer.export.onnx.quantization import quantize
 from speechxfer.export.sherpa_onnx.moonshine import END, FILES, ROWS, passing_on, write_tokens
@@ -16,11 +18,11 @@ from speechxfer.model import SpeechModel
 _FIRST = END + 1
 
 
-def write(model: SpeechModel, folder: Path, quantization: str) -> None:
+def write(model: SpeechModel, folder: Path, quantization: str, examples: Sequence[np.ndarray]) -> None:
     """Write the four graphs and the tokens."""
     texts, path = model.head.symbol_texts, folder / FILES["preprocessor"]
     write_graph(model, path)
-    quantize(path, quantization)
+    quantize(path, quantization, [inputs_of(model.encoder, waveform) for waveform in examples])
     before = padding(block_of(model.encoder), least_blocks_of(model.encoder))
     whole = joined(before, onnx.load(path))
     written = joined(whole, collapsing(len(texts), _FIRST))

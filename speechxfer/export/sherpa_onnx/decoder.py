@@ -5,12 +5,14 @@ Whatever sherpa-onnx's reader of Whispers makes of the sound, it is not exactly 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from speechxfer.export.decoder import decoder_of, token_bytes
-from speechxfer.export.onnx.graph import block_of, least_blocks_of
+from speechxfer.export.onnx.graph import block_of, inputs_of, least_blocks_of
 from speechxfer.export.onnx.pieces import graph, joined, padding
 from speechxfer.export.onnx.quantization import quantize
 from speechxfer.export.onnx.with_decoder import write_decoder, write_source
@@ -18,15 +20,15 @@ from speechxfer.export.sherpa_onnx.moonshine import END, FILES, ROWS, passing_on
 from speechxfer.model import SpeechModel
 
 
-def write(model: SpeechModel, folder: Path, quantization: str) -> None:
+def write(model: SpeechModel, folder: Path, quantization: str, examples: Sequence[np.ndarray]) -> None:
     """Write the four graphs and the tokens."""
     head = decoder_of(model)
     layers, width, end = head.config.decoder_layers, head.config.d_model, head.tokens.end
     first, decoder = folder / FILES["preprocessor"], folder / FILES["cached_decoder"]
     write_source(model, first)
     write_decoder(model, decoder)
-    for path in (first, decoder):
-        quantize(path, quantization)
+    quantize(first, quantization, [inputs_of(model.encoder, waveform) for waveform in examples])
+    quantize(decoder, quantization)
     before = padding(block_of(model.encoder), least_blocks_of(model.encoder))
     onnx.save(joined(joined(before, onnx.load(first)), _packed(layers, width)), first)
     onnx.save(passing_on("float", layers * width * 2 // ROWS), folder / FILES["encoder"])

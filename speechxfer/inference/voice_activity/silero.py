@@ -43,8 +43,13 @@ def load(network: Path | None = None) -> Detector:
     Raises:
         ConfigError: the package is missing, or has no such network.
     """
-    session = _session(network or _packaged())
-    return Detector(lambda: _Silero(session), _SHORTEST, _LONGEST_PAUSE, _MARGIN)
+    _session(network or _packaged())  # or its error
+    return Detector(functools.partial(_started, network), _SHORTEST, _LONGEST_PAUSE, _MARGIN)
+
+
+def _started(network: Path | None) -> _Silero:
+    """The marker of one stream; a function of the file's name, so that detectors can be sent to other processes."""
+    return _Silero(_session(network or _packaged()))
 
 
 def write_files(folder: Path) -> None:

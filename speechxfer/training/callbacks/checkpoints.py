@@ -16,6 +16,7 @@ from speechxfer.errors import CheckpointError, ConfigError, TrainingError
 from speechxfer.training import checkpoint
 from speechxfer.training.callbacks.base import Callback
 from speechxfer.training.checkpoint import Position
+from speechxfer.training.sharding import is_sharded
 from speechxfer.training.state import TrainingState
 
 #: Returns to an earlier checkpoint before a run is given up.
@@ -100,8 +101,10 @@ class Checkpoints(Callback):
         with state.untimed():
             states = {name: _json_state(name, callback) for name, callback in self._callbacks.items()}
             state.position.callbacks = states
+            if state.is_main or is_sharded(self._parameters.values()):
+                tensors = checkpoint.collected(self._parameters, self._optimizer)
             if state.is_main:
-                checkpoint.save(self._folder, self._parameters, self._optimizer, state.position)
+                checkpoint.save(self._folder, tensors, state.position)
         self._saved = time.monotonic()
 
     def _take(self, state: TrainingState, found: Position) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 
 from speechxfer.errors import TrainingError
 from speechxfer.training.callbacks.base import Callback
+from speechxfer.training.sharding import local
 from speechxfer.training.state import TrainingState
 
 #: Sums of weights that differ by less count as equal: nothing that a model does depends on it.
@@ -54,7 +55,7 @@ class LearningCheck(Callback):
 
     def _sums(self) -> list[float]:
         """A sum of each parameter, which changes with any of its weights."""
-        return [float(parameter.detach().sum(dtype=torch.float64)) for parameter in self._parameters.values()]
+        return [float(local(one.detach()).sum(dtype=torch.float64)) for one in self._parameters.values()]
 
 
 def _is_same(before: float, after: float) -> bool:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 
 from speechxfer.training.callbacks.base import Callback
+from speechxfer.training.sharding import local
 from speechxfer.training.state import TrainingState
 
 #: Kept among the optimizer's moments, so that a checkpoint holds it as well.
@@ -39,8 +40,8 @@ def update(optimizer: torch.optim.Optimizer, kept: float) -> None:
     """Move the averages to the weights that have been trained so far; a weight's first average is itself."""
     known = {parameter: state for parameter, state in optimizer.state.items() if _KEY in state}
     if known:
-        averages = [state[_KEY] for state in known.values()]
-        torch._foreach_lerp_(averages, [parameter.detach() for parameter in known], 1.0 - kept)
+        averages = [local(state[_KEY]) for state in known.values()]
+        torch._foreach_lerp_(averages, [local(parameter.detach()) for parameter in known], 1.0 - kept)
     for parameter, state in optimizer.state.items():
         if state and _KEY not in state:
             state[_KEY] = parameter.detach().clone()

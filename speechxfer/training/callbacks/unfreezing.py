@@ -8,6 +8,7 @@ from speechxfer.training.callbacks.base import Callback
 from speechxfer.training.callbacks.validation import Validation
 from speechxfer.training.feeding import Examples
 from speechxfer.training.preparation import Preparation
+from speechxfer.training.sharding import whole
 from speechxfer.training.state import TrainingState
 from speechxfer.training.step import TrainStep
 from speechxfer.transfer.plan import TransferPlan
@@ -36,8 +37,9 @@ class Unfreezing(Callback):
         if (seam := self._plan.seam_at(epoch)) == self._seam:
             return
         self._seam = seam
-        self._take_step.feeder.examples = self._moved("train", self._train)
-        self._validation.examples = {name: self._moved(name, one) for name, one in self._measured.items()}
+        with whole(state.model):
+            self._take_step.feeder.examples = self._moved("train", self._train)
+            self._validation.examples = {name: self._moved(name, one) for name, one in self._measured.items()}
         if state.config.compile:
             _compile(state)
         self._take_step.measure_memory(epoch)

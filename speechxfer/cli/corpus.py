@@ -1,0 +1,128 @@
+"""Options of `transcribe` for manifests and archives: rows in, shards out, here or on Ray."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from speechxfer.cli.paths import PATH
+from speechxfer.data.rows import SUFFIXES
+from speechxfer.errors import DataError
+from speechxfer.extras import need
+
+if TYPE_CHECKING:
+    from speechxfer.decoding.options import DecodingOptions
+    from speechxfer.jobs.running import Engine, Totals
+
+SHARD_FORMATS = ("jsonl", "parquet")
+"""What `--format` may be with `--output`."""
+_MOST_SHOWN = 5
+_INTERRUPTED = 130  # as shells count Ctrl-C
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Where rows are computed, and where their results go.
+
+    Attributes:
+        folder: of the shards.
+        on_ray: whether rows are computed on the workers of a Ray cluster.
+        address: of the cluster.
+        actors: models that are open there.
+    """
+
+    folder: Path
+    on_ray: bool
+    address: str | None
+    actors: int | None
+
+    def check(self, format_: str | None, *, is_for_files: bool) -> None:
+        """Refuse options that are for single files only."""
+        if is_for_files:
+            raise click.UsageError("--output takes rows of manifests, whose columns name streams and channels; leave out the options for single files.")  # fmt: skip  # noqa: E501
+        if format_ not in (None, *SHARD_FORMATS):
+            raise click.UsageError(f"--output writes --format {' or '.join(SHARD_FORMATS)}, and not {format_}.")
+
+    def transcribe(
+        self, names: Sequence[str], format_: str | None, *, model: str, device: str, decoding: DecodingOptions,
+        vad: str, workers: int | None, strict: bool,
+    ) -> None:  # fmt: skip
+        """Transcribe what is missing in the folder; exits with 1 if there are errors."""
+        from speechxfer.cli.corpus_progress import CorpusProgress
+        from speechxfer.jobs.running import run
+        from speechxfer.jobs.work import Transcription
+
+        format_ = format_ or SHARD_FORMATS[0]
+        if format_ == "parquet":
+            need("pyarrow", "--format parquet")
+        engine = self._engine(device, workers)
+        path = Path(model).expanduser()
+        # Workers have folders of their own.
+        work = Transcription(str(path.absolute()) if path.exists() else model, device, decoding, vad, workers)
+        refused: list[DataError] = []
+        with CorpusProgress(names) as progress:
+            try:
+                totals = run(
+                    work, names, self.folder, format_, engine, strict=strict, refused=refused.append, progress=progress
+                )
+            except KeyboardInterrupt:
+                click.echo(f"Interrupted; what is done is in {self.folder}, and the same command does the rest", err=True)  # fmt: skip  # noqa: E501
+                sys.exit(_INTERRUPTED)
+        self._report(totals, refused)
+
+    def _engine(self, device: str, workers: int | None) -> Engine:
+        if not self.on_ray:
+            from speechxfer.jobs.running import Here
+
+            return Here()
+        from speechxfer.jobs.on_ray import OnRay, check_installed
+
+        check_installed()
+        if device not in ("auto", "cpu", "cuda"):
+            raise click.UsageError(f"--device {device}: Ray chooses which; pass cuda, cpu or auto.")
+        return OnRay(self.address, self.actors, None if device == "auto" else device == "cuda", workers)
+
+    def _report(self, totals: Totals, refused: Sequence[DataError]) -> None:
+        click.echo(f"{totals.summary()}; the results are in {self.folder}", err=True)
+        for error in refused[:_MOST_SHOWN]:
+            click.echo(f"Error: {error}", err=True)
+        if len(refused) > _MOST_SHOWN:
+            click.echo(f"and {len(refused) - _MOST_SHOWN} more lines that cannot be used", err=True)
+        if totals.failed or refused:
+            sys.exit(1)
+
+
+def corpus_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --output, --engine, --address and --actors; the command is given `corpus`, None without --output."""
+
+    @click.option("--output", type=PATH, metavar="FOLDER", help="Write one row for each line of the manifests to shards in this folder (--format jsonl or parquet), and do only what is missing there.")  # fmt: skip  # noqa: E501
+    @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Where rows of --output are computed: in this process, or on the workers of a Ray cluster.")  # fmt: skip  # noqa: E501
+    @click.option("--address", metavar="HOST:PORT", help="The Ray cluster, or auto for that of this machine.  [default: one is started here]")  # fmt: skip  # noqa: E501
+    @click.option("--actors", type=click.IntRange(1), help="Models that are open on the cluster.  [default: one for each GPU, or for each core where there is none]")  # fmt: skip  # noqa: E501
+    @functools.wraps(command)
+    def called(
+        *, output: Path | None, engine: str, address: str | None, actors: int | None, **others: Any
+    ) -> Any:  # fmt: skip
+        if output is None and engine == "ray":
+            raise click.UsageError("--engine ray writes shards; add --output FOLDER.")
+        if engine != "ray" and (address or actors):
+            raise click.UsageError("--address and --actors are for --engine ray.")
+        corpus = None if output is None else Corpus(output, engine == "ray", address, actors)
+        return command(corpus=corpus, **others)
+
+    return called
+
+
+def check_files(names: Sequence[str], format_: str) -> None:
+    """Refuse what is for --output only."""
+    if format_ in SHARD_FORMATS:
+        raise click.UsageError(f"--format {format_} is for shards; add --output FOLDER.")
+    for name in names:
+        if Path(name).suffix.lower() in SUFFIXES:
+            raise click.UsageError(f"{name} is a manifest; add --output FOLDER to transcribe its lines.")

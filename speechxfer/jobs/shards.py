@@ -1,0 +1,70 @@
+"""Shards of results: lines of JSON, as they come or as a Parquet file; each whole or absent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from speechxfer.errors import DataError
+from speechxfer.storage import replacing
+from speechxfer.stores.stored import LocalFile
+
+FORMATS = ("jsonl", "parquet")
+"""The suffixes of shards."""
+
+_ID = b'{"id": '
+_WORD = {"start": "double", "end": "double", "text": "string", "confidence": "double"}
+#: The columns of Parquet files.
+_COLUMNS: dict[str, Any] = {
+    "id": "string", "audio": "string", "start": "double", "duration": "double", "audio_stream": "int64",
+    "audio_channel": "int64", "reference": "string", "text": "string", "segments": [{**_WORD, "words": [_WORD]}],
+    "error": "string",
+}  # fmt: skip
+
+
+def write(path: Path, lines: bytes) -> None:
+    """Write a shard.
+
+    Args:
+        path: with one of `FORMATS` as its suffix.
+        lines: results as JSON, each of which begins with its `id`.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    with replacing(path) as temporary:
+        if path.suffix == ".parquet":
+            from speechxfer.stores import parquet
+
+            parquet.write_json(str(temporary), lines, _COLUMNS)
+        else:
+            temporary.write_bytes(lines)
+
+
+def ids(path: Path) -> Iterator[str]:
+    """The ids of the rows of a shard.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    try:
+        if path.suffix == ".parquet":
+            from speechxfer.stores.parquet import Table
+
+            for row in Table(LocalFile(str(path))).rows(["id"]):
+                yield row["id"]
+        else:
+            with path.open("rb") as file:
+                yield from map(_id, file)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: is damaged ({error}); remove the shard, and its rows are done again") from error
+
+
+def _id(line: bytes) -> str:
+    """The first value of a line, without a look at the others."""
+    if not (line.startswith(_ID) and line.endswith(b"}\n")):
+        raise ValueError("a line is no result")
+    name: str = json.JSONDecoder().raw_decode(line[len(_ID) :].decode())[0]
+    return name

@@ -1,0 +1,68 @@
+"""Work without a model, which misbehaves on request; workers import it."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from speechxfer.decoding.hypothesis import Hypothesis
+from speechxfer.errors import CheckpointError
+from speechxfer.inference import Read, Settings
+from speechxfer.jobs.rows import Result, Row
+from speechxfer.jobs.work import Transcribe, transcribed
+
+
+@dataclass(frozen=True)
+class Echo:
+    """Each row's text is the name of its audio; a row called "kills" kills the worker."""
+
+    model: str = "m"
+    problem: str = ""
+
+    def versions(self) -> dict[str, str]:
+        return {"model": str(os.getpid()) if self.problem == "differs" else self.model}
+
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+    def open(self, read: Read | None = None) -> Transcribe:
+        if self.problem == "missing":
+            raise CheckpointError("m: no such model")
+        if self.problem == "kills":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return _echo
+
+
+def _echo(rows: Iterable[Row]) -> Iterator[Result]:
+    for row in rows:
+        if row.audio.endswith("kills.wav"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if row.audio.endswith("bug.wav"):
+            raise ZeroDivisionError("a bug")
+        yield row.result(text=row.audio)
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Each row's text is how many samples of sound were read; `kills_reader` names a row whose reader is killed."""
+
+    kills_reader: str = ""
+
+    def versions(self) -> dict[str, str]:
+        return {"model": "lengths"}
+
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+    def open(self, read: Read | None = None) -> Transcribe:
+        return functools.partial(transcribed, recognize=_lengths, settings=Settings(), read=read)
+
+
+def _lengths(waveforms: Sequence[np.ndarray]) -> list[Hypothesis]:
+    return [Hypothesis(str(len(waveform))) for waveform in waveforms]
