@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from speechxfer.planner.planner import Plan
     from speechxfer.planner.probe import Probe
     from speechxfer.planner.similarity import Similarity
+    from speechxfer.training.beginning import Beginning
     from speechxfer.training.finetune import Run
 
 #: What `plan="auto"` may spend where the job has epochs, and the fraction of the time where it has a limit. A trial
-#: needs a thirtieth of the run to be worth something: in a fifth of the time there is room for three or four, and for
-#: the best to go on.
-_AUTOMATIC_S, _OF_TIME = 300.0, 0.2
+#: needs a thirtieth of the run to be worth something: there is room for two to four, of which the best is not lost.
+_AUTOMATIC_S, _OF_TIME = 300.0, 0.15
 #: Why the name of the best candidate is printed before all else.
 _UNTRIED = (
     "no candidate could be tried in the time there is; what is expected to do best is chosen, and was not measured"
@@ -126,8 +126,12 @@ def _held(output: Path | None) -> Iterator[None]:
         yield
 
 
-def automatic(asked: Request, *, resume: bool, overwrite: bool, progress: Progress | None) -> Request:
-    """What is asked for with a plan made for it, beside the run's folder; a run that is resumed keeps its own.
+def automatic(
+    asked: Request, *, resume: bool, overwrite: bool, progress: Progress | None
+) -> tuple[Request, Beginning | None]:
+    """What is asked for with a plan made for it, beside the run's folder, and what the run goes on from.
+
+    A run that is resumed keeps its own plan.
 
     Raises:
         ConfigError: the run's folder is not free, or several processes would make a plan each.
@@ -143,14 +147,17 @@ def automatic(asked: Request, *, resume: bool, overwrite: bool, progress: Progre
     if resume and folder.is_run:
         before = folder.config
         training = {"batch_seconds": before.training.batch_seconds}
-        return replace(asked, plan={"plan": to_dict(before.plan), "training": training})
+        return replace(asked, plan={"plan": to_dict(before.plan), "training": training}), None
+    begun = None
     if not (resume and path.is_file()):
         check_free(folder, config, resume=resume, overwrite=overwrite)
         given_s = seconds(config.training.time, "training.time") if config.training.time else None
         budget_s = _OF_TIME * given_s if given_s else _AUTOMATIC_S
         horizon_s = given_s - budget_s if given_s else None
-        _planned(free, [config.model], budget_s, (), True, path, progress, horizon_s=horizon_s)
-    return replace(asked, plan=read_settings(path))
+        made = _planned(free, [config.model], budget_s, (), True, path, progress, horizon_s=horizon_s)
+        # A teacher has less time than the run that was planned.
+        begun = None if config.unlabeled else made.beginning
+    return replace(asked, plan=read_settings(path)), begun
 
 
 def automatic_file(output: str | os.PathLike[str]) -> Path:

@@ -16,6 +16,7 @@ from speechxfer.extras import explained
 from speechxfer.progress import Progress
 
 if TYPE_CHECKING:
+    from speechxfer.training.beginning import Beginning
     from speechxfer.training.callbacks.base import Callback
     from speechxfer.training.finetune import Run
     from speechxfer.training.interpolation import Curve, Interpolation
@@ -56,7 +57,7 @@ def finetune(
         output: the run's folder; `runs/MODEL-HEAD` if it is not given.
         head: "ctc" (the default), "classification", or "seq2seq" for the checkpoint's own decoder.
         plan: what is frozen and how fast the rest is trained: the name of a preset, a TOML file with a table [plan], a
-            `Plan`, a dictionary of its settings, or "auto", which tries first (five minutes, or a fifth of the time).
+            `Plan`, a dictionary of its settings, or "auto", which tries first (five minutes, or a seventh of the time).
         config: settings that all others are laid over: a TOML file, a dictionary or a `FinetuneConfig`.
         callbacks: called around the steps of the run; each an instance of a class derived from `Callback`.
         resume: go on with the run that is in `output`, or begin it where there is none.
@@ -85,11 +86,14 @@ def finetune(
     if asked.replaced:
         progress.log(f"--plan {plan}: replaces the table [plan] of {config} ({', '.join(asked.replaced)})")
     asked = asked.resumed(config, progress) if resume else asked
+    beginning = None
     if plan == AUTOMATIC:
         from speechxfer.api.planning import automatic
 
-        asked = automatic(asked, resume=resume, overwrite=overwrite, progress=progress)
-    run = _run(asked, started, callbacks=callbacks, resume=resume, overwrite=overwrite, progress=progress)
+        asked, beginning = automatic(asked, resume=resume, overwrite=overwrite, progress=progress)
+    run = _run(
+        asked, started, callbacks=callbacks, resume=resume, overwrite=overwrite, progress=progress, beginning=beginning
+    )
     if plan == AUTOMATIC:
         from speechxfer.api.planning import fared
 
@@ -110,8 +114,9 @@ def _check_layout(config: Settings | None) -> None:
 
 
 def _run(
-    asked: Request, started: float, *, callbacks: Sequence[Callback], resume: bool, overwrite: bool, progress: Progress
-) -> Run:
+    asked: Request, started: float, *, callbacks: Sequence[Callback], resume: bool, overwrite: bool, progress: Progress,
+    beginning: Beginning | None,
+) -> Run:  # fmt: skip
     """Do the job, and report what came out, or how to go on after Ctrl-C."""
     config = asked.config
     # Only now torch: a wrong setting is reported at once.
@@ -121,7 +126,7 @@ def _run(
     try:
         run = adapt(
             config, data=asked.data, callbacks=callbacks, resume=resume, overwrite=overwrite, progress=progress,
-            started=started,
+            started=started, beginning=beginning,
         )  # fmt: skip
     except KeyboardInterrupt:
         folder = RunFolder(config.output)

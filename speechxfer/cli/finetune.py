@@ -97,7 +97,7 @@ def finetune(
 ) -> None:
     """Adapt a pre-trained encoder to your audio, and measure it before and after.
 
-    With --plan auto, what fits is found by trials: for five minutes, or a fifth of --time (see speechxfer plan).
+    With --plan auto, what fits is found by trials: for five minutes, or a seventh of --time (see speechxfer plan).
     """
     given = [
         checked(parse_assignment(f"{_SETTINGS[name]}={_toml(value)}"), f"--{name.replace('_', '-')}")

@@ -74,10 +74,9 @@ def expected(case: Case, *, soon: bool = False) -> list[str]:
     """All presets, most promising first; trials decide, and the order matters only if there is no time for all.
 
     Args:
-        soon: the run has a limit of time, in which what is cheap gets further; from scratch none gets anywhere.
+        soon: there is time for few steps, in which what is cheap gets further; from scratch none gets anywhere.
     """
     if soon:
-        # Of what is cheap, what the case asks for comes first.
-        return sorted(_EXPECTED_SOON, key=lambda preset: preset != "lower-layers" or preset != case.preset)
+        return list(_EXPECTED_SOON)
     first, *others = _EXPECTED
     return [first, *sorted(others, key=lambda preset: preset != case.preset)]

@@ -20,6 +20,10 @@ COLUMNS = ("candidate", "trials: error (loss) after steps", "expected error on d
 #: Curves that are drawn; more are hard to distinguish.
 _MOST_LINES = 6
 _NOT_TRIED = "There was no time to try anything: the choice is what is expected to do best, and was not measured."
+_FEW = (
+    "A run that trains the whole encoder has about {:,} steps in its time. With few, its upper layers alone get "
+    "further: they come first below 500 steps, with higher learning rates below 200."
+)
 _READING = (
     "A trial trains at a constant rate, and is measured after its rate has fallen to 0. What is expected at the end is "
     "a power law through these points, its exponent known from other runs until there are enough points of its own; "
@@ -114,8 +118,9 @@ def _summary(values: Mapping[str, Any], toml: str) -> list[str]:
 
 
 def _prior(values: Mapping[str, Any]) -> list[str]:
-    case = values["case"]
+    case, steps = values["case"], values.get("whole_steps")
     return [
+        *([_FEW.format(steps)] if steps else []),
         f"Data: {values['amount']['in_words']}.",
         f"Textbook's case {case['number']}, {case['name']}: {case['advice']} ({case['preset']}). It decides the "
         "order of the trials, not their outcome.",

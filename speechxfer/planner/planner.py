@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,7 +18,7 @@ from speechxfer.device import choose_device
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError, TrainingError
 from speechxfer.opening import open_checkpoint
-from speechxfer.planner.candidates import Candidate, candidates
+from speechxfer.planner.candidates import Candidate, candidates, hastened
 from speechxfer.planner.cases import Amount, Case, case_of, expected
 from speechxfer.planner.excluded import NOT_IN_TRIALS, PLACES
 from speechxfer.planner.forecast import Forecast
@@ -25,12 +26,18 @@ from speechxfer.planner.racing import Entry, Horizon, Race
 from speechxfer.planner.transferability import Score, score
 from speechxfer.planner.trial import Bench
 from speechxfer.progress import Progress
+from speechxfer.training.beginning import Beginning
 from speechxfer.training.usable import readable
 from speechxfer.transfer.presets import PRESETS
 
 #: Fraction of the time for scores of layers, and fraction of a run's whole time that is left for its steps: the rest is
 #: for opening, decoding dev and the final measurement.
 _SCORING, _STEPPING = 0.05, 0.75
+#: Fraction of the time after which no further step is timed.
+_TIMING = 0.02
+#: Where training the whole encoder has fewer steps in a run, its upper layers alone get further; and where it has fewer
+#: than the second number, also at higher rates (`scripts.bench.plan_in_time`).
+_FEW_STEPS, _VERY_FEW_STEPS = 500, 200
 
 
 @dataclass(frozen=True)
@@ -43,11 +50,15 @@ class Plan:
     #: By model; None where there was no time.
     scores: Mapping[str, Score | None]
     #: The chosen one first, then the others that were tried, then the rest.
-    entries: tuple[Entry, ...]
+    entries: Sequence[Entry]
     budget_s: float
     spent_s: float
     #: Seconds of the run that the plan is for; None where it has epochs.
     horizon_s: float | None = None
+    #: Steps in that time, if the whole encoder is trained.
+    steps: float = math.inf
+    #: What the run goes on from; None where the choice was not tried.
+    beginning: Beginning | None = None
 
     @property
     def choice(self) -> Candidate:
@@ -108,7 +119,7 @@ class Plan:
         ]  # fmt: skip
         return {
             "case": asdict(self.case), "amount": {**asdict(self.amount), "in_words": f"{self.amount}"},
-            "budget_s": self.budget_s,
+            "budget_s": self.budget_s, "whole_steps": round(self.steps) if self.steps < math.inf else None,
             "spent_s": round(self.spent_s, 1), "choice": self.settings(), "was_tried": self.was_tried,
             "prediction": asdict(self.prediction) if self.prediction else None, "candidates": lines,
             "scores": {name: asdict(one) if one else None for name, one in self.scores.items()},
@@ -145,7 +156,6 @@ def make_plan(
         TrainingError: no candidate that was tried learned anything.
     """
     started, progress = time.monotonic(), progress or Progress()
-    until = started + budget_s
     _check_wanted(base, models, presets)
     train, dev = (
         _opened((data or {}).get(name, path), name, base) for name, path in (("train", base.train), ("dev", base.dev))
@@ -154,22 +164,45 @@ def make_plan(
     with TemporaryDirectory(prefix="speechxfer-plan-") as folder:
         bench = Bench(base, train, dev, Path(folder))
         # Errors that all candidates share are raised early.
-        parts = {name: bench.check(replace(base, model=name, plan=PlanConfig()), progress) for name in models}
+        timing_s = _TIMING * (horizon_s or budget_s)
+        parts = {name: bench.check(replace(base, model=name), timing_s, progress) for name in models}
         amount = Amount.of(train, classes=base.head_type.is_classifier)
         progress.log(f"data: {amount}")
-        scores = {name: _scored(name, base, part, until - time.monotonic(), progress) for name, part in parts.items()}
+        stepping = _STEPPING * horizon_s if horizon_s else None
+        horizon = Horizon(base.training.epochs, stepping, train.duration_s)
+        race = Race(base, bench, horizon, started + budget_s, progress)
+        has_time = bool(race.first_fraction(2, spared_s=2 * _SCORING * budget_s))
+        scores = {
+            name: _scored(name, base, part, race.left_s, progress) if has_time else None for name, part in parts.items()
+        }
         # A domain that is near for one model is near.
         case = case_of(amount, near=any(one.near for one in scores.values() if one))
         progress.log(f"case {case.number}, {case.name}: {case.advice}")
-        order = expected(case, soon=horizon_s is not None)
-        wanted = [one for one in order if presets is None or one in presets]
-        names = candidates(models, wanted, {name: bench.depths[name] for name in models}, vary=vary)
-        stepping = _STEPPING * horizon_s if horizon_s else None
-        race = Race(base, bench, Horizon(base.training.epochs, stepping, train.duration_s), until, progress)
-        entries = race.run(names, vary=vary)
-        if (tried := [one for one in entries if one.points]) and all(one.loss is None for one in tried):
-            raise TrainingError("no candidate learned anything in its trials, so none can be chosen; run finetune with one of them to see why")  # fmt: skip  # noqa: E501
-    return Plan(base, amount, case, scores, tuple(entries), budget_s, time.monotonic() - started, horizon_s)
+        steps = stepping / bench.step_s if stepping else math.inf
+        entries = race.run(_ordered(bench, base.head, case, presets, steps, vary=vary), vary=vary)
+        begun = race.beginning(entries[0].candidate)
+    _check_learned(entries)
+    spent_s = time.monotonic() - started
+    return Plan(base, amount, case, scores, entries, budget_s, spent_s, horizon_s, steps, begun)
+
+
+def _ordered(
+    bench: Bench, head: str, case: Case, presets: Sequence[str] | None, steps: float, *, vary: bool
+) -> list[Candidate]:
+    """The candidates, most promising first, for a run that has so many steps if the whole encoder is trained.
+
+    None begins from scratch where the time is limited.
+    """
+    order = [one for one in expected(case, soon=steps < _FEW_STEPS) if steps == math.inf or one != "from-scratch"]
+    wanted = [one for one in order if presets is None or one in presets]
+    found = candidates(list(bench.depths), wanted, bench.depths, vary=vary)
+    return [hastened(one, head) for one in found] if steps < _VERY_FEW_STEPS else found
+
+
+def _check_learned(entries: Sequence[Entry]) -> None:
+    tried = [one for one in entries if one.points]
+    if tried and all(one.loss is None for one in tried):
+        raise TrainingError("no candidate learned anything in its trials, so none can be chosen; run finetune with one of them to see why")  # fmt: skip  # noqa: E501
 
 
 def _check_wanted(base: FinetuneConfig, models: Sequence[str], presets: Sequence[str] | None) -> None:

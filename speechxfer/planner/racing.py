@@ -13,20 +13,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from speechxfer.config import FinetuneConfig
-from speechxfer.planner.candidates import Candidate, hastened, variations
+from speechxfer.planner.candidates import Candidate, variations
 from speechxfer.planner.forecast import Forecast, LossForecast, Point, error_for, final_loss, slope_of
 from speechxfer.planner.subsets import beginning
 from speechxfer.planner.trial import Bench, Cost, Trial
 from speechxfer.progress import Progress
+from speechxfer.training.beginning import Beginning
 
-#: Steps that a first trial should have, for shorter ones predict too little; steps that are timed before; and those
-#: that it must have where the time is over.
-_FEWEST_STEPS, _TIMED, _FEWEST_MEASURED = 16, 4, 2
+#: Steps of training the whole encoder whose time a first trial has at least, for shorter ones mislead; and steps that
+#: it must have where the time is over.
+_FEWEST_STEPS, _FEWEST_MEASURED = 32, 2
 #: Fraction of the time for the first round, and most candidates that go on, with variations of the best.
 _FIRST_ROUND, _GOING_ON = 0.5, 4
-#: A run of fewer steps learns more at higher rates of the encoder: 2 minutes of Italian prompts (150 to 500 steps) have
-#: 7 to 10 % fewer wrong words at three times the usual rate (`scripts.bench.plan_in_time`).
-_FEW_STEPS = 1500
 #: The smallest and the largest part of a whole run that a trial is.
 _SMALLEST, _LARGEST = 0.03, 0.34
 #: Seconds of dev that are measured for each second of the time, and the fewest and the most utterances of it.
@@ -69,6 +67,10 @@ class Horizon:
         # What is frozen is computed once for what is used of the data.
         return trial.seconds / max(self.seconds - min(trial.below_s * self.audio_s, 0.8 * self.seconds), 1e-3)
 
+    def run_s(self, step_s: float, batch_s: float) -> float:
+        """Seconds of a whole run whose steps of so much audio take so long."""
+        return self.epochs * self.audio_s / batch_s * step_s if self.seconds is None else self.seconds
+
 
 class Race:
     """Tries candidates as long as there is time.
@@ -106,42 +108,38 @@ class Race:
             StorageError: the disk has no room for what is frozen.
         """
         self.entries = [Entry(one) for one in candidates]
-        if first := self._first_round(self.entries[0]):
-            self.entries = [Entry(one) for one in self._hastened(candidates)]
+        if fraction := self.first_fraction(len(candidates)):
             for number, entry in enumerate(self.entries):
                 # A second one, to have something to compare with.
                 if number < 2 or self.left_s > (1.0 - _FIRST_ROUND) * self._budget_s:
-                    self._try(entry, *first)
-            self._second_round(first[0], vary=vary)
+                    self._try(entry, fraction)
+            self._second_round(fraction, vary=vary)
         for entry in self.entries:
             entry.ruled_out = entry.ruled_out or ("" if entry.points else "there was no time to try it")
         return sorted(self.entries, key=lambda entry: (not entry.points, bool(entry.ruled_out), entry.expected))
 
-    def _first_round(self, entry: Entry) -> tuple[float, int] | None:
-        """How large the trials of the first round are: the fraction of a whole run, and utterances.
+    def beginning(self, candidate: Candidate) -> Beginning | None:
+        """What a run of a candidate goes on from; None where it was not tried."""
+        trial = self._trials.get(candidate)
+        return trial.beginning() if trial else None
 
-        The most promising candidate takes its first steps for it. None where there is no time for a trial.
+    def first_fraction(self, count: int, *, spared_s: float = 0.0) -> float:
+        """How much of a whole run the first trials of so many candidates are; 0 where there is no time for two.
+
+        One alone compares nothing, and shorter ones would choose by chance.
+
+        Args:
+            count: of the candidates.
+            spared_s: seconds that are needed for other things before.
         """
-        begun, trial = self._now(), self._begun(entry.candidate)
-        few = beginning(trial.start.train, self._horizon.audio_s / 8, fewest=_FEWEST_DEV)
-        while trial.steps < _TIMED and self.left_s > 0:
-            trial.advance(trial.fraction + 1e-12, few, self._until)
-        once_s, whole_s = self._now() - begun, trial.seconds / max(trial.fraction, 1e-12)
-        least_s = _WITH_FALL * max(_FEWEST_STEPS * trial.step_s, _SMALLEST * whole_s)
-        if not trial.step_s or self.left_s < least_s:
-            return None
-        each_s = max(_FIRST_ROUND * self._budget_s / len(self.entries) - once_s, least_s)
-        fraction = max(min(each_s / _WITH_FALL / whole_s, _LARGEST), _FEWEST_STEPS * trial.step_s / whole_s)
-        fraction = min(fraction, 1.0)
-        return fraction, self._count(trial, fraction)
-
-    def _hastened(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """The candidates as the first round has them: with higher rates where a whole run has few steps."""
-        first = self._trials[candidates[0]]
-        if first.steps / max(first.fraction, 1e-12) >= _FEW_STEPS or self._horizon.seconds is None:
-            return list(candidates)
-        self._trials.clear()
-        return [hastened(one, self._base.head) for one in candidates]
+        step_s = self._bench.step_s
+        run_s = self._horizon.run_s(step_s, self._base.training.batch_seconds)
+        shortest = min(max(_FEWEST_STEPS * step_s / run_s, _SMALLEST), 1.0)
+        least_s = _WITH_FALL * shortest * run_s + self._opening_s
+        if self.left_s - spared_s < min(count, 2) * least_s:
+            return 0.0
+        each_s = _FIRST_ROUND * self._budget_s / count - self._opening_s
+        return max(min(each_s / _WITH_FALL / run_s, _LARGEST), shortest)
 
     def _second_round(self, fraction: float, *, vary: bool) -> None:
         """The best go on, and variations of the best begin where it stands; as many as can go on for as long again."""
@@ -173,7 +171,7 @@ class Race:
         going += varied
         known = [len(entry.points) for entry in going]
         for entry in going:
-            self._try(entry, further, self._count(trial, further))
+            self._try(entry, further)
         late = [entry for entry, count in zip(going, known, strict=True) if len(entry.points) == count]
         for entry in late if len(late) < len(going) else ():
             entry.ruled_out = entry.ruled_out or "there was no time for its second trial"
@@ -188,7 +186,7 @@ class Race:
     def _count(self, trial: Trial, fraction: float) -> int:
         """Utterances of a trial: passes over the data are as much fewer as there is less of it."""
         seconds = self._horizon.audio_s * math.sqrt(min(fraction, 1.0))
-        return beginning(trial.start.train, seconds, fewest=_FEWEST_DEV)
+        return beginning(trial.train, seconds, fewest=_FEWEST_DEV)
 
     def _ranked(self) -> list[Entry]:
         return sorted((one for one in self.entries if one.loss and not one.ruled_out), key=lambda one: one.expected)
@@ -200,14 +198,15 @@ class Race:
         entry.ruled_out = reason
         self._trials.pop(entry.candidate, None)
 
-    def _try(self, entry: Entry, fraction: float, count: int) -> None:
+    def _try(self, entry: Entry, fraction: float) -> None:
         """Take a candidate to a fraction of a whole run and measure it, where there is time."""
         if entry.candidate not in self._trials and self.left_s < 2 * self._opening_s + self._measuring_s:
             return
         begun, trial = self._now(), self._trials.get(entry.candidate) or self._begun(entry.candidate)
         # The fall of the rate, a quarter of all steps, and decoding have to fit in as well.
         until = self._until - self._measuring_s
-        trial.advance(fraction, count, begun + (until - begun) / _WITH_FALL - trial.seconds * (1 - 1 / _WITH_FALL))
+        until = begun + (until - begun) / _WITH_FALL - trial.seconds * (1 - 1 / _WITH_FALL)
+        trial.advance(fraction, self._count(trial, fraction), until)
         if trial.steps < _FEWEST_MEASURED:
             self._trials.pop(entry.candidate)
             return

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from speechxfer.config import FinetuneConfig
+from speechxfer.config import FinetuneConfig, PlanConfig
 from speechxfer.data import batching
 from speechxfer.data.loading import durations_s
 from speechxfer.data.manifest import Manifest
@@ -28,6 +28,8 @@ from speechxfer.model import SpeechModel
 from speechxfer.planner.forecast import Point
 from speechxfer.planner.subsets import nested
 from speechxfer.progress import Progress
+from speechxfer.training import checkpoint
+from speechxfer.training.beginning import Beginning
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
 from speechxfer.training.inputs import Inputs
@@ -36,6 +38,8 @@ from speechxfer.training.preparation import Preparation
 from speechxfer.training.starting_point import StartingPoint, starting_point
 from speechxfer.training.step import StepResult, TrainStep
 from speechxfer.training.suitability import check
+from speechxfer.training.time_limit import settled
+from speechxfer.training.timing import time_steps
 
 #: Steps in which the rate rises, and those in which it falls for a measurement, relative to the steps before.
 _WARMUP, _FALL, _FEWEST_FALLING = 10, 0.25, 2
@@ -72,36 +76,46 @@ class Bench:
     """
 
     def __init__(self, base: FinetuneConfig, train: Manifest, dev: Manifest, folder: Path) -> None:
-        self.train, self.dev = nested(train), nested(dev)
+        self.train, self.dev = train, nested(dev)
         self.device = choose_device(base.device)
         self.normalizer = TextNormalizer(base.text.resolved_scoring_normalizer)
         training = replace(
-            base.training, time="", steps_per_epoch=0, cache="disk", cache_dir=str(folder / "cache"), speed_copies=0,
-            trackers=[], compile=False,
+            settled(base).training, time="", steps_per_epoch=0, cache="disk", cache_dir=str(folder / "cache"),
+            speed_copies=0, trackers=[], compile=False,
         )  # fmt: skip
         self._base = replace(base, training=training, retain=None, compare_scratch=False)
         #: Seconds of computing what is frozen for a second of audio, by model and layer index.
         self.below_s: dict[tuple[str, int], float] = {}
+        #: Seconds of a step that trains all of a model's encoder, of the slowest that was checked.
+        self.step_s = 0.0
         #: Layers of each model that was checked.
         self.depths: dict[str, int] = {}
 
-    def check(self, config: FinetuneConfig, progress: Progress) -> Manifest:
-        """Look for what would fail in every run with these settings; what of the training data can be learned from.
+    def check(self, config: FinetuneConfig, most_s: float, progress: Progress) -> Manifest:
+        """Look for what would fail in every run with these settings, and time a step that trains the whole encoder.
+
+        Returns:
+            What of the training data can be learned from, in an order in which every beginning stands for the whole.
 
         Raises:
             CheckpointError: the model cannot be read.
             ConfigError: settings that do not fit it.
             DataError: texts, labels or audio that cannot be used.
         """
+        config = replace(config, plan=PlanConfig(preset="fine-tune"))
         start = starting_point(config, find(config.model, language=config.language), self.train, progress)
         self.depths[config.model] = start.model.encoder.depth
         check(start.model, {"train": start.train, "dev": self.dev}, self.normalizer, config, progress)
-        return start.train
+        start.model.to(self.device)
+        precision, last = choose_precision(config.training.precision, self.device), config.training.epochs - 1
+        step = time_steps(start, config, precision, last, most_s)
+        self.step_s = max(self.step_s, step.below + step.above)
+        return nested(start.train)
 
     def settings(self, config: FinetuneConfig) -> FinetuneConfig:
         """A candidate's settings as trials have them."""
         shared = self._base.training
-        training = replace(shared, batch_seconds=config.training.batch_seconds, epochs=config.training.epochs)
+        training = replace(shared, batch_seconds=config.training.batch_seconds)
         return replace(self._base, model=config.model, plan=config.plan, training=training)
 
 
@@ -126,9 +140,12 @@ class Trial:
     ) -> None:  # fmt: skip
         begun, self._now, self._bench, self._horizon = now(), now, bench, horizon
         self._config = bench.settings(config)
-        checkpoint = find(config.model, language=config.language)
-        self.start: StartingPoint = starting_point(self._config, checkpoint, bench.train, Progress())
+        source = find(config.model, language=config.language)
+        self.start: StartingPoint = starting_point(self._config, source, bench.train, Progress())
         self.start.model.to(bench.device)
+        #: In an order in which every beginning stands for the whole.
+        self.train = nested(self.start.train)
+        self._head = self.start.model.head.describe()
         #: Steps, the seconds they took, and seconds of audio in them.
         self.steps, self.seconds, self.seen_s = 0, 0.0, 0.0
         self.is_astray = False
@@ -138,7 +155,7 @@ class Trial:
         #: Up to which fraction a new head is trained alone; utterances that are used; passes over them.
         self._alone, self._count, self._pass = 0.0, 0, 0
         #: Epoch of the plan that is applied, and the first step of what is trained later than the head.
-        self._applied, self._late_from = -1, 0
+        self._applied, self._late_from, self._late_fraction = -1, 0, 0.0
         self._last = max((epoch for epoch in self.start.plan.first_epochs if epoch), default=0)
         self._take_step: TrainStep | None = None
         self._peaks: list[tuple[float, bool]] = []
@@ -189,9 +206,9 @@ class Trial:
         if not self.steps:
             self._alone = _HEAD_ALONE * fraction if self._last else 0.0
         if count > self._count:
-            self._count, new = min(count, len(self.start.train)), slice(self._count, count)
+            self._count, new = min(count, len(self.train)), slice(self._count, count)
             # On their own first, so that what other trials have computed is not computed again beside it.
-            self._inputs(self.start.train[new], "train", self.start.plan.seam_at(self._epoch))
+            self._inputs(self.train[new], "train", self.start.plan.seam_at(self._epoch))
             self._load(self._epoch)
         while self.fraction < fraction and self._is_going(until):
             self._step(1.0)
@@ -211,19 +228,39 @@ class Trial:
             )
             summary, loss = dict(found.scores.summary), math.inf if found.loss is None else found.loss
         error = summary.get("cer", summary.get("error", math.inf))
-        point = Point(round(self.fraction, 5), self.steps, round(self.seconds, 2), error, loss)
+        point = Point(round(self._comparable, 5), self.steps, round(self.seconds, 2), error, loss)
         self._restore(kept)
         self.steps, self.seconds, self.seen_s = at
         return point
+
+    def beginning(self) -> Beginning:
+        """Where a whole run goes on from: at the full rate, after so many of its epochs."""
+        assert self._take_step is not None
+        epochs = self._config.training.epochs
+        # A head is not trained alone again.
+        done = max(int(self.fraction * epochs), self._last if self._applied == self._last else 0)
+        tensors = checkpoint.collected(self._parameters, self._take_step.optimizer)
+        return Beginning(tensors, self.steps, min(done, epochs - 1), self._head)
 
     def take_over(self, other: Trial) -> None:
         """Go on from where another one stands, which trains the same with other settings."""
         self.steps, self.seconds, self.seen_s = other.steps, other.seconds, other.seen_s
         self._alone, self._count, self._pass = 0.0, other._count, other._pass
         self._load(self._last)
+        self._late_fraction = other._late_fraction
         weights, moments = other._state()
         names: dict[Tensor, str] = {parameter: name for name, parameter in other._parameters.items()}
         self._restore((weights, {self._parameters[names[one]]: state for one, state in moments.items()}))
+
+    @property
+    def _comparable(self) -> float:
+        """The fraction of a whole run by which curves are compared: of that part in which everything is trained.
+
+        A trial trains a new head alone for a larger part of its steps than a run does.
+        """
+        if self._applied != self._last:
+            return self.fraction
+        return (self.fraction - self._late_fraction) / (1.0 - self._last / self._config.training.epochs)
 
     @property
     def _epoch(self) -> int:
@@ -243,7 +280,7 @@ class Trial:
         model, plan = self.start.model, self.start.plan
         plan.apply(model, epoch)
         seam = plan.seam_at(epoch)
-        examples = self._examples(self.start.train[: self._count], "train", seam)
+        examples = self._examples(self.train[: self._count], "train", seam)
         if self._take_step is None:
             self._take_step = TrainStep(
                 model, plan, examples, self._config.training, self._config.augment,
@@ -254,7 +291,7 @@ class Trial:
             self._take_step.measure_memory(epoch)
         self._take_step.feeder.examples = examples
         if epoch != self._applied:
-            self._applied, self._late_from = epoch, self.steps
+            self._applied, self._late_from, self._late_fraction = epoch, self.steps, self.fraction
         self._stream = self._steps()
         self._timed = (-1, 0.0)  # the first one warms up
 
@@ -277,7 +314,7 @@ class Trial:
     def _steps(self) -> Iterator[tuple[list[int], int]]:
         """Steps without end, and the pass over the data that each belongs to."""
         training = self._config.training
-        lengths = durations_s(self.start.train[: self._count], self.start.model.encoder.max_duration_s)
+        lengths = durations_s(self.train[: self._count], self.start.model.encoder.max_duration_s)
         while True:
             self._pass += 1
             for indices in batching.steps(lengths, training.batch_seconds, seed=training.seed, epoch=self._pass):

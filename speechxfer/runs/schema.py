@@ -149,7 +149,8 @@ class Metrics(TypedDict, total=False):
     #: Epochs and optimizer steps that were done.
     epochs: int
     steps: int
-    #: Seconds spent by "prefix" (computing the frozen layers), "training" and "dev".
+    #: Seconds spent by "prefix" (computing the frozen layers), "training", "dev", and "after" the last epoch (a
+    #: language model, confidences).
     seconds: Mapping[str, float]
     #: From which epoch on dev's loss rose, where it did.
     overfitting: Mapping[str, Any]

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 
 from speechxfer.config.durations import in_words
-from speechxfer.data import batching
 from speechxfer.data.loading import durations_s, read
 from speechxfer.data.manifest import Manifest
-from speechxfer.errors import ConfigError, DataError
+from speechxfer.errors import ConfigError
 from speechxfer.model import SpeechModel
 from speechxfer.runs import Allotment
-from speechxfer.training.inputs import Copies, LiveInputs
 from speechxfer.training.job import Job
 from speechxfer.training.starting_point import StartingPoint
 from speechxfer.training.time_limit import EPOCHS, PLANNED, given_s
-from speechxfer.training.timing import StepTime, StepTimer
+from speechxfer.training.timing import StepTime, steps_of, time_steps
 
-#: Steps that are timed after one that warms up, and the fraction of the time after which no further one is.
-_TIMED, _MOST_TIMING = 3, 0.02
+#: Fraction of the time after which no further step is timed.
+_MOST_TIMING = 0.02
 #: Seconds of dev whose decoding is timed.
 _DECODED_S = 20.0
 #: Seconds that tuning a language model takes for a second of dev: the search for its weights.
@@ -38,6 +35,10 @@ _MOST_AFTER = 0.5
 _FEWEST_DEV = 10
 
 
+class TimeTooShortError(ConfigError):
+    """A limit of time in which a run could not do what is asked for."""
+
+
 def allot(job: Job, start: StartingPoint, source: SpeechModel | None, manifests: Mapping[str, Manifest]) -> Allotment:
     """Time the parts of a run, and divide its time among them; the model is as before.
 
@@ -45,31 +46,29 @@ def allot(job: Job, start: StartingPoint, source: SpeechModel | None, manifests:
         source: the pre-trained model, where it is to be measured.
 
     Raises:
-        ConfigError: the time is too short for what is asked for.
+        TimeTooShortError: for what is asked for.
         DataError: unreadable audio.
     """
     given = given_s(job.config.training)
     start.model.to(job.device)
     first, last = _step_times(job, start, given)
     decode_s = _decoding_s(start.model, manifests["dev"])
+    final_s, tuning_s = _final_s(job, manifests["dev"], decode_s)
     below_s, pass_s = _pass_s(job, start, last)
     seconds = {name: sum(durations_s(one, start.model.encoder.max_duration_s)) for name, one in manifests.items()}
-    tested_s = decode_s * (seconds.get("test", 0.0) + seconds.get("retain", 0.0))
+    tested_s = final_s * (seconds.get("test", 0.0) + seconds.get("retain", 0.0))
     if tested_s > _MOST_AFTER * given:
-        raise ConfigError(
+        raise TimeTooShortError(
             f"training.time is {job.config.training.time!r}, but measuring test takes about {in_words(tested_s)}; "
             "wanted more time, or a smaller test manifest"
         )
-    pretrained_s = _decoding_s(source, manifests["dev"]) / decode_s * tested_s if source and tested_s else 0.0
+    pretrained_s = _decoding_s(source, manifests["dev"]) / final_s * tested_s if source and tested_s else 0.0
     measures_pretrained = pretrained_s <= _MOST_PRETRAINED * given
     has_language_model = job.config.language_model != "none"
     after_s = tested_s * (1 + has_language_model) + _PAGES_S
     left_s = PLANNED * given - (time.monotonic() - job.started) - after_s - pretrained_s * measures_pretrained
     # Dev is computed below the seam once, and above it after every epoch.
     above_s = max(decode_s - below_s, 0.2 * decode_s)
-    # Confidences are calibrated on dev, and a language model is tuned.
-    tuning_s = decode_s + (decode_s + _TUNING_S) * has_language_model
-    tuning_s += 2 * decode_s * bool(job.config.unlabeled)  # by the teacher and the student
     dev_s = seconds["dev"] * (below_s + EPOCHS * above_s + tuning_s)
     of_dev = min(1.0, _MOST_DEV * max(left_s, 0.0) / dev_s)
     num_dev = max(min(_FEWEST_DEV, len(manifests["dev"])), int(of_dev * len(manifests["dev"])))
@@ -77,7 +76,7 @@ def allot(job: Job, start: StartingPoint, source: SpeechModel | None, manifests:
     left_s -= of_dev * dev_s + EPOCHS * seconds.get("retain", 0.0) * decode_s
     num_train = min(len(manifests["train"]), int(left_s / pass_s * len(manifests["train"])))
     if num_train < 1:
-        raise ConfigError(
+        raise TimeTooShortError(
             f"training.time is {job.config.training.time!r}, but opening the model and the data and measuring take "
             f"{in_words(given - left_s)}; wanted more time"
         )
@@ -92,7 +91,7 @@ def allotted(
     """What the run's limit of time allows, as the main process measures it, or as it did before; None without one.
 
     Raises:
-        ConfigError: the time is too short for what is asked for.
+        TimeTooShortError: for what is asked for.
         DataError: unreadable audio.
         StorageError: it could not be written down.
     """
@@ -122,18 +121,29 @@ def used(job: Job, manifests: Mapping[str, Manifest], allotment: Allotment | Non
     return {**manifests, "train": train.spread(allotment.train), "dev": dev.spread(allotment.dev)}
 
 
+def _final_s(job: Job, dev: Manifest, decode_s: float) -> tuple[float, float]:
+    """Seconds that the trained model needs for a second of audio: to decode it, and for all that is done with dev.
+
+    Confidences are calibrated on it, and a language model is tuned. A student's are those that its teacher needed.
+    """
+    has_language_model = job.config.language_model != "none"
+    tuning_s = decode_s + (decode_s + _TUNING_S) * has_language_model
+    if not job.config.unlabeled:
+        return decode_s, tuning_s
+    teacher = job.folder.teacher
+    final_s = max(decode_s, _decoding_s(SpeechModel.load(str(teacher.model), device=job.config.device), dev))
+    of_dev = teacher.allotment.dev / len(dev) if teacher.allotment else 1.0
+    audio_s = of_dev * sum(one.duration or 0.0 for one in dev.with_durations())
+    measured_s = teacher.metrics.get("seconds", {}).get("after", 0.0) / max(audio_s, 1e-6)
+    return final_s, max(tuning_s, measured_s) + 2 * final_s  # and both models are compared on it
+
+
 def _step_times(job: Job, start: StartingPoint, given: float) -> tuple[StepTime, StepTime]:
     """The time of a step, in the first epochs and in the last ones."""
     plan = start.plan
     changes = sorted({epoch for epoch in plan.first_epochs if epoch})
-    copies = Copies(start.train, start.model.encoder, 0, job.config.training.seed)
     before = {name: one.detach().clone() for name, one in plan.trained(start.model).items()}
-    found = []
-    for epoch in (0, *changes[-1:]):
-        plan.apply(start.model, epoch)
-        inputs = LiveInputs(start.model.encoder, plan.seam_at(epoch), copies, job.config.augment)
-        timer = StepTimer(start, inputs, job.config.training, job.config.augment, job.precision)
-        found.append(_timed(timer, _steps(job, start), _MOST_TIMING * given))
+    found = [time_steps(start, job.config, job.precision, epoch, _MOST_TIMING * given) for epoch in (0, *changes[-1:])]
     with torch.no_grad():
         for name, parameter in plan.trained(start.model).items():
             parameter.copy_(before[name])
@@ -142,30 +152,9 @@ def _step_times(job: Job, start: StartingPoint, given: float) -> tuple[StepTime,
     return found[0], found[-1]
 
 
-def _timed(timer: StepTimer, steps: Sequence[Sequence[int]], most_s: float) -> StepTime:
-    """The mean time of a few steps, after one that warms up; of that one where it takes too long already."""
-    chosen = steps[:: math.ceil(len(steps) / (_TIMED + 1))]
-    begun, found = time.monotonic(), []
-    for indices in chosen:
-        if (one := timer.time(indices)) is not None:
-            found.append(one)
-        if time.monotonic() - begun > most_s:
-            break
-    if not found:
-        raise DataError("train: some utterances of each part were tried and none can be read, so no step can be timed; `speechxfer check` lists why")  # fmt: skip  # noqa: E501
-    timed = found[1:] or found
-    return StepTime(*(sum(part) / len(timed) for part in zip(*timed, strict=True)))
-
-
-def _steps(job: Job, start: StartingPoint) -> list[list[int]]:
-    lengths = durations_s(start.train, start.model.encoder.max_duration_s)
-    training = job.config.training
-    return batching.steps(lengths, training.batch_seconds, seed=training.seed, epoch=0)
-
-
 def _pass_s(job: Job, start: StartingPoint, step: StepTime) -> tuple[float, float]:
     """Seconds below the seam for a second of audio, and of the first pass, in which what is frozen is computed."""
-    steps, copies = len(_steps(job, start)), 1 + job.config.training.speed_copies
+    steps, copies = len(steps_of(start, job.config.training)), 1 + job.config.training.speed_copies
     seconds = sum(durations_s(start.train, start.model.encoder.max_duration_s))
     return step.below * steps / seconds, steps * (step.below * copies + step.above)
 

@@ -54,7 +54,7 @@ class Position:
     rollbacks: int = 0
     #: What each callback needs to go on, by its name.
     callbacks: dict[str, dict[str, Any]] = field(default_factory=dict)
-    #: A digest of what the run is trained on, so that resuming on other data is noticed.
+    #: A digest of what the run is trained on, so that resuming on other data is noticed; "" before its first step.
     data: str = ""
     #: Spent in steps and in decoding dev, in seconds.
     training_s: float = 0.0

@@ -27,15 +27,16 @@ from speechxfer.progress import Progress
 from speechxfer.report.figures import LANGUAGE_MODEL_COLUMNS, language_model_rows
 from speechxfer.runs import Allotment, Metrics, RunFolder, Sources
 from speechxfer.runs.ownership import check_free, check_idle, owned
-from speechxfer.training import allotment, before_after, calibration, curves, scratch, self_training, sources
+from speechxfer.training import allotment, before_after, curves, scratch, self_training, sources
+from speechxfer.training.beginning import Beginning
 from speechxfer.training.callbacks.base import Callback, check_callbacks
 from speechxfer.training.callbacks.trackers import Trackers, check_trackers
-from speechxfer.training.checkpoint import Position
+from speechxfer.training.completion import completed, load
 from speechxfer.training.distributed import World
 from speechxfer.training.feeding import Examples
 from speechxfer.training.inputs import LiveInputs
 from speechxfer.training.job import Job, check_places, retain_options
-from speechxfer.training.language_model import described, fuse, language_model_of, verdict
+from speechxfer.training.language_model import described, language_model_of, verdict
 from speechxfer.training.loop import Task, fit
 from speechxfer.training.plan_table import show_plan
 from speechxfer.training.preparation import Preparation
@@ -78,6 +79,7 @@ def finetune(
     progress: Progress | None = None,
     callbacks: Sequence[Callback] = (),
     started: float | None = None,
+    beginning: Beginning | None = None,
 ) -> Run:
     """Adapt a pre-trained encoder to the training manifest and measure it on the test manifest.
 
@@ -91,6 +93,7 @@ def finetune(
         callbacks: called around the steps of the run, not of the one that `compare_scratch` adds. In a run of several
             processes each calls its own; those of the main one write and print (`state.is_main`).
         started: when the job began, by `time.monotonic`; a limit of time counts from there. Now, if it is not given.
+        beginning: what the planner has trained so far, where the run is to go on from that.
 
     Raises:
         ConfigError: settings or callbacks that do not fit, or an output folder that holds another run.
@@ -103,12 +106,18 @@ def finetune(
     _check_arguments(config, callbacks, resume=resume)
     world = World.join(config.device)
     job = Job(config, world, progress if progress and world.is_main else Progress(), data or {}, started)  # one prints
-    ready = _ready(job, resume=resume, overwrite=overwrite)
+    ready = replace(_ready(job, resume=resume, overwrite=overwrite), beginning=beginning)
     with _taken(job, resume=resume, overwrite=overwrite):
         if config.unlabeled:
             job, ready = _taught(job, ready, overwrite=overwrite)
             resume, overwrite = True, False
-        run, metrics = _adapt(job, ready, resume=resume, overwrite=overwrite, callbacks=callbacks)
+        try:
+            run, metrics = _adapt(job, ready, resume=resume, overwrite=overwrite, callbacks=callbacks)
+        except allotment.TimeTooShortError as error:
+            if not config.unlabeled:
+                raise
+            job = self_training.without_student(job, error)
+            run, metrics = _adapt(job, _prepared(job, resume=True), resume=True, callbacks=callbacks)
         if config.compare_scratch:
             run, metrics = _against_scratch(job, run, metrics, resume=resume)
         if world.is_main:
@@ -144,6 +153,8 @@ class _Ready:
     #: What it begins with, by content.
     sources: Sources
     language_model: LanguageModel | None
+    #: What the planner has trained so far.
+    beginning: Beginning | None = None
 
 
 def _ready(job: Job, *, resume: bool, overwrite: bool = False) -> _Ready:
@@ -241,6 +252,8 @@ def _write_beginning(job: Job, ready: _Ready, *, overwrite: bool) -> None:
     job.folder.write_config(job.config)
     job.write_data()
     job.folder.write(ready.sources)
+    if ready.beginning:
+        ready.beginning.write(job, ready.start.model.head)
 
 
 def _adapt(
@@ -263,14 +276,12 @@ def _adapt(
     preparation = Preparation(start.model.to(job.device).encoder, config.training, job.precision, world, job.progress)
     trackers = Trackers(config.training.trackers, flat(to_dict(config)))
     task = _task(job, start, manifests, preparation, allotted)
-    position = fit(task, preparation, resume=resume, callbacks=[trackers, *callbacks])
+    position = fit(task, preparation, resume=resume or folder.is_begun, callbacks=[trackers, *callbacks])
     world.barrier()
-    tuned = _fused(job, ready.language_model, manifests["dev"])
-    calibrated = _calibrated(job, manifests["dev"])
+    tuned, metrics = completed(job, ready.language_model, manifests["dev"], position, preparation)
     chosen = self_training.decide(job, manifests["dev"]) if config.unlabeled and world.is_main else None
     world.barrier()
-    run = Run(folder.path, _load(job), tuned=tuned, is_main=world.is_main)
-    metrics = cast(Metrics, {**_metrics(position, preparation), **calibrated})
+    run = Run(folder.path, load(job), tuned=tuned, is_main=world.is_main)
     if world.is_main:
         if chosen:
             metrics |= self_training.figures(job, chosen)
@@ -284,25 +295,6 @@ def _adapt(
             job.progress.table("decoding", LANGUAGE_MODEL_COLUMNS, rows)
         folder.write_metrics(metrics)
     return run, metrics
-
-
-def _load(job: Job) -> SpeechModel:
-    return SpeechModel.load(str(job.folder.model), device=job.config.device)
-
-
-def _fused(job: Job, language_model: LanguageModel | None, dev: Manifest) -> Tuned | None:
-    """The language model with its weights, which is part of the run's model from now on, if it helps."""
-    if language_model is None or not job.world.is_main:
-        return None
-    return fuse(job.folder, _load(job), language_model, dev, job.normalizer, job.progress)
-
-
-def _calibrated(job: Job, dev: Manifest) -> Metrics:
-    """Calibrate the confidences of the run's model, where it writes text, and say how."""
-    if job.config.head_type.is_classifier or not job.world.is_main:
-        return {}
-    found = calibration.calibrate(job.folder, _load(job), dev, job.normalizer, job.progress)
-    return {"calibration": calibration.described(found)} if found else {}
 
 
 def _against_scratch(job: Job, run: Run, metrics: Metrics, *, resume: bool) -> tuple[Run, Metrics]:
@@ -378,17 +370,6 @@ def _measured(job: Job, run: Run, manifests: dict[str, Manifest], before: dict[s
         run = replace(run, retained=kept)
         notes.append(kept.verdict)
     return replace(run, notes=(*run.notes, *notes))
-
-
-def _metrics(position: Position, preparation: Preparation) -> Metrics:
-    seconds = {"prefix": preparation.seconds.get("train", 0.0), "training": position.training_s, "dev": position.dev_s}
-    return {
-        "dev": position.best_scores,
-        "best_epoch": position.best_epoch,
-        "epochs": position.epoch,
-        "steps": position.step,
-        "seconds": {name: round(value, 2) for name, value in seconds.items()},
-    }
 
 
 def _figures(run: Run) -> Metrics:

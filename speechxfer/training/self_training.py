@@ -28,6 +28,8 @@ from speechxfer.unlabeled.scoring import scored
 _TEACHER = 0.35
 #: Where more of it has gone by when the predictions are made, no student is trained.
 _LATEST = 0.6
+#: What can be predicted up to this fraction is; the other recordings are left out.
+_PREDICTED = 0.55
 #: Recordings are predicted whole; longer ones would have to be cut.
 _LONGEST_S = 30.0
 
@@ -82,14 +84,16 @@ def label(job: Job) -> None:
     unlabeled, seed = job.datasets["unlabeled"], job.config.training.seed
     usable, left_out = _usable(job, model.max_duration_s)
     job.progress.log(f"teacher: predicts {len(usable)} recordings without labels, and dev to compare")
-    limits = Limits.of(scored(model, job.chosen()["dev"], seed=seed, progress=job.progress))
+    dev, begun = job.chosen()["dev"].with_durations(), time.monotonic()
+    limits = Limits.of(scored(model, dev, seed=seed, progress=job.progress))
+    usable = _in_time(job, usable, (time.monotonic() - begun) / max(dev.duration_s, 1e-6), left_out)
     predicted = scored(model, unlabeled.holding(usable.values()), seed=seed, progress=job.progress) if usable else []
     found = PseudoLabels.of(predicted, usable, limits, classes=job.config.head_type.is_classifier)
     used_s = sum(teacher.metrics.get("seconds", {}).values()) + time.monotonic() - began
     used_s = max(used_s, time.monotonic() - job.started)
     training = job.config.training
     if training.time and used_s > _LATEST * given_s(training):
-        found = PseudoLabels([], {**found.left_out, NO_TIME: len(found.kept)})
+        found = PseudoLabels([], {**found.left_out, NO_TIME: len(found.kept) + left_out.get(NO_TIME, 0)})
     if found.kept:
         unlabeled.holding(found.kept).write(job.folder.pseudo_labels)
     seconds = sum(one.duration or 0.0 for one in usable.values())
@@ -116,6 +120,22 @@ def student_job(job: Job) -> Job:
     # A checkpoint knows how much time had gone by.
     started = job.started if is_begun or not found.kept else min(job.started, time.monotonic() - found.used_s)
     return replace(job, given=job.datasets, pseudo_labels=_pseudo_labels(job, found), started=started)
+
+
+def without_student(job: Job, reason: Exception) -> Job:
+    """The run with the teacher as its model, where there is no time for a student.
+
+    Raises:
+        StorageError: the disk is full or read-only.
+    """
+    found = job.folder.self_training
+    assert found is not None
+    job.progress.log(f"warning: the student is not trained: {reason}")
+    if job.world.is_main:
+        left_out = {**found.left_out, NO_TIME: found.left_out.get(NO_TIME, 0) + found.kept}
+        job.folder.write(replace(found, kept=0, kept_seconds=0.0, left_out=left_out))
+    job.world.barrier()
+    return student_job(job)
 
 
 def learned_from(job: Job) -> Job:
@@ -156,6 +176,25 @@ def _usable(job: Job, longest_s: float | None) -> tuple[dict[int, Utterance], di
                 found[place] = one
             advance(1)
     return found, dict(left_out)
+
+
+def _in_time(job: Job, usable: dict[int, Utterance], second_s: float, left_out: dict[str, int]) -> dict[int, Utterance]:
+    """As many of the recordings, at even distances, as can be predicted in the time there is for it.
+
+    Args:
+        second_s: what predicting a second of audio takes.
+        left_out: counts those that are left out.
+    """
+    if not job.config.training.time or not usable:
+        return usable
+    left_s = _PREDICTED * given_s(job.config.training) - (time.monotonic() - job.started)
+    seconds = second_s * sum(one.duration or 0.0 for one in usable.values())
+    count = min(len(usable), int(len(usable) * max(left_s, 0.0) / max(seconds, 1e-6)))
+    if count < len(usable):
+        left_out[NO_TIME] = len(usable) - count
+    places = list(usable)
+    chosen = [places[number * len(places) // count] for number in range(count)]
+    return {place: usable[place] for place in chosen}
 
 
 def _sound(utterance: Utterance) -> tuple[str, float, int | None]:

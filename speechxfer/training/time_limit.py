@@ -128,8 +128,9 @@ class TimeLimit(Callback):
         if state.position.steps_per_epoch:
             state.progress.log(f"time: {steps} steps an epoch from epoch {state.epoch} on, to be done at {until}")
             return
-        passes = EPOCHS * steps / state.steps_in_epoch  # which is still that of a pass
+        epochs = EPOCHS - state.position.epoch
+        passes = epochs * steps / state.steps_in_epoch  # which is still that of a pass
         state.progress.log(
-            f"time: {in_words(self._given)}, until {until}: {EPOCHS} epochs of {steps} steps, which is {passes:.1f} "
+            f"time: {in_words(self._given)}, until {until}: {epochs} epochs of {steps} steps, which is {passes:.1f} "
             "passes over the training set"
         )

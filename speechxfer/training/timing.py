@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from speechxfer.config import AugmentConfig, TrainingConfig
+from speechxfer.config import AugmentConfig, FinetuneConfig, TrainingConfig
+from speechxfer.data import batching
+from speechxfer.data.loading import durations_s
+from speechxfer.errors import DataError
 from speechxfer.training.feeding import Examples
-from speechxfer.training.inputs import Inputs, Loaded
+from speechxfer.training.inputs import Copies, Inputs, LiveInputs, Loaded
 from speechxfer.training.starting_point import StartingPoint
 from speechxfer.training.step import TrainStep
+
+#: Steps that are timed after one that warms up.
+_TIMED = 3
 
 
 class StepTime(NamedTuple):
@@ -53,11 +60,6 @@ class StepTimer:
         self._take_step(indices, [batch], epoch=0, number=0)
         return StepTime(self._timed.seconds, self._now() - begun - self._timed.seconds)
 
-    def total(self, steps: Iterable[Sequence[int]]) -> StepTime | None:
-        """The time of several steps together; None where none of them can be read."""
-        found = [one for step in steps if (one := self.time(step))]
-        return StepTime(*map(sum, zip(*found, strict=True))) if found else None
-
     def _now(self) -> float:
         if self._device.type == "cuda":
             torch.cuda.synchronize()
@@ -85,3 +87,40 @@ class _TimedInputs:
         hidden_states = self._inputs.at_seam(loaded)
         self.seconds += self._now() - begun
         return hidden_states
+
+
+def time_steps(
+    start: StartingPoint, config: FinetuneConfig, precision: torch.dtype, epoch: int, most_s: float
+) -> StepTime:
+    """The mean time of a few steps, after one that warms up; of that one where it takes too long already.
+
+    Args:
+        start: the model, on its device; its weights move.
+        config: settings of the run.
+        precision: of the forward pass.
+        epoch: whose plan is applied, from 0.
+        most_s: seconds after which no further step is timed.
+
+    Raises:
+        DataError: none of the utterances that are tried can be read.
+    """
+    start.plan.apply(start.model, epoch)
+    copies = Copies(start.train, start.model.encoder, 0, config.training.seed)
+    inputs = LiveInputs(start.model.encoder, start.plan.seam_at(epoch), copies, config.augment)
+    timer = StepTimer(start, inputs, config.training, config.augment, precision)
+    steps, begun, found = steps_of(start, config.training), time.monotonic(), []
+    for indices in steps[:: math.ceil(len(steps) / (_TIMED + 1))]:
+        if (one := timer.time(indices)) is not None:
+            found.append(one)
+        if time.monotonic() - begun > most_s:
+            break
+    if not found:
+        raise DataError("train: some utterances of each part were tried and none can be read, so no step can be timed; `speechxfer check` lists why")  # fmt: skip  # noqa: E501
+    timed = found[1:] or found
+    return StepTime(*(sum(part) / len(timed) for part in zip(*timed, strict=True)))
+
+
+def steps_of(start: StartingPoint, training: TrainingConfig) -> list[list[int]]:
+    """The steps of a pass over the training set."""
+    lengths = durations_s(start.train, start.model.encoder.max_duration_s)
+    return batching.steps(lengths, training.batch_seconds, seed=training.seed, epoch=0)

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from speechxfer.planner.cases import Amount, case_of, expected
 from speechxfer.planner.forecast import Point
 from speechxfer.planner.page import as_html, write_outcome, write_plan
 from speechxfer.planner.planner import make_plan
-from speechxfer.planner.racing import Entry
+from speechxfer.planner.racing import Entry, Horizon, Race
 from speechxfer.planner.trial import Trial
 from speechxfer.runs import RunFolder
 from speechxfer.storage import only_writer
@@ -114,8 +115,27 @@ def test_runs_of_few_steps_have_higher_rates() -> None:
 def test_cheap_ways_come_first_where_there_is_little_time() -> None:
     case = case_of(Amount(600.0, 200), near=False)
     assert expected(case)[:2] == ["fine-tune", "lower-layers"]
-    assert expected(case, soon=True)[:3] == ["lower-layers", "fine-tune-top", "fine-tune"]
-    assert expected(case_of(Amount(9000.0, 200), near=True), soon=True)[0] == "fine-tune-top"
+    assert expected(case, soon=True)[:2] == ["fine-tune-top", "fine-tune"]
+
+
+def test_the_choice_without_trials_follows_from_the_number_of_steps() -> None:
+    bench: Any = SimpleNamespace(depths={"m": 6})
+    case = case_of(Amount(600.0, 200), near=False)
+    first = {steps: planner._ordered(bench, "ctc", case, None, steps, vary=True)[0].name for steps in (100, 400, 900)}
+    assert first == {100: "fine-tune-top, encoder_lr 0.0009", 400: "fine-tune-top", 900: "fine-tune"}
+
+
+def test_there_are_no_trials_in_which_little_would_be_learned(base: sx.FinetuneConfig, tmp_path: Path) -> None:
+    bench: Any = SimpleNamespace(dev=sx.Manifest.read(base.dev).with_durations(), step_s=1.0)
+    usual = replace(base, training=TrainingConfig())
+
+    def fraction(budget_s: float, horizon_s: float) -> float:
+        race = Race(usual, bench, Horizon(20, horizon_s, 3600.0), budget_s, sx.Progress(), lambda: 0.0)
+        return race.first_fraction(6)
+
+    assert fraction(60.0, 340.0) == 0.0  # two trials of 32 steps and the fall of the rate take 80 s
+    assert fraction(100.0, 560.0) == pytest.approx(32 / 560)
+    assert fraction(1000.0, 5600.0) == 0.03
 
 
 @pytest.fixture
@@ -167,10 +187,18 @@ def test_plan_auto_plans_first_and_resumes_with_the_same_plan(
 
 
 class Interrupt(sx.Callback):
-    """Ctrl-C after some steps."""
+    """Ctrl-C after some steps.
+
+    Args:
+        steps: of this process.
+    """
+
+    def __init__(self, steps: int = 3) -> None:
+        self.left = steps
 
     def on_step_end(self, state: sx.TrainingState) -> None:
-        if state.step == 3:
+        self.left -= 1
+        if not self.left:
             raise KeyboardInterrupt
 
 
@@ -194,6 +222,48 @@ def test_a_planned_run_with_a_limit_of_time_goes_on_with_its_plan(
     assert config.training.batch_seconds == 2.0
     sx.finetune(base.model, **given, training={"time": "60s"}, resume=True, callbacks=[StopSoon()])
     assert (folder.config, folder.allotment, made) == (config, allotment, [60.0])
+
+
+def test_a_run_goes_on_from_the_trial_of_what_was_chosen(
+    base: sx.FinetuneConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: list[planner.Plan] = []
+    make = planner.make_plan
+
+    def kept(*arguments: Any, **options: Any) -> Any:
+        plans.append(make(*arguments, **{**options, "presets": ("fine-tune", "feature-extraction"), "vary": False}))
+        return plans[-1]
+
+    monkeypatch.setattr(planner, "make_plan", kept)
+    given = {"train": base.train, "dev": base.dev, "device": "cpu", "plan": "auto", "training": {"epochs": 8}}
+    whole = RunFolder(sx.finetune(base.model, **given, output=tmp_path / "whole").folder)
+    beginning = plans[0].beginning
+    assert beginning is not None
+    assert beginning.step > 0
+    first = whole.history[0]
+    assert first["epoch"] == beginning.epoch + 1
+    assert first["step"] > beginning.step
+    # The head has learned already: a run that begins with the pre-trained model has a higher loss.
+    alone = {**given, "plan": plans[0].choice.preset, "output": tmp_path / "alone"}
+    assert first["loss"] < RunFolder(sx.finetune(base.model, **alone).folder).history[0]["loss"]
+
+
+def test_a_run_that_went_on_from_a_trial_is_resumed_exactly(
+    base: sx.FinetuneConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only = {"presets": ["fine-tune"], "vary": False}
+    plan = make_plan(replace(base, training=TrainingConfig(epochs=6, batch_seconds=4.0)), [base.model], 60.0, **only)
+    monkeypatch.setattr(planner, "make_plan", lambda *_arguments, **_options: plan)
+    given = {"train": base.train, "dev": base.dev, "device": "cpu", "plan": "auto", "training": {"epochs": 6}}
+    whole = RunFolder(sx.finetune(base.model, **given, output=tmp_path / "whole").folder)
+    broken = {**given, "output": tmp_path / "broken"}
+    with pytest.raises(KeyboardInterrupt):
+        sx.finetune(base.model, **broken, callbacks=[Interrupt(5)])
+    sx.finetune(base.model, **broken, resume=True)
+    losses = [[line["loss"] for line in one.history] for one in (whole, RunFolder(tmp_path / "broken"))]
+    assert losses[0] == losses[1]
+    assert plan.beginning is not None
+    assert whole.history[0]["step"] > plan.beginning.step
 
 
 class StopSoon(sx.Callback):

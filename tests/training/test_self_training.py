@@ -19,8 +19,8 @@ from speechxfer.config import build
 from speechxfer.data.dataset import Dataset
 from speechxfer.data.manifest import Manifest
 from speechxfer.errors import CheckpointError, ConfigError
-from speechxfer.runs import RunFolder, SelfTraining
-from speechxfer.training import self_training
+from speechxfer.runs import Allotment, RunFolder, SelfTraining
+from speechxfer.training import allotment, self_training
 from speechxfer.training.distributed import World
 from speechxfer.training.job import Job
 from speechxfer.unlabeled.pseudo_labels import PLACE
@@ -206,3 +206,48 @@ def test_settings_that_do_not_fit_of_the_teacher_say_so() -> None:
         self_training.of_the_teacher(config),
     ):
         raise ConfigError("too short")
+
+
+def test_a_student_for_which_the_time_is_too_short_leaves_the_teacher(
+    taught: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = allotment.allot
+
+    def allotted(job: Job, *others: Any) -> Allotment:
+        if job.config.unlabeled:
+            raise allotment.TimeTooShortError("training.time is '40s', but measuring test takes about 60 s")
+        return real(job, *others)
+
+    monkeypatch.setattr(allotment, "allot", allotted)
+    monkeypatch.setattr(self_training, "_LATEST", 100.0)
+    monkeypatch.setattr(self_training, "_PREDICTED", 100.0)
+    log = taught.run("run", {"training": {"time": "40s"}, "test": taught.base["dev"]})
+    folder, counts = RunFolder(taught.folder / "run"), found(taught, "run")
+    assert "warning: the student is not trained: training.time is '40s'" in log
+    assert (counts.kept, counts.helps) == (0, False)
+    assert counts.left_out[self_training.NO_TIME] > 0
+    assert (folder.model / "model.safetensors").read_bytes() == (folder.teacher.model / "model.safetensors").read_bytes()  # fmt: skip  # noqa: E501
+    assert "after" in folder.metrics
+
+
+def test_a_student_needs_as_long_as_its_teacher_did(taught: Runs) -> None:
+    job = Job(taught.config("run", {"training": {"time": "100s"}}), World(), sx.Progress())
+    sx.finetune(config=self_training.teacher_job(job).config)
+    teacher, dev = job.folder.teacher, job.datasets["dev"]
+    final_s, tuning_s = allotment._final_s(job, dev, 0.0)
+    assert final_s > 0.0
+    # As if calibrating had taken a minute.
+    teacher.write_metrics({**teacher.metrics, "seconds": {**teacher.metrics["seconds"], "after": 60.0}})
+    assert allotment._final_s(job, dev, 0.0)[1] > 60.0 / dev.with_durations().duration_s > tuning_s
+
+
+def test_no_more_is_predicted_than_there_is_time_for(taught: Runs) -> None:
+    job = Job(taught.config("run", {"training": {"time": "100s"}}), World(), sx.Progress())
+    ten = {place: replace(one, duration=10.0) for place, one in enumerate(list(job.datasets["unlabeled"])[:10])}
+    left_out: dict[str, int] = {}
+    assert self_training._in_time(job, ten, 0.1, left_out) == ten
+    assert not left_out
+    some = self_training._in_time(job, ten, 1.0, left_out)
+    assert len(some) == 5
+    assert left_out == {self_training.NO_TIME: 5}
+    assert max(some) > 5  # not only the first ones

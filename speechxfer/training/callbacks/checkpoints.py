@@ -52,7 +52,7 @@ class Checkpoints(Callback):
         found = checkpoint.load(self._folder, self._parameters, self._optimizer, state.progress)
         if found is None:
             return
-        if found.data != state.position.data:
+        if found.data not in ("", state.position.data):
             raise CheckpointError(
                 f"{self._folder}: the training or dev manifest has changed since the run began; put the old one "
                 "back, or start again with --overwrite"
@@ -108,6 +108,7 @@ class Checkpoints(Callback):
         self._saved = time.monotonic()
 
     def _take(self, state: TrainingState, found: Position) -> None:
+        found.data = state.position.data
         state.position, state.epoch = found, found.epoch + 1
         for name, callback in self._callbacks.items():
             if name in found.callbacks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -68,11 +69,14 @@ class Trackers(Callback):
     def on_end(self, state: TrainingState) -> None:
         """Write what is left."""
         if self._writer is not None:
+            files = self._writer.file_writer
             try:
                 self._writer.close()
             except OSError as error:
                 path = state.folder.tensorboard
                 state.progress.log(f"{path}: could not be written ({error.strerror}); the run goes on without it")
+            # Closed once more when the process ends; until then it would keep the buffers of every run.
+            files.event_writer = io.BytesIO()
         for name, tracker in self._others.items():
             try:
                 tracker.finish()

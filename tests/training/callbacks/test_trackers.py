@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import struct
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import accelerate.logging
 import accelerate.tracking
 import pytest
 from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.record_writer import RecordWriter
 
 import speechxfer as sx
 from speechxfer.errors import ConfigError
@@ -90,6 +92,12 @@ def test_every_epoch_and_some_steps_are_in_tensorboard(runs: Runs) -> None:
     assert {"dev/loss", "epoch/gradient_norm", "epoch/encoder_rate", "epoch/head_rate", "epoch/padding"} <= found.keys()
     steps = [step for step, _ in found["train/loss"]]
     assert steps == list(range(10, lines[-1]["step"] + 1, 10))
+
+
+def test_a_run_leaves_no_buffer_behind(runs: Runs) -> None:
+    runs.run("run", SHORT)
+    gc.collect()
+    assert not [one for one in gc.get_objects() if type(one) is RecordWriter]
 
 
 @pytest.mark.usefixtures("_installed")
