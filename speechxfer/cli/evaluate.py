@@ -73,27 +73,50 @@ def evaluate(
     strict: bool,
     device: str,
 ) -> None:
-    """Transcribe or classify MANIFEST with MODEL; scores with intervals as JSON, and the worst utterances."""
+    """Transcribe or classify MANIFEST with MODEL; scores with intervals as JSON, and the worst utterances.
+
+    In the place of a model there may be a folder that `speechxfer transcribe --output` wrote for this manifest.
+    """
     from speechxfer.cli.terminal import TerminalProgress
     from speechxfer.data.manifest import Manifest
     from speechxfer.data.text import TextNormalizer
+    from speechxfer.jobs.transcripts import is_job
 
     shown = _metrics(metrics)
     _check_outputs(predictions, confusion)
     normalize, data = TextNormalizer(normalizer), Manifest.read(manifest)
-    data.check_files()
     data = data.strictly() if strict else data
-    details = _Details.prepare(data, normalize, columns, keywords, train)
+    details, progress = _Details.prepare(data, normalize, columns, keywords, train), TerminalProgress()
+    if is_job(model):
+        if confusion:
+            raise ConfigError(f"--confusion: {model} holds texts and knows no classes; leave it out")
+        result = _of_transcripts(model, data, normalize, decoding, progress)
+    else:
+        data.check_files()
+        loaded = _load(model, device, decoding.language, confusion, keywords or train)
 
-    progress = TerminalProgress()
-    loaded = _load(model, device, decoding.language, confusion, keywords or train)
+        import speechxfer as sx
 
-    import speechxfer as sx
-
-    result = sx.evaluate(loaded, data, normalize, options=decoding, progress=progress)
+        result = sx.evaluate(loaded, data, normalize, options=decoding, progress=progress)
     _write(result, predictions, confusion)
     _show(result, shown, worst, progress)
     _print({**result.to_dict(worst), **decoding.given(), **details.found(result, progress)}, output)
+
+
+def _of_transcripts(
+    name: str, manifest: Manifest, normalizer: TextNormalizer, decoding: DecodingOptions, progress: Progress
+) -> Evaluation:
+    """How wrong the texts of a folder are; utterances with an error are left out."""
+    from speechxfer.evaluation.results import compare
+    from speechxfer.jobs.transcripts import transcripts_of
+
+    if given := decoding.given():
+        raise ConfigError(f"{name} holds transcripts, which are not decoded again; leave out --{min(given)}")
+    found = transcripts_of(Path(name).expanduser(), manifest)
+    if found.failed:
+        utterance, reason = found.failed[0]
+        progress.log(f"{len(found.failed):,} of {len(manifest):,} utterances have an error and are not measured; the first is {utterance.origin}: {reason}")  # fmt: skip  # noqa: E501
+    return compare(found.manifest, found.predictions, normalizer)
 
 
 def _print(scores: Mapping[str, Any], output: Path | None) -> None:

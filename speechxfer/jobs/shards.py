@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from speechxfer.errors import DataError
 from speechxfer.storage import replacing
 from speechxfer.stores.stored import LocalFile
+
+if TYPE_CHECKING:
+    from speechxfer.stores.parquet import Table
 
 FORMATS = ("jsonl", "parquet")
 """The suffixes of shards."""
@@ -49,15 +53,39 @@ def ids(path: Path) -> Iterator[str]:
     Raises:
         DataError: it is damaged.
     """
-    try:
+    with _reading(path):
         if path.suffix == ".parquet":
-            from speechxfer.stores.parquet import Table
-
-            for row in Table(LocalFile(str(path))).rows(["id"]):
+            for row in _table(path).rows(["id"]):
                 yield row["id"]
         else:
             with path.open("rb") as file:
                 yield from map(_id, file)
+
+
+def rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a shard, with all columns.
+
+    Raises:
+        DataError: it is damaged.
+    """
+    with _reading(path):
+        if path.suffix == ".parquet":
+            yield from _table(path).rows(list(_COLUMNS))
+        else:
+            with path.open("rb") as file:
+                yield from map(json.loads, file)
+
+
+def _table(path: Path) -> Table:
+    from speechxfer.stores.parquet import Table
+
+    return Table(LocalFile(str(path)))
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: is damaged ({error}); remove the shard, and its rows are done again") from error
 
