@@ -88,9 +88,9 @@ def evaluate(
     data = data.strictly() if strict else data
     details, progress = _Details.prepare(data, normalize, columns, keywords, train), TerminalProgress()
     if is_job(model):
-        if confusion:
-            raise ConfigError(f"--confusion: {model} holds texts and knows no classes; leave it out")
-        result = _of_transcripts(model, data, normalize, decoding, progress)
+        result = _of_transcripts(
+            model, data, normalize, [*decoding.given(), *["confusion"] * bool(confusion)], progress
+        )
     else:
         data.check_files()
         loaded = _load(model, device, decoding.language, confusion, keywords or train)
@@ -104,14 +104,14 @@ def evaluate(
 
 
 def _of_transcripts(
-    name: str, manifest: Manifest, normalizer: TextNormalizer, decoding: DecodingOptions, progress: Progress
+    name: str, manifest: Manifest, normalizer: TextNormalizer, unused: Sequence[str], progress: Progress
 ) -> Evaluation:
     """How wrong the texts of a folder are; utterances with an error are left out."""
     from speechxfer.evaluation.results import compare
     from speechxfer.jobs.transcripts import transcripts_of
 
-    if given := decoding.given():
-        raise ConfigError(f"{name} holds transcripts, which are not decoded again; leave out --{min(given)}")
+    if unused:
+        raise ConfigError(f"{name} holds texts, which are not made again; leave out --{unused[0]}")
     found = transcripts_of(Path(name).expanduser(), manifest)
     if found.failed:
         utterance, reason = found.failed[0]
