@@ -88,19 +88,24 @@ def evaluate(
     data = data.strictly() if strict else data
     details, progress = _Details.prepare(data, normalize, columns, keywords, train), TerminalProgress()
     if is_job(model):
-        result = _of_transcripts(
-            model, data, normalize, [*decoding.given(), *["confusion"] * bool(confusion)], progress
-        )
+        unused = [*decoding.given(), *["confusion"] * bool(confusion)]
+        result = _of_transcripts(model, data, normalize, unused, progress)
     else:
         data.check_files()
         loaded = _load(model, device, decoding.language, confusion, keywords or train)
-
-        import speechxfer as sx
-
-        result = sx.evaluate(loaded, data, normalize, options=decoding, progress=progress)
+        result = _of_model(loaded, data, normalize, decoding, progress)
     _write(result, predictions, confusion)
     _show(result, shown, worst, progress)
     _print({**result.to_dict(worst), **decoding.given(), **details.found(result, progress)}, output)
+
+
+def _of_model(
+    model: Predictor, manifest: Manifest, normalizer: TextNormalizer, decoding: DecodingOptions, progress: Progress
+) -> Evaluation:
+    """How wrong a model is."""
+    import speechxfer as sx
+
+    return sx.evaluate(model, manifest, normalizer, options=decoding, progress=progress)
 
 
 def _of_transcripts(
