@@ -126,7 +126,7 @@ def finish_on_two(config: Path, *, resume: bool = False) -> None:
 def begin(config: Path) -> list[Started]:
     """A run on both hosts, which has ended its first epoch."""
     both = [Started(config, host) for host in range(2)]
-    while not (config.with_suffix("") / "metrics.jsonl").exists():
+    while not RunFolder(config.with_suffix("")).history:
         if both[0].process.poll() is not None:
             sys.exit(f"failed:\n{both[0].log.read_text()}")
         time.sleep(0.05)
