@@ -32,7 +32,7 @@ from speechxfer.runs import RunFolder
 from speechxfer.storage import write_json, write_text
 
 _MEASURES = ("memory_mb", "files", "threads")
-#: What may grow from the second quarter to the last: megabytes by fragmentation, and pools of threads and connections by
+#: What may grow from the second quarter to the last: megabytes by fragmentation, pools of threads and connections by
 #: one or two where clients happen to meet. A leak grows with each run or request.
 _TOLERATED = {"memory_mb": 16.0, "files": 2.5, "threads": 2.5}
 
