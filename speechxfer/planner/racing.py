@@ -207,7 +207,8 @@ class Race:
         until = self._until - self._measuring_s
         until = begun + (until - begun) / _WITH_FALL - trial.seconds * (1 - 1 / _WITH_FALL)
         trial.advance(fraction, self._count(trial, fraction), until)
-        if trial.steps < _FEWEST_MEASURED:
+        # A first trial that is much shorter than the others' compares nothing.
+        if trial.steps < _FEWEST_MEASURED or (not entry.points and trial.fraction < fraction / 2):
             self._trials.pop(entry.candidate)
             return
         measured = self._now()

@@ -216,7 +216,8 @@ class Trial:
     def measure(self, until: float) -> Point:
         """Let the rate fall to 0, decode dev, and go back to where it was."""
         at, kept = (self.steps, self.seconds, self.seen_s), self._state()
-        falling = max(_FEWEST_FALLING, round(_FALL * self.steps))
+        # Of those steps that train as much as these: steps of a head alone are many times as fast.
+        falling = max(_FEWEST_FALLING, round(_FALL * (self.steps - self._late_from)))
         for done in range(falling):
             if self._is_going(until):
                 self._step(1.0 - (done + 1) / (falling + 1))

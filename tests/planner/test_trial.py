@@ -153,3 +153,18 @@ def test_a_step_that_runs_out_of_memory_is_taken_in_pieces(
     trial.advance(0.5, 24, math.inf)
     assert max(sizes) > 4 >= sizes[-1]
     assert not trial.is_astray
+
+
+def test_the_rate_falls_in_proportion_to_the_steps_that_train_everything(
+    config: sx.FinetuneConfig, tmp_path: Path
+) -> None:
+    config = replace(config, training=replace(config.training, batch_seconds=1.0, epochs=8))
+    bench = bench_of(config, tmp_path)
+    falling = {}
+    for head_only in (0.0, 0.1):
+        one = begun(config, bench, "fine-tune-top", head_only_ratio=head_only)
+        one.advance(0.5, 24, math.inf)
+        falling[head_only] = (one.measure(math.inf).steps - one.steps) / one.steps
+    # Steps of a head alone, with which the second one began, are many times as fast as those that follow in a trial.
+    assert falling[0.0] == pytest.approx(0.25, abs=0.03)
+    assert falling[0.1] < 0.2
