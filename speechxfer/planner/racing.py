@@ -116,7 +116,7 @@ class Race:
             self._second_round(fraction, vary=vary)
         for entry in self.entries:
             entry.ruled_out = entry.ruled_out or ("" if entry.points else "there was no time to try it")
-        return sorted(self.entries, key=lambda entry: (not entry.points, bool(entry.ruled_out), entry.expected))
+        return in_order(self.entries)
 
     def beginning(self, candidate: Candidate) -> Beginning | None:
         """What a run of a candidate goes on from; None where it was not tried."""
@@ -230,6 +230,18 @@ class Race:
     @property
     def _several(self) -> bool:
         return len({entry.candidate.model for entry in self.entries}) > 1
+
+
+def in_order(entries: Sequence[Entry]) -> list[Entry]:
+    """The best first. Of presets that the trials do not tell apart, it is the one that comes first in `entries`."""
+    found = sorted(entries, key=lambda entry: (not entry.points, bool(entry.ruled_out), entry.expected))
+    best = found[0]
+    if not best.loss:
+        return found
+    presets = [(one.candidate.model, one.candidate.preset) for one in entries]
+    alike = [one for one in found if one.loss and not one.ruled_out and _may_be_better(one, best)]
+    first = min(alike, key=lambda one: presets.index((one.candidate.model, one.candidate.preset)), default=best)
+    return [first, *(one for one in found if one is not first)]
 
 
 def _may_be_better(one: Entry, best: Entry) -> bool:
