@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from speechxfer.errors import CheckpointError
 from speechxfer.placeholders import ENOUGH, placeholder
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 #: Endings of files that a download has not finished.
 _UNFINISHED = (".incomplete", ".part", ".crdownload", ".download", ".aria2")
@@ -53,3 +57,17 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: holds a {type(content).__name__}; wanted an object with named values")
     return content
+
+
+def add_file(digest: _Hash, name: str, path: Path) -> None:
+    """Add a name and what is in a file to a digest.
+
+    Raises:
+        CheckpointError: the file cannot be read.
+    """
+    digest.update(name.encode("utf-8", "surrogateescape"))
+    try:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, hashlib.blake2b).digest())
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error

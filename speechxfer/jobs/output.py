@@ -43,7 +43,7 @@ class Output:
         self._folder, self._format = folder, format_
         self._lines: list[bytes] = []
         self._rows = self._bytes = 0
-        found = sorted(folder.glob(f"part-*.{format_}"))
+        found = shards.found(folder)
         self._next = 1 + max((int(path.stem.removeprefix("part-")) for path in found), default=-1)
         self._opened = time.monotonic()
         self.done = Ids()

@@ -28,6 +28,11 @@ _COLUMNS: dict[str, Any] = {
 }  # fmt: skip
 
 
+def found(folder: Path) -> list[Path]:
+    """The shards of a folder, in order."""
+    return sorted(path for one in FORMATS for path in folder.glob(f"part-*.{one}"))
+
+
 def write(path: Path, lines: bytes) -> None:
     """Write a shard.
 
@@ -53,7 +58,7 @@ def ids(path: Path) -> Iterator[str]:
     Raises:
         DataError: it is damaged.
     """
-    with _reading(path):
+    with reading(path):
         if path.suffix == ".parquet":
             for row in _table(path).rows(["id"]):
                 yield row["id"]
@@ -62,18 +67,17 @@ def ids(path: Path) -> Iterator[str]:
                 yield from map(_id, file)
 
 
-def rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a shard, with all columns.
+def rows(path: Path) -> Iterator[Any]:
+    """The rows of a shard, with all columns, as JSON has them; for use inside `reading`.
 
     Raises:
-        DataError: it is damaged.
+        OSError, ValueError: it is damaged.
     """
-    with _reading(path):
-        if path.suffix == ".parquet":
-            yield from _table(path).rows(list(_COLUMNS))
-        else:
-            with path.open("rb") as file:
-                yield from map(json.loads, file)
+    if path.suffix == ".parquet":
+        yield from _table(path).rows(list(_COLUMNS))
+    else:
+        with path.open("rb") as file:
+            yield from map(json.loads, file)
 
 
 def _table(path: Path) -> Table:
@@ -83,7 +87,12 @@ def _table(path: Path) -> Table:
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
+    """Report what goes wrong while a shard is read.
+
+    Raises:
+        DataError: it is damaged.
+    """
     try:
         yield
     except (OSError, ValueError) as error:

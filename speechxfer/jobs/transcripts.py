@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.utterance import Utterance
@@ -13,6 +14,7 @@ from speechxfer.errors import DataError
 from speechxfer.jobs import shards
 from speechxfer.jobs.output import JOB_FILE
 from speechxfer.jobs.rows import Row
+from speechxfer.records import converted
 
 
 class Transcripts(NamedTuple):
@@ -21,6 +23,26 @@ class Transcripts(NamedTuple):
     manifest: Manifest
     predictions: list[Hypothesis]
     failed: list[tuple[Utterance, str]]
+
+
+@dataclass(frozen=True)
+class _Segment:
+    words: tuple[Word, ...] | None = None
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What is read of a row."""
+
+    id: str
+    text: str | None = None
+    error: str | None = None
+    segments: tuple[_Segment, ...] | None = None
+
+    @property
+    def hypothesis(self) -> Hypothesis:
+        """Its text, with the times of words."""
+        return Hypothesis(self.text or "", tuple(word for one in self.segments or () for word in one.words or ()))
 
 
 def is_job(name: str) -> bool:
@@ -34,23 +56,21 @@ def transcripts_of(folder: Path, manifest: Manifest) -> Transcripts:
     Raises:
         DataError: a shard is damaged, or an utterance has no row.
     """
-    found = {row["id"]: row for row in _rows(folder)}
+    found = {row.id: row for row in _rows(folder)}
     rows = [found.get(Row.of(utterance).id) for utterance in manifest]
-    if lacking := [utterance for utterance, row in zip(manifest, rows, strict=True) if row is None]:
-        raise DataError(f"{folder}: holds no row for {len(lacking):,} of {len(manifest):,} utterances, the first of which is {lacking[0].origin}; wanted what `speechxfer transcribe` wrote for this manifest, all of it")  # fmt: skip  # noqa: E501
     pairs = [(utterance, row) for utterance, row in zip(manifest, rows, strict=True) if row is not None]
-    good = [(utterance, _hypothesis(row)) for utterance, row in pairs if row.get("error") is None]
-    failed = [(utterance, row["error"]) for utterance, row in pairs if row.get("error") is not None]
+    if len(pairs) < len(manifest):
+        first = manifest[rows.index(None)].origin
+        raise DataError(f"{folder}: holds no row for {len(manifest) - len(pairs):,} of {len(manifest):,} utterances, the first of which is {first}; wanted what `speechxfer transcribe` wrote for this manifest, all of it")  # fmt: skip  # noqa: E501
+    good = [(utterance, row.hypothesis) for utterance, row in pairs if row.error is None]
+    failed = [(utterance, row.error) for utterance, row in pairs if row.error is not None]
     if not good:
         raise DataError(f"{folder}: all {len(failed):,} rows have an error; the first is {failed[0][1]}")
     return Transcripts(Manifest([utterance for utterance, _ in good]), [text for _, text in good], failed)
 
 
-def _rows(folder: Path) -> Iterator[dict[str, Any]]:
-    for path in sorted(path for path in folder.glob("part-*") if path.suffix.removeprefix(".") in shards.FORMATS):
-        yield from shards.rows(path)
-
-
-def _hypothesis(row: Mapping[str, Any]) -> Hypothesis:
-    words = [Word(**word) for segment in row.get("segments") or [] for word in segment.get("words") or []]
-    return Hypothesis(row["text"], tuple(words))
+def _rows(folder: Path) -> Iterator[_Written]:
+    for path in shards.found(folder):
+        with shards.reading(path):
+            for row in shards.rows(path):
+                yield converted(_Written, row)

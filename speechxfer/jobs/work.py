@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeAlias
 from speechxfer.audio import Waveform, blocks
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.checkpoints import Checkpoint, find
-from speechxfer.errors import CheckpointError
+from speechxfer.encoders.files import add_file
 from speechxfer.inference import Open, Read, Recognize, Settings, transcribe_many
 from speechxfer.inference.transcript import Transcript
 from speechxfer.jobs.output import Done
@@ -134,12 +134,7 @@ def _digest(folders: Iterable[Path]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for folder in folders:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            digest.update(path.relative_to(folder).as_posix().encode("utf-8", "surrogateescape"))
-            try:
-                with path.open("rb") as file:
-                    digest.update(hashlib.file_digest(file, hashlib.blake2b).digest())
-            except OSError as error:
-                raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+            add_file(digest, path.relative_to(folder).as_posix(), path)
     return digest.hexdigest()
 
 

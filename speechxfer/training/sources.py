@@ -11,6 +11,7 @@ from speechxfer.config import FinetuneConfig, flat, to_dict
 from speechxfer.data.loading import durations_s
 from speechxfer.data.manifest import Manifest, data_digest
 from speechxfer.encoders.checkpoints import MODEL_FILE, Checkpoint
+from speechxfer.encoders.files import add_file
 from speechxfer.encoders.weights import LANGUAGE_WEIGHTS
 from speechxfer.errors import CheckpointError, ConfigError, DataError
 from speechxfer.runs import RunFolder, Sources, Split
@@ -73,12 +74,7 @@ def model_digest(checkpoint: Checkpoint) -> str:
         digest.update(model_digest(checkpoint.base).encode())
     files = {path for pattern in _DECISIVE for path in checkpoint.folder.glob(pattern)}
     for path in sorted(files - _of_other_languages(checkpoint)):
-        digest.update(path.name.encode())
-        try:
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, hashlib.blake2b).digest())
-        except OSError as error:
-            raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+        add_file(digest, path.name, path)
     return digest.hexdigest()
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,3 +68,11 @@ class Lengths:
 
 def _lengths(waveforms: Sequence[np.ndarray]) -> list[Hypothesis]:
     return [Hypothesis(str(len(waveform))) for waveform in waveforms]
+
+
+def write_manifest(path: Path, count: int, duration: float) -> Path:
+    """A manifest of so many recordings, which need not be there, each of so many seconds."""
+    path.write_text(
+        "".join(json.dumps({"audio": f"{number}.wav", "duration": duration}) + "\n" for number in range(count))
+    )
+    return path

@@ -16,7 +16,7 @@ from speechxfer.jobs import on_ray
 from speechxfer.jobs.on_ray import OnRay
 from speechxfer.jobs.running import Here, Totals, run
 from speechxfer.jobs.work import Work
-from tests.jobs.stand_ins import Echo, Lengths
+from tests.jobs.stand_ins import Echo, Lengths, write_manifest
 
 ray = pytest.importorskip("ray")
 
@@ -36,9 +36,7 @@ def _cluster() -> Iterator[None]:
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Path:
-    path = tmp_path / "m.jsonl"
-    path.write_text("".join(json.dumps({"audio": f"{number}.wav", "duration": 60.0}) + "\n" for number in range(95)))
-    return path
+    return write_manifest(tmp_path / "m.jsonl", 95, 60.0)
 
 
 def rows(folder: Path) -> list[str]:

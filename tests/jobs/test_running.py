@@ -6,14 +6,12 @@ from pathlib import Path
 import pytest
 
 from speechxfer.jobs.running import Here, Totals, run
-from tests.jobs.stand_ins import Echo, Lengths
+from tests.jobs.stand_ins import Echo, Lengths, write_manifest
 
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Path:
-    path = tmp_path / "m.jsonl"
-    path.write_text("".join(json.dumps({"audio": f"{number}.wav", "duration": 5.0}) + "\n" for number in range(300)))
-    return path
+    return write_manifest(tmp_path / "m.jsonl", 300, 5.0)
 
 
 def found(folder: Path) -> list[dict]:

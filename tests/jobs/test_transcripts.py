@@ -72,3 +72,12 @@ def test_options_of_a_model_are_refused(folder: Path, options: tuple[str, ...], 
     result = run(*options)
     assert result.exit_code
     assert message in result.stderr
+
+
+@pytest.mark.parametrize(
+    "line", ["[]", "{}", '{"id": 3}', '{"id": "a", "segments": [{"words": [{"text": "a"}]}]}', "\x00"]
+)
+def test_a_damaged_row_is_named(folder: Path, line: str) -> None:
+    (folder / "part-000002.jsonl").write_text(line + "\n")
+    with pytest.raises(DataError, match=r"part-000002.jsonl: is damaged .*; remove the shard"):
+        transcripts_of(folder, Manifest.read("m.jsonl"))
