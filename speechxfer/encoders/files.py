@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from speechxfer.errors import CheckpointError
 from speechxfer.placeholders import ENOUGH, placeholder
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
 
 #: Endings of files that a download has not finished.
 _UNFINISHED = (".incomplete", ".part", ".crdownload", ".download", ".aria2")
@@ -59,7 +56,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def add_file(digest: _Hash, name: str, path: Path) -> None:
+def add_file(digest: hashlib.blake2b, name: str, path: Path) -> None:
     """Add a name and what is in a file to a digest.
 
     Raises:
