@@ -1,8 +1,9 @@
-"""Items that are made in a thread before they are asked for."""
+"""Work beside the work: cores that may be used, and items that a thread makes before they are asked for."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import threading
 from collections import deque
@@ -10,6 +11,11 @@ from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar
 
 _T = TypeVar("_T")
+
+
+def available_cores() -> int:
+    """Cores that this process may use: on Linux, those that a container or `taskset` leaves it."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Ahead(Iterator[_T], Generic[_T]):

@@ -35,14 +35,15 @@ def check(
         shortest_s: seconds of the shortest ordinary utterance.
         longest_s: seconds of the longest ordinary utterance.
         normalizer: how texts are written before they are compared.
-        workers: processes that decode; one a core if it is not given.
+        workers: processes that decode, which are faster on many cores. A script that asks for them must do so below
+            `if __name__ == "__main__":`. Threads decode if it is not given.
         progress: receives what goes on.
 
     Returns:
         All findings; `errors` are those that stop training or spoil its figures.
 
     Raises:
-        ConfigError: there is no such normalizer, or data is of a wrong type.
+        ConfigError: there is no such normalizer, data is of a wrong type, or `workers` could not be started.
         DataError: a manifest cannot be read.
     """
     from speechxfer.data.checks import Limits, Split

@@ -45,6 +45,7 @@ def check(
     line in the manifest named first), repairs characters, and never touches audio.
     """
     import speechxfer as sx
+    from speechxfer.ahead import available_cores
     from speechxfer.data.checks import cleaning, shortened
     from speechxfer.storage import write_json
 
@@ -52,7 +53,7 @@ def check(
         cleaning.check_outputs(manifests, overwrite=overwrite)
     report = sx.check(
         *manifests, quick=quick, strict=strict, shortest_s=shortest, longest_s=longest, normalizer=normalizer,
-        workers=workers, progress=sx.TerminalProgress(),
+        workers=workers or available_cores(), progress=sx.TerminalProgress(),
     )  # fmt: skip
     most = len(report.findings) if everything else _MOST_SHOWN
     for line in shortened(report.findings, most):

@@ -25,6 +25,7 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 from torch.distributed.tensor import DTensor
 
+from speechxfer.ahead import available_cores
 from speechxfer.errors import ConfigError, StorageError, TrainingError
 from speechxfer.storage import writing
 from speechxfer.training.heartbeat import Heartbeat
@@ -260,8 +261,7 @@ def _threads() -> int | None:
     """
     if os.environ.get("OMP_NUM_THREADS", "1") != "1":
         return None
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // _number("LOCAL_WORLD_SIZE", "1"))
+    return max(1, available_cores() // _number("LOCAL_WORLD_SIZE", "1"))
 
 
 def _number(name: str, default: str | None = None) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,21 @@ def test_check_finds_what_is_wrong_with_data_in_memory() -> None:
     kinds = {finding.kind for finding in report.findings}
     assert {"silent", "text-in-both"} <= kinds
     assert report.lines == {"train": 3, "others[0]": 1}
+
+
+def test_check_works_in_a_script_without_a_main_guard(tmp_path: Path, corpus: Callable[..., Path]) -> None:
+    """A process that decodes would run the script again; only who asks for processes has to think of it."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"import speechxfer as sx\ntrain = {str(corpus('train', ['ab', 'c']))!r}\n"
+        "print(sx.check(train).lines)\ntry:\n    sx.check(train, workers=2)\n"
+        "except sx.ConfigError as error:\n    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    lines = [line for line in done.stdout.splitlines() if line]
+    assert lines[0].endswith("train.jsonl': 2}")
+    assert lines[-1].startswith("workers=2: ")
+    assert '`if __name__ == "__main__":`' in lines[-1]
 
 
 def test_split_keeps_speakers_together() -> None:

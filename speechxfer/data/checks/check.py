@@ -11,10 +11,12 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from speechxfer.ahead import available_cores
 from speechxfer.data import rows
 from speechxfer.data.checks import corpus
 from speechxfer.data.checks.examiner import Examiner, Limits
@@ -24,7 +26,7 @@ from speechxfer.data.checks.sound import Excerpt, Sound, measure
 from speechxfer.data.dataset import Data, Dataset
 from speechxfer.data.manifest import Manifest, Utterance, stream
 from speechxfer.data.shards import shards
-from speechxfer.errors import DataError
+from speechxfer.errors import ConfigError, DataError
 from speechxfer.progress import Progress
 from speechxfer.stores import spelled
 
@@ -119,25 +121,26 @@ def check(
         limits: what counts as normal.
         quick: read headers and texts only. Audio is not decoded, and duplicates are recognized by file only.
         strict: files slightly shorter than their header says are errors, not warnings.
-        workers: processes that decode, or threads that read headers; by default the number of cores.
+        workers: processes that decode; by default threads of this process, one a core. Headers are read by threads.
         progress: reports the progress.
 
     Raises:
+        ConfigError: processes were asked for by a script that would start them again and again.
         DataError: a manifest cannot be read, or is malformed from some line on.
     """
     limits, progress = limits or Limits(), progress or Progress()
-    workers = workers or len(os.sched_getaffinity(0))
+    places = workers or available_cores()
     examined: list[Examiner] = []
     with (
         progress.task("headers" if quick else "checking audio", sum(split.size for split in splits)) as advance,
-        _pool(quick, workers) as pool,
+        _pool(places, processes=not quick and bool(workers) and places > 1) as pool,
     ):
         for split in splits:
             examiner = Examiner(split.file, limits, examined[0].lines.characters if examined else None, split.before)
             utterances = split.read(examiner.refused)
             if strict:
                 utterances = (dataclasses.replace(utterance, strict=True) for utterance in utterances)
-            for utterance, sound in _measured(pool, utterances, workers * _CHUNKS_AHEAD, quick=quick):
+            for utterance, sound in _measured(pool, utterances, places * _CHUNKS_AHEAD, quick=quick):
                 examiner.add(utterance, sound)
                 advance(1)
             examined.append(examiner)
@@ -194,14 +197,20 @@ def _compare(splits: Sequence[Lines], *, quick: bool) -> list[Finding]:
 
 
 @contextlib.contextmanager
-def _pool(quick: bool, workers: int) -> Iterator[Executor]:
-    """Threads for headers, which are cheaper to read than to send to a process; processes for decoding."""
-    if quick or workers == 1:
-        made: Executor = ThreadPoolExecutor(workers)
-    else:  # a fork would copy locks held by other threads, such as that of a progress bar
-        made = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+def _pool(places: int, *, processes: bool) -> Iterator[Executor]:
+    """Processes only where they are asked for: each runs the caller's script again up to its `__main__` guard."""
+    if processes:  # a fork would copy locks held by other threads, such as that of a progress bar
+        made: Executor = ProcessPoolExecutor(places, mp_context=multiprocessing.get_context("spawn"))
+    else:
+        made = ThreadPoolExecutor(places)
     try:
         yield made
+    except BrokenProcessPool as error:
+        raise ConfigError(
+            f"workers={places}: a process that decodes audio ended early. A script that asks for workers must do so "
+            'below `if __name__ == "__main__":`; without workers, threads decode. If it has that line, memory may have '
+            "run out."
+        ) from error
     finally:
         made.shutdown(cancel_futures=True)
 
