@@ -163,21 +163,21 @@ def test_long_silence_is_left_out() -> None:
     assert np.divide(found, SAMPLE_RATE) == pytest.approx(np.array([(59.75, 63.25), (162.75, 165.25)]), abs=0.001)
 
 
-def test_an_hour_is_cut_while_it_is_read() -> None:
+def test_a_long_recording_is_cut_while_it_is_read() -> None:
     second = sound((0.8, 0.3), (0.2, 0.0))
     read = 0
 
-    def hour() -> Iterator[Waveform]:
+    def ten_minutes() -> Iterator[Waveform]:
         nonlocal read
-        for _ in range(3600):
+        for _ in range(600):
             read += 1
             yield second
 
     seen_s = 0.0
-    for piece in segments(hour(), max_segment_s=28):
+    for piece in segments(ten_minutes(), max_segment_s=28):
         assert read - seen_s <= 28 + 2 * CHUNK / SAMPLE_RATE + 1.001
         seen_s = piece.end
-    assert seen_s == read == 3600
+    assert seen_s == read == 600
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, 0.99, float("inf"), float("nan")])
