@@ -37,7 +37,16 @@ def test_silence(waveform: Waveform) -> None:
     assert is_silent(waveform)
 
 
-@pytest.mark.parametrize("waveform", [noise(0.05, -40), noise(3, -75), noise(1, -60) + np.float32(0.3)])
+@pytest.mark.parametrize(
+    "waveform",
+    [
+        noise(0.05, -40),
+        noise(3, -75),
+        noise(1, -60) + np.float32(0.3),
+        np.concatenate([silence(0.98), noise(0.05, -40)]),
+        np.concatenate([silence(70), noise(0.05, -40), silence(1)]),
+    ],
+)
 def test_sound(waveform: Waveform) -> None:
     assert not is_silent(waveform)
     assert audible(waveform).all()
