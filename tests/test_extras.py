@@ -134,7 +134,7 @@ except AudioError as error:
     print(error)
 """
     done = plain_install.run(code)
-    assert done.stdout.startswith(f"{tmp_path / 'a.ogg'}: only FFmpeg can read it ("), done.stderr
+    assert done.stdout.startswith(f"{tmp_path / 'a.ogg'}: only FFmpeg can read it"), done.stderr
     assert "python -m pip install 'speechxfer[media]'" in done.stdout
 
 
