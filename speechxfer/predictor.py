@@ -111,11 +111,7 @@ class Predictor(ABC):
         raise NotImplementedError(f"{type(self).__name__} only gives predictions")
 
     def save(self, folder: str | Path) -> None:
-        """Write the model with its language model and its calibration, all of it or nothing.
-
-        Raises:
-            StorageError: it could not be written.
-        """
+        """Write the model, with its language model and calibration, as a folder; all of it or nothing."""
         raise NotImplementedError(f"{type(self).__name__} cannot be saved")
 
     def recognize(self, waveforms: Sequence[np.ndarray], options: DecodingOptions | None = None) -> list[Hypothesis]:
