@@ -19,7 +19,7 @@ endef
 
 demo: $(VENV)/.installed-recipes
 	$(BIN)/python recipes/ivr_prompts/prepare.py --language it
-	$(BIN)/python recipes/ivr_prompts/train.py --language it --output $(RUN)
+	$(BIN)/python recipes/ivr_prompts/train.py --language it --time 5m --output $(RUN)
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest

@@ -112,6 +112,13 @@ class Evaluation:
         """The results in the manifest's order."""
         return sorted(self.results, key=lambda result: result.place)
 
+    def spread(self, count: int) -> Evaluation:
+        """That of so many of the utterances, at even distances as `Manifest.spread` has them; of all, itself."""
+        found = self.in_order
+        if count == len(found):
+            return self
+        return assembled([found[number * len(found) // count] for number in range(count)], self.normalizer)
+
     @cached_property
     def intervals(self) -> Intervals:
         """Confidence intervals of `wer` and `cer`, or of `accuracy`."""

@@ -43,6 +43,12 @@ def known(scores: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"accuracy": 1.0 - scores["error"], **scores} if "error" in scores else scores
 
 
+def part_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """How much of a split the pre-trained model was measured on, in words; "" for all of it or none."""
+    count, whole = before.get("utterances"), after.get("utterances")
+    return f" ({count} of {whole} utterances)" if before and count != whole else ""
+
+
 def measured_on(run: FinishedRun) -> str:
     """The test split, the interval's method and the normalizer, in a sentence."""
     after = run.metrics["after"]

@@ -16,6 +16,7 @@ from speechxfer.report.figures import (
     language_model_rows,
     measured_on,
     metrics,
+    part_of,
 )
 from speechxfer.report.run import FinishedRun, read_run
 from speechxfer.storage import write_text
@@ -153,7 +154,7 @@ def _measured(run: FinishedRun) -> str:
         shown = f"[{ends[0]:.3f}, {ends[1]:.3f}]" if ends else "-"
         unadapted = f"{before[name]:.3f}" if name in before else "-"
         rows.append(f"| {metric.title} | {unadapted} | {after[name]:.3f} | {shown} |")
-    head = ["| | before | adapted | interval |", "|---|--:|--:|---|"]
+    head = [f"| | before{part_of(before, after)} | adapted | interval |", "|---|--:|--:|---|"]
     comparison = run.comparison
     verdict = [f"\nOf the same utterances: {comparison['verdict']}"] if comparison else []
     return "\n".join([*head, *rows, f"\nOn the test split: {_without_name(run)}.", *verdict])

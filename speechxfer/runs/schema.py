@@ -82,8 +82,8 @@ class Allotment:
     #: Utterances of train that are used, and of dev that are measured after each epoch.
     train: int
     dev: int
-    #: Whether the pre-trained model is measured as well.
-    measures_pretrained: bool
+    #: Fraction of test and of retain that the pre-trained model is measured on as well.
+    pretrained: float
     #: Seconds that are left for what comes after the last epoch, and that measuring dev takes.
     after_s: float
     dev_s: float

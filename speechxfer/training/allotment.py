@@ -14,6 +14,7 @@ from speechxfer.data.manifest import Manifest
 from speechxfer.errors import ConfigError
 from speechxfer.model import SpeechModel
 from speechxfer.runs import Allotment
+from speechxfer.training.before_after import part
 from speechxfer.training.job import Job
 from speechxfer.training.starting_point import StartingPoint
 from speechxfer.training.time_limit import EPOCHS, PLANNED, given_s
@@ -31,8 +32,8 @@ _PAGES_S = 6.0
 _MOST_PRETRAINED, _MOST_DEV = 0.15, 0.15
 #: Most of the time that the final measurement may take.
 _MOST_AFTER = 0.5
-#: Utterances of dev that are measured at least.
-_FEWEST_DEV = 10
+#: Utterances of dev that are measured at least; and of test by the pre-trained model, if it is measured at all.
+_FEWEST_DEV, _FEWEST_PRETRAINED = 10, 10
 
 
 class TimeTooShortError(ConfigError):
@@ -63,10 +64,10 @@ def allot(job: Job, start: StartingPoint, source: SpeechModel | None, manifests:
             "wanted more time, or a smaller test manifest"
         )
     pretrained_s = _decoding_s(source, manifests["dev"]) / final_s * tested_s if source and tested_s else 0.0
-    measures_pretrained = pretrained_s <= _MOST_PRETRAINED * given
+    pretrained = _pretrained(pretrained_s, given, len(manifests.get("test", ())))
     has_language_model = job.config.language_model != "none"
     after_s = tested_s * (1 + has_language_model) + _PAGES_S
-    left_s = PLANNED * given - (time.monotonic() - job.started) - after_s - pretrained_s * measures_pretrained
+    left_s = PLANNED * given - (time.monotonic() - job.started) - after_s - pretrained_s * pretrained
     # Dev is computed below the seam once, and above it after every epoch.
     above_s = max(decode_s - below_s, 0.2 * decode_s)
     dev_s = seconds["dev"] * (below_s + EPOCHS * above_s + tuning_s)
@@ -82,7 +83,7 @@ def allot(job: Job, start: StartingPoint, source: SpeechModel | None, manifests:
         )
     each_s = of_dev * seconds["dev"] * above_s + seconds.get("retain", 0.0) * decode_s
     after_s += of_dev * seconds["dev"] * tuning_s
-    return Allotment(given, num_train, num_dev, measures_pretrained, after_s, each_s, first, last)
+    return Allotment(given, num_train, num_dev, pretrained, after_s, each_s, first, last)
 
 
 def allotted(
@@ -116,9 +117,23 @@ def used(job: Job, manifests: Mapping[str, Manifest], allotment: Allotment | Non
         job.progress.log(f"time: {given} are enough for {allotment.train:,} of {len(train):,} training utterances, each used about once")  # fmt: skip  # noqa: E501
     if allotment.dev < len(dev):
         job.progress.log(f"time: {allotment.dev:,} of {len(dev):,} utterances of dev are measured after each epoch")
-    if not allotment.measures_pretrained:
+    if not allotment.pretrained:
         job.progress.log(f"time: the pre-trained model is not measured; `speechxfer evaluate {job.config.model}` does it")  # fmt: skip  # noqa: E501
+    elif "test" in manifests and allotment.pretrained < 1:
+        count = len(part(manifests["test"], allotment.pretrained))
+        job.progress.log(f"time: the pre-trained model is measured on {count:,} of {len(manifests['test']):,} utterances of test")  # fmt: skip  # noqa: E501
     return {**manifests, "train": train.spread(allotment.train), "dev": dev.spread(allotment.dev)}
+
+
+def _pretrained(pretrained_s: float, given: float, num_test: int) -> float:
+    """The fraction of test and retain that the pre-trained model has time for; 0 where it is of too few utterances.
+
+    Args:
+        pretrained_s: what all of both takes.
+        num_test: utterances of test.
+    """
+    fraction = min(1.0, _MOST_PRETRAINED * given / max(pretrained_s, 1e-6))
+    return fraction if fraction * num_test >= min(_FEWEST_PRETRAINED, num_test) else 0.0
 
 
 def _final_s(job: Job, dev: Manifest, decode_s: float) -> tuple[float, float]:

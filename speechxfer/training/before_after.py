@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.options import DecodingOptions
@@ -13,10 +15,15 @@ from speechxfer.heads.base import Head
 from speechxfer.model import SpeechModel
 from speechxfer.opening import OWN, open_checkpoint
 from speechxfer.progress import Progress
-from speechxfer.runs import RunFolder
+from speechxfer.runs import Allotment, RunFolder
 from speechxfer.runs.folder import Measured
 from speechxfer.training.job import Job, retain_options
 from speechxfer.training.starting_point import StartingPoint
+
+
+def part(manifest: Manifest, fraction: float) -> Manifest:
+    """So much of a split, at even distances."""
+    return manifest.spread(math.ceil(fraction * len(manifest)))
 
 
 def pretrained_results(
@@ -65,11 +72,14 @@ def source_of(job: Job, start: StartingPoint) -> SpeechModel | None:
     return SpeechModel(opened.encoder, opened.head, opened.source).to(job.device).eval()
 
 
-def measured(job: Job, source: SpeechModel, adapted: Head, manifests: dict[str, Manifest]) -> dict[str, Evaluation]:
-    """The pre-trained model's results on test and retain."""
+def measured(
+    job: Job, source: SpeechModel, adapted: Head, manifests: dict[str, Manifest], allotment: Allotment | None
+) -> dict[str, Evaluation]:
+    """The pre-trained model's results on test and retain, or on the part of both that it has time for."""
     config = job.config
     splits: tuple[Measured, ...] = ("test", "retain")
-    wanted = {name: manifests[name] for name in splits if name in manifests}
+    fraction = allotment.pretrained if allotment else 1.0
+    wanted = {name: part(manifests[name], fraction) for name in splits if fraction and name in manifests}
     # With the beams of the adapted model: the training is compared, not the search.
     same_beams = DecodingOptions(beams=adapted.decoding_defaults.beams).only(source.head.decoding_options)
     found: dict[str, Evaluation] = {}

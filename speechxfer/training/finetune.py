@@ -271,8 +271,7 @@ def _adapt(
     allotted = allotment.allotted(job, start, source, manifests, resume=resume)
     manifests = allotment.used(job, manifests, allotted)
     manifests["train"] = _training_manifest(job, start, manifests)
-    is_measured = allotted is None or allotted.measures_pretrained
-    before = before_after.measured(job, source, start.model.head, manifests) if source and is_measured else {}
+    before = before_after.measured(job, source, start.model.head, manifests, allotted) if source else {}
     preparation = Preparation(start.model.to(job.device).encoder, config.training, job.precision, world, job.progress)
     trackers = Trackers(config.training.trackers, flat(to_dict(config)))
     task = _task(job, start, manifests, preparation, allotted)
@@ -353,9 +352,11 @@ def _measured(job: Job, run: Run, manifests: dict[str, Manifest], before: dict[s
         job.folder.write_predictions("test", "adapted", after)
         run = replace(run, before=before.get("test"), after=after)
         if run.before:
-            comparison = compare_systems(("before", "after"), run.before, after)
+            same = after.spread(len(run.before.results))
+            comparison = compare_systems(("before", "after"), run.before, same)
             run = replace(run, comparison=comparison)
-            notes.append(f"Test split: {comparison.verdict()}")
+            part = "" if same is after else f", {len(same.results)} of {len(after.results)} utterances"
+            notes.append(f"Test split{part}: {comparison.verdict()}")
         if run.tuned and run.tuned.helps:
             job.progress.log("test without the language model")
             greedy = evaluate(run.model, test, normalizer, options=DecodingOptions(beams=1), progress=job.progress)

@@ -42,7 +42,7 @@ def retained(manifest: Manifest, before: Evaluation | None, after: Evaluation) -
     if before is None:
         reason = "the head is new, so there is nothing to compare with"
         return Retained(None, after, f"What was forgotten of {where} is not known: {reason}. After: {after}")
-    found = compare_systems(("before", "after"), before, after)
+    found = compare_systems(("before", "after"), before, after.spread(len(before.results)))
     return Retained(before, after, f"{_SAYS[found.second_is]} on {where}: {found.verdict()}")
 
 

@@ -27,7 +27,7 @@ from tests.training.conftest import Log, Runs, interrupted
 
 FIVE = {"training": {"steps_per_epoch": 5, "epochs": 4}}
 ALLOTTED = Allotment(
-    given_s=1000.0, train=10, dev=2, measures_pretrained=False, after_s=40.0, dev_s=5.0, first_step_s=[1.0, 1.0],
+    given_s=1000.0, train=10, dev=2, pretrained=0.0, after_s=40.0, dev_s=5.0, first_step_s=[1.0, 1.0],
     last_step_s=[1.0, 3.0],
 )  # fmt: skip
 
@@ -167,7 +167,7 @@ def test_parts_are_timed_and_the_model_is_as_before(runs: Runs) -> None:
     job, start = started(runs, {"training": {"time": "10h"}})
     weights = {name: one.clone() for name, one in start.model.state_dict().items()}
     found = allotment.allot(job, start, None, job.datasets)
-    assert (found.train, found.dev, found.measures_pretrained) == (24, 4, True)
+    assert (found.train, found.dev, found.pretrained) == (24, 4, 1.0)
     assert min(*found.first_step_s, found.dev_s) > 0
     assert all(torch.equal(one, weights[name]) for name, one in start.model.state_dict().items())
 
@@ -197,6 +197,32 @@ def test_a_run_with_a_limit_of_time_uses_what_fits_and_is_resumed_exactly(
     monkeypatch.setattr(allotment, "allot", None)  # measured once
     runs.run("broken", timed, {"training": {"time": "2000s"}}, resume=True)  # more time may be given
     assert runs.metrics("broken") == lines
+
+
+def test_the_pretrained_model_is_measured_on_the_part_of_test_that_it_has_time_for(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.run("first")
+    monkeypatch.setattr(allotment, "allot", lambda *_: replace(ALLOTTED, pretrained=0.5))
+    monkeypatch.setattr(TimeLimit, "_decided", lambda *_: 1)
+    model = str(runs.folder / "first" / "model")
+    log = runs.run("second", {"training": {"time": "1000s"}, "test": runs.base["dev"], "model": model})
+    assert "measured on 2 of 4 utterances of test" in log
+    assert "Test split, 2 of 4 utterances: " in log
+    run = RunFolder(runs.folder / "second")
+    before, after = (run.predictions("test", one) for one in ("pre-trained", "adapted"))
+    assert before is not None
+    assert after is not None
+    ids = [one.utterance.id for one in after.in_order]
+    assert [one.utterance.id for one in before.in_order] == ids[::2]
+    assert run.metrics["comparison"]["utterances"] == 2
+    assert "before adaptation (2 of 4 utterances)" in (run.path / "report.html").read_text()
+    assert "before (2 of 4 utterances)" in (run.model / "README.md").read_text()
+
+
+@pytest.mark.parametrize(("all_s", "fraction"), [(100.0, 1.0), (300.0, 0.5), (3000.0, 0.0), (0.0, 1.0)])
+def test_of_a_few_utterances_the_pretrained_model_is_not_measured(all_s: float, fraction: float) -> None:
+    assert allotment._pretrained(all_s, 1000.0, 40) == fraction
 
 
 def test_a_limit_is_for_one_training(runs: Runs) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from speechxfer.report.figures import LANGUAGE_MODEL_COLUMNS, bounds, known, language_model_rows, metrics
+from speechxfer.report.figures import LANGUAGE_MODEL_COLUMNS, bounds, known, language_model_rows, metrics, part_of
 from speechxfer.report.markup import Content, Html, element, rated, section, table
 from speechxfer.report.run import FinishedRun
 
@@ -14,14 +14,16 @@ def results(run: FinishedRun) -> Html:
     """A table of all that was measured, and the verdicts."""
     shown, scratch, retained = metrics(run), run.metrics.get("scratch") or {}, run.metrics.get("retained") or {}
     test, dev = ("test", "dev") if "after" in run.metrics else ("", "dev, best epoch")
+    before, after = run.metrics.get("before") or {}, run.metrics.get("after") or {}
+    earlier, later = (retained.get(name) or {} for name in ("before", "after"))
     measured = [
-        ("before adaptation", test, run.metrics.get("before")),
+        (f"before adaptation{part_of(before, after)}", test, before),
         ("trained from scratch", test, scratch.get("after")),
-        ("adapted", test, run.metrics.get("after")),
+        ("adapted", test, after),
         ("trained from scratch", dev, scratch.get("dev")),
         ("adapted", dev, run.metrics.get("dev")),
-        ("before adaptation", "retain", retained.get("before")),
-        ("adapted", "retain", retained.get("after")),
+        (f"before adaptation{part_of(earlier, later)}", "retain", earlier),
+        ("adapted", "retain", later),
     ]
     rows = [
         (what, where, *(_cell(known(scores), name) for name in shown)) for what, where, scores in measured if scores

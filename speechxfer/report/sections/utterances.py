@@ -16,8 +16,8 @@ _UTTERANCES = 12
 def worst_utterances(run: FinishedRun) -> Html:
     """Each with its sound, and its reference aligned with the prediction."""
     clips = Clips()
-    before = {one.place: one.hypothesis for one in run.before.results} if run.before else {}
-    shown = [_utterance(result, before.get(result.place), clips) for result in run.worst[:_UTTERANCES]]
+    before = {one.utterance.id: one.hypothesis for one in run.before.results} if run.before else {}
+    shown = [_utterance(result, before.get(result.utterance.id), clips) for result in run.worst[:_UTTERANCES]]
     if not shown:
         return Html()
     if run.is_classifier:
