@@ -35,12 +35,14 @@ class Corpus:
         on_ray: whether rows are computed on the workers of a Ray cluster.
         address: of the cluster.
         actors: models that are open there.
+        retry_failed: rows that have an error from before are computed again.
     """
 
     folder: Path
     on_ray: bool
     address: str | None
     actors: int | None
+    retry_failed: bool = False
 
     def check(self, format_: str | None, *, is_for_files: bool) -> None:
         """Refuse options that are for single files only."""
@@ -69,8 +71,9 @@ class Corpus:
         with CorpusProgress(names) as progress:
             try:
                 totals = run(
-                    work, names, self.folder, format_, engine, strict=strict, refused=refused.append, progress=progress
-                )
+                    work, names, self.folder, format_, engine, strict=strict, retry_failed=self.retry_failed,
+                    refused=refused.append, progress=progress,
+                )  # fmt: skip
             except KeyboardInterrupt:
                 click.echo(f"Interrupted; what is done is in {self.folder}, and the same command does the rest", err=True)  # fmt: skip  # noqa: E501
                 sys.exit(_INTERRUPTED)
@@ -99,21 +102,24 @@ class Corpus:
 
 
 def corpus_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --output, --engine, --address and --actors; the command is given `corpus`, None without --output."""
+    """Add --output and what belongs to it; the command is given `corpus`, which is None without --output."""
 
     @click.option("--output", type=PATH, metavar="FOLDER", help="Write one row for each line of the manifests to shards in this folder (--format jsonl or parquet), and do only what is missing there.")  # fmt: skip  # noqa: E501
+    @click.option("--retry-failed", is_flag=True, help="Compute also the rows of --output that have an error from before.")  # fmt: skip  # noqa: E501
     @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Where rows of --output are computed: in this process, or on the workers of a Ray cluster.")  # fmt: skip  # noqa: E501
     @click.option("--address", metavar="HOST:PORT", help="The Ray cluster, or auto for that of this machine.  [default: one is started here]")  # fmt: skip  # noqa: E501
     @click.option("--actors", type=click.IntRange(1), help="Models that are open on the cluster.  [default: one for each GPU, or for each core where there is none]")  # fmt: skip  # noqa: E501
     @functools.wraps(command)
     def called(
-        *, output: Path | None, engine: str, address: str | None, actors: int | None, **others: Any
+        *, output: Path | None, retry_failed: bool, engine: str, address: str | None, actors: int | None, **others: Any
     ) -> Any:  # fmt: skip
+        if output is None and retry_failed:
+            raise click.UsageError("--retry-failed is for the rows of a folder; add --output FOLDER.")
         if output is None and engine == "ray":
             raise click.UsageError("--engine ray writes shards; add --output FOLDER.")
         if engine != "ray" and (address or actors):
             raise click.UsageError("--address and --actors are for --engine ray.")
-        corpus = None if output is None else Corpus(output, engine == "ray", address, actors)
+        corpus = None if output is None else Corpus(output, engine == "ray", address, actors, retry_failed)
         return command(corpus=corpus, **others)
 
     return called

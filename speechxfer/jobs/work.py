@@ -18,7 +18,8 @@ from speechxfer.encoders.files import add_file
 from speechxfer.inference import Open, Read, Recognize, Settings, transcribe_many
 from speechxfer.inference.transcript import Transcript
 from speechxfer.jobs.output import Done
-from speechxfer.jobs.rows import Result, Row, failed, line
+from speechxfer.jobs.rows import Result, Row, failed
+from speechxfer.jobs.shards import line
 from speechxfer.runtime.folder import is_exported
 
 Transcribe: TypeAlias = Callable[[Iterable[Row]], Iterator[Result]]

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from speechxfer.decoding.hypothesis import Hypothesis
-from speechxfer.errors import CheckpointError
+from speechxfer.errors import CheckpointError, DataError
 from speechxfer.inference import Read, Settings
-from speechxfer.jobs.rows import Result, Row
+from speechxfer.jobs.rows import Result, Row, failed
 from speechxfer.jobs.work import Transcribe, transcribed
 
 
@@ -38,7 +38,12 @@ class Echo:
             raise CheckpointError("m: no such model")
         if self.problem == "kills":
             os.kill(os.getpid(), signal.SIGKILL)
-        return _echo
+        return _failing if self.problem == "fails" else _echo
+
+
+def _failing(rows: Iterable[Row]) -> Iterator[Result]:
+    for row in rows:
+        yield failed(row, DataError("torn"))
 
 
 def _echo(rows: Iterable[Row]) -> Iterator[Result]:

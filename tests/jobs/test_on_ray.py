@@ -67,6 +67,18 @@ def test_a_row_that_kills_workers_gets_an_error_and_all_others_their_results(man
 
 
 @pytest.mark.usefixtures("_cluster")
+def test_rows_that_failed_are_computed_again_on_request(corpus, tmp_path: Path) -> None:
+    path = corpus("train", ["ab", "abc", "a b c"])
+    (path.parent / "train1.wav").rename(tmp_path / "away.wav")
+    assert on_cluster(Lengths(), path, tmp_path / "ray").failed == 1
+    (tmp_path / "away.wav").rename(path.parent / "train1.wav")
+    retried = run(Lengths(), [str(path)], tmp_path / "ray", "jsonl", OnRay(), retry_failed=True)
+    assert (retried.rows, retried.failed, retried.before) == (1, 0, 2)
+    run(Lengths(), [str(path)], tmp_path / "here", "jsonl", Here())
+    assert rows(tmp_path / "ray") == rows(tmp_path / "here")
+
+
+@pytest.mark.usefixtures("_cluster")
 def test_tasks_read_for_actors(corpus, tmp_path: Path) -> None:
     path = corpus("train", ["ab", "abc", "a b c", "cab"])
     with path.open("a") as file:
