@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from speechxfer.cli.engine_options import Cluster, engine_options
 from speechxfer.cli.paths import PATH
 from speechxfer.data.rows import SUFFIXES
 from speechxfer.errors import DataError
@@ -32,16 +33,12 @@ class Corpus:
 
     Attributes:
         folder: of the shards.
-        on_ray: whether rows are computed on the workers of a Ray cluster.
-        address: of the cluster.
-        actors: models that are open there.
+        cluster: where rows are computed; None for this process.
         retry_failed: rows that have an error from before are computed again.
     """
 
     folder: Path
-    on_ray: bool
-    address: str | None
-    actors: int | None
+    cluster: Cluster | None
     retry_failed: bool = False
 
     def check(self, format_: str | None, *, is_for_files: bool) -> None:
@@ -80,7 +77,7 @@ class Corpus:
         self._report(totals, refused)
 
     def _engine(self, device: str, workers: int | None) -> Engine:
-        if not self.on_ray:
+        if self.cluster is None:
             from speechxfer.jobs.running import Here
 
             return Here()
@@ -89,7 +86,7 @@ class Corpus:
         check_installed()
         if device not in ("auto", "cpu", "cuda"):
             raise click.UsageError(f"--device {device}: Ray chooses which; pass cuda, cpu or auto.")
-        return OnRay(self.address, self.actors, None if device == "auto" else device == "cuda", workers)
+        return OnRay(*self.cluster, None if device == "auto" else device == "cuda", workers)
 
     def _report(self, totals: Totals, refused: Sequence[DataError]) -> None:
         click.echo(f"{totals.summary()}; the results are in {self.folder}", err=True)
@@ -106,20 +103,14 @@ def corpus_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @click.option("--output", type=PATH, metavar="FOLDER", help="Write one row for each line of the manifests to shards in this folder (--format jsonl or parquet), and do only what is missing there.")  # fmt: skip  # noqa: E501
     @click.option("--retry-failed", is_flag=True, help="Compute also the rows of --output that have an error from before.")  # fmt: skip  # noqa: E501
-    @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Where rows of --output are computed: in this process, or on the workers of a Ray cluster.")  # fmt: skip  # noqa: E501
-    @click.option("--address", metavar="HOST:PORT", help="The Ray cluster, or auto for that of this machine.  [default: one is started here]")  # fmt: skip  # noqa: E501
-    @click.option("--actors", type=click.IntRange(1), help="Models that are open on the cluster.  [default: one for each GPU, or for each core where there is none]")  # fmt: skip  # noqa: E501
+    @engine_options
     @functools.wraps(command)
-    def called(
-        *, output: Path | None, retry_failed: bool, engine: str, address: str | None, actors: int | None, **others: Any
-    ) -> Any:  # fmt: skip
+    def called(*, output: Path | None, retry_failed: bool, cluster: Cluster | None, **others: Any) -> Any:
         if output is None and retry_failed:
             raise click.UsageError("--retry-failed is for the rows of a folder; add --output FOLDER.")
-        if output is None and engine == "ray":
+        if output is None and cluster:
             raise click.UsageError("--engine ray writes shards; add --output FOLDER.")
-        if engine != "ray" and (address or actors):
-            raise click.UsageError("--address and --actors are for --engine ray.")
-        corpus = None if output is None else Corpus(output, engine == "ray", address, actors, retry_failed)
+        corpus = None if output is None else Corpus(output, cluster, retry_failed)
         return command(corpus=corpus, **others)
 
     return called

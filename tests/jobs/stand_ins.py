@@ -17,7 +17,7 @@ from speechxfer.decoding.hypothesis import Hypothesis
 from speechxfer.errors import CheckpointError, DataError
 from speechxfer.inference import Read, Settings
 from speechxfer.jobs.rows import Result, Row, failed
-from speechxfer.jobs.work import Transcribe, transcribed
+from speechxfer.jobs.work import Compute, transcribed
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Echo:
     def settings(self) -> dict[str, Any]:
         return {}
 
-    def open(self, read: Read | None = None) -> Transcribe:
+    def open(self, read: Read | None = None) -> Compute:
         if self.problem == "missing":
             raise CheckpointError("m: no such model")
         if self.problem == "kills":
@@ -67,7 +67,7 @@ class Lengths:
     def settings(self) -> dict[str, Any]:
         return {}
 
-    def open(self, read: Read | None = None) -> Transcribe:
+    def open(self, read: Read | None = None) -> Compute:
         return functools.partial(transcribed, recognize=_lengths, settings=Settings(), read=read)
 
 
