@@ -59,7 +59,7 @@ def _archive(manifests: Sequence[Path], folder: Path, hours: float) -> dict[str,
                 utterance, duration = known[len(copies) % len(known)]
                 name = f"{len(copies):07d}{utterance.path.suffix}"
                 tar.add(utterance.path, name)
-                copies[name] = utterance.path
+                copies[name] = utterance.path.absolute()
                 seconds += duration
                 if seconds >= hours * 3600:
                     return copies
