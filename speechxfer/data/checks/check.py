@@ -14,7 +14,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from speechxfer.ahead import available_cores
 from speechxfer.data import rows
@@ -29,6 +29,9 @@ from speechxfer.data.shards import shards
 from speechxfer.errors import ConfigError, DataError
 from speechxfer.progress import Progress
 from speechxfer.stores import spelled
+
+Measured: TypeAlias = Callable[[Iterable[Utterance], bool], Iterator[tuple[Utterance, Sound]]]
+"""Utterances in order, with what was measured of each; of headers only, where the second argument is true."""
 
 #: Lines that a worker gets at once, and such chunks in flight for each worker, which bounds the memory.
 _CHUNK, _CHUNKS_AHEAD = 32, 4
@@ -112,6 +115,7 @@ def check(
     quick: bool = False,
     strict: bool = False,
     workers: int | None = None,
+    measured: Measured | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Find everything in manifests that would break a run or invalidate its scores.
@@ -122,6 +126,7 @@ def check(
         quick: read headers and texts only. Audio is not decoded, and duplicates are recognized by file only.
         strict: files slightly shorter than their header says are errors, not warnings.
         workers: processes that decode; by default threads of this process, one a core. Headers are read by threads.
+        measured: measures sound in their place.
         progress: reports the progress.
 
     Raises:
@@ -129,18 +134,17 @@ def check(
         DataError: a manifest cannot be read, or is malformed from some line on.
     """
     limits, progress = limits or Limits(), progress or Progress()
-    places = workers or available_cores()
     examined: list[Examiner] = []
     with (
         progress.task("headers" if quick else "checking audio", sum(split.size for split in splits)) as advance,
-        _pool(places, processes=not quick and bool(workers) and places > 1) as pool,
+        _here(quick, workers) if measured is None else contextlib.nullcontext(measured) as sounds,
     ):
         for split in splits:
             examiner = Examiner(split.file, limits, examined[0].lines.characters if examined else None, split.before)
             utterances = split.read(examiner.refused)
             if strict:
                 utterances = (dataclasses.replace(utterance, strict=True) for utterance in utterances)
-            for utterance, sound in _measured(pool, utterances, places * _CHUNKS_AHEAD, quick=quick):
+            for utterance, sound in sounds(utterances, quick):
                 examiner.add(utterance, sound)
                 advance(1)
             examined.append(examiner)
@@ -197,8 +201,16 @@ def _compare(splits: Sequence[Lines], *, quick: bool) -> list[Finding]:
 
 
 @contextlib.contextmanager
+def _here(quick: bool, workers: int | None) -> Iterator[Measured]:
+    """Workers of this machine: processes only where they are asked for, and only to decode."""
+    places = workers or available_cores()
+    with _pool(places, processes=not quick and workers is not None and workers > 1) as pool:
+        yield functools.partial(_measured, pool, ahead=places * _CHUNKS_AHEAD)
+
+
+@contextlib.contextmanager
 def _pool(places: int, *, processes: bool) -> Iterator[Executor]:
-    """Processes only where they are asked for: each runs the caller's script again up to its `__main__` guard."""
+    """Threads, or processes, each of which runs the caller's script again up to its `__main__` guard."""
     if processes:  # a fork would copy locks held by other threads, such as that of a progress bar
         made: Executor = ProcessPoolExecutor(places, mp_context=multiprocessing.get_context("spawn"))
     else:
@@ -216,7 +228,7 @@ def _pool(places: int, *, processes: bool) -> Iterator[Executor]:
 
 
 def _measured(
-    pool: Executor, utterances: Iterable[Utterance], ahead: int, *, quick: bool
+    pool: Executor, utterances: Iterable[Utterance], quick: bool, *, ahead: int
 ) -> Iterator[tuple[Utterance, Sound]]:
     """Utterances with their measurements, in order; at most `ahead` chunks are computed in advance."""
     waiting: deque[tuple[list[Utterance], Future[list[Sound]]]] = deque()
