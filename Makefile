@@ -21,8 +21,9 @@ demo: $(VENV)/.installed-recipes
 	$(BIN)/python recipes/ivr_prompts/prepare.py --language it
 	$(BIN)/python recipes/ivr_prompts/train.py --language it --time 5m --output $(RUN)
 
+# A process on each core.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 test-newest:
 	$(PYTHON) scripts/newest.py
