@@ -19,8 +19,8 @@ import atheris
 with atheris.instrument_imports(include=["speechxfer"], enable_loader_override=False):
     from scripts.fuzz.contract import Target, violation
     from scripts.fuzz.data_files import DATA_FILES
-    from scripts.fuzz.shard_files import SHARD_FILES
     from scripts.fuzz.mutations import mutated
+    from scripts.fuzz.shard_files import SHARD_FILES
 
 #: Seconds and bytes that one input may take.
 _MOST_S, _MOST_MB = 10, 3000
