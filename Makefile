@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 RUN ?= runs/ivr-it
+# Tests start Python hundreds of times: what one process compiled, the others find.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Where a package has no wheel, what builds it is locked too.
 INSTALL = -m pip install --quiet --no-build-isolation

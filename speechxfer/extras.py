@@ -14,6 +14,7 @@ from speechxfer.errors import MissingPackageError
 #: Extra -> the modules that it brings, of those that are imported here.
 EXTRAS = {
     "beam": ("numba",),
+    "evaluate": ("jiwer", "scipy", "whisper_normalizer"),
     "media": ("av",),
     "microphone": ("sounddevice",),
     "parquet": ("pyarrow",),
@@ -24,15 +25,12 @@ EXTRAS = {
         "torch",
         "transformers",
         "huggingface_hub",
-        "jiwer",
         "matplotlib",
         "safetensors",
-        "scipy",
         "silero_vad",
         "tensorboardX",
         "tokenizers",
         "tomli_w",
-        "whisper_normalizer",
     ),
 }
 _HOMES = {module: extra for extra, modules in EXTRAS.items() for module in modules}

@@ -110,6 +110,10 @@ class Predictor(ABC):
         """As `frame_log_probabilities`, of a head that has them."""
         raise NotImplementedError(f"{type(self).__name__} only gives predictions")
 
+    def save(self, folder: str | Path) -> None:
+        """Write the model, with its language model and calibration, as a folder; all of it or nothing."""
+        raise NotImplementedError(f"{type(self).__name__} cannot be saved")
+
     def recognize(self, waveforms: Sequence[np.ndarray], options: DecodingOptions | None = None) -> list[Hypothesis]:
         """One hypothesis for each float32 mono 16 kHz waveform; together they make one batch.
 

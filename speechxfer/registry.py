@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import importlib.metadata
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from speechxfer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 Entry = TypeVar("Entry")
 
@@ -106,6 +108,8 @@ class Register(Mapping[str, Entry]):
 
     def _from_plugins(self) -> dict[str, Entry]:
         """The entries of other packages; all are imported, for an entry that fails may not be listed."""
+        import importlib.metadata  # late: it takes a tenth of the time in which an exported model opens
+
         with self._lock:
             if self._plugins is None:
                 self._plugins = {}
@@ -113,7 +117,7 @@ class Register(Mapping[str, Entry]):
                     self._add(self._plugins, point)
             return self._plugins
 
-    def _add(self, plugins: dict[str, Entry], point: importlib.metadata.EntryPoint) -> None:
+    def _add(self, plugins: dict[str, Entry], point: EntryPoint) -> None:
         package = point.dist.name if point.dist else point.module
         if point.name in self._builtin or point.name in plugins:
             owner = "speechxfer" if point.name in self._builtin else "another package"

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from speechxfer.api.evaluation import Model, opened_model
+from speechxfer.api.evaluation import Model, opened_predictor
 from speechxfer.data.dataset import Data, Dataset
 from speechxfer.data.text import TextNormalizer
 from speechxfer.errors import ConfigError
@@ -30,7 +30,7 @@ def calibrate(
     """Find how the confidences of a model's words should be corrected, and save the model so.
 
     Args:
-        model: a `SpeechModel`, a `Run`, or a folder, an installed package or a name on the hub.
+        model: an opened model, trained or exported, a `Run`, or a folder, an installed package or a name on the hub.
         dev: utterances that the model was not trained on, and that are not the test split; data as for `evaluate`.
         normalizer: applied to both sides before words are compared.
         output: folder for the model with its calibration; without one, it is only measured.
@@ -45,10 +45,10 @@ def calibrate(
     """
     dataset = Dataset.of(dev)
     dataset.check_files()
-    opened = opened_model(model, device)
+    opened = opened_predictor(model, device)
     from speechxfer.evaluation.calibration import measured
 
-    if opened.head.task != "transcription":
+    if opened.traits.task != "transcription":
         raise ConfigError("the model is a classifier, whose confidences are not calibrated; wanted one that writes text")  # fmt: skip  # noqa: E501
     counted = TextNormalizer(normalizer) if isinstance(normalizer, str) else normalizer
     found = measured(opened, dataset, counted, progress=progress)

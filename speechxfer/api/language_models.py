@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from speechxfer.api.evaluation import Model, opened_model
+from speechxfer.api.evaluation import Model, opened_predictor
 from speechxfer.data.dataset import Data, Dataset
 from speechxfer.data.text import TextNormalizer
 from speechxfer.extras import explained
@@ -64,7 +64,7 @@ def tune_language_model(
     """Find how a language model should count beside a CTC model, and save the model with it.
 
     Args:
-        model: a `SpeechModel`, a `Run`, or a folder, an installed package or a name on the hub.
+        model: an opened model, trained or exported, a `Run`, or a folder, an installed package or a name on the hub.
         language_model: what `train_language_model` returned, or an ARPA file.
         dev: decides; data as for `evaluate`.
         normalizer: applied to both sides before errors are counted.
@@ -82,12 +82,12 @@ def tune_language_model(
     dataset = Dataset.of(dev)
     dataset.check_files()
     words = language_model if isinstance(language_model, LanguageModel) else LanguageModel.of(read_arpa(Path(language_model)))  # fmt: skip  # noqa: E501
-    opened = opened_model(model, device)
+    opened = opened_predictor(model, device)
     from speechxfer.evaluation.fusion_tuning import tune
 
     counted = TextNormalizer(normalizer) if isinstance(normalizer, str) else normalizer
     found = tune(opened, words, dataset, counted, beams=beams, progress=progress)
     if output is not None:
-        opened.head.fuse(found.fusion)
+        opened.traits.fuse(found.fusion)
         opened.save(Path(output))
     return found

@@ -124,7 +124,7 @@ def _in_libsndfile(
     try:
         sound = stack.enter_context(sf.SoundFile(_native(path) if path else Quiet(file, name), **raw))
     except (sf.LibsndfileError, TypeError) as error:  # TypeError: a headerless .raw file
-        return None, f"{getattr(error, 'error_string', error)} "
+        return None, f"{str(getattr(error, 'error_string', error)).rstrip('.')}; "
     # A streamed file states no length, or 2**63 - 1: libsndfile gives up on it, FFmpeg reads on.
     return (sound if 0 < sound.frames < 1 << 62 else None), ""
 

@@ -18,6 +18,7 @@ _CHECKED_APART = ("torch", "soundfile", "av")
 #: What an extra is for.
 _PURPOSES = {
     "beam": "beam search",
+    "evaluate": "error rates, and tuning of exported models",
     "media": "mp3, m4a, opus and films",
     "microphone": "a microphone as the input of listen",
     "serve": "the server",

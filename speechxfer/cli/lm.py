@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -97,14 +97,24 @@ def _chosen(model: str | None, normalizer: str | None) -> TextNormalizer:
         return TextNormalizer(normalizer or "basic")
     if normalizer is not None:
         raise ConfigError("--model says how texts are written, and so does --normalizer; leave one of them out")
-    from speechxfer.encoders.checkpoints import find
-    from speechxfer.opening import OWN, open_checkpoint
-
-    head = open_checkpoint(find(model), head=OWN).head
-    found = getattr(head, "normalizer", None)
+    found = getattr(_head(model), "normalizer", None)
     if not isinstance(found, TextNormalizer):
         raise ConfigError(f"--model {model}: has no CTC head, so a language model is not for it")
     return found
+
+
+def _head(model: str) -> Any:
+    """What is known of the head of a model, trained or exported."""
+    from speechxfer.runtime.folder import is_exported
+
+    if is_exported(model):
+        import speechxfer as sx
+
+        return sx.load(model).traits
+    from speechxfer.encoders.checkpoints import find
+    from speechxfer.opening import OWN, open_checkpoint
+
+    return open_checkpoint(find(model), head=OWN).head
 
 
 def _numbers(text: str) -> list[int]:

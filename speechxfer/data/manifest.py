@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import Any, Self, overload
 
-from speechxfer.data import columns, folders, rows
+from speechxfer.data import columns, rows
 from speechxfer.data.packed import collected
 from speechxfer.data.shards import shards
 from speechxfer.data.utterance import Utterance, length_s, utterance_of
@@ -73,6 +73,8 @@ class Manifest(Sequence[Utterance]):
         Raises:
             DataError: no audio, a transcript that is not UTF-8, or a file outside the folders of labels.
         """
+        from speechxfer.data import folders  # late: it brings all formats of annotations
+
         folder = Path(folder)
         return cls(
             Utterance(

@@ -6,7 +6,9 @@ import itertools
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
 
 from speechxfer.decoding.hypothesis import Hypothesis, Word
 
@@ -15,8 +17,7 @@ _PAUSE_S = 0.8
 _SPACES = re.compile(r"\s+")
 
 
-@dataclass(frozen=True, slots=True)
-class Symbol:
+class Symbol(NamedTuple):
     """A decoded symbol, its frames [start, end), and its mean log-probability per frame."""
 
     number: int
@@ -27,16 +28,12 @@ class Symbol:
 
 def collapse(path: Sequence[int], log_probabilities: Sequence[float], blank: int) -> list[Symbol]:
     """One label per frame, each with its log-probability -> the symbols that they spell ("HELLO" keeps both Ls)."""
-    symbols: list[Symbol] = []
-    start = 0
-    for end in range(1, len(path) + 1):
-        if end < len(path) and path[end] == path[start]:
-            continue
-        if path[start] != blank:
-            mean = sum(log_probabilities[start:end]) / (end - start)
-            symbols.append(Symbol(path[start], start, end, mean))
-        start = end
-    return symbols
+    changes = (np.flatnonzero(np.diff(path)) + 1).tolist()
+    return [
+        Symbol(path[start], start, end, sum(log_probabilities[start:end]) / (end - start))
+        for start, end in itertools.pairwise([0, *changes, len(path)] if path else [])
+        if path[start] != blank
+    ]
 
 
 def hypothesis(
@@ -77,12 +74,14 @@ def hypothesis(
 
 def _parts(symbol: Symbol, text: str) -> list[tuple[Symbol, str]]:
     """A symbol's text as its spaces divide it; each part has as many of the symbol's frames as it has characters."""
+    if not _SPACES.search(text):
+        return [(symbol, text)]  # nearly always
     written = _SPACES.split(text)
     total = max(sum(map(len, written)), 1)
     counts = itertools.accumulate(map(len, written), initial=0)
     bounds = [symbol.start + (symbol.end - symbol.start) * count // total for count in counts]
     spans = itertools.pairwise(bounds)
-    return [(replace(symbol, start=start, end=end), part) for (start, end), part in zip(spans, written, strict=True)]
+    return [(symbol._replace(start=start, end=end), part) for (start, end), part in zip(spans, written, strict=True)]
 
 
 def _confidence(symbols: Sequence[Symbol]) -> float:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import difflib
-import importlib.metadata
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -290,6 +289,8 @@ def _closest(path: Path) -> str:
 
 def _in_package(name: str) -> Path | None:
     """The folder with the weights in an installed distribution of this name."""
+    import importlib.metadata  # late, as in the register: exported models do not need it
+
     try:
         distribution = importlib.metadata.distribution(name)
     except (importlib.metadata.PackageNotFoundError, ValueError):

@@ -15,7 +15,7 @@ from speechxfer.decoding.calibration import Calibration, evidence
 from speechxfer.errors import DataError
 from speechxfer.evaluation.evaluate import evaluate
 from speechxfer.evaluation.reliability import Judged, Reliability, judged_words, reliability
-from speechxfer.model import SpeechModel
+from speechxfer.predictor import Predictor
 from speechxfer.progress import Progress
 
 #: Fewer words say too little.
@@ -41,7 +41,7 @@ class Calibrated:
 
 
 def measured(
-    model: SpeechModel, dev: Manifest, normalizer: TextNormalizer, *, progress: Progress | None = None
+    model: Predictor, dev: Manifest, normalizer: TextNormalizer, *, progress: Progress | None = None
 ) -> Calibrated:
     """How the confidences of a model should be corrected, fitted to the words that it writes for dev.
 

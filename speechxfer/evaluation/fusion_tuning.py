@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from speechxfer.data.batching import batches
@@ -19,7 +18,7 @@ from speechxfer.decoding.lexicon import Search, Weights
 from speechxfer.evaluation.results import Evaluation, compare, score
 from speechxfer.heads.fusion import Fusion
 from speechxfer.language_models import LanguageModel
-from speechxfer.model import SpeechModel
+from speechxfer.predictor import Predictor
 from speechxfer.progress import Progress
 
 #: Seconds of audio computed together, and most of dev that weights are searched on.
@@ -50,13 +49,13 @@ class Tuned:
 
 
 def tune(
-    model: SpeechModel, language_model: LanguageModel, dev: Manifest, normalizer: TextNormalizer | None = None, *,
+    model: Predictor, language_model: LanguageModel, dev: Manifest, normalizer: TextNormalizer | None = None, *,
     beams: int = 50, progress: Progress | None = None,
 ) -> Tuned:  # fmt: skip
     """Find the weights by a coarse grid and a search along each weight; the model stays as it is.
 
     Args:
-        model: with a CTC head.
+        model: with a CTC head, trained or exported.
         language_model: over words as the head's normalizer writes them.
         dev: decides.
         normalizer: how texts are written before errors are counted; without one, as `basic` does.
@@ -67,12 +66,12 @@ def tune(
         ConfigError: the model has no CTC head, or writes no spaces.
         DataError: an utterance without text, no word in any text, or unreadable audio.
     """
-    head, progress = model.head, progress or Progress()
+    head, progress = model.traits, progress or Progress()
     words = head.lexicon(language_model)
     normalizer = normalizer or TextNormalizer()
     head.check_measurable(dev, normalizer)
     rows = _log_probabilities(model, dev, progress)
-    step = max(1, round(sum(map(len, rows)) / model.encoder.output_frame_rate / _SEARCHED_S))
+    step = max(1, round(sum(map(len, rows)) / head.frame_rate / _SEARCHED_S))
     some = Manifest(dev[index] for index in range(0, len(dev), step))
 
     def errors(weights: Weights) -> float:
@@ -108,18 +107,14 @@ def _searched(errors: Callable[[Weights], float], progress: Progress) -> Weights
         return min(map(descended, ranked(grid)[:_STARTS]), key=counted)
 
 
-@torch.inference_mode()
-def _log_probabilities(model: SpeechModel, manifest: Manifest, progress: Progress) -> list[NDArray[np.float32]]:
+def _log_probabilities(model: Predictor, manifest: Manifest, progress: Progress) -> list[NDArray[np.float32]]:
     """[frames, symbols + 1] of each utterance."""
-    durations = durations_s(manifest, model.encoder.max_duration_s)
-    costs = [model.encoder.computed_s(duration) for duration in durations]
+    durations = durations_s(manifest, model.max_duration_s)
+    costs = [model.computed_s(duration) for duration in durations]
     found: dict[int, NDArray[np.float32]] = {}
     with progress.task("listening", sum(durations)) as advance:
         for batch in batches(range(len(manifest)), costs, _BATCH_S):
-            inputs, num_samples = model.encoder.collate([read(manifest[index], progress) for index in batch])
-            hidden_states, num_frames = model.encoder(inputs.to(model.device), num_samples.to(model.device))
-            scores = model.head.frame_log_probabilities(hidden_states).cpu().numpy()
-            for index, row, count in zip(batch, scores, num_frames.tolist(), strict=True):
-                found[index] = row[:count].copy()
+            rows = model.frame_log_probabilities([read(manifest[index], progress) for index in batch])
+            found.update(zip(batch, (row.copy() for row in rows), strict=True))
             advance(sum(durations[index] for index in batch))
     return [found[index] for index in range(len(manifest))]

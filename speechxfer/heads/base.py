@@ -8,23 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from speechxfer.config import FinetuneConfig
 from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.data.text import TextNormalizer
-from speechxfer.decoding.hypothesis import Hypothesis, Prediction
-from speechxfer.decoding.lexicon import Lexicon, Search
+from speechxfer.decoding.hypothesis import Prediction
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.base import Encoder, Freezable, LayerGroup
 from speechxfer.encoders.checkpoints import Checkpoint
-from speechxfer.errors import ConfigError, DataError
-from speechxfer.heads.fusion import Fusion
+from speechxfer.errors import DataError
 from speechxfer.heads.reader import HeadTraits, Reader
 from speechxfer.heads.setup import Setup, Unusable
-from speechxfer.language_models import LanguageModel
 from speechxfer.progress import Progress
 
 
@@ -181,25 +176,6 @@ class Head(HeadTraits, Freezable, ABC):
         Only of a head that `is_frame_synchronous`.
         """
         raise NotImplementedError(f"a {self.kind} head gives no probabilities for single hidden states")
-
-    def lexicon(self, language_model: LanguageModel | None) -> Lexicon:
-        """The words of a language model as the head spells them.
-
-        Raises:
-            ConfigError: the head does not decode with a language model, or writes no spaces.
-        """
-        raise ConfigError(f"a {self.kind} head does not decode with a language model; wanted a CTC head")
-
-    def read_frames(self, log_probabilities: NDArray[np.float32], search: Search | None) -> Hypothesis:
-        """[frames, symbols] as `frame_log_probabilities` gives them -> text; greedy without a search.
-
-        Only of a head that has a `lexicon`.
-        """
-        raise NotImplementedError(f"a {self.kind} head reads no single frames")
-
-    def fuse(self, fusion: Fusion | None) -> None:
-        """Decode with a language model from now on; None for none. As for `lexicon`."""
-        self.lexicon(None if fusion is None else fusion.model)
 
     @property
     def decoding_defaults(self) -> DecodingOptions:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,14 @@ from speechxfer.data.batching import MOST_PADDING
 from speechxfer.data.loading import check_words, texts
 from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
-from speechxfer.decoding.hypothesis import Prediction
+from speechxfer.decoding.hypothesis import Hypothesis, Prediction
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from speechxfer.decoding.lexicon import Lexicon, Search
+    from speechxfer.heads.fusion import Fusion
+    from speechxfer.language_models import LanguageModel
 
 
 class HeadTraits:
@@ -47,6 +52,25 @@ class HeadTraits:
     def spell(self, text: str) -> list[int | None]:
         """The symbols that write a text, as the head normalizes it; None for a character that it lacks."""
         raise NotImplementedError(f"a {self.kind} head spells no texts")
+
+    def lexicon(self, language_model: LanguageModel | None) -> Lexicon:
+        """The words of a language model as the head spells them.
+
+        Raises:
+            ConfigError: the head does not decode with a language model, or writes no spaces.
+        """
+        raise ConfigError(f"a {self.kind} head does not decode with a language model; wanted a CTC head")
+
+    def read_frames(self, log_probabilities: NDArray[np.float32], search: Search | None) -> Hypothesis:
+        """[frames, symbols] as `Predictor.frame_log_probabilities` gives them -> text; greedy without a search.
+
+        Only of a head that has a `lexicon`.
+        """
+        raise NotImplementedError(f"a {self.kind} head reads no single frames")
+
+    def fuse(self, fusion: Fusion | None) -> None:
+        """Decode with a language model from now on; None for none. As for `lexicon`."""
+        self.lexicon(None if fusion is None else fusion.model)
 
     @property
     def decoding_defaults(self) -> DecodingOptions:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,18 +22,21 @@ from speechxfer.heads.reader import Reader
 from speechxfer.inference.voice_activity.silero import NETWORK_FILE
 from speechxfer.predictor import Predictor
 from speechxfer.runtime.folder import GRAPH_FILE, Description
+from speechxfer.storage import replacing_folder
 
 
 class ExportedModel(Predictor):
     """A model that ONNX Runtime computes, without torch.
 
     Args:
+        folder: of the model.
         session: of the graph, an `onnxruntime.InferenceSession`.
         description: what stands beside the graph.
         reader: of the head's outputs.
     """
 
-    def __init__(self, session: Any, description: Description, reader: Reader) -> None:
+    def __init__(self, folder: Path, session: Any, description: Description, reader: Reader) -> None:
+        self._folder = folder
         self._session = session
         self._reader = reader
         self.description = description
@@ -57,11 +62,20 @@ class ExportedModel(Predictor):
             raise ConfigError(f"threads is {threads}; wanted at least 1")
         folder = Path(name).expanduser()
         description = Description.read(folder)
-        model = cls(_session(folder / GRAPH_FILE, threads), description, _reader(folder, description.head))
+        model = cls(folder, _session(folder / GRAPH_FILE, threads), description, _reader(folder, description.head))
         if (network := folder / NETWORK_FILE).is_file():
             model.voice_activity = network.resolve()
         model.checked(DecodingOptions(language=language))
         return model
+
+    def save(self, folder: str | Path) -> None:
+        """As everywhere. The graph stays as it is, so this needs no torch either."""
+        described = replace(self.description, head=self._reader.describe(), calibration=self.calibration)
+        with replacing_folder(Path(folder).expanduser()) as temporary:
+            for file in self._folder.iterdir():
+                shutil.copyfile(file, temporary / file.name)
+            self._reader.write_files(temporary)
+            described.write(temporary)
 
     @property
     def traits(self) -> Reader:

@@ -95,6 +95,30 @@ def test_an_exported_model_gives_the_same_predictions_as_the_trained_one(trained
             assert before.confidence == pytest.approx(after.confidence, rel=1e-3)
 
 
+def test_an_exported_model_gets_a_language_model_and_calibration_without_torch(
+    exported: Path, corpus: Callable[..., Path], tmp_path: Path
+) -> None:
+    dev = corpus("dev", ["cab", "b b a", "a b", "cab a b"] * 30)
+    texts, words, tuned = (tmp_path / name for name in ("texts.txt", "words.arpa", "tuned"))
+    texts.write_text("cab a\nb a cab\n")
+    commands = [
+        ("lm", "train", texts, "--model", exported, "--output", words),
+        ("lm", "tune", exported, "--lm", words, "--dev", dev, "--output", tuned, "--beams", 4),
+        ("calibrate", tuned, "--dev", dev, "--output", tuned),
+    ]
+    for command in commands:
+        arguments = list(map(str, command))
+        done = plain_install.run(f"from speechxfer.cli import main\nmain({arguments!r})", "evaluate")
+        assert done.returncode == 0, done.stderr
+    before, after = (sx.load(str(folder)) for folder in (exported, tuned))
+    assert [word for word in ("cab", "b", "a") if word in after.traits.fusion.model] == ["cab", "b", "a"]
+    assert after.traits.decoding_defaults.beams == 4
+    assert after.calibration not in (None, before.calibration)
+    greedy = [model.recognize(WAVEFORMS, sx.DecodingOptions(beams=1)) for model in (before, after)]
+    assert [one.text for one in greedy[0]] == [one.text for one in greedy[1]]
+    assert sorted(path.name for path in tuned.iterdir()) == sorted(path.name for path in exported.iterdir())  # fmt: skip  # noqa: E501
+
+
 def test_neighbors_and_padding_change_nothing(exported: Path) -> None:
     model: Any = sx.load(str(exported))
     together, lengths = model.outputs(WAVEFORMS)

@@ -37,10 +37,22 @@ def test_silence(waveform: Waveform) -> None:
     assert is_silent(waveform)
 
 
-@pytest.mark.parametrize("waveform", [noise(0.05, -40), noise(3, -75), noise(1, -60) + np.float32(0.3)])
+@pytest.mark.parametrize(
+    "waveform",
+    [
+        noise(0.05, -40),
+        noise(3, -75),
+        noise(1, -60) + np.float32(0.3),
+    ],
+)
 def test_sound(waveform: Waveform) -> None:
     assert not is_silent(waveform)
     assert audible(waveform).all()
+
+
+@pytest.mark.parametrize("before_s", [0.98, 70])
+def test_sound_that_comes_late(before_s: float) -> None:
+    assert not is_silent(np.concatenate([silence(before_s), noise(0.05, -40), silence(1)]))
 
 
 def test_a_click_alone_is_no_sound_and_a_knock_is_one() -> None:

@@ -201,7 +201,9 @@ def test_what_is_no_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
         prepare.data_archive(deb)
 
 
-@pytest.mark.parametrize("archive", [b"", b"<html>", _tar({"a": bytes(9999)}, "w:gz")[:40]])
+@pytest.mark.parametrize(
+    "archive", [b"", b"<html>", _tar({"a": bytes(9999)}, "w:gz")[:40]], ids=["empty", "page", "cut off"]
+)
 def test_a_torn_archive_is_an_error(tmp_path: Path, archive: bytes) -> None:
     with pytest.raises(DataError, match="cannot be unpacked"):
         prepare.unpack(archive, tmp_path)

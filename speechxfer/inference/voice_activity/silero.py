@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import importlib.util
 import shutil
 from pathlib import Path
@@ -58,6 +57,8 @@ def write_files(folder: Path) -> None:
     Raises:
         ConfigError: the package is missing, or has no such network.
     """
+    import importlib.metadata  # late: finding speech does not take it
+
     shutil.copyfile(_packaged(), folder / NETWORK_FILE)
     found = [path for path in importlib.metadata.files("silero-vad") or () if path.name == "LICENSE"]
     (folder / LICENSE_FILE).write_text("".join(path.read_text() for path in found), encoding="utf-8")
