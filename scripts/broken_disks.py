@@ -151,6 +151,26 @@ def commands(model: str, run: Path | None = None) -> list[Command]:
             "calibrate",
             lambda data, out: ["calibrate", adapted, f"--dev={data / 'dev.jsonl'}", f"--output={out / 'm'}"],
         ),
+        Command(
+            "transcribe --output",
+            lambda data, out: ["transcribe", adapted, str(data / "test.jsonl"), f"--output={out / 'rows'}"],
+        ),
+        Command(
+            "align",
+            lambda data, out: [
+                "align",
+                str(data / audio),
+                "a b",
+                f"--model={adapted}",
+                "--least-matched=0",
+                f"--output={out / 'words.json'}",
+                f"--mismatches={out / 'differ.jsonl'}",
+            ],
+        ),
+        Command(
+            "compare",
+            lambda data, out: ["compare", adapted, adapted, str(data / "test.jsonl"), f"--output={out / 'c.json'}"],
+        ),
         Command("report", lambda _data, out: ["report", str(shutil.copytree(run, out / "run", dirs_exist_ok=True))]),
         Command(
             "probe",

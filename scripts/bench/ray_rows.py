@@ -36,7 +36,7 @@ from speechxfer.jobs.on_ray import OnRay
 from speechxfer.jobs.parts import Ids, Parts
 from speechxfer.jobs.rows import Result, Row, rows_of
 from speechxfer.jobs.running import Totals, run
-from speechxfer.jobs.work import Transcribe
+from speechxfer.jobs.work import Compute
 
 _CORES = 2
 _STORE = 200_000_000
@@ -52,7 +52,7 @@ class StandIn:
     def settings(self) -> dict[str, Any]:
         return {}
 
-    def open(self, read: Read | None = None) -> Transcribe:
+    def open(self, read: Read | None = None) -> Compute:
         return _answers
 
 

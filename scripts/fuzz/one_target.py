@@ -20,6 +20,7 @@ with atheris.instrument_imports(include=["speechxfer"], enable_loader_override=F
     from scripts.fuzz.contract import Target, violation
     from scripts.fuzz.data_files import DATA_FILES
     from scripts.fuzz.mutations import mutated
+    from scripts.fuzz.shard_files import SHARD_FILES
 
 #: Seconds and bytes that one input may take.
 _MOST_S, _MOST_MB = 10, 3000
@@ -96,7 +97,7 @@ def main() -> None:
 
 def _found(name: str) -> Target:
     """The target of this name; models are imported only for theirs, because that takes seconds."""
-    if found := [target for target in DATA_FILES if target.name == name]:
+    if found := [target for target in (*DATA_FILES, *SHARD_FILES) if target.name == name]:
         return found[0]
     with atheris.instrument_imports(include=["speechxfer"], enable_loader_override=False):
         from scripts.fuzz.model_files import MODEL_FILES

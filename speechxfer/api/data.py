@@ -10,7 +10,7 @@ from speechxfer.extras import explained
 from speechxfer.progress import Progress
 
 if TYPE_CHECKING:
-    from speechxfer.data.checks import Report
+    from speechxfer.data.checks import Measured, Report
 
 
 @explained()
@@ -23,6 +23,7 @@ def check(
     longest_s: float = 30.0,
     normalizer: str = "basic",
     workers: int | None = None,
+    measured: Measured | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Find what is wrong with data, its audio and texts.
@@ -36,6 +37,7 @@ def check(
         longest_s: seconds of the longest ordinary utterance.
         normalizer: how texts are written before they are compared.
         workers: processes that decode; one a core if it is not given.
+        measured: measures sound in their place, such as `speechxfer.jobs.sounds.measured` on a cluster.
         progress: receives what goes on.
 
     Returns:
@@ -51,7 +53,7 @@ def check(
     names = ["train", *(f"others[{number}]" for number in range(len(others)))]
     splits = [Split.of(data, name) for data, name in zip((train, *others), names, strict=True)]
     limits = Limits(shortest_s=shortest_s, longest_s=longest_s, normalizer=normalizer)
-    return look(splits, limits, quick=quick, strict=strict, workers=workers, progress=progress)
+    return look(splits, limits, quick=quick, strict=strict, workers=workers, measured=measured, progress=progress)
 
 
 @explained()

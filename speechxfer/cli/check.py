@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from speechxfer.cli.engine_options import Cluster, engine_options
+
 if TYPE_CHECKING:
-    from speechxfer.data.checks import Report
+    from speechxfer.data.checks import Measured, Report
 
 _MOST_SHOWN = 10
 
@@ -25,6 +30,7 @@ _MOST_SHOWN = 10
 @click.option("--longest", default=30.0, show_default=True, help="Seconds of the longest ordinary utterance.")
 @click.option("--normalizer", default="basic", show_default=True, help="Normalizer of texts before they are compared.")
 @click.option("--workers", type=click.IntRange(1), help="Processes that decode.  [default: one a core]")
+@engine_options
 def check(
     manifests: tuple[Path, ...],
     quick: bool,
@@ -37,6 +43,7 @@ def check(
     longest: float,
     normalizer: str,
     workers: int | None,
+    cluster: Cluster | None,
 ) -> None:
     """Find what is wrong with manifests, their audio and texts.
 
@@ -50,10 +57,13 @@ def check(
 
     if fix:
         cleaning.check_outputs(manifests, overwrite=overwrite)
-    report = sx.check(
-        *manifests, quick=quick, strict=strict, shortest_s=shortest, longest_s=longest, normalizer=normalizer,
-        workers=workers, progress=sx.TerminalProgress(),
-    )  # fmt: skip
+    if cluster and workers:
+        raise click.UsageError("--workers are processes of this machine; pass --actors with --engine ray.")
+    with _measured(cluster) if cluster else contextlib.nullcontext() as measured:
+        report = sx.check(
+            *manifests, quick=quick, strict=strict, shortest_s=shortest, longest_s=longest, normalizer=normalizer,
+            workers=workers, measured=measured, progress=sx.TerminalProgress(),
+        )  # fmt: skip
     most = len(report.findings) if everything else _MOST_SHOWN
     for line in shortened(report.findings, most):
         click.echo(line)
@@ -64,6 +74,16 @@ def check(
     click.echo(report.summary)
     if report.errors:
         click.get_current_context().exit(1)
+
+
+@contextlib.contextmanager
+def _measured(cluster: Cluster) -> Iterator[Measured]:
+    """Sound is measured on a cluster, which is the same one for all manifests."""
+    from speechxfer.jobs.on_ray import OnRay, connected
+    from speechxfer.jobs.sounds import measured
+
+    with connected(cluster.address):
+        yield functools.partial(measured, engine=OnRay(*cluster, gpus=False, readers=0))
 
 
 def _fix(manifests: tuple[Path, ...], report: Report) -> None:

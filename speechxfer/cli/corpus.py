@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from speechxfer.cli.engine_options import Cluster, engine_options
 from speechxfer.cli.paths import PATH
 from speechxfer.data.rows import SUFFIXES
 from speechxfer.errors import DataError
@@ -32,15 +33,13 @@ class Corpus:
 
     Attributes:
         folder: of the shards.
-        on_ray: whether rows are computed on the workers of a Ray cluster.
-        address: of the cluster.
-        actors: models that are open there.
+        cluster: where rows are computed; None for this process.
+        retry_failed: rows that have an error from before are computed again.
     """
 
     folder: Path
-    on_ray: bool
-    address: str | None
-    actors: int | None
+    cluster: Cluster | None
+    retry_failed: bool = False
 
     def check(self, format_: str | None, *, is_for_files: bool) -> None:
         """Refuse options that are for single files only."""
@@ -69,15 +68,16 @@ class Corpus:
         with CorpusProgress(names) as progress:
             try:
                 totals = run(
-                    work, names, self.folder, format_, engine, strict=strict, refused=refused.append, progress=progress
-                )
+                    work, names, self.folder, format_, engine, strict=strict, retry_failed=self.retry_failed,
+                    refused=refused.append, progress=progress,
+                )  # fmt: skip
             except KeyboardInterrupt:
                 click.echo(f"Interrupted; what is done is in {self.folder}, and the same command does the rest", err=True)  # fmt: skip  # noqa: E501
                 sys.exit(_INTERRUPTED)
         self._report(totals, refused)
 
     def _engine(self, device: str, workers: int | None) -> Engine:
-        if not self.on_ray:
+        if self.cluster is None:
             from speechxfer.jobs.running import Here
 
             return Here()
@@ -86,7 +86,7 @@ class Corpus:
         check_installed()
         if device not in ("auto", "cpu", "cuda"):
             raise click.UsageError(f"--device {device}: Ray chooses which; pass cuda, cpu or auto.")
-        return OnRay(self.address, self.actors, None if device == "auto" else device == "cuda", workers)
+        return OnRay(*self.cluster, None if device == "auto" else device == "cuda", workers)
 
     def _report(self, totals: Totals, refused: Sequence[DataError]) -> None:
         click.echo(f"{totals.summary()}; the results are in {self.folder}", err=True)
@@ -99,21 +99,18 @@ class Corpus:
 
 
 def corpus_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --output, --engine, --address and --actors; the command is given `corpus`, None without --output."""
+    """Add --output and what belongs to it; the command is given `corpus`, which is None without --output."""
 
     @click.option("--output", type=PATH, metavar="FOLDER", help="Write one row for each line of the manifests to shards in this folder (--format jsonl or parquet), and do only what is missing there.")  # fmt: skip  # noqa: E501
-    @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Where rows of --output are computed: in this process, or on the workers of a Ray cluster.")  # fmt: skip  # noqa: E501
-    @click.option("--address", metavar="HOST:PORT", help="The Ray cluster, or auto for that of this machine.  [default: one is started here]")  # fmt: skip  # noqa: E501
-    @click.option("--actors", type=click.IntRange(1), help="Models that are open on the cluster.  [default: one for each GPU, or for each core where there is none]")  # fmt: skip  # noqa: E501
+    @click.option("--retry-failed", is_flag=True, help="Compute also the rows of --output that have an error from before.")  # fmt: skip  # noqa: E501
+    @engine_options
     @functools.wraps(command)
-    def called(
-        *, output: Path | None, engine: str, address: str | None, actors: int | None, **others: Any
-    ) -> Any:  # fmt: skip
-        if output is None and engine == "ray":
+    def called(*, output: Path | None, retry_failed: bool, cluster: Cluster | None, **others: Any) -> Any:
+        if output is None and retry_failed:
+            raise click.UsageError("--retry-failed is for the rows of a folder; add --output FOLDER.")
+        if output is None and cluster:
             raise click.UsageError("--engine ray writes shards; add --output FOLDER.")
-        if engine != "ray" and (address or actors):
-            raise click.UsageError("--address and --actors are for --engine ray.")
-        corpus = None if output is None else Corpus(output, engine == "ray", address, actors)
+        corpus = None if output is None else Corpus(output, cluster, retry_failed)
         return command(corpus=corpus, **others)
 
     return called

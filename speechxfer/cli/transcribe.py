@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 #: How the options are listed in the help.
 _GROUPS = {
     "Most used": ("format_", "output_dir", "skip_existing", "language", "device"),
-    "Manifests and archives": ("output", "engine", "address", "actors"),
+    "Manifests and archives": ("output", "retry_failed", "engine", "address", "actors"),
     "Decoding": ("task", "beams", "prompt", "hotwords"),
     "Subtitles": ("line_length", "lines", "characters_per_second"),
     "Audio": ("workers", "vad", "audio_stream", "audio_channel", "strict"),
@@ -81,7 +81,7 @@ def transcribe(
     and each transcript is written when it is complete; that of a single recording is printed as it comes.
 
     With --output, INPUTS may be manifests of any length. Each line becomes a row in that folder, with its text or its
-    error. The same command again computes only what is missing.
+    error. The same command again computes only what is missing, and with --retry-failed also what has an error.
     """
     if corpus:
         is_for_files = output_dir or skip_existing or subtitles or {reading["stream"], reading["channel"]} != {None}

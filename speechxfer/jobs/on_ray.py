@@ -30,7 +30,7 @@ from speechxfer.inference import Open, Settings, Window, windows
 from speechxfer.jobs.output import Done
 from speechxfer.jobs.parts import Part, Parts
 from speechxfer.jobs.rows import Row, failed
-from speechxfer.jobs.work import Transcribe, Work, computed, done_of, together
+from speechxfer.jobs.work import Compute, Work, computed, done_of, together
 
 _MAJOR = "2"
 #: A part that an actor has, and the next one, which is read meanwhile.
@@ -61,7 +61,7 @@ class _Worker:
 
     def __init__(self, work: Work, readers: int) -> None:
         self._work, self._readers = work, readers
-        self._transcribe: Transcribe
+        self._compute: Compute
 
     def open(self, versions: Mapping[str, str]) -> None:
         """Open the work, if it is the same here as it is for the driver.
@@ -72,11 +72,11 @@ class _Worker:
         for name, here in self._work.versions().items():
             if here != versions[name]:
                 raise ConfigError(f"the worker on {socket.gethostname()} has {name} {here}, and the driver {versions[name]}; install the same there, or copy it")  # fmt: skip  # noqa: E501
-        self._transcribe = self._work.open(functools.partial(_read_by_tasks, self._readers) if self._readers else None)
+        self._compute = self._work.open(functools.partial(_read_by_tasks, self._readers) if self._readers else None)
 
     def compute(self, rows: Sequence[Row]) -> Done:
         """The results of a part."""
-        return together(computed(rows, self._transcribe))
+        return together(computed(rows, self._compute))
 
 
 def _read_by_tasks(readers: int, recordings: Iterable[Open], settings: Settings) -> Generator[Window, None, None]:

@@ -39,10 +39,13 @@ class Output:
         done: the ids of the rows in its shards.
     """
 
-    def __init__(self, folder: Path, format_: str) -> None:
+    def __init__(self, folder: Path, format_: str, *, retry_failed: bool = False) -> None:
         self._folder, self._format = folder, format_
         self._lines: list[bytes] = []
         self._rows = self._bytes = 0
+        if retry_failed:
+            for path in shards.found(folder):
+                shards.remove_failed(path)
         found = shards.found(folder)
         self._next = 1 + max((int(path.stem.removeprefix("part-")) for path in found), default=-1)
         self._opened = time.monotonic()
@@ -78,13 +81,14 @@ class Output:
 
 
 @contextlib.contextmanager
-def opened(folder: Path, format_: str, settings: Mapping[str, Any]) -> Iterator[Output]:
+def opened(folder: Path, format_: str, settings: Mapping[str, Any], *, retry_failed: bool = False) -> Iterator[Output]:
     """The folder of a job, new or begun before; nobody else writes there meanwhile, and what is kept is written.
 
     Args:
         folder: created if it does not exist.
         format_: of shards, one of `shards.FORMATS`.
         settings: plain values on which the results depend.
+        retry_failed: rows with an error are removed, and so are missing.
 
     Raises:
         ConfigError: it holds the output of another job, or other files.
@@ -94,7 +98,7 @@ def opened(folder: Path, format_: str, settings: Mapping[str, Any]) -> Iterator[
     with only_writer(folder / _LOCK, str(folder)):
         recover_all(folder)
         _claim(folder, {"version": _VERSION, "format": format_, **json.loads(json.dumps(settings))})
-        output = Output(folder, format_)
+        output = Output(folder, format_, retry_failed=retry_failed)
         try:
             yield output
         finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -68,11 +67,6 @@ def failed(row: Row, error: Exception) -> Result:
     """The result of a row that something went wrong with."""
     text = printable(str(error))
     return row.result(error=text if isinstance(error, SpeechxferError) else f"{type(error).__name__}: {text}")
-
-
-def line(result: Result) -> bytes:
-    """A result as a line of JSON."""
-    return json.dumps(result, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
 def _unicode(name: str) -> str:

@@ -61,7 +61,8 @@ class Totals:
 
 
 def run(
-    work: Work, names: Sequence[str], folder: Path, format_: str, engine: Engine, *, strict: bool = False,
+    work: Work, names: Sequence[str], folder: Path, format_: str, engine: Engine, *,
+    strict: bool = False, retry_failed: bool = False,
     refused: Callable[[DataError], None] | None = None,
     progress: Callable[[Totals], None] = lambda _totals: None,
 ) -> Totals:  # fmt: skip
@@ -74,6 +75,7 @@ def run(
         format_: of its shards.
         engine: where it is done.
         strict: a file that is a little shorter than it should be is an error.
+        retry_failed: rows that have an error from before are missing, too.
         refused: called with the error of each line that cannot be used; without it, the first is raised.
         progress: called with what is done so far.
 
@@ -85,7 +87,8 @@ def run(
     """
     versions = work.versions()
     # Another version of this package does the same work.
-    with opened(folder, format_, {"model": versions["model"], **work.settings()}) as output:
+    settings = {"model": versions["model"], **work.settings()}
+    with opened(folder, format_, settings, retry_failed=retry_failed) as output:
         parts = Parts(rows_of(names, strict=strict, refused=refused), output.done)
         totals = Totals()
         for done in engine.results(work, parts, versions):

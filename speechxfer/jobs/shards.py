@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from speechxfer.errors import DataError
-from speechxfer.storage import replacing
+from speechxfer.storage import replacing, writing
 from speechxfer.stores.stored import LocalFile
 
 if TYPE_CHECKING:
@@ -31,6 +31,12 @@ _COLUMNS: dict[str, Any] = {
 def found(folder: Path) -> list[Path]:
     """The shards of a folder, in order."""
     return sorted(path for one in FORMATS for path in folder.glob(f"part-*.{one}"))
+
+
+def line(result: Mapping[str, Any]) -> bytes:
+    """A result as a line of JSON, without what is not known of it."""
+    known = {name: value for name, value in result.items() if value is not None}
+    return json.dumps(known, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
 def write(path: Path, lines: bytes) -> None:
@@ -77,7 +83,25 @@ def rows(path: Path) -> Iterator[Any]:
         yield from _table(path).rows(list(_COLUMNS))
     else:
         with path.open("rb") as file:
-            yield from map(json.loads, file)
+            yield from map(json.loads, map(_checked, file))
+
+
+def remove_failed(path: Path) -> int:
+    """Remove the rows with an error from a shard, and a shard that has no others; returns how many there were.
+
+    Raises:
+        DataError: it is damaged.
+        StorageError: it cannot be written; it is as before.
+    """
+    with reading(path):
+        each = list(rows(path))
+    kept = [row for row in each if row.get("error") is None]
+    if not kept:
+        with writing(path):
+            path.unlink()
+    elif len(kept) < len(each):
+        write(path, b"".join(map(line, kept)))
+    return len(each) - len(kept)
 
 
 def _table(path: Path) -> Table:
@@ -101,7 +125,11 @@ def reading(path: Path) -> Iterator[None]:
 
 def _id(line: bytes) -> str:
     """The first value of a line, without a look at the others."""
+    name: str = json.JSONDecoder().raw_decode(_checked(line)[len(_ID) :].decode())[0]
+    return name
+
+
+def _checked(line: bytes) -> bytes:
     if not (line.startswith(_ID) and line.endswith(b"}\n")):
         raise ValueError("a line is no result")
-    name: str = json.JSONDecoder().raw_decode(line[len(_ID) :].decode())[0]
-    return name
+    return line

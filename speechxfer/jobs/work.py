@@ -18,10 +18,11 @@ from speechxfer.encoders.files import add_file
 from speechxfer.inference import Open, Read, Recognize, Settings, transcribe_many
 from speechxfer.inference.transcript import Transcript
 from speechxfer.jobs.output import Done
-from speechxfer.jobs.rows import Result, Row, failed, line
+from speechxfer.jobs.rows import Result, Row, failed
+from speechxfer.jobs.shards import line
 from speechxfer.runtime.folder import is_exported
 
-Transcribe: TypeAlias = Callable[[Iterable[Row]], Iterator[Result]]
+Compute: TypeAlias = Callable[[Iterable[Row]], Iterator[Result]]
 """Makes a result of each row, in order."""
 
 
@@ -34,7 +35,7 @@ class Work(Protocol):
     def settings(self) -> dict[str, Any]:
         """Plain values on which its results depend, beside the versions."""
 
-    def open(self, read: Read | None = None) -> Transcribe:
+    def open(self, read: Read | None = None) -> Compute:
         """Load what it takes; `read` reads recordings, which is done in this process without it."""
 
 
@@ -71,7 +72,7 @@ class Transcription:
         """How it decodes, and how speech is found."""
         return {"decoding": self.options.given(), "vad": self.vad}
 
-    def open(self, read: Read | None = None) -> Transcribe:
+    def open(self, read: Read | None = None) -> Compute:
         """Load the model.
 
         Raises:
@@ -138,7 +139,7 @@ def _digest(folders: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def computed(rows: Iterable[Row], transcribe: Transcribe) -> Iterator[Done]:
+def computed(rows: Iterable[Row], transcribe: Compute) -> Iterator[Done]:
     """The results of rows, each as it is written."""
     return map(done_of, transcribe(rows))
 

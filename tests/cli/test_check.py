@@ -75,3 +75,16 @@ def test_wrong_use(tmp_path: Path) -> None:
     assert "none.jsonl: no such file" in error
     (tmp_path / "a.jsonl").write_text('{"audio": "a.wav"}\n')
     assert "normalizer 'basci' is not known" in run(tmp_path / "a.jsonl", "--normalizer", "basci")[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--engine", "ray", "--workers", "2"], "--workers are processes of this machine; pass --actors"),
+        (["--address", "auto"], "--address and --actors are for --engine ray"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(train: Path, options: list[str], message: str) -> None:
+    result = CliRunner().invoke(main, ["check", str(train), *options])
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())

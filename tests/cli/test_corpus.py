@@ -39,6 +39,19 @@ def test_each_line_is_a_row_and_the_second_time_nothing_is_done() -> None:
 
 
 @pytest.mark.usefixtures("_echo")
+def test_rows_with_an_error_are_tried_again_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(work, "Transcription", lambda *_arguments: Echo(problem="fails"))
+        assert run("m.jsonl", "--output", "out").exit_code == 1
+    assert "2 were done before" in run("m.jsonl", "--output", "out").stderr
+    result = run("m.jsonl", "--output", "out", "--retry-failed")
+    assert (result.exit_code, result.stderr) == (
+        0,
+        "2 rows with 1.0 h of audio, 1 came twice; the results are in out\n",
+    )
+
+
+@pytest.mark.usefixtures("_echo")
 def test_lines_that_cannot_be_used_are_listed_and_the_rest_goes_on() -> None:
     Path("m.jsonl").write_text('{"audio": "a.wav"}\n{"audio": ""}\n{"audio": "b.wav"}\n')
     result = run("m.jsonl", "--output", "out")
@@ -52,6 +65,7 @@ def test_lines_that_cannot_be_used_are_listed_and_the_rest_goes_on() -> None:
     [
         (["m.jsonl"], "m.jsonl is a manifest; add --output FOLDER"),
         (["a.wav", "--format", "parquet"], "--format parquet is for shards; add --output FOLDER"),
+        (["a.wav", "--retry-failed"], "--retry-failed is for the rows of a folder; add --output FOLDER"),
         (["m.jsonl", "--engine", "ray"], "--engine ray writes shards; add --output FOLDER"),
         (["m.jsonl", "--output", "out", "--address", "auto"], "--address and --actors are for --engine ray"),
         (["m.jsonl", "--output", "out", "--format", "srt"], "--output writes --format jsonl or parquet, and not srt"),

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from speechxfer.decoding.hypothesis import Hypothesis
-from speechxfer.errors import CheckpointError
+from speechxfer.errors import CheckpointError, DataError
 from speechxfer.inference import Read, Settings
-from speechxfer.jobs.rows import Result, Row
-from speechxfer.jobs.work import Transcribe, transcribed
+from speechxfer.jobs.rows import Result, Row, failed
+from speechxfer.jobs.work import Compute, transcribed
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,17 @@ class Echo:
     def settings(self) -> dict[str, Any]:
         return {}
 
-    def open(self, read: Read | None = None) -> Transcribe:
+    def open(self, read: Read | None = None) -> Compute:
         if self.problem == "missing":
             raise CheckpointError("m: no such model")
         if self.problem == "kills":
             os.kill(os.getpid(), signal.SIGKILL)
-        return _echo
+        return _failing if self.problem == "fails" else _echo
+
+
+def _failing(rows: Iterable[Row]) -> Iterator[Result]:
+    for row in rows:
+        yield failed(row, DataError("torn"))
 
 
 def _echo(rows: Iterable[Row]) -> Iterator[Result]:
@@ -62,7 +67,7 @@ class Lengths:
     def settings(self) -> dict[str, Any]:
         return {}
 
-    def open(self, read: Read | None = None) -> Transcribe:
+    def open(self, read: Read | None = None) -> Compute:
         return functools.partial(transcribed, recognize=_lengths, settings=Settings(), read=read)
 
 

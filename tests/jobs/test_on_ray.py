@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from speechxfer import extras
+from speechxfer.cli import main
 from speechxfer.errors import CheckpointError, ConfigError, MissingPackageError, SpeechxferError
 from speechxfer.jobs import on_ray
 from speechxfer.jobs.on_ray import OnRay
@@ -64,6 +66,29 @@ def test_a_row_that_kills_workers_gets_an_error_and_all_others_their_results(man
     (bad,) = [row for row in map(json.loads, rows(tmp_path / "out")) if "error" in row]
     assert bad["id"].endswith("/kills.wav")
     assert "workers were lost over it" in bad["error"]
+
+
+@pytest.mark.usefixtures("_cluster")
+def test_rows_that_failed_are_computed_again_on_request(corpus, tmp_path: Path) -> None:
+    path = corpus("train", ["ab", "abc", "a b c"])
+    (path.parent / "train1.wav").rename(tmp_path / "away.wav")
+    assert on_cluster(Lengths(), path, tmp_path / "ray").failed == 1
+    (tmp_path / "away.wav").rename(path.parent / "train1.wav")
+    retried = run(Lengths(), [str(path)], tmp_path / "ray", "jsonl", OnRay(), retry_failed=True)
+    assert (retried.rows, retried.failed, retried.before) == (1, 0, 2)
+    run(Lengths(), [str(path)], tmp_path / "here", "jsonl", Here())
+    assert rows(tmp_path / "ray") == rows(tmp_path / "here")
+
+
+@pytest.mark.usefixtures("_cluster")
+def test_what_check_measures_is_measured_by_workers(corpus) -> None:
+    path = corpus("train", ["ab", "abc", "a b c", "cab"])
+    with path.open("a") as file:
+        file.write('{"audio": "gone.wav", "text": "a"}\n{"audio": "train1.wav", "text": "abc"}\n')
+    result = CliRunner().invoke(main, ["check", str(path), "--engine", "ray"])
+    assert result.exit_code == 1, result.stderr
+    assert result.stdout == CliRunner().invoke(main, ["check", str(path), "--workers", "1"]).stdout
+    assert "train.jsonl:5: error: " in result.stdout
 
 
 @pytest.mark.usefixtures("_cluster")

@@ -1,5 +1,6 @@
 """The folder of a job."""
 
+import errno
 import json
 import multiprocessing
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from speechxfer.errors import ConfigError, DataError, StorageError
 from speechxfer.jobs import output, shards
 from speechxfer.jobs.output import Done, opened
-from speechxfer.jobs.rows import line
+from speechxfer.jobs.shards import line
 
 JOB = {"model": "m", "decoding": {"beams": 4}}
 SEGMENT = {"start": 0.0, "end": 1.0, "text": "è", "confidence": None, "words": [{"start": 0.0, "end": 1.0, "text": "è", "confidence": 0.5}]}  # fmt: skip  # noqa: E501
@@ -32,6 +33,39 @@ def test_what_is_written_is_known_the_next_time(tmp_path: Path, format_: str) ->
         assert len(second.done) == 2
         second.add(done("c", error="torn"))
     assert sorted(path.name for path in folder.iterdir()) == ["job.json", f"part-000000.{format_}", f"part-000001.{format_}"]  # fmt: skip  # noqa: E501
+
+
+@pytest.mark.parametrize("format_", shards.FORMATS)
+def test_failed_rows_are_removed_and_shards_stay_whole(tmp_path: Path, format_: str) -> None:
+    if format_ == "parquet":
+        pytest.importorskip("pyarrow")
+    folder = tmp_path / "out"
+    for rows in ((done("a", text="è", segments=[SEGMENT]), done("b", error="torn")), (done("c", error="torn"),)):
+        with opened(folder, format_, JOB) as first:
+            list(map(first.add, rows))
+    with opened(folder, format_, JOB, retry_failed=True) as second:
+        assert ["a" in second.done, len(second.done)] == [True, 1]
+        second.add(done("b", "c", text="ok"))
+    paths = shards.found(folder)
+    assert [path.name for path in paths] == [f"part-000000.{format_}", f"part-000001.{format_}"]
+    found = [row for path in paths for row in shards.rows(path)]
+    assert [(row["id"], row.get("error"), row["text"]) for row in found] == [("a", None, "è"), ("b", None, "ok"), ("c", None, "ok")]  # fmt: skip  # noqa: E501
+    assert found[0]["segments"] == [SEGMENT]
+
+
+def test_a_shard_that_cannot_be_written_again_is_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "out"
+    with opened(folder, "jsonl", JOB) as first:
+        list(map(first.add, [done("a", text="a"), done("b", error="torn")]))
+    before = (folder / "part-000000.jsonl").read_bytes()
+    monkeypatch.setattr(Path, "replace", _no_space)
+    with pytest.raises(StorageError, match="No space left"), opened(folder, "jsonl", JOB, retry_failed=True):
+        pass
+    assert (folder / "part-000000.jsonl").read_bytes() == before
+
+
+def _no_space(path: Path, *_args: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
 
 def test_a_parquet_shard_has_all_columns(tmp_path: Path) -> None:
@@ -112,8 +146,12 @@ def test_a_torn_shard_is_named(tmp_path: Path, content: str) -> None:
     with opened(tmp_path / "out", "jsonl", JOB):
         pass
     (tmp_path / "out" / "part-000000.jsonl").write_text(content)
-    with pytest.raises(DataError, match=r"part-000000\.jsonl: is damaged"), opened(tmp_path / "out", "jsonl", JOB):
-        pass
+    for retry in (True, False):
+        with (
+            pytest.raises(DataError, match=r"part-000000\.jsonl: is damaged"),
+            opened(tmp_path / "out", "jsonl", JOB, retry_failed=retry),
+        ):
+            pass
 
 
 def test_a_row_in_two_shards_is_named(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import soundfile
 
 from speechxfer.data.utterance import Utterance
 from speechxfer.errors import AudioError, DataError
-from speechxfer.jobs.rows import Row, count, failed, line, rows_of
+from speechxfer.jobs.rows import Row, count, failed, rows_of
+from speechxfer.jobs.shards import line
 
 
 def test_the_id_is_the_address_and_what_of_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,3 +65,17 @@ def test_recordings_and_excerpts_are_read_and_one_that_cannot_be_is_a_row_with_i
     assert rows[0]["reference"] == "ab"
     assert (rows[2]["start"], rows[2]["duration"]) == (0.1, 0.2)
     assert "gone.wav" in rows[3]["error"]
+
+
+def test_what_failed_is_computed_again_on_request(corpus, tmp_path: Path) -> None:
+    path = corpus("train", ["ab", "abc", "a"])
+    sound = (path.parent / "train1.wav").read_bytes()
+    (path.parent / "train1.wav").unlink()
+    assert run(Lengths(), [str(path)], tmp_path / "out", "jsonl", Here()).failed == 1
+    (path.parent / "train1.wav").write_bytes(sound)
+    again = run(Lengths(), [str(path)], tmp_path / "out", "jsonl", Here())
+    assert (again.rows, again.before) == (0, 3)
+    retried = run(Lengths(), [str(path)], tmp_path / "out", "jsonl", Here(), retry_failed=True)
+    assert (retried.rows, retried.failed, retried.before) == (1, 0, 2)
+    run(Lengths(), [str(path)], tmp_path / "whole", "jsonl", Here())
+    assert sorted(map(str, found(tmp_path / "out"))) == sorted(map(str, found(tmp_path / "whole")))

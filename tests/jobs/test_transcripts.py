@@ -11,7 +11,8 @@ from speechxfer.data.manifest import Manifest
 from speechxfer.errors import DataError
 from speechxfer.jobs import shards
 from speechxfer.jobs.output import JOB_FILE
-from speechxfer.jobs.rows import Row, line
+from speechxfer.jobs.rows import Row
+from speechxfer.jobs.shards import line
 from speechxfer.jobs.transcripts import transcripts_of
 
 WORD = {"text": "one", "start": 0.0, "end": 0.5, "confidence": 0.9}

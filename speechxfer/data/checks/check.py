@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from speechxfer.data import rows
 from speechxfer.data.checks import corpus
@@ -27,6 +27,9 @@ from speechxfer.data.shards import shards
 from speechxfer.errors import DataError
 from speechxfer.progress import Progress
 from speechxfer.stores import spelled
+
+Measured: TypeAlias = Callable[[Iterable[Utterance], bool], Iterator[tuple[Utterance, Sound]]]
+"""Utterances in order, with what was measured of each; of headers only, where the second argument is true."""
 
 #: Lines that a worker gets at once, and such chunks in flight for each worker, which bounds the memory.
 _CHUNK, _CHUNKS_AHEAD = 32, 4
@@ -110,6 +113,7 @@ def check(
     quick: bool = False,
     strict: bool = False,
     workers: int | None = None,
+    measured: Measured | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Find everything in manifests that would break a run or invalidate its scores.
@@ -120,24 +124,24 @@ def check(
         quick: read headers and texts only. Audio is not decoded, and duplicates are recognized by file only.
         strict: files slightly shorter than their header says are errors, not warnings.
         workers: processes that decode, or threads that read headers; by default the number of cores.
+        measured: measures sound in their place.
         progress: reports the progress.
 
     Raises:
         DataError: a manifest cannot be read, or is malformed from some line on.
     """
     limits, progress = limits or Limits(), progress or Progress()
-    workers = workers or len(os.sched_getaffinity(0))
     examined: list[Examiner] = []
     with (
         progress.task("headers" if quick else "checking audio", sum(split.size for split in splits)) as advance,
-        _pool(quick, workers) as pool,
+        _here(quick, workers) if measured is None else contextlib.nullcontext(measured) as sounds,
     ):
         for split in splits:
             examiner = Examiner(split.file, limits, examined[0].lines.characters if examined else None, split.before)
             utterances = split.read(examiner.refused)
             if strict:
                 utterances = (dataclasses.replace(utterance, strict=True) for utterance in utterances)
-            for utterance, sound in _measured(pool, utterances, workers * _CHUNKS_AHEAD, quick=quick):
+            for utterance, sound in sounds(utterances, quick):
                 examiner.add(utterance, sound)
                 advance(1)
             examined.append(examiner)
@@ -194,6 +198,14 @@ def _compare(splits: Sequence[Lines], *, quick: bool) -> list[Finding]:
 
 
 @contextlib.contextmanager
+def _here(quick: bool, workers: int | None) -> Iterator[Measured]:
+    """Workers of this machine."""
+    workers = workers or len(os.sched_getaffinity(0))
+    with _pool(quick, workers) as pool:
+        yield functools.partial(_measured, pool, ahead=workers * _CHUNKS_AHEAD)
+
+
+@contextlib.contextmanager
 def _pool(quick: bool, workers: int) -> Iterator[Executor]:
     """Threads for headers, which are cheaper to read than to send to a process; processes for decoding."""
     if quick or workers == 1:
@@ -207,7 +219,7 @@ def _pool(quick: bool, workers: int) -> Iterator[Executor]:
 
 
 def _measured(
-    pool: Executor, utterances: Iterable[Utterance], ahead: int, *, quick: bool
+    pool: Executor, utterances: Iterable[Utterance], quick: bool, *, ahead: int
 ) -> Iterator[tuple[Utterance, Sound]]:
     """Utterances with their measurements, in order; at most `ahead` chunks are computed in advance."""
     waiting: deque[tuple[list[Utterance], Future[list[Sound]]]] = deque()
