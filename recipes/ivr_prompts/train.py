@@ -10,14 +10,12 @@ import speechxfer as sx
 @click.command(cls=sx.Command)
 @click.option("--language", type=click.Choice(["en", "es", "fr", "it", "ru"]), default="it", show_default=True)
 @click.option("--row", type=click.Choice(["ctc", "seq2seq", "base"]), default="ctc", show_default=True)
-@click.option("--data", help="Folder that prepare.py wrote (default: data/ivr-LANGUAGE).")
-@click.option("--output", help="Folder for the run (default: runs/ivr-LANGUAGE[-ROW]).")
+@click.option("--data", default="", help="Folder that prepare.py wrote (default: data/ivr-LANGUAGE).")
+@click.option("--output", default="", help="Folder for the run (default: runs/ivr-LANGUAGE[-ROW]).")
 @click.option("--time", default="", help="Limit of the whole run, such as 5m, instead of the epochs of the settings.")
 @click.option("--resume", is_flag=True, help="Resume the run in --output.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in --output.")
-def train(
-    language: str, row: str, data: str | None, output: str | None, time: str, resume: bool, overwrite: bool
-) -> None:
+def train(language: str, row: str, data: str, output: str, time: str, resume: bool, overwrite: bool) -> None:
     """Train, and print the error rates before and after."""
     data, name = data or f"data/ivr-{language}", f"ivr-{language}" if row == "ctc" else f"ivr-{language}-{row}"
     sx.finetune(

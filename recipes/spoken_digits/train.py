@@ -10,14 +10,12 @@ import speechxfer as sx
 @click.command(cls=sx.Command)
 @click.option("--model", help="Pre-trained model (default: Whisper tiny.en).")
 @click.option("--head", type=click.Choice(["classification", "ctc"]), default="classification", show_default=True)
-@click.option("--leave-out", metavar="SPEAKER", help="Test on this speaker, whose recordings are left out of training.")
+@click.option("--leave-out", default="", metavar="SPEAKER", help="Test on this speaker, who is left out of training.")
 @click.option("--data", default="data/spoken_digits", show_default=True, help="Folder that prepare.py wrote.")
-@click.option("--output", help="Folder for the run (default: runs/digits-HEAD[-without-SPEAKER]).")
+@click.option("--output", default="", help="Folder for the run (default: runs/digits-HEAD[-without-SPEAKER]).")
 @click.option("--resume", is_flag=True, help="Resume the run in --output.")
 @click.option("--overwrite", is_flag=True, help="Replace the run in --output.")
-def train(
-    model: str | None, head: str, leave_out: str | None, data: str, output: str | None, resume: bool, overwrite: bool
-) -> None:
+def train(model: str | None, head: str, leave_out: str, data: str, output: str, resume: bool, overwrite: bool) -> None:
     """Train, and print how many digits of the test are right."""
     fold = f"-without-{leave_out}" if leave_out else ""
     data = str(Path(data, fold.removeprefix("-")))

@@ -64,10 +64,11 @@ def allot(job: Job, start: StartingPoint, source: SpeechModel | None, manifests:
             "wanted more time, or a smaller test manifest"
         )
     pretrained_s = _decoding_s(source, manifests["dev"]) / final_s * tested_s if source and tested_s else 0.0
-    pretrained = _pretrained(pretrained_s, given, len(manifests.get("test", ())))
     has_language_model = job.config.language_model != "none"
     after_s = tested_s * (1 + has_language_model) + _PAGES_S
-    left_s = PLANNED * given - (time.monotonic() - job.started) - after_s - pretrained_s * pretrained
+    left_s = PLANNED * given - (time.monotonic() - job.started) - after_s
+    pretrained = _pretrained(pretrained_s, left_s, len(manifests.get("test", ())))
+    left_s -= pretrained_s * pretrained
     # Dev is computed below the seam once, and above it after every epoch.
     above_s = max(decode_s - below_s, 0.2 * decode_s)
     dev_s = seconds["dev"] * (below_s + EPOCHS * above_s + tuning_s)
@@ -125,14 +126,15 @@ def used(job: Job, manifests: Mapping[str, Manifest], allotment: Allotment | Non
     return {**manifests, "train": train.spread(allotment.train), "dev": dev.spread(allotment.dev)}
 
 
-def _pretrained(pretrained_s: float, given: float, num_test: int) -> float:
+def _pretrained(pretrained_s: float, left_s: float, num_test: int) -> float:
     """The fraction of test and retain that the pre-trained model has time for; 0 where it is of too few utterances.
 
     Args:
         pretrained_s: what all of both takes.
+        left_s: of the time, for this and for training.
         num_test: utterances of test.
     """
-    fraction = min(1.0, _MOST_PRETRAINED * given / max(pretrained_s, 1e-6))
+    fraction = min(1.0, _MOST_PRETRAINED * max(left_s, 0.0) / max(pretrained_s, 1e-6))
     return fraction if fraction * num_test >= min(_FEWEST_PRETRAINED, num_test) else 0.0
 
 
