@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUN ?= runs/ivr-it
 # Of the demo's run; more where other work keeps the processor busy.
-TIME ?= 5m
+EPOCHS ?= 9
 # Tests start Python hundreds of times: what one process compiled, the others find.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -21,7 +21,7 @@ endef
 
 demo: $(VENV)/.installed-recipes
 	$(BIN)/python recipes/ivr_prompts/prepare.py --language it
-	$(BIN)/python recipes/ivr_prompts/train.py --language it --time $(TIME) --output $(RUN)
+	$(BIN)/python recipes/ivr_prompts/train.py --language it --epochs $(EPOCHS) --output $(RUN)
 
 # A process on each core.
 test: $(VENV)/.installed-dev

@@ -11,14 +11,22 @@ from typing import TYPE_CHECKING
 import click
 
 from speechxfer.cli.engine_options import Cluster, engine_options
+from speechxfer.cli.grouping import GroupedCommand
 
 if TYPE_CHECKING:
     from speechxfer.data.checks import Measured, Report
 
 _MOST_SHOWN = 10
 
+#: How the options are listed in the help.
+_GROUPS = {
+    "Most used": ("quick", "fix", "overwrite", "output", "everything"),
+    "What counts as a fault": ("strict", "shortest", "longest", "normalizer"),
+    "Where recordings are measured": ("workers", "engine", "address", "actors"),
+}
 
-@click.command()
+
+@click.command(cls=GroupedCommand, groups=_GROUPS)
 @click.argument("manifests", nargs=-1, required=True, metavar="TRAIN [DEV] [TEST]", type=click.Path(path_type=Path))
 @click.option("--quick", is_flag=True, help="Read headers and texts only; no sound is decoded.")
 @click.option("--strict", is_flag=True, help="Files a little shorter than they should be are errors, not warnings.")

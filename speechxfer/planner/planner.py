@@ -170,7 +170,7 @@ def make_plan(
         progress.log(f"data: {amount}")
         stepping = _STEPPING * horizon_s if horizon_s else None
         horizon = Horizon(base.training.epochs, stepping, train.duration_s)
-        race = Race(base, bench, horizon, started + budget_s, progress)
+        race = Race(base, bench, horizon, started + budget_s, progress, time.monotonic)
         has_time = bool(race.first_fraction(2, spared_s=2 * _SCORING * budget_s))
         scores = {
             name: _scored(name, base, part, race.left_s, progress) if has_time else None for name, part in parts.items()

@@ -82,13 +82,6 @@ def test_a_mistake_is_one_line(recipe: str, tmp_path: Path, monkeypatch: pytest.
     assert done.stderr.startswith("Error: ")
 
 
-@pytest.mark.usefixtures("small")
-def test_a_time_that_is_too_short_for_the_prompts_is_one_line(data: str) -> None:
-    done = train("ivr_prompts", "--time", "0.01s", "--data", data)
-    assert done.exit_code == 2
-    assert "Error: training.time is '0.01s'" in done.stderr
-
-
 @pytest.mark.parametrize("path", TOMLS, ids=[str(path.relative_to(RECIPES)) for path in TOMLS])
 def test_a_shipped_toml_can_be_read(path: Path) -> None:
     assert read_settings(path)["model"]
