@@ -151,7 +151,8 @@ class OnRay:
         fitting = gpus if on_gpus else cpus // (1 + readers)
         if fitting < max(self.actors or 1, 1) or (on_gpus and readers > cpus):
             has = f"{gpus} GPUs and {cpus} cores" if on_gpus else f"{cpus} cores"
-            raise ConfigError(f"the cluster has {has}, too few for {self.actors or 1} actors with {readers} readers each; pass fewer --actors or --workers")  # fmt: skip  # noqa: E501
+            each, fewer = (f" with {readers} readers each", "--actors or --workers") if readers else ("", "--actors")
+            raise ConfigError(f"the cluster has {has}, too few for {self.actors or 1} actors{each}; pass fewer {fewer}")
         return _Shape(self.actors or fitting, on_gpus, readers)
 
 

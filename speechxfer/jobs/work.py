@@ -139,9 +139,9 @@ def _digest(folders: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
-def computed(rows: Iterable[Row], transcribe: Compute) -> Iterator[Done]:
+def computed(rows: Iterable[Row], compute: Compute) -> Iterator[Done]:
     """The results of rows, each as it is written."""
-    return map(done_of, transcribe(rows))
+    return map(done_of, compute(rows))
 
 
 def done_of(result: Result) -> Done:
