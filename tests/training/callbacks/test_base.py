@@ -290,6 +290,7 @@ sx.finetune(config=read_config(Path(sys.argv[1])), callbacks=[StopOne()])
 """
 
 
+@pytest.mark.slow
 def test_processes_stop_together(runs: Runs) -> None:
     """Where one of them wants to, so that none waits for another in vain."""
     (runs.folder / "two.toml").write_text(tomli_w.dumps(to_dict(runs.config("two"))))
