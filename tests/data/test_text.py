@@ -63,14 +63,16 @@ CONTEXTS = "a{0}a {0} b{0} I{0}i \u0628{0}\u0628 \u0915\u094d{0}\u0915 \u0e01{0}
 
 
 def many_at_once(characters: list[str]) -> list[list[str]]:
-    """Parts of a list; normalizing words one by one takes longer, and a blank ends whatever a letter does to others."""
+    """Parts of a list, which are normalized faster than words one by one; a space ends what a letter does to others."""
     return [characters[start : start + 100] for start in range(0, len(characters), 100)]
 
 
 @pytest.mark.parametrize("name", OWN)
 def test_every_character_of_unicode_is_normalized_once(name: str) -> None:
-    normalizer = TextNormalizer(name)
-    for part in many_at_once(every_character()):
+    normalizer, characters = TextNormalizer(name), every_character()
+    if name not in ("basic", "none"):  # which differs from basic in the case of letters only
+        characters = [one for one in characters if one.lower() != one.upper() or unicodedata.category(one)[0] == "M"]
+    for part in many_at_once(characters):
         text = normalizer(" ".join(CONTEXTS.format(one) for one in part))
         assert normalizer(text) == text
 
