@@ -93,21 +93,6 @@ def test_a_text_too_long_is_left_out_with_pieces(runs: Runs, good: Lines, writte
     assert runs.losses("pieces") == pytest.approx(runs.losses("without"), abs=1e-4)
 
 
-@pytest.mark.slow
-def test_a_text_too_long_is_left_out_with_two_processes(
-    runs: Runs, good: Lines, written: Callable[[str, Lines], str]
-) -> None:
-    runs.run("without", PLAIN)
-    mixed = {"train": written("mixed", [*good, BAD["too short"][0]])}
-    settings = {**to_dict(runs.config("two", PLAIN, mixed))}
-    (runs.folder / "two.toml").write_text(tomli_w.dumps(settings))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "speechxfer", "finetune", "--config", str(runs.folder / "two.toml")]  # fmt: skip  # noqa: E501
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("too short for their text") == 1
-    assert runs.losses("two") == pytest.approx(runs.losses("without"), abs=1e-4)
-
-
 def test_an_utterance_that_turns_out_too_short_counts_neither_in_the_loss_nor_in_what_divides_it(
     runs: Runs, good: Lines, written: Callable[[str, Lines], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
