@@ -173,6 +173,7 @@ def test_evaluation_and_the_trained_model_agree(trained: Path, exported: Path, c
     assert parity is not None
 
 
+@pytest.mark.slow
 def test_a_classifier_is_exported_and_gives_the_same_probabilities(whisper_folder: Path, tmp_path: Path) -> None:
     labels = ClassLabels(["go", "stop", "wait"])
     folder = saved(tmp_path / "model", whisper_folder, lambda encoder: ClassificationHead(encoder.width, labels, pooling="attentive"))  # fmt: skip  # noqa: E501
