@@ -41,7 +41,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/python -m codespell_lib
 
 types: $(VENV)/.installed-dev
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers auto
 
 check: lint types test
 
