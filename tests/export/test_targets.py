@@ -109,6 +109,7 @@ def test_a_decoder_writes_the_same_in_its_runtime(english: str, target: str, tmp
     assert parity.same_text == parity.sounds == 4
 
 
+@pytest.mark.slow
 def test_whisper_cpp_writes_nearly_the_same(english: str, tmp_path: Path) -> None:
     needs("ggml")
     target: Any = EXPORT_TARGETS["ggml"].convert
