@@ -58,6 +58,7 @@ def _may_mount() -> bool:
         return False
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not _may_mount(), reason="no file system may be mounted here")
 def test_a_disk_that_fills_up(broken: tuple[Path, dict[str, Command]], tmp_path: Path) -> None:
     data, known = broken
