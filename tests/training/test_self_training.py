@@ -23,6 +23,7 @@ from speechxfer.runs import Allotment, RunFolder, SelfTraining
 from speechxfer.training import allotment, self_training
 from speechxfer.training.distributed import World
 from speechxfer.training.job import Job
+from speechxfer.training.time_limit import TimeLimit
 from speechxfer.unlabeled.pseudo_labels import PLACE
 from tests.conftest import tone
 from tests.training.conftest import Log, Runs, texts
@@ -187,9 +188,16 @@ def test_a_third_training_is_refused(taught: Runs) -> None:
         taught.run("run", {"compare_scratch": True})
 
 
+@pytest.fixture
+def _ten_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each epoch of a run with a limit of time has ten steps, on a slow machine as on a fast one."""
+    monkeypatch.setattr(TimeLimit, "_decided", lambda *_: 10)
+
+
+@pytest.mark.usefixtures("_ten_steps")
 def test_without_time_for_a_student_the_teacher_is_handed_over(taught: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(self_training, "_LATEST", 0.0)
-    taught.run("run", {"training": {"time": "40s"}})
+    taught.run("run", {"training": {"time": "1000s"}})
     folder, counts = RunFolder(taught.folder / "run"), found(taught, "run")
     assert counts.kept == 0
     assert counts.left_out[self_training.NO_TIME] > 0
@@ -208,6 +216,7 @@ def test_settings_that_do_not_fit_of_the_teacher_say_so() -> None:
         raise ConfigError("too short")
 
 
+@pytest.mark.usefixtures("_ten_steps")
 def test_a_student_for_which_the_time_is_too_short_leaves_the_teacher(
     taught: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,23 +224,24 @@ def test_a_student_for_which_the_time_is_too_short_leaves_the_teacher(
 
     def allotted(job: Job, *others: Any) -> Allotment:
         if job.config.unlabeled:
-            raise allotment.TimeTooShortError("training.time is '40s', but measuring test takes about 60 s")
+            raise allotment.TimeTooShortError("training.time is '1000s', but measuring test takes about 60 s")
         return real(job, *others)
 
     monkeypatch.setattr(allotment, "allot", allotted)
     monkeypatch.setattr(self_training, "_LATEST", 100.0)
     monkeypatch.setattr(self_training, "_PREDICTED", 100.0)
-    log = taught.run("run", {"training": {"time": "40s"}, "test": taught.base["dev"]})
+    log = taught.run("run", {"training": {"time": "1000s"}, "test": taught.base["dev"]})
     folder, counts = RunFolder(taught.folder / "run"), found(taught, "run")
-    assert "warning: the student is not trained: training.time is '40s'" in log
+    assert "warning: the student is not trained: training.time is '1000s'" in log
     assert (counts.kept, counts.helps) == (0, False)
     assert counts.left_out[self_training.NO_TIME] > 0
     assert (folder.model / "model.safetensors").read_bytes() == (folder.teacher.model / "model.safetensors").read_bytes()  # fmt: skip  # noqa: E501
     assert "after" in folder.metrics
 
 
+@pytest.mark.usefixtures("_ten_steps")
 def test_a_student_needs_as_long_as_its_teacher_did(taught: Runs) -> None:
-    job = Job(taught.config("run", {"training": {"time": "100s"}}), World(), sx.Progress())
+    job = Job(taught.config("run", {"training": {"time": "1000s"}}), World(), sx.Progress())
     sx.finetune(config=self_training.teacher_job(job).config)
     teacher, dev = job.folder.teacher, job.datasets["dev"]
     final_s, tuning_s = allotment._final_s(job, dev, 0.0)
