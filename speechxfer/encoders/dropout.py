@@ -20,8 +20,9 @@ _LOWEST = torch.iinfo(torch.int64).min
 class CheapDropout(TorchFunctionMode):
     """While it is entered, `torch.nn.functional.dropout` draws 16 bits for a value on the CPU.
 
-    They come from PyTorch's generator; PyTorch draws a float64 for each. Dropout on other devices, and within attention, is as it was. A backward pass is
-    not affected, so a layer that it computes again has to enter this by itself.
+    They come from PyTorch's generator; PyTorch draws a float64 for each. Dropout on other devices, and within
+    attention, is as it was. A backward pass is not affected, so a layer that it computes again has to enter this by
+    itself.
     """
 
     def __torch_function__(
