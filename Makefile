@@ -17,15 +17,15 @@ $(1)/bin/python $(INSTALL) --requirement requirements/$(2).txt
 $(1)/bin/python $(INSTALL) --no-deps --editable .
 endef
 
-.PHONY: demo test test-newest lock lint types check docs release-check clean
+.PHONY: demo test test-all test-newest lock lint types check docs release-check clean
 
 demo: $(VENV)/.installed-recipes
 	$(BIN)/python recipes/ivr_prompts/prepare.py --language it
 	$(BIN)/python recipes/ivr_prompts/train.py --language it --epochs $(EPOCHS) --output $(RUN)
 
-# A process on each core.
-test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+# A process on each core. `test-all` adds the tests marked slow.
+test test-all: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(if $(filter test-all,$@),-m "")
 
 test-newest:
 	$(PYTHON) scripts/newest.py
@@ -41,7 +41,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/python -m codespell_lib
 
 types: $(VENV)/.installed-dev
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers auto
 
 check: lint types test
 

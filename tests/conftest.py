@@ -6,14 +6,16 @@ import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+import contextlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from filelock import FileLock
 from hypothesis import settings
 
 # A shared machine may be slow at any moment; that is no failure.
@@ -40,6 +42,18 @@ def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@contextlib.contextmanager
+def made_once(factory: pytest.TempPathFactory, name: str) -> Iterator[tuple[Path, bool]]:
+    """A folder that all test processes share, and whether this one is to fill it; the others wait meanwhile."""
+    root = factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    with FileLock(root / f"{name}.lock"):
+        is_new = not (root / f"{name}.complete").exists()
+        (root / name).mkdir(exist_ok=True)
+        yield root / name, is_new
+        (root / f"{name}.complete").touch()
 
 
 @pytest.fixture

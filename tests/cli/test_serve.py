@@ -91,6 +91,7 @@ def model(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_server_starts_answers_and_stops(model):
     command = [sys.executable, "-m", "speechxfer", "serve", str(model), "--port", "0"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "SPEECHXFER_TOKEN": ""}

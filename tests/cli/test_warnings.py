@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from speechxfer.cli import main
 
 NOISY = """
@@ -31,6 +33,7 @@ print("all", file=sys.stderr)
 """
 
 
+@pytest.mark.slow
 def test_the_usual_commands_print_no_library_s_warning(corpus, tmp_path):
     train, dev, test = corpus("train", ["a b", "b", "ab", "ba"]), corpus("dev", ["b a"]), corpus("test", ["a b", "ba"])
     output = tmp_path / "run"

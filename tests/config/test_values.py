@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from speechxfer.config import FinetuneConfig, PlanConfig, TrainingConfig, build, merge, nested
@@ -53,21 +54,18 @@ def test_every_number_has_a_range_that_its_default_is_in() -> None:
 
 
 @pytest.mark.parametrize("name", NUMERIC)
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_no_number_is_infinite_or_none(name: str, value: float) -> None:
-    with pytest.raises(ConfigError) as caught:
-        config(name, value)
-    assert str(caught.value).startswith(f"{name} is {value!r}")
-    assert str(ALL[name].limit) in str(caught.value)
+def test_no_number_is_infinite_or_none(name: str) -> None:
+    for value in (math.nan, math.inf, -math.inf):
+        with pytest.raises(ConfigError) as caught:
+            config(name, value)
+        assert str(caught.value).startswith(f"{name} is {value!r}")
+        assert str(ALL[name].limit) in str(caught.value)
 
 
-@pytest.mark.parametrize("name", NUMERIC)
-@given(data=st.data())
-def test_a_number_is_taken_in_its_range_and_refused_outside(name: str, data: st.DataObject) -> None:
+def check_range(name: str, value: Any) -> None:
+    """A number is taken in its range and refused outside."""
     kind, limit = ALL[name], ALL[name].limit
     assert isinstance(limit, Range)
-    anything = st.integers(-(10**30), 10**30) if kind.type is int else st.floats(allow_nan=False, allow_infinity=False)
-    value = data.draw(st.one_of(anything, st.sampled_from([limit.least, limit.most, limit.least - 1, limit.most + 1])))
     value = int(value) if kind.type is int else float(value)
     above = value >= limit.least if limit.with_least else value > limit.least
     below = value <= limit.most if limit.with_most else value < limit.most
@@ -79,18 +77,34 @@ def test_a_number_is_taken_in_its_range_and_refused_outside(name: str, data: st.
     assert str(caught.value) == f"{name} is {value!r}; wanted {limit}"
 
 
+@pytest.mark.parametrize("name", NUMERIC)
+def test_a_number_is_taken_to_the_ends_of_its_range_and_refused_beyond(name: str) -> None:
+    limit = ALL[name].limit
+    assert isinstance(limit, Range)
+    for value in (limit.least, limit.most, limit.least - 1, limit.most + 1):
+        if math.isfinite(value):
+            check_range(name, value)
+
+
+@examples(max_examples=500)
+@given(name=st.sampled_from(NUMERIC), data=st.data())
+def test_any_number_is_taken_in_its_range_and_refused_outside(name: str, data: st.DataObject) -> None:
+    whole, real = st.integers(-(10**30), 10**30), st.floats(allow_nan=False, allow_infinity=False)
+    check_range(name, data.draw(whole if ALL[name].type is int else real))
+
+
 @pytest.mark.parametrize("name", sorted(ALL))
-@pytest.mark.parametrize("value", [None, True, 3, 2.5, "text", ["list"], {"a": 1}, {}])
-def test_a_value_of_another_type_is_refused_in_a_line(name: str, value: Any) -> None:
+def test_a_value_of_another_type_is_refused_in_a_line(name: str) -> None:
     kind = ALL[name]
     fits = {bool: (bool,), int: (int,), float: (int, float), str: (str,)}[kind.type]
-    is_alike = isinstance(value, list) if kind.several else isinstance(value, fits)
-    if (is_alike and (kind.type is bool or not isinstance(value, bool))) or (value is None and kind.optional):
-        return
-    with pytest.raises(ConfigError) as caught:
-        config(name, value)
-    assert name in str(caught.value)
-    assert "\n" not in str(caught.value)
+    for value in (None, True, 3, 2.5, "text", ["list"], {"a": 1}, {}):
+        is_alike = isinstance(value, list) if kind.several else isinstance(value, fits)
+        if (is_alike and (kind.type is bool or not isinstance(value, bool))) or (value is None and kind.optional):
+            continue
+        with pytest.raises(ConfigError) as caught:
+            config(name, value)
+        assert name in str(caught.value), value
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", sorted(name for name, kind in ALL.items() if isinstance(kind.limit, OneOf)))

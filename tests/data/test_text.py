@@ -62,12 +62,19 @@ def every_character() -> list[str]:
 CONTEXTS = "a{0}a {0} b{0} I{0}i \u0628{0}\u0628 \u0915\u094d{0}\u0915 \u0e01{0}\u0e32 \u05d0{0}\u05d0 l{0}l '{0}'"
 
 
+def many_at_once(characters: list[str]) -> list[list[str]]:
+    """Parts of a list, which are normalized faster than words one by one; a space ends what a letter does to others."""
+    return [characters[start : start + 100] for start in range(0, len(characters), 100)]
+
+
 @pytest.mark.parametrize("name", OWN)
 def test_every_character_of_unicode_is_normalized_once(name: str) -> None:
-    normalizer = TextNormalizer(name)
-    written = {one: normalizer(CONTEXTS.format(one)) for one in every_character()}
-    changed = {one: text for one, text in written.items() if normalizer(text) != text}
-    assert not changed
+    normalizer, characters = TextNormalizer(name), every_character()
+    if name not in ("basic", "none"):  # which differs from basic in the case of letters only
+        characters = [one for one in characters if one.lower() != one.upper() or unicodedata.category(one)[0] == "M"]
+    for part in many_at_once(characters):
+        text = normalizer(" ".join(CONTEXTS.format(one) for one in part))
+        assert normalizer(text) == text
 
 
 #: Signs of Arabic that stand for three or four words.
@@ -77,14 +84,12 @@ PHRASES = "\ufdfa\ufdfb"
 @pytest.mark.parametrize("name", OWN)
 def test_no_letter_mark_or_digit_is_lost_and_none_becomes_a_space(name: str) -> None:
     normalizer = TextNormalizer(name)
-    for one in every_character():
-        category = unicodedata.category(one)
-        if category[0] not in "LMN" and category != "Cf":
-            continue
-        text = normalizer(f"q{one}q")
-        assert " " not in text or one in PHRASES, f"U+{ord(one):04X}"
-        if category != "Cf":
-            assert len(unicodedata.normalize("NFD", text)) > 2, f"U+{ord(one):04X}"
+    categories = {one: unicodedata.category(one) for one in every_character() if one not in PHRASES}
+    for part in many_at_once([one for one, kind in categories.items() if kind[0] in "LMN" or kind == "Cf"]):
+        words = normalizer(" ".join(f"q{one}q" for one in part)).split(" ")
+        for one, word in zip(part, words, strict=True):
+            assert categories[one] == "Cf" or len(unicodedata.normalize("NFD", word)) > 2, f"U+{ord(one):04X}"
+    assert all(len(normalizer(f"q{one}q")) > 2 for one in PHRASES)
 
 
 def test_a_letter_alone_at_the_edge_of_a_word_is_not_lost_either() -> None:

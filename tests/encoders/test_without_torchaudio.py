@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+#: Each starts a process, which has to import everything once more.
+pytestmark = pytest.mark.slow
+
 _TRANSCRIBE = """
 import sys
 import numpy as np

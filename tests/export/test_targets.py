@@ -84,12 +84,16 @@ def english(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
+def slow(target: str) -> Any:
+    return pytest.param(target, marks=pytest.mark.slow)
+
+
 def needs(target: str) -> None:
     for name in EXPORT_TARGETS[target].convert.packages:  # type: ignore[attr-defined]
         pytest.importorskip(name)
 
 
-@pytest.mark.parametrize("target", ["transformers", "sherpa-onnx"])
+@pytest.mark.parametrize("target", ["transformers", slow("sherpa-onnx")])
 def test_a_ctc_model_writes_the_same_in_its_runtime(ctc: str, target: str, tmp_path: Path) -> None:
     needs(target)
     parity = sx.export(ctc, tmp_path / "exported", to=target)
@@ -98,13 +102,14 @@ def test_a_ctc_model_writes_the_same_in_its_runtime(ctc: str, target: str, tmp_p
     assert 0.9 < parity.sizes[0] / parity.sizes[1] < 1.2
 
 
-@pytest.mark.parametrize("target", ["ctranslate2", "transformers", "sherpa-onnx", "onnx-asr"])
+@pytest.mark.parametrize("target", ["ctranslate2", *map(slow, ("transformers", "sherpa-onnx", "onnx-asr"))])
 def test_a_decoder_writes_the_same_in_its_runtime(english: str, target: str, tmp_path: Path) -> None:
     needs(target)
     parity = sx.export(english, tmp_path / "exported", to=target)
     assert parity.same_text == parity.sounds == 4
 
 
+@pytest.mark.slow
 def test_whisper_cpp_writes_nearly_the_same(english: str, tmp_path: Path) -> None:
     needs("ggml")
     target: Any = EXPORT_TARGETS["ggml"].convert

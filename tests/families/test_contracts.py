@@ -199,6 +199,18 @@ def test_a_saved_model_opens_here_and_in_transformers_with_the_same_logits(
     torch.testing.assert_close(ours, logits, atol=TOLERANCE, rtol=TOLERANCE)
 
 
+#: One of each class of encoders; those with two kinds of norms have both.
+CLASSES = {
+    "wav2vec2", "wav2vec2-stable", "wavlm", "data2vec-audio", "wav2vec2-bert", "whisper", "parakeet-ctc", "moonshine",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "tiny",
+    [pytest.param(one, id=one.name, marks=[] if one.name in CLASSES else [pytest.mark.slow]) for one in MODELS],
+    indirect=True,
+    scope="module",
+)
 def test_a_run_that_was_interrupted_ends_with_the_same_losses(
     tiny: Tiny, folder: Path, corpus: Callable[..., Path], tmp_path: Path
 ) -> None:

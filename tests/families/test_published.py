@@ -38,6 +38,7 @@ def test_names_are_listed_once() -> None:
     assert len({model.name for model in MODELS}) == len(MODELS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [model for model in SMALLEST.values() if model.is_available], ids=by_name)
 def test_sizes_are_what_the_configuration_gives(model: PublishedModel) -> None:
     assert count(model) == model.size, "python -m scripts.count_models"

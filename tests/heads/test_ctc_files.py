@@ -178,7 +178,7 @@ def test_what_cannot_be_read_is_named(vocabulary: Any, tokenizer: dict[str, Any]
 LETTERS = st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Zs", "Zl", "Zp"), exclude_characters="|")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12)
 @given(letters=st.lists(LETTERS, min_size=2, max_size=6, unique=True), lower=st.booleans())
 def test_any_letters_are_written_as_transformers_writes_them(letters: list[str], lower: bool, tmp_path: Path) -> None:
     if lower:  # as such a tokenizer learns them

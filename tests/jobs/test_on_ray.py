@@ -5,7 +5,7 @@ import json
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -36,6 +36,12 @@ def _cluster() -> Iterator[None]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def on_a_cluster(test: Callable[..., None]) -> Callable[..., None]:
+    """A test whose workers are processes of their own."""
+    marked: Callable[..., None] = pytest.mark.slow(pytest.mark.usefixtures("_cluster")(test))
+    return marked
+
+
 @pytest.fixture
 def manifest(tmp_path: Path) -> Path:
     return write_manifest(tmp_path / "m.jsonl", 95, 60.0)
@@ -49,7 +55,7 @@ def on_cluster(work: Work, manifest: Path, folder: Path, engine: OnRay | None = 
     return run(work, [str(manifest)], folder, "jsonl", engine or OnRay())
 
 
-@pytest.mark.usefixtures("_cluster")
+@on_a_cluster
 def test_rows_are_those_of_this_process(manifest: Path, tmp_path: Path) -> None:
     assert on_cluster(Echo(), manifest, tmp_path / "ray") == Totals(rows=95, seconds=5700.0)
     run(Echo(), [str(manifest)], tmp_path / "here", "jsonl", Here())
@@ -57,7 +63,7 @@ def test_rows_are_those_of_this_process(manifest: Path, tmp_path: Path) -> None:
     assert on_cluster(Echo(), manifest, tmp_path / "ray").before == 95
 
 
-@pytest.mark.usefixtures("_cluster")
+@on_a_cluster
 def test_a_row_that_kills_workers_gets_an_error_and_all_others_their_results(manifest: Path, tmp_path: Path) -> None:
     lines = manifest.read_text().splitlines(keepends=True)
     manifest.write_text("".join([*lines[:7], '{"audio": "kills.wav"}\n', *lines[7:]]))
@@ -68,7 +74,7 @@ def test_a_row_that_kills_workers_gets_an_error_and_all_others_their_results(man
     assert "workers were lost over it" in bad["error"]
 
 
-@pytest.mark.usefixtures("_cluster")
+@on_a_cluster
 def test_rows_that_failed_are_computed_again_on_request(corpus, tmp_path: Path) -> None:
     path = corpus("train", ["ab", "abc", "a b c"])
     (path.parent / "train1.wav").rename(tmp_path / "away.wav")
@@ -80,7 +86,7 @@ def test_rows_that_failed_are_computed_again_on_request(corpus, tmp_path: Path) 
     assert rows(tmp_path / "ray") == rows(tmp_path / "here")
 
 
-@pytest.mark.usefixtures("_cluster")
+@on_a_cluster
 def test_what_check_measures_is_measured_by_workers(corpus) -> None:
     path = corpus("train", ["ab", "abc", "a b c", "cab"])
     with path.open("a") as file:
@@ -91,7 +97,7 @@ def test_what_check_measures_is_measured_by_workers(corpus) -> None:
     assert "train.jsonl:5: error: " in result.stdout
 
 
-@pytest.mark.usefixtures("_cluster")
+@on_a_cluster
 def test_tasks_read_for_actors(corpus, tmp_path: Path) -> None:
     path = corpus("train", ["ab", "abc", "a b c", "cab"])
     with path.open("a") as file:
@@ -102,7 +108,7 @@ def test_tasks_read_for_actors(corpus, tmp_path: Path) -> None:
     assert rows(tmp_path / "ray") == rows(tmp_path / "here")
 
 
-@pytest.mark.usefixtures("_cluster")
+@on_a_cluster
 @pytest.mark.parametrize(
     ("work", "error", "message"),
     [
@@ -119,14 +125,14 @@ def test_workers_that_cannot_do_the_work_end_the_job(
     assert not rows(tmp_path / "out")
 
 
-@pytest.mark.usefixtures("_cluster")
+@on_a_cluster
 def test_a_bug_ends_the_job(manifest: Path, tmp_path: Path) -> None:
     manifest.write_text('{"audio": "bug.wav"}\n')
     with pytest.raises(ZeroDivisionError, match="a bug"):
         on_cluster(Echo(), manifest, tmp_path / "out")
 
 
-@pytest.mark.usefixtures("_cluster")
+@on_a_cluster
 def test_what_the_cluster_lacks_is_reported(manifest: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="the cluster has no GPU"):
         on_cluster(Echo(), manifest, tmp_path / "out", OnRay(gpus=True))

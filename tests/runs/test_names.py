@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ FILES = (
     "config.toml", "run.lock", "metrics.json", "plan.json", "environment.json", "sources.json", "interpolation.json",
     "report.html", "time.json", "before.json", "after.json", ".pre-trained.jsonl", ".adapted.jsonl",
 )  # fmt: skip
+ANY = re.compile("|".join(map(re.escape, FILES)))
 #: Of folders: in no path, as `folder / "model"` is one.
 FOLDERS = ("checkpoints", "model", "non_speech", "nothing", "predictions", "tensorboard", "scratch", "interpolated")
 
@@ -25,19 +27,19 @@ def modules() -> list[Path]:
     return sorted(path for path in found if not any(map(path.is_relative_to, allowed)))
 
 
-def documentation(tree: ast.AST) -> set[int]:
+def documentation(nodes: list[ast.AST]) -> set[int]:
     """The ids of strings that stand alone, as docstrings do, or are the help of an option."""
-    alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    return alone | {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "help"}
+    alone = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    return alone | {id(node.value) for node in nodes if isinstance(node, ast.keyword) and node.arg == "help"}
 
 
 def known(path: Path) -> Iterator[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    skipped = documentation(tree)
-    for node in ast.walk(tree):
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    skipped = documentation(nodes)
+    for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:
-            yield from (f"{path}:{node.lineno}: {name}" for name in FILES if name in node.value)
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and isinstance(node.right, ast.Constant):
+            yield from (f"{path}:{node.lineno}: {name}" for name in ANY.findall(node.value))
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div) and isinstance(node.right, ast.Constant):
             value = node.right.value
             yield from (f"{path}:{node.lineno}: {name}" for name in FOLDERS if value == name)
 

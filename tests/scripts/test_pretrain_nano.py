@@ -39,8 +39,8 @@ def go(*arguments: str) -> None:
 
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(lesson: Path, tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    go("--lesson", str(lesson), "--output", str(whole), "--steps", "30")
-    for steps in ("7", "30"):
+    go("--lesson", str(lesson), "--output", str(whole), "--steps", "20")
+    for steps in ("5", "20"):
         go("--lesson", str(lesson), "--output", str(parts), "--steps", steps)
     ends = [load_file(folder / "checkpoint" / "state.safetensors") for folder in (whole, parts)]
     assert json.loads((whole / "curve.json").read_text())[-1]["epoch"] > 0
@@ -62,7 +62,7 @@ def test_finishing_writes_a_model_and_leaves_the_run_as_it_was(lesson: Path, tmp
 @pytest.mark.parametrize("objective", ["distillation", "clusters", "contrastive"])
 def test_every_objective_learns_something(lesson: Path, tmp_path: Path, objective: str) -> None:
     go("--lesson", str(lesson), "--output", str(tmp_path), "--objective", objective, "--steps", "1")
-    go("--lesson", str(lesson), "--output", str(tmp_path), "--objective", objective, "--steps", "40")
+    go("--lesson", str(lesson), "--output", str(tmp_path), "--objective", objective, "--steps", "25")
     curve = json.loads((tmp_path / "curve.json").read_text())
     assert curve[-1]["held_out"]["loss"] < curve[0]["held_out"]["loss"]
 

@@ -13,7 +13,7 @@ import soundfile
 
 import speechxfer as sx
 from speechxfer.config import build, merge
-from tests.conftest import tone
+from tests.conftest import made_once, tone
 
 TIMINGS = ("training_s", "dev_s", "waited")
 
@@ -92,39 +92,54 @@ def runs(corpus: Callable[..., Path], whisper_folder: Path, tmp_path: Path) -> R
     )
 
 
-@pytest.fixture(scope="session")
-def forgetful(whisper_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Runs:
-    """Two runs: "first" learns three tones, "second" goes on with lower ones and should retain those of the first.
+#: With which three tones are learned in seconds; a random encoder tells them apart only once it is trained as a whole.
+LEARNING: dict[str, Any] = {
+    "device": "cpu",
+    "plan": {"freeze_frontend": False, "encoder_lr": 5e-3, "head_lr": 5e-3, "head_only_ratio": 0.0},
+    "training": {"epochs": 12, "batch_seconds": 2.0, "dropout": 0.0},
+    "augment": {"mask_time_prob": 0.0, "mask_feature_prob": 0.0},
+}
 
-    `base` holds the settings of the second; "old" is the first's training manifest.
+
+@pytest.fixture(scope="session")
+def learned(whisper_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """The run "first", which has learned three tones from "old" and was measured on "kept"; trained once for all tests.
+
+    The model and these manifests are only read; tests that change something have folders of their own.
+    """
+    with made_once(tmp_path_factory, "learned") as (folder, is_new):
+        manifests = {name: folder / f"{name}.jsonl" for name in ("old", "kept")}
+        runs = Runs({**LEARNING, "train": str(manifests["old"]), "dev": str(manifests["kept"])}, folder)
+        if is_new:
+            written(folder, "old", texts(60, 3), 16_000)
+            written(folder, "kept", texts(24, 4), 16_000)
+            runs.run("first", {"model": str(whisper_folder)})
+    runs.base["model"] = str(folder / "first" / "model")
+    return runs
+
+
+@pytest.fixture(scope="session")
+def forgetful(learned: Runs, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """The run "second" goes on from what was learned with lower tones and should retain those of the first.
+
+    `base` holds its settings.
     """
     folder = tmp_path_factory.mktemp("forgetful")
-    manifests = {
-        name: str(_written(folder, name, texts(count, seed), rate))
-        for name, count, seed, rate in (
-            ("old", 60, 3, 16_000), ("kept", 24, 4, 16_000), ("train", 40, 5, 11_000), ("dev", 16, 6, 11_000),
-        )
-    }  # fmt: skip
-    learning = {
-        "device": "cpu",
-        "plan": {"freeze_frontend": False, "encoder_lr": 1e-2, "head_lr": 1e-2, "head_only_ratio": 0.0},
-        "training": {"epochs": 20, "batch_seconds": 2.0, "dropout": 0.0},
-        "augment": {"mask_time_prob": 0.0, "mask_feature_prob": 0.0},
+    data = {
+        "train": written(folder, "train", texts(40, 5), 11_000),
+        "dev": written(folder, "dev", texts(16, 6), 11_000),
     }
-    first = {"model": str(whisper_folder), "train": manifests["old"], "dev": manifests["kept"]}
-    Runs({**learning, **first}, folder).run("first")
-    second = {name: manifests[name] for name in ("train", "dev")} | {"retain": manifests["kept"]}
-    base = {**learning, **second, "model": str(folder / "first" / "model"), "test": manifests["dev"]}
-    runs = Runs({**base, "training": {**learning["training"], "epochs": 8}}, folder)
+    base = learned.base | data | {"retain": learned.base["dev"], "test": data["dev"]}
+    runs = Runs({**base, "training": {**LEARNING["training"], "epochs": 6}}, folder)
     (folder / "second.txt").write_text("\n".join(runs.run("second").messages))
     return runs
 
 
-def _written(folder: Path, name: str, said: list[str], rate: int) -> Path:
+def written(folder: Path, name: str, said: list[str], rate: int) -> str:
     """A manifest of tones, which sound lower where the rate is less than they were made for."""
     for number, text in enumerate(said):
         soundfile.write(folder / f"{name}{number}.wav", tone(text), rate)
     lines = [json.dumps({"audio": f"{name}{number}.wav", "text": text}) for number, text in enumerate(said)]
     path = folder / f"{name}.jsonl"
     path.write_text("\n".join(lines) + "\n")
-    return path
+    return str(path)

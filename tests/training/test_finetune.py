@@ -20,7 +20,7 @@ from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import CheckpointError, ConfigError, DataError, TrainingError
 from speechxfer.training.step import TrainStep
 from tests.conftest import tone
-from tests.training.conftest import RaiseAt
+from tests.training.conftest import RaiseAt, Runs
 
 TIMINGS = ("training_s", "dev_s", "waited")
 SETTINGS: dict[str, Any] = {
@@ -53,10 +53,9 @@ def metrics(settings: dict[str, Any]) -> list[dict[str, Any]]:
     return [{key: value for key, value in json.loads(line).items() if key not in TIMINGS} for line in lines]
 
 
-def test_it_learns_and_the_saved_model_writes_what_was_said(settings: dict[str, Any]) -> None:
-    run = sx.finetune(config=config(settings))
-    assert json.loads((run.folder / "metrics.json").read_text())["dev"]["wer"] == 0
-    model = sx.load(str(run.folder / "model"))
+def test_it_learns_and_the_saved_model_writes_what_was_said(learned: Runs) -> None:
+    assert json.loads((learned.folder / "first" / "metrics.json").read_text())["dev"]["wer"] == 0
+    model = sx.load(learned.base["model"])
     for text in ("abc a", "cb a", "aab a"):  # no two equal neighbors may melt into one
         assert model.transcribe(tone(text), sample_rate=16_000, vad="none").text == text
         assert model.transcribe(tone(text, rate=8_000), sample_rate=8_000, vad="none").text == text
@@ -105,7 +104,7 @@ def test_interrupted_and_resumed_it_ends_where_it_would_have(
 
 def test_padded_to_30_s_works_as_well(settings: dict[str, Any]) -> None:
     small = {"training": {"epochs": 1, "batch_seconds": 300.0}, "whisper": {"pad_to_30s": True}}
-    run = sx.finetune(config=config(settings, small))
+    run = sx.finetune(config=config(settings, small, {"train": settings["dev"]}))
     assert run.model.encoder.fixed_length
 
 
@@ -193,23 +192,22 @@ def test_too_few_frames_are_reported(settings: dict[str, Any], corpus: Callable[
 
 
 def test_an_adapted_model_is_adapted_further_with_its_own_head(
-    settings: dict[str, Any], corpus: Callable[..., Path], tmp_path: Path
+    settings: dict[str, Any], learned: Runs, tmp_path: Path
 ) -> None:
-    alone = {"plan": {"head_only_ratio": 1 / 6}}
-    first = sx.finetune(config=config(settings, alone, {"training": {"epochs": 20}}))
-    again = {"model": str(first.folder / "model"), "output": str(tmp_path / "second"), "test": settings["dev"]}
+    alone = {"plan": {"head_only_ratio": 1 / 6}, "training": {"epochs": 2}}
+    again = {"model": learned.base["model"], "output": str(tmp_path / "second"), "test": learned.base["dev"]}
     log = Log()
-    waiting = {**alone, "training": {"epochs": 2}}
-    second = sx.finetune(config=config(settings, SHORT, again, waiting), progress=log)
-    # The first head is new and learns alone; this one has learned already.
-    assert _first_epochs(first.folder) == {1, 4}
+    second = sx.finetune(config=config(settings, SHORT, again, alone), progress=log)
+    # A new head learns alone first; this one has learned already.
+    assert _first_epochs(sx.finetune(config=config(settings, SHORT, alone)).folder) == {1, 2}
     assert _first_epochs(second.folder) == {1}
     third = {"output": str(tmp_path / "third"), "ctc": {"vocabulary": "new"}}
-    assert _first_epochs(sx.finetune(config=config(settings, SHORT, again, waiting, third)).folder) == {1, 2}
+    assert _first_epochs(sx.finetune(config=config(settings, SHORT, again, alone, third)).folder) == {1, 2}
     assert any("has a CTC head for 4 characters, which is kept" in line for line in log.messages)
     assert second.before is not None
-    assert second.before.rates.wer == json.loads((first.folder / "metrics.json").read_text())["dev"]["wer"]
-    assert second.model.source == settings["model"]  # where the weights came from first
+    assert second.before.rates.wer == json.loads((learned.folder / "first" / "metrics.json").read_text())["dev"]["wer"]
+    described = json.loads((learned.folder / "first" / "model" / "speechxfer.json").read_text())
+    assert second.model.source == described["source"]  # where the weights came from first
 
 
 def _first_epochs(folder: Path) -> set[int]:

@@ -17,7 +17,7 @@ from tests.training.test_distributed import free_port
 
 EXACT = {"training": {"dropout": 0.0, "cache": "disk", "cache_dtype": "float32", "checkpoint_minutes": 1e-9}}
 
-#: What runs on each host: the folder and cache are its own, the other arguments those of the command.
+#: What runs on each host: commands one after the other; the folder and cache are its own.
 HOST = """
 import os, sys
 from pathlib import Path
@@ -36,8 +36,12 @@ class Killed(sx.Callback):
 
 begin = TrainingLoop.__init__
 TrainingLoop.__init__ = lambda self, task, preparation, own: begin(self, task, preparation, [*own, Killed()])
-sys.argv[1:] = sys.argv[3:]
-sys.exit(main())
+for config in sys.argv[3:]:
+    sys.argv[1:] = ["finetune", "--config", config]
+    try:
+        main()
+    except SystemExit as end:
+        print(f"{config} ended with {end.code}")
 """
 
 
@@ -51,10 +55,10 @@ class Hosts:
         for rank in range(2):
             (runs.folder / f"host{rank}").mkdir()
 
-    def finetune(self, config: Path, *words: str, killed_at: int = -1) -> list[str]:
+    def finetune(self, *configs: Path, killed_at: int) -> list[str]:
         """What each of them prints. No launcher: it would end the other process of its host."""
         meeting = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
-        command = [sys.executable, self.script, self.folder, str(killed_at), "finetune", "--config", config, *words]
+        command = [sys.executable, self.script, self.folder, str(killed_at), *configs]
         started = [
             subprocess.Popen(
                 command, env=os.environ | meeting | {"RANK": str(rank)}, text=True, stderr=subprocess.STDOUT,
@@ -62,7 +66,7 @@ class Hosts:
             )
             for rank in range(2)
         ]  # fmt: skip
-        return [process.communicate(timeout=120)[0] for process in started]
+        return [process.communicate(timeout=300)[0] for process in started]
 
 
 @pytest.fixture
@@ -78,12 +82,31 @@ def settings(runs: Runs, name: str, **changes: str) -> Path:
     return path
 
 
+def without_first(manifest: Path, folder: Path) -> None:
+    """Write the manifest `dev.jsonl` of a host, which differs from that of the other one."""
+    lines = [json.loads(line) for line in manifest.read_text().splitlines()]
+    moved = [json.dumps(row | {"audio": str(manifest.parent / row["audio"])}) + "\n" for row in lines]
+    (folder / "dev.jsonl").write_text("".join(moved[1:] if folder.name == "host1" else moved))
+
+
 @pytest.mark.slow
-def test_a_host_that_is_killed_costs_no_step_and_one_alone_goes_on(runs: Runs, hosts: Hosts) -> None:
+def test_hosts_that_differ_are_refused_and_one_that_is_killed_costs_no_step(runs: Runs, hosts: Hosts) -> None:
+    """One start of two processes for all, since starting takes longer than all else."""
     runs.run("one", EXACT)
-    main, _ = hosts.finetune(settings(runs, "two"), killed_at=5)
-    assert "Error: the connection to another process is lost (" in main
-    assert "go on with --resume" in main
+    for rank in range(2):
+        without_first(Path(runs.base["dev"]), runs.folder / f"host{rank}")
+    data, folder = settings(runs, "data", dev="dev.jsonl"), settings(runs, "folder", output="run")
+    printed = hosts.finetune(data, folder, settings(runs, "two"), killed_at=5)
+    for text in printed:
+        assert "differ in: dev; wanted the same package, model and manifests on all hosts" in text
+        assert f"{data} ended with " in text
+        assert "run: process 1 on" in text
+        assert "wanted a folder on a disk that all hosts share" in text
+        assert f"{folder} ended with " in text
+    assert not (runs.folder / "data").exists()
+    assert not (runs.folder / "host1" / "run").exists()
+    assert "Error: the connection to another process is lost (" in printed[0]
+    assert "go on with --resume" in printed[0]
     last = max((runs.folder / "two" / "checkpoints").iterdir())
     assert json.loads((last / "position.json").read_text())["step"] >= 4  # the last one that both have taken
     runs.run("two", EXACT, resume=True)
@@ -91,22 +114,3 @@ def test_a_host_that_is_killed_costs_no_step_and_one_alone_goes_on(runs: Runs, h
     # On its own disk, each has computed everything.
     sizes = [sum(path.stat().st_size for path in (runs.folder / f"host{rank}").rglob("*.safetensors")) for rank in (0, 1)]  # fmt: skip  # noqa: E501
     assert sizes[0] == sizes[1] > 0
-
-
-@pytest.mark.slow
-def test_a_run_folder_that_the_other_host_does_not_see_is_refused(runs: Runs, hosts: Hosts) -> None:
-    for printed in hosts.finetune(settings(runs, "two", output="run")):
-        assert "run: process 1 on" in printed
-        assert "wanted a folder on a disk that all hosts share" in printed
-    assert not (runs.folder / "host1" / "run").exists()
-
-
-@pytest.mark.slow
-def test_other_data_on_the_other_host_is_refused(runs: Runs, hosts: Hosts) -> None:
-    lines = Path(runs.base["dev"]).read_text().splitlines()
-    for rank in range(2):
-        moved = [json.dumps(row | {"audio": str(Path(runs.base["dev"]).parent / row["audio"])}) for row in map(json.loads, lines)]  # fmt: skip  # noqa: E501
-        (runs.folder / f"host{rank}" / "dev.jsonl").write_text("\n".join(moved[rank:]) + "\n")
-    for printed in hosts.finetune(settings(runs, "two", dev="dev.jsonl")):
-        assert "differ in: dev; wanted the same package, model and manifests on all hosts" in printed
-    assert not (runs.folder / "two").exists()

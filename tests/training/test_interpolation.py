@@ -67,7 +67,7 @@ def test_both_ends_of_the_line_are_both_models(forgetful: Runs) -> None:
     for point, name in ((found.points[0], "before"), (found.points[-1], "after")):
         assert point.retain is not None
         assert point.retain["wer"] == pytest.approx(figures["retained"][name]["wer"])
-    ends = [sx.load(str(forgetful.folder / name / "model"), device="cpu").state_dict() for name in ("first", "second")]
+    ends = [sx.load(model, device="cpu").state_dict() for model in (forgetful.base["model"], str(forgetful.folder / "second" / "model"))]  # fmt: skip  # noqa: E501
     middle = line.at(0.5).state_dict()
     assert all(torch.allclose(middle[name], (value + ends[1][name]) / 2) for name, value in ends[0].items())
     written = RunFolder(forgetful.folder / "second").interpolation
@@ -81,19 +81,19 @@ def test_on_the_command_line_a_model_is_saved_at_a_point(forgetful: Runs, tmp_pa
     done = CliRunner().invoke(main, [*command, "--at", "0", "--output", str(saved)])
     assert done.exit_code == 0, done.output
     assert [point["alpha"] for point in json.loads(done.stdout)] == [0.0, 0.5, 1.0]
-    first = sx.load(str(forgetful.folder / "first" / "model"), device="cpu").state_dict()
+    first = sx.load(forgetful.base["model"], device="cpu").state_dict()
     assert all(torch.equal(value, first[name]) for name, value in sx.load(str(saved)).state_dict().items())
     both = CliRunner().invoke(main, [*command, "--at", "0", "--keep-gain", "0.9"])
     assert both.exit_code == 2
 
 
-def test_with_a_new_head_only_the_encoder_is_mixed(forgetful: Runs) -> None:
-    line = Interpolation(forgetful.folder / "first", device="cpu")
+def test_with_a_new_head_only_the_encoder_is_mixed(learned: Runs) -> None:
+    line = Interpolation(learned.folder / "first", device="cpu")
     assert line.encoder_only
     head = {name: value.clone() for name, value in line.at(1.0).head.state_dict().items()}
     mixed = line.at(0.0).state_dict()
     assert all(torch.equal(value, mixed[f"head.{name}"]) for name, value in head.items())
-    original = sx.load(str(forgetful.folder / "first" / "model"), device="cpu").state_dict()
+    original = sx.load(learned.base["model"], device="cpu").state_dict()
     assert any(not torch.equal(value, mixed[name]) for name, value in original.items())
 
 

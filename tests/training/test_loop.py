@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
-import subprocess
-import sys
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-import tomli_w
 import torch
 
 import speechxfer as sx
-from speechxfer.config import to_dict
 from speechxfer.errors import CheckpointError, ConfigError, TrainingError
 from tests.conftest import tone
 from tests.training.conftest import Runs, interrupted
@@ -119,21 +113,6 @@ def test_recomputing_activations_changes_nothing(runs: Runs) -> None:
     runs.run("kept")
     runs.run("recomputed", {"training": {"gradient_checkpointing": True}})
     assert runs.losses("recomputed") == pytest.approx(runs.losses("kept"), abs=1e-5)
-
-
-def test_two_processes_train_what_one_does(runs: Runs) -> None:
-    """Each computes half of every step; what one process computes at once is twice that."""
-    one = runs.config("one", PLAIN)
-    runs.run("one", PLAIN)
-    settings = tomllib.loads(tomli_w.dumps(to_dict(one)))
-    settings["output"] = str(runs.folder / "two")
-    (runs.folder / "two.toml").write_text(tomli_w.dumps(settings))
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "speechxfer", "finetune", "--config", str(runs.folder / "two.toml")]  # fmt: skip  # noqa: E501
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert runs.losses("two") == pytest.approx(runs.losses("one"), abs=1e-4)
-    metrics = [json.loads((runs.folder / name / "metrics.json").read_text())["dev"] for name in ("one", "two")]
-    assert metrics[0] == metrics[1]
 
 
 def test_padding_is_recorded_and_small(runs: Runs) -> None:

@@ -66,8 +66,7 @@ def test_pieces_are_chosen_where_characters_do_not_fit(runs: Runs) -> None:
     assert line.endswith("a smaller --frame-stride gives more, and pieces of words need fewer (--units pieces)")
 
 
-@pytest.mark.parametrize("kind", BAD)
-def test_a_line_that_teaches_nothing_counts_nowhere(kind: str, runs: Runs) -> None:
+def test_lines_that_teach_nothing_count_nowhere(runs: Runs) -> None:
     import soundfile
 
     folder, good = Path(runs.base["train"]).parent, lines_of(runs.base["train"])
@@ -76,7 +75,12 @@ def test_a_line_that_teaches_nothing_counts_nowhere(kind: str, runs: Runs) -> No
     (folder / "letter.wav").write_text("Dear Sir or Madam, ...")
     one = {"training": {"epochs": 1}}
     runs.run("without", PIECES, one)
-    runs.run("with", PIECES, one, {"train": write(folder, "mixed", [*good[:5], BAD[kind][0], *good[5:]])})
+    runs.run(
+        "with",
+        PIECES,
+        one,
+        {"train": write(folder, "mixed", [*good[:5], *[line for line, _ in BAD.values()], *good[5:]])},
+    )
     assert runs.metrics("with") == runs.metrics("without")
 
 

@@ -42,8 +42,8 @@ def test_what_is_forgotten_is_reported(forgetful: Runs) -> None:
         assert len(results.results) == 24
 
 
-def test_what_is_replayed_is_kept(forgetful: Runs) -> None:
-    replay = {"retention": {"replay": str(forgetful.folder / "old.jsonl"), "replay_ratio": 0.5}}
+def test_what_is_replayed_is_kept(learned: Runs, forgetful: Runs) -> None:
+    replay = {"retention": {"replay": learned.base["train"], "replay_ratio": 0.5}}
     assert "replay: 40 utterances of" in forgetful.run("replayed", replay)
     without, replayed = (read(forgetful.folder / name / "metrics.json")["retained"] for name in ("second", "replayed"))
     assert replayed["after"]["wer"] < without["after"]["wer"] / 2

@@ -71,9 +71,9 @@ def test_overwriting_removes_all_that_the_run_had_written(forgetful: Runs) -> No
     assert not left & {"predictions", "interpolation.json"}
 
 
-def test_interrupted_with_something_to_retain_it_ends_where_it_would_have(forgetful: Runs) -> None:
+def test_interrupted_with_something_to_retain_it_ends_where_it_would_have(learned: Runs, forgetful: Runs) -> None:
     noisy: dict[str, Any] = {"training": {"epochs": 2, "batch_seconds": 8.0, "dropout": 0.1}}
-    replay = {"retention": {"replay": str(forgetful.folder / "old.jsonl")}}
+    replay = {"retention": {"replay": learned.base["train"]}}
     forgetful.run("whole", noisy, replay)
     interrupted(forgetful, "stopped", 9, noisy, replay)
     forgetful.run("stopped", noisy, replay, resume=True)

@@ -27,7 +27,7 @@ SETTINGS: dict[str, Any] = {
     },
 }  # fmt: skip
 
-#: One of the processes; it ends itself with the last of the steps that it is to take.
+#: One of the processes, for one run after the other; each is given with the last of the steps that it is to take.
 PROCESS = """
 import sys
 import speechxfer as sx
@@ -36,35 +36,42 @@ from speechxfer.config.reading import read_config
 from torch.distributed.tensor import DTensor
 
 class Stopped(sx.Callback):
+    def __init__(self, last_step):
+        self.last_step = last_step
+
     def on_step_end(self, state):
         divided = [one for one in state.model.parameters() if isinstance(one, DTensor)]
         assert divided
         assert all(2 * one.to_local().numel() <= one.numel() + 200 for one in divided)
-        if state.step == int(sys.argv[2]):
+        if state.step == self.last_step:
             raise KeyboardInterrupt
 
-try:
-    sx.finetune(config=read_config(Path(sys.argv[1])), resume=True, callbacks=[Stopped()])
-except KeyboardInterrupt:
-    print("stopped")
+for settings, last_step in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+    try:
+        sx.finetune(config=read_config(Path(settings)), resume=True, callbacks=[Stopped(int(last_step))])
+    except KeyboardInterrupt:
+        print("stopped")
 """
 
 
-def finetune(runs: Runs, name: str, stop_at: int = -1) -> list[str]:
-    """Train in two processes, whose layers are divided; what each prints."""
-    settings = to_dict(runs.config(name, SETTINGS, {"training": {"fsdp": True}}))
-    (runs.folder / f"{name}.toml").write_text(tomli_w.dumps(settings))
+def finetune(runs: Runs, **stops: int) -> list[str]:
+    """Train in two processes, whose layers are divided, one run after the other, each to a step; what each prints."""
+    words: list[str] = []
+    for name, stop_at in stops.items():
+        settings = to_dict(runs.config(name, SETTINGS, {"training": {"fsdp": True}}))
+        (runs.folder / f"{name}.toml").write_text(tomli_w.dumps(settings))
+        words += [str(runs.folder / f"{name}.toml"), str(stop_at)]
     script = runs.folder / "process.py"
     script.write_text(PROCESS)
     meeting = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
     started = [
         subprocess.Popen(
-            [sys.executable, script, runs.folder / f"{name}.toml", str(stop_at)], text=True,
+            [sys.executable, script, *words], text=True,
             env=os.environ | meeting | {"RANK": str(rank)}, stderr=subprocess.STDOUT, stdout=subprocess.PIPE,
         )
         for rank in range(2)
     ]  # fmt: skip
-    printed = [process.communicate(timeout=120)[0] for process in started]
+    printed = [process.communicate(timeout=300)[0] for process in started]
     assert [process.returncode for process in started] == [0, 0], printed
     return printed
 
@@ -76,7 +83,9 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 @pytest.mark.slow
 def test_divided_layers_learn_the_same_and_one_process_goes_on_with_them(runs: Runs) -> None:
     runs.run("one", SETTINGS)
-    finetune(runs, "divided")
+    steps = runs.metrics("one")[0]["step"]
+    interrupted(runs, "begun", steps + 2, SETTINGS)
+    printed = finetune(runs, divided=-1, begun=-1, stopped=steps + 2)
     assert runs.losses("divided") == pytest.approx(runs.losses("one"), abs=1e-4)
     one, divided = weights(runs.folder / "one"), weights(runs.folder / "divided")
     assert {name: value.shape for name, value in divided.items()} == {name: value.shape for name, value in one.items()}
@@ -84,13 +93,10 @@ def test_divided_layers_learn_the_same_and_one_process_goes_on_with_them(runs: R
         torch.testing.assert_close(divided[name], value, atol=1e-3, rtol=1e-3)
     assert sx.load(str(runs.folder / "divided" / "model")).encoder.depth == 2
     # Interrupted in the second epoch, resumed alone.
-    steps = runs.metrics("one")[0]["step"]
-    assert all("stopped" in text for text in finetune(runs, "stopped", steps + 2))
+    assert all("stopped" in text for text in printed)
     runs.run("stopped", SETTINGS, resume=True)
     assert runs.losses("stopped") == pytest.approx(runs.losses("one"), abs=1e-4)
     # And the other way around.
-    interrupted(runs, "begun", steps + 2, SETTINGS)
-    finetune(runs, "begun")
     assert runs.losses("begun") == pytest.approx(runs.losses("one"), abs=1e-4)
 
 

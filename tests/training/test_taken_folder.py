@@ -63,13 +63,14 @@ def test_what_is_refused_leaves_the_folder_as_it_was(settings: dict[str, Any], m
     assert list(empty.iterdir()) == []
 
 
-@pytest.mark.parametrize(("settings", "message"), [item for item in REFUSED if "training" not in item[0]])
-def test_what_is_refused_with_overwrite_loses_nothing(settings: dict[str, Any], message: str, runs: Runs) -> None:
+def test_what_is_refused_with_overwrite_loses_nothing(runs: Runs) -> None:
     runs.run("run", SHORT)
     before = files(runs.folder / "run")
-    with pytest.raises(SpeechxferError, match=message):
-        sx.finetune(config=runs.config("run", SHORT, settings), overwrite=True)
-    assert files(runs.folder / "run") == before
+    for settings, message in REFUSED:
+        if "training" not in settings:
+            with pytest.raises(SpeechxferError, match=message):
+                sx.finetune(config=runs.config("run", SHORT, settings), overwrite=True)
+            assert files(runs.folder / "run") == before, settings
 
 
 def test_a_folder_in_which_nobody_may_write_is_refused_before_the_work(

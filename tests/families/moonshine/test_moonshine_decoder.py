@@ -289,6 +289,7 @@ def runs(runs: Runs, folder: Path, corpus: Callable[..., Path]) -> Runs:
     return runs
 
 
+@pytest.mark.slow
 def test_it_learns_by_heart_and_the_folder_opens_in_transformers(
     runs: Runs, corpus: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
@@ -54,13 +55,18 @@ def test_neighbors_and_padding_change_nothing_however_many_go_through_the_convol
         assert (row[:size] - states[0, :size]).abs().max() < TOLERANCE
 
 
+@functools.cache
+def restored() -> Encoder:
+    return restore_encoder({"family": "moonshine", "config": CONFIG, "options": {}})
+
+
 @given(st.integers(0, 400_000))
 @settings(max_examples=200)
 def test_the_number_of_frames_is_exact(num_samples: int) -> None:
     frames = num_samples
     for kernel, stride in ((127, 64), (7, 3), (3, 2)):
         frames = max((frames - kernel) // stride + 1, 0)
-    ours = restore_encoder({"family": "moonshine", "config": CONFIG, "options": {}})
+    ours = restored()
     assert ours.num_frames(num_samples) == frames
     assert ours.frame_rate == pytest.approx(41.67, abs=0.01)
     assert ours.num_frames(torch.tensor([num_samples, 0])).tolist() == [frames, 0]

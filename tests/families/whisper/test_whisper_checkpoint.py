@@ -296,9 +296,15 @@ def made_of_parts(in_parts: Callable[..., Path]) -> list[WhisperTokens]:
     return [WhisperTokens.read(Checkpoint("x", in_parts(by_number=by_number)), SIZE) for by_number in (False, True)]
 
 
+@pytest.fixture(scope="module")
+def whole() -> WhisperTokens:
+    return WhisperTokens(tokenizer(), SIZE)
+
+
 @given(text=st.text(max_size=30))
-def test_a_tokenizer_of_parts_spells_as_the_whole_one(made_of_parts: list[WhisperTokens], text: str) -> None:
-    whole = WhisperTokens(tokenizer(), SIZE)
+def test_a_tokenizer_of_parts_spells_as_the_whole_one(
+    made_of_parts: list[WhisperTokens], whole: WhisperTokens, text: str
+) -> None:
     for parts in made_of_parts:
         assert parts.spell(text) == whole.spell(text)
         assert parts.text(whole.spell(text)) == whole.text(whole.spell(text))

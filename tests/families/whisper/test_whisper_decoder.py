@@ -67,7 +67,8 @@ def reference(whisper: WhisperForConditionalGeneration, hidden: torch.Tensor, pr
     for step in range(steps):
         output = whisper.model.decoder(input_ids=torch.tensor([tokens]), encoder_hidden_states=hidden[None])
         scores = output.last_hidden_state[0, -1] @ whisper.model.decoder.embed_tokens.weight.T
-        scores[[5, *([7] if step == 0 else []), *range(NUM_WORDS + 1, len(scores))]] = -torch.inf
+        scores[[5, *([7] if step == 0 else [])]] = -torch.inf
+        scores[NUM_WORDS + 1 :] = -torch.inf
         tokens.append(int(scores.argmax()))
         if tokens[-1] == NUM_WORDS:
             break

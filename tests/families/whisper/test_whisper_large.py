@@ -30,6 +30,8 @@ SHAPES: dict[str, dict[str, Any]] = {
     "large-v3-turbo": {"layers": (5, 4), "alignment_heads": [[2, 1], [3, 0]], "kept": [[2, 1], [3, 0]]},
     "distil-large-v3": {"layers": (4, 2), "alignment_heads": [[7, 0], [10, 1], [25, 1]], "kept": None},
 }
+#: What takes seconds is tried with the first of them; with the others it is slow.
+ONE = [pytest.param(name, marks=[pytest.mark.slow] if number else []) for number, name in enumerate(SHAPES)]
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +109,7 @@ def ours(folder: Path, language: str) -> list[int]:
     return list(head.first_try(states, frames)[0].tokens)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", ONE)
 def test_it_writes_what_transformers_writes_and_does_so_saved_again(
     shape: str, folders: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -137,6 +139,7 @@ def test_heads_of_attention_that_the_decoder_has_not_are_left_out(
     assert getattr(saved, "alignment_heads", None) == SHAPES[shape]["kept"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("shape", SHAPES)
 def test_it_is_exported_to_ctranslate2_and_read_from_there(
@@ -155,7 +158,7 @@ def runs(runs: Runs, folders: dict[str, Path], request: pytest.FixtureRequest) -
     return runs
 
 
-@pytest.mark.parametrize("runs", SHAPES, indirect=True)
+@pytest.mark.parametrize("runs", ONE, indirect=True)
 def test_the_upper_layers_of_both_halves_are_trained(runs: Runs) -> None:
     before = sx.load(runs.base["model"], device="cpu").state_dict()
     runs.run("run", {"head": "seq2seq", "language": "yue", "training": {"epochs": 1}})

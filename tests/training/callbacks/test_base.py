@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-import tomli_w
 from safetensors.torch import load_file
 
 import speechxfer as sx
-from speechxfer.config import to_dict
 from speechxfer.errors import ConfigError
 from tests.docs.pages import blocks
 from tests.training.conftest import RaiseAt, Runs
@@ -273,29 +269,3 @@ def test_the_example_of_the_docs_works(runs: Runs) -> None:
     log = runs.run("run", callbacks=[names["GoodEnough"](10.0), seen])
     assert "stopped after epoch 1: dev's word error rate is at most 1000%" in log
     assert seen.logged["my/distance"] == [runs.metrics("run")[0]["step"]]
-
-
-SCRIPT = """
-import sys
-from pathlib import Path
-import speechxfer as sx
-from speechxfer.config import read_config
-
-class StopOne(sx.Callback):
-    def on_step_end(self, state):
-        if not state.is_main and state.step == 2:
-            state.stop()
-
-sx.finetune(config=read_config(Path(sys.argv[1])), callbacks=[StopOne()])
-"""
-
-
-def test_processes_stop_together(runs: Runs) -> None:
-    """Where one of them wants to, so that none waits for another in vain."""
-    (runs.folder / "two.toml").write_text(tomli_w.dumps(to_dict(runs.config("two"))))
-    (runs.folder / "two.py").write_text(SCRIPT)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*torchrun, str(runs.folder / "two.py"), str(runs.folder / "two.toml")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, cwd=Path(__file__).parents[3])  # fmt: skip  # noqa: E501
-    assert done.returncode == 0, done.stderr
-    assert [line["step"] for line in runs.metrics("two")] == [2]
