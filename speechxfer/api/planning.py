@@ -146,7 +146,7 @@ def automatic(
     folder, path = RunFolder(config.output), automatic_file(config.output)
     if resume and folder.is_run:
         before = folder.config
-        training = {"batch_seconds": before.training.batch_seconds}
+        training = {name: getattr(before.training, name) for name in ("batch_seconds", "speed_copies")}
         return replace(asked, plan={"plan": to_dict(before.plan), "training": training}), None
     begun = None
     if not (resume and path.is_file()):

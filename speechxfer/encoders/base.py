@@ -1,7 +1,6 @@
 """The contract every encoder keeps: a stack of layers that can be split at any of them.
 
-What is particular to a family stays in its module; code outside this room reads the attributes below and
-never asks which family it has.
+What is particular to a family stays in its module; code outside reads the attributes below, whichever family it is.
 """
 
 from __future__ import annotations
@@ -19,11 +18,12 @@ from torch.utils.checkpoint import checkpoint
 
 from speechxfer.audio import SAMPLE_RATE
 from speechxfer.data.augment import Distortion
+from speechxfer.encoders.dropout import with_cheap_dropout
 from speechxfer.encoders.pooling import FramePooling
 from speechxfer.errors import ConfigError
 
-# On a CPU oneDNN compiles kernels for every new length and keeps 1,024 of them, at about 10 MB each: memory would
-# grow with every utterance. Few are needed again; fewer cost no time. Read by the library when it is first used.
+# On a CPU oneDNN compiles kernels for every new length and keeps 1,024 of them, at about 10 MB each, so that memory
+# grows with every utterance. Fewer cost no time. Read by the library when it is first used.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
 
 #: What the part between two layers is called that lets several frames be one.
@@ -263,7 +263,7 @@ class Encoder(Freezable, ABC):
     def _call(self, layer: Callable[..., Any], *inputs: Any) -> Any:
         """A layer's output; with `gradient_checkpointing`, only its inputs are kept for the backward pass."""
         if self.gradient_checkpointing and torch.is_grad_enabled():
-            return checkpoint(layer, *inputs, use_reentrant=False)
+            return checkpoint(with_cheap_dropout(layer), *inputs, use_reentrant=False)
         return layer(*inputs)
 
     def layer_groups(self) -> list[LayerGroup]:

@@ -24,6 +24,10 @@ _FEW = (
     "A run that trains the whole encoder has about {:,} steps in its time. With few, its upper layers alone get "
     "further: they come first below 500 steps, with higher learning rates below 200."
 )
+_SPEEDS = (
+    "The run hears its few minutes of speech so often that it also learns from two copies at other speeds "
+    "(training.speed_copies), which the trials do without."
+)
 _READING = (
     "A trial trains at a constant rate, and is measured after its rate has fallen to 0. What is expected at the end is "
     "a power law through these points, its exponent known from other runs until there are enough points of its own; "
@@ -121,6 +125,7 @@ def _prior(values: Mapping[str, Any]) -> list[str]:
     case, steps = values["case"], values.get("whole_steps")
     return [
         *([_FEW.format(steps)] if steps else []),
+        *([_SPEEDS] if values.get("at_other_speeds") else []),
         f"Data: {values['amount']['in_words']}.",
         f"Textbook's case {case['number']}, {case['name']}: {case['advice']} ({case['preset']}). It decides the "
         "order of the trials, not their outcome.",

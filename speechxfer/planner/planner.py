@@ -38,6 +38,9 @@ _TIMING = 0.02
 #: Where training the whole encoder has fewer steps in a run, its upper layers alone get further; and where it has fewer
 #: than the second number, also at higher rates (`scripts.bench.plan_in_time`).
 _FEW_STEPS, _VERY_FEW_STEPS = 500, 200
+#: A run with at least as many passes over little speech also learns from it at two other speeds (Ko et al., 2015, Audio
+#: augmentation for speech recognition). Trials are too short to show what that is worth.
+_MANY_PASSES, _COPIES = 8, 2
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,17 @@ class Plan:
             for name, value in flat(to_dict(replace(config, plan=PlanConfig()))).items()
             if value != usual.get(name) and name not in (*PLACES, *NOT_IN_TRIALS)
         }
-        return merge([chosen, nested(given)])
+        copies = {"training": {"speed_copies": _COPIES}} if self.at_other_speeds else {}
+        return merge([chosen, nested(given), copies])
+
+    @property
+    def at_other_speeds(self) -> bool:
+        """Whether a run hears little speech so often that it would learn it by heart."""
+        training = self.base.training
+        if self.amount.of_rarest is not None or self.amount.is_much or training.speed_copies:
+            return False
+        whole_s = self.steps * training.batch_seconds if self.horizon_s else training.epochs * self.amount.seconds
+        return whole_s >= _MANY_PASSES * self.amount.seconds
 
     def run_s(self, entry: Entry) -> float | None:
         """Seconds of a whole run of a candidate, without measuring; None where it was not timed."""
@@ -121,6 +134,7 @@ class Plan:
             "case": asdict(self.case), "amount": {**asdict(self.amount), "in_words": f"{self.amount}"},
             "budget_s": self.budget_s, "whole_steps": round(self.steps) if self.steps < math.inf else None,
             "spent_s": round(self.spent_s, 1), "choice": self.settings(), "was_tried": self.was_tried,
+            "at_other_speeds": self.at_other_speeds,
             "prediction": asdict(self.prediction) if self.prediction else None, "candidates": lines,
             "scores": {name: asdict(one) if one else None for name, one in self.scores.items()},
         }  # fmt: skip

@@ -79,8 +79,9 @@ class Allotment:
 
     #: Seconds that were given.
     given_s: float
-    #: Utterances of train that are used, and of dev that are measured after each epoch.
-    train: int
+    #: Passes over the training set that there is time for where nothing of it is kept; may be a fraction.
+    passes: float
+    #: Utterances of dev that are measured after each epoch.
     dev: int
     #: Fraction of test and of retain that the pre-trained model is measured on as well.
     pretrained: float

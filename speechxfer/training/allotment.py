@@ -55,7 +55,9 @@ def allot(job: Job, start: StartingPoint, source: SpeechModel | None, manifests:
     first, last = _step_times(job, start, given)
     decode_s = _decoding_s(start.model, manifests["dev"])
     final_s, tuning_s = _final_s(job, manifests["dev"], decode_s)
-    below_s, pass_s = _pass_s(job, start, last)
+    steps = len(steps_of(start, job.config.training))
+    below_s = last.below * steps / sum(durations_s(start.train, start.model.encoder.max_duration_s))
+    pass_s = (last.below + last.above) * steps
     seconds = {name: sum(durations_s(one, start.model.encoder.max_duration_s)) for name, one in manifests.items()}
     tested_s = final_s * (seconds.get("test", 0.0) + seconds.get("retain", 0.0))
     if tested_s > _MOST_AFTER * given:
@@ -76,15 +78,15 @@ def allot(job: Job, start: StartingPoint, source: SpeechModel | None, manifests:
     num_dev = max(min(_FEWEST_DEV, len(manifests["dev"])), int(of_dev * len(manifests["dev"])))
     of_dev = num_dev / len(manifests["dev"])
     left_s -= of_dev * dev_s + EPOCHS * seconds.get("retain", 0.0) * decode_s
-    num_train = min(len(manifests["train"]), int(left_s / pass_s * len(manifests["train"])))
-    if num_train < 1:
+    passes = left_s / pass_s
+    if passes * steps < 1:
         raise TimeTooShortError(
             f"training.time is {job.config.training.time!r}, but opening the model and the data and measuring take "
             f"{in_words(given - left_s)}; wanted more time"
         )
     each_s = of_dev * seconds["dev"] * above_s + seconds.get("retain", 0.0) * decode_s
     after_s += of_dev * seconds["dev"] * tuning_s
-    return Allotment(given, num_train, num_dev, pretrained, after_s, each_s, first, last)
+    return Allotment(given, passes, num_dev, pretrained, after_s, each_s, first, last)
 
 
 def allotted(
@@ -112,10 +114,11 @@ def used(job: Job, manifests: Mapping[str, Manifest], allotment: Allotment | Non
     """The splits as far as they are used, at even distances; what is left out is reported."""
     if allotment is None:
         return dict(manifests)
-    train, dev = manifests["train"], manifests["dev"]
-    given = in_words(allotment.given_s)
-    if allotment.train < len(train):
-        job.progress.log(f"time: {given} are enough for {allotment.train:,} of {len(train):,} training utterances, each used about once")  # fmt: skip  # noqa: E501
+    dev = manifests["dev"]
+    if allotment.passes < 1:
+        job.progress.log(
+            f"time: {in_words(allotment.given_s)} are enough for about {allotment.passes:.0%} of the training set, drawn from all of it"  # noqa: E501
+        )
     if allotment.dev < len(dev):
         job.progress.log(f"time: {allotment.dev:,} of {len(dev):,} utterances of dev are measured after each epoch")
     if not allotment.pretrained:
@@ -123,7 +126,7 @@ def used(job: Job, manifests: Mapping[str, Manifest], allotment: Allotment | Non
     elif "test" in manifests and allotment.pretrained < 1:
         count = len(part(manifests["test"], allotment.pretrained))
         job.progress.log(f"time: the pre-trained model is measured on {count:,} of {len(manifests['test']):,} utterances of test")  # fmt: skip  # noqa: E501
-    return {**manifests, "train": train.spread(allotment.train), "dev": dev.spread(allotment.dev)}
+    return {**manifests, "dev": dev.spread(allotment.dev)}
 
 
 def _pretrained(pretrained_s: float, left_s: float, num_test: int) -> float:
@@ -167,13 +170,6 @@ def _step_times(job: Job, start: StartingPoint, given: float) -> tuple[StepTime,
     plan.apply(start.model, 0)
     start.model.eval()
     return found[0], found[-1]
-
-
-def _pass_s(job: Job, start: StartingPoint, step: StepTime) -> tuple[float, float]:
-    """Seconds below the seam for a second of audio, and of the first pass, in which what is frozen is computed."""
-    steps, copies = len(steps_of(start, job.config.training)), 1 + job.config.training.speed_copies
-    seconds = sum(durations_s(start.train, start.model.encoder.max_duration_s))
-    return step.below * steps / seconds, steps * (step.below * copies + step.above)
 
 
 @torch.inference_mode()

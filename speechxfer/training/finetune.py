@@ -329,8 +329,10 @@ def _task(
 
     def examples(name: str, copies: int = 0, *, learned: bool = True) -> Examples:
         manifest = manifests[name]
-        augment = config.augment if name == "train" else None
-        inputs = preparation.inputs(manifest, start.plan.lowest_seam, name, speed_copies=copies, augment=augment)
+        augment, passes = (config.augment, allotted and allotted.passes) if name == "train" else (None, None)
+        inputs = preparation.inputs(
+            manifest, start.plan.lowest_seam, name, speed_copies=copies, augment=augment, passes=passes
+        )
         return Examples(inputs, manifest, [head.targets(utterance) for utterance in manifest] if learned else [])
 
     train, dev = examples("train", config.training.speed_copies), examples("dev")

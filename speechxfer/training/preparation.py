@@ -33,6 +33,8 @@ _FILE_SIZE = 256 * 2**20
 _DISK_BYTES_PER_S = 100e6
 #: Share of the free disk that is never exceeded.
 _MOST_OF_DISK = 0.9
+#: Why nothing is kept of what is used once.
+_USED_ONCE = "used once each, so computed when they are needed"
 #: Seconds of audio whose computation is timed before a place is chosen.
 _TRIAL_S = 10.0
 
@@ -56,9 +58,12 @@ class Preparation:
 
     def inputs(
         self, manifest: Manifest, seam: int | None, name: str, *, speed_copies: int = 0,
-        augment: AugmentConfig | None = None,
+        augment: AugmentConfig | None = None, passes: float | None = None,
     ) -> Inputs:  # fmt: skip
         """Keep what is frozen where there is something frozen and room for it, else compute it every time.
+
+        Args:
+            passes: how often each utterance is used, where a limit of time decides that; else once an epoch.
 
         Raises:
             DataError: unreadable audio, or longer than the encoder takes.
@@ -71,6 +76,9 @@ class Preparation:
         if seam is None or live.augment is not None:
             return live
 
+        if passes is not None and _is_used_once(copies, passes):
+            self.progress.log(f"frozen layers, {name}: {_USED_ONCE}")
+            return live
         place = self.training.cache
         if place == "auto":
             # One answer for all processes, which measure differently, and whose disks may be different ones.
@@ -95,9 +103,8 @@ class Preparation:
     def _best_place(self, copies: Copies, seam: int, below: Computable) -> tuple[str, str]:
         """Memory, disk or neither, and why: from the room there is and what computing was measured to cost."""
         size, most_memory, most_disk = self._size(copies, copies.keys, seam), _free_memory() / 2, self._free_disk() / 2
-        uses = self.training.epochs * len(copies.manifest)
-        if uses <= len(copies.keys):
-            return "off", "used once each, so computed when they are needed"
+        if _is_used_once(copies, self.training.epochs):
+            return "off", _USED_ONCE
         if self.world.size == 1 and size <= most_memory:
             return "memory", f"computed once, {_amount(size)} of hidden states kept in memory"
         if size > most_disk:
@@ -254,6 +261,11 @@ def _some(copies: Copies, kept: dict[Key, States]) -> dict[Key, States]:
         number = len(copies.unreadable)
         raise DataError(f"{copies.manifest.path}: none of its {number} utterances can be used, so nothing would be learned: {copies.first_unreadable}")  # fmt: skip  # noqa: E501
     return kept
+
+
+def _is_used_once(copies: Copies, passes: float) -> bool:
+    """Whether no more utterances are used than there are copies, so that keeping them saves nothing."""
+    return passes * len(copies.manifest) <= len(copies.keys)
 
 
 def _free_memory() -> float:

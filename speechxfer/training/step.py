@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from speechxfer.config import AugmentConfig, TrainingConfig
 from speechxfer.data import batching
+from speechxfer.encoders.dropout import CheapDropout
 from speechxfer.errors import TrainingError
 from speechxfer.model import SpeechModel
 from speechxfer.progress import Progress
@@ -95,7 +96,8 @@ class TrainStep:
 
     def loss(self, batch: Batch) -> Tensor:
         """The summed loss of a batch, a scalar with a gradient."""
-        with torch.autocast(self.device.type, self._precision, enabled=self._precision != torch.float32):
+        is_low = self._precision != torch.float32
+        with CheapDropout(), torch.autocast(self.device.type, self._precision, enabled=is_low):
             states, frames = encoded(self.model.encoder, self.feeder.examples.inputs, batch.loaded, batch.mask)
             return self.model.head.loss(states, frames, batch.targets)
 

@@ -61,12 +61,10 @@ class TimeLimit(Callback):
     def __init__(self, allotment: Allotment, started: float, plan: TransferPlan, *, is_live: bool) -> None:
         self._given, self._after_s, self._dev_s = allotment.given_s, allotment.after_s, allotment.dev_s
         self._started = started
-        costs = [below * is_live + above for below, above in (allotment.first_step_s, allotment.last_step_s)]
-        changed = min((epoch for epoch in plan.first_epochs if epoch), default=0)
-        #: Seconds of a step in each epoch, as measured at the beginning.
-        self._costs = [costs[0] if epoch < changed else costs[1] for epoch in range(EPOCHS)]
-        #: How much slower the last epoch was.
-        self._factor = 1.0
+        #: Seconds of a step in the first epochs and in the last ones, as measured at the beginning.
+        self._costs = [below * is_live + above for below, above in (allotment.first_step_s, allotment.last_step_s)]
+        #: From which epoch on the last ones count.
+        self._changed = min((epoch for epoch in plan.first_epochs if epoch), default=0)
         self._is_begun = False
         #: Seconds of training and of dev, and steps of the epoch, when this process began with the epoch.
         self._before = (0.0, 0.0, 0)
@@ -103,21 +101,26 @@ class TimeLimit(Callback):
         training_s, dev_s, batch = self._before
         self._dev_s = position.dev_s - dev_s
         if steps := state.steps_in_epoch - batch:
-            self._factor = (position.training_s - training_s) / (steps * self._costs[state.epoch - 1])
+            # What a step of the head alone costs beyond what was measured says little of one that trains layers.
+            self._costs[self._kind(state.epoch - 1)] = (position.training_s - training_s) / steps
 
     def state_dict(self) -> dict[str, Any]:
         """The seconds that were used."""
-        return {"used_s": self.elapsed_s, "factor": self._factor, "dev_s": self._dev_s}
+        return {"used_s": self.elapsed_s, "costs": list(self._costs), "dev_s": self._dev_s}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there: the time between two processes does not count."""
         if not self._is_begun:
             self._started -= state["used_s"]
-        self._factor, self._dev_s = state["factor"], state["dev_s"]
+        self._costs, self._dev_s = list(state["costs"]), state["dev_s"]
+
+    def _kind(self, epoch: int) -> int:
+        return int(epoch >= self._changed)
 
     def _decided(self, epoch: int, steps: int) -> int:
         left_s = PLANNED * self._given - self.elapsed_s - self._after_s - (EPOCHS - epoch) * self._dev_s
-        step_s = sum(self._costs[epoch:]) * self._factor  # of one step in each epoch that is left
+        # Of one step in each epoch that is left.
+        step_s = sum(self._costs[self._kind(later)] for later in range(epoch, EPOCHS))
         if steps and abs(left_s - steps * step_s) <= _TOLERANCE * self._given:
             return steps
         return max(1, int(left_s / step_s))

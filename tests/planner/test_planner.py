@@ -359,6 +359,22 @@ def test_a_plan_keeps_what_its_trials_were_given(base: sx.FinetuneConfig, monkey
     assert not {"train", "dev", "test", "output", "device"} & settings.keys()
 
 
+def test_little_speech_that_is_heard_often_is_also_heard_at_other_speeds(base: sx.FinetuneConfig) -> None:
+    made = make_plan(base, [base.model], 60.0, presets=["feature-extraction"], vary=False)
+    often = replace(made, base=replace(base, training=replace(base.training, epochs=20)))
+    seconds = made.amount.seconds
+    assert not made.at_other_speeds
+    assert often.settings()["training"]["speed_copies"] == 2
+    assert "two copies at other speeds" in as_html(often.to_dict(), "plan.toml")
+    chosen = replace(often, base=replace(often.base, training=replace(often.base.training, speed_copies=1)))
+    assert "speed_copies" not in chosen.settings()["training"]  # finetune has it already
+    timed = replace(often, horizon_s=60.0, steps=8 * seconds / often.base.training.batch_seconds)
+    assert timed.at_other_speeds
+    assert not replace(timed, steps=0.9 * timed.steps).at_other_speeds
+    for amount in (Amount(7200.0, 900), Amount(seconds, 20, of_rarest=2)):
+        assert not replace(often, amount=amount).at_other_speeds
+
+
 def test_a_setting_that_no_trial_has_is_reported(planning: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sx, "plan", lambda *_arguments, **_options: None)
     status, said = plan(*planning, "--set", "training.patience=3")

@@ -27,7 +27,7 @@ from tests.training.conftest import Log, Runs, interrupted
 
 FIVE = {"training": {"steps_per_epoch": 5, "epochs": 4}}
 ALLOTTED = Allotment(
-    given_s=1000.0, train=10, dev=2, pretrained=0.0, after_s=40.0, dev_s=5.0, first_step_s=[1.0, 1.0],
+    given_s=1000.0, passes=0.4, dev=2, pretrained=0.0, after_s=40.0, dev_s=5.0, first_step_s=[1.0, 1.0],
     last_step_s=[1.0, 3.0],
 )  # fmt: skip
 
@@ -167,7 +167,8 @@ def test_parts_are_timed_and_the_model_is_as_before(runs: Runs) -> None:
     job, start = started(runs, {"training": {"time": "10h"}})
     weights = {name: one.clone() for name, one in start.model.state_dict().items()}
     found = allotment.allot(job, start, None, job.datasets)
-    assert (found.train, found.dev, found.pretrained) == (24, 4, 1.0)
+    assert (found.dev, found.pretrained) == (4, 1.0)
+    assert found.passes > 1000
     assert min(*found.first_step_s, found.dev_s) > 0
     assert all(torch.equal(one, weights[name]) for name, one in start.model.state_dict().items())
 
@@ -178,14 +179,15 @@ def test_a_time_that_is_too_short_is_refused_before_anything_is_trained(runs: Ru
     assert not (runs.folder / "run" / "model").exists()
 
 
-def test_a_run_with_a_limit_of_time_uses_what_fits_and_is_resumed_exactly(
+def test_a_run_with_a_limit_of_time_measures_what_fits_and_is_resumed_exactly(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(allotment, "allot", lambda *_: ALLOTTED)
     monkeypatch.setattr(TimeLimit, "_decided", lambda *_: 2)
     timed = {"training": {"time": "1000s"}, "test": runs.base["dev"]}
     log = runs.run("whole", timed)
-    assert "10 of 24 training utterances" in log
+    assert "enough for about 40% of the training set, drawn from all of it" in log
+    assert "frozen layers, train: used once each, so computed when they are needed" in log
     assert "2 of 4 utterances of dev" in log
     assert "the pre-trained model is not measured" in log
     assert f"{EPOCHS} epochs of 2 steps" in log
@@ -197,6 +199,8 @@ def test_a_run_with_a_limit_of_time_uses_what_fits_and_is_resumed_exactly(
     monkeypatch.setattr(allotment, "allot", None)  # measured once
     runs.run("broken", timed, {"training": {"time": "2000s"}}, resume=True)  # more time may be given
     assert runs.metrics("broken") == lines
+    monkeypatch.setattr(allotment, "allot", lambda *_: replace(ALLOTTED, passes=3.0))
+    assert "frozen layers, train: computed once" in runs.run("longer", timed)
 
 
 def test_the_pretrained_model_is_measured_on_the_part_of_test_that_it_has_time_for(
