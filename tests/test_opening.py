@@ -87,8 +87,21 @@ def close(found: torch.Tensor, expected: torch.Tensor) -> None:
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("settings", [{}, {"use_weighted_layer_sum": True}, {"add_adapter": True, "num_adapter_layers": 1}, {"mask_time_prob": 0.0}], ids=str)  # fmt: skip  # noqa: E501
-@pytest.mark.parametrize(("variant", "head"), CLASSES)
+SETTINGS: list[dict[str, Any]] = [
+    {}, {"use_weighted_layer_sum": True}, {"add_adapter": True, "num_adapter_layers": 1}, {"mask_time_prob": 0.0},
+]  # fmt: skip
+#: Settings other than the usual ones are tried with two families here, and with all of them where there is time.
+OPENED = [
+    pytest.param(
+        variant, head, settings, id=f"{variant}-{head}-{settings}",
+        marks=[pytest.mark.slow] if settings and variant not in ("wav2vec2", "hubert") else [],
+    )
+    for settings in SETTINGS
+    for variant, head in CLASSES
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("variant", "head", "settings"), OPENED)
 def test_the_encoder_opens_under_every_head(variant: str, head: str, settings: dict[str, Any], tmp_path: Path) -> None:
     try:
         model = reference(variant, head=head, **settings)
