@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from speechxfer.audio import SAMPLE_RATE
 from speechxfer.data.augment import Distortion
-from speechxfer.encoders.dropout import with_cheap_dropout
+from speechxfer.encoders.dropout import with_same_dropout
 from speechxfer.encoders.pooling import FramePooling
 from speechxfer.errors import ConfigError
 
@@ -263,7 +263,7 @@ class Encoder(Freezable, ABC):
     def _call(self, layer: Callable[..., Any], *inputs: Any) -> Any:
         """A layer's output; with `gradient_checkpointing`, only its inputs are kept for the backward pass."""
         if self.gradient_checkpointing and torch.is_grad_enabled():
-            return checkpoint(with_cheap_dropout(layer), *inputs, use_reentrant=False)
+            return checkpoint(with_same_dropout(layer), *inputs, use_reentrant=False)
         return layer(*inputs)
 
     def layer_groups(self) -> list[LayerGroup]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -15,15 +17,26 @@ _VALUES = 2**16
 #: Values that one call of the generator decides about.
 _AT_ONCE = 4
 _LOWEST = torch.iinfo(torch.int64).min
+_IS_ENTERED: ContextVar[bool] = ContextVar("is_entered", default=False)
 
 
 class CheapDropout(TorchFunctionMode):
     """While it is entered, `torch.nn.functional.dropout` draws 16 bits for a value on the CPU.
 
     They come from PyTorch's generator; PyTorch draws a float64 for each. Dropout on other devices, and within
-    attention, is as it was. A backward pass is not affected, so a layer that it computes again has to enter this by
-    itself.
+    attention, is as it was. A backward pass is not affected, so what it computes again needs `with_same_dropout`.
     """
+
+    def __enter__(self) -> Self:
+        self._token: Token[bool] = _IS_ENTERED.set(True)
+        super().__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, traceback)
+        _IS_ENTERED.reset(self._token)
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (),
@@ -34,8 +47,10 @@ class CheapDropout(TorchFunctionMode):
         return func(*args, **kwargs or {})
 
 
-def with_cheap_dropout(layer: Callable[..., Any]) -> Callable[..., Any]:
-    """The layer with `CheapDropout` entered whenever it is called."""
+def with_same_dropout(layer: Callable[..., Any]) -> Callable[..., Any]:
+    """The layer as it is; where `CheapDropout` is entered now, also when the layer is called later."""
+    if not _IS_ENTERED.get():
+        return layer
 
     def called(*inputs: Any) -> Any:
         with CheapDropout():
