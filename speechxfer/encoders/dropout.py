@@ -29,13 +29,13 @@ class CheapDropout(TorchFunctionMode):
 
     def __enter__(self) -> Self:
         self._token: Token[bool] = _IS_ENTERED.set(True)
-        super().__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        super().__exit__(kind, error, traceback)
+        super().__exit__(kind, error, traceback)  # type: ignore[no-untyped-call]
         _IS_ENTERED.reset(self._token)
 
     def __torch_function__(

@@ -329,7 +329,8 @@ def _task(
 
     def examples(name: str, copies: int = 0, *, learned: bool = True) -> Examples:
         manifest = manifests[name]
-        augment, passes = (config.augment, allotted and allotted.passes) if name == "train" else (None, None)
+        augment, limit = (config.augment, allotted) if name == "train" else (None, None)
+        passes = limit.passes if limit else None
         inputs = preparation.inputs(
             manifest, start.plan.lowest_seam, name, speed_copies=copies, augment=augment, passes=passes
         )
