@@ -1,4 +1,4 @@
-"""Dropout whose random bits are cheap on a CPU, where PyTorch's own take a fifth of a training step."""
+"""Dropout whose random bits are cheap on a CPU, where PyTorch's own take a good part of a step."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -97,7 +98,10 @@ class TrainStep:
     def loss(self, batch: Batch) -> Tensor:
         """The summed loss of a batch, a scalar with a gradient."""
         is_low = self._precision != torch.float32
-        with CheapDropout(), torch.autocast(self.device.type, self._precision, enabled=is_low):
+        # A GPU needs it not, and a compiler would trace it.
+        is_cheap = self.device.type == "cpu" and not self._training.compile
+        dropout = CheapDropout() if is_cheap else contextlib.nullcontext()
+        with dropout, torch.autocast(self.device.type, self._precision, enabled=is_low):
             states, frames = encoded(self.model.encoder, self.feeder.examples.inputs, batch.loaded, batch.mask)
             return self.model.head.loss(states, frames, batch.targets)
 
