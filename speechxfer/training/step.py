@@ -98,7 +98,7 @@ class TrainStep:
     def loss(self, batch: Batch) -> Tensor:
         """The summed loss of a batch, a scalar with a gradient."""
         is_low = self._precision != torch.float32
-        # A GPU needs it not, and a compiler would trace it.
+        # A GPU does not need it, and a compiler would trace it.
         is_cheap = self.device.type == "cpu" and not self._training.compile
         dropout = CheapDropout() if is_cheap else contextlib.nullcontext()
         with dropout, torch.autocast(self.device.type, self._precision, enabled=is_low):
