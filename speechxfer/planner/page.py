@@ -25,7 +25,7 @@ _FEW = (
     "further: they come first below 500 steps, with higher learning rates below 200."
 )
 _SPEEDS = (
-    "The run hears its few minutes of speech so often that it also learns from two copies at other speeds "
+    "The run uses its few minutes of speech so often that it also learns from two copies at other speeds "
     "(training.speed_copies), which the trials do without."
 )
 _READING = (

@@ -100,7 +100,7 @@ class Plan:
 
     @property
     def at_other_speeds(self) -> bool:
-        """Whether a run hears little speech so often that it would learn it by heart."""
+        """Whether a run uses little speech so often that it would learn it by heart."""
         training = self.base.training
         if self.amount.of_rarest is not None or self.amount.is_much or training.speed_copies:
             return False

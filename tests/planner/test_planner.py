@@ -359,7 +359,7 @@ def test_a_plan_keeps_what_its_trials_were_given(base: sx.FinetuneConfig, monkey
     assert not {"train", "dev", "test", "output", "device"} & settings.keys()
 
 
-def test_little_speech_that_is_heard_often_is_also_heard_at_other_speeds(base: sx.FinetuneConfig) -> None:
+def test_little_speech_that_is_used_often_is_also_used_at_other_speeds(base: sx.FinetuneConfig) -> None:
     made = make_plan(base, [base.model], 60.0, presets=["feature-extraction"], vary=False)
     often = replace(made, base=replace(base, training=replace(base.training, epochs=20)))
     seconds = made.amount.seconds
