@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -88,12 +89,31 @@ def sound(kind: str, seconds: float, seed: int) -> np.ndarray:
         KeyError: an unknown kind.
     """
     generator = np.random.default_rng(seed)
-    wave = KINDS[kind](int(seconds * SAMPLE_RATE), generator)
-    loudest = float(np.abs(wave).max())
+    size = int(seconds * SAMPLE_RATE)
+    wave = KINDS[kind](size, generator) if size else np.empty(0)
+    loudest = float(np.abs(wave).max(initial=0.0))
     level = 10 ** (generator.uniform(_QUIETEST_DB, _LOUDEST_DB) / 20)
     if kind != "silence" and loudest > 0:
         wave = wave * (level / loudest)
     return wave.astype(np.float32)
+
+
+class Margins(NamedTuple):
+    """Sounds before and after speech: their seconds, and the seed of their kinds and levels."""
+
+    before_s: float
+    after_s: float
+    seed: int
+
+
+def surrounded(waveform: np.ndarray, margins: Margins) -> np.ndarray:
+    """Float32 mono at 16 kHz with other sounds before and after it, as a detector of speech may leave them there."""
+    generator = random.Random(margins.seed)
+    before, after = (
+        sound(generator.choice(list(KINDS)), seconds, generator.randrange(2**31))
+        for seconds in (margins.before_s, margins.after_s)
+    )
+    return np.concatenate([before, waveform, after])
 
 
 def with_non_speech(manifest: Manifest, ratio: float, folder: Path, seed: int) -> Manifest:

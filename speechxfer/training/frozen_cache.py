@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from speechxfer.data.manifest import Utterance
+from speechxfer.data.non_speech import Margins
 from speechxfer.encoders.base import Encoder
 from speechxfer.errors import AudioError
 from speechxfer.sources import AudioSource
@@ -67,8 +68,8 @@ class Sounds:
     def __init__(self) -> None:
         self._digests: dict[AudioSource, str] = {}
 
-    def digest(self, utterance: Utterance, speed: float) -> str:
-        """A name for the samples of an utterance at a speed.
+    def digest(self, utterance: Utterance, speed: float, margins: Margins | None = None) -> str:
+        """A name for the samples of an utterance at a speed, with what stands before and after them.
 
         Raises:
             AudioError: its file cannot be read.
@@ -80,6 +81,7 @@ class Sounds:
                 raise AudioError(f"{utterance.origin}: {error}") from error
         chosen = (utterance.audio_stream, utterance.audio_channel)
         excerpt = (self._digests[utterance.source], utterance.start, utterance.duration, speed, chosen)
+        excerpt += tuple(margins or ())
         return hashlib.blake2b(repr(excerpt).encode(), digest_size=16).hexdigest()
 
 

@@ -24,6 +24,7 @@ from speechxfer.config import AugmentConfig
 from speechxfer.data.augment import Distortion, FrameMask, distortion
 from speechxfer.data.loading import durations_s, read
 from speechxfer.data.manifest import Manifest
+from speechxfer.data.non_speech import Margins, surrounded
 from speechxfer.encoders.base import Encoder
 from speechxfer.errors import AudioError
 from speechxfer.progress import Progress
@@ -32,6 +33,10 @@ from speechxfer.training.frozen_cache import States
 
 #: Speeds of the copies of the training audio, in the order they are added.
 SPEEDS = (1.0, 0.9, 1.1, 0.95, 1.05)
+
+#: Most seconds of other sound before and after a copy at another speed. Corpora are often cut exactly at the speech, and
+#: what a detector of speech cuts out of a long recording is not.
+_LONGEST_MARGIN_S = 0.3
 
 #: Threads that read audio files beside a GPU.
 _MOST_READERS = 8
@@ -57,7 +62,7 @@ class Copies:
         longest = encoder.max_duration_s or math.inf
         # Slowed down, a long one may be more than the encoder takes.
         self._speeds = [
-            [speed for speed in SPEEDS[: speed_copies + 1] if duration / speed <= longest or speed == 1.0]
+            [1.0, *(one for one in SPEEDS[1 : speed_copies + 1] if duration / one + 2 * _LONGEST_MARGIN_S <= longest)]
             for duration in self._durations
         ]
 
@@ -75,7 +80,18 @@ class Copies:
 
     def duration_s(self, key: Key) -> float:
         """Seconds of a copy."""
-        return self._durations[key[0]] / key[1]
+        margins = self.margins(key)
+        return self._durations[key[0]] / key[1] + (margins.before_s + margins.after_s if margins else 0.0)
+
+    def margins(self, key: Key) -> Margins | None:
+        """What is added to a copy, the same whatever else is in the manifest; None where it is the utterance itself."""
+        index, speed = key
+        if speed == 1.0:
+            return None
+        utterance = self.manifest[index]
+        generator = random.Random(f"{utterance.audio}/{utterance.start}/{speed}")
+        before_s, after_s = (generator.uniform(0, _LONGEST_MARGIN_S) for _ in range(2))
+        return Margins(before_s, after_s, generator.randrange(2**31))
 
     def computed_s(self, key: Key) -> float:
         """Seconds that an encoder computes for a copy."""
@@ -91,7 +107,10 @@ class Copies:
 
     def _waveform(self, key: Key) -> np.ndarray:
         waveform = read(self.manifest[key[0]], self._progress)
-        return waveform if key[1] == 1.0 else resample(waveform, SAMPLE_RATE * key[1], SAMPLE_RATE)
+        margins = self.margins(key)
+        if margins is None:
+            return waveform
+        return surrounded(resample(waveform, SAMPLE_RATE * key[1], SAMPLE_RATE), margins)
 
     def is_readable(self, index: int) -> bool:
         """Try to read an utterance; one that cannot be read is noted."""

@@ -151,7 +151,7 @@ class Preparation:
         """Find what is there, compute and write what is missing (each process on a disk its share), map it all."""
         settings = {"dtype": self.training.cache_dtype, "precision": str(self.precision)}
         cache = FrozenCache(self._folder, prefix_digest(self.encoder, seam, **settings))
-        names = {key: self._sounds.digest(copies.manifest[key[0]], key[1]) for key in copies.keys}
+        names = {key: self._sounds.digest(copies.manifest[key[0]], key[1], copies.margins(key)) for key in copies.keys}
         cache.tidy()
         found, spoilt = cache.read(names.values())
         for path in spoilt:
