@@ -16,9 +16,10 @@ from speechxfer.config import build, merge
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError
 from speechxfer.runs import Allotment, RunFolder
-from speechxfer.training import allotment, time_limit
+from speechxfer.training import allotment, time_limit, timing
 from speechxfer.training.checkpoint import Position
 from speechxfer.training.distributed import World
+from speechxfer.training.inputs import Copies, LiveInputs
 from speechxfer.training.job import Job
 from speechxfer.training.starting_point import StartingPoint, starting_point
 from speechxfer.training.time_limit import EPOCHS, TimeLimit
@@ -59,8 +60,6 @@ def test_passes_follow_one_another_in_epochs_of_any_length(runs: Runs) -> None:
 
 
 def timer(job: Job, start: StartingPoint) -> StepTimer:
-    from speechxfer.training.inputs import Copies, LiveInputs
-
     copies = Copies(start.train, start.model.encoder, 0, 1)
     inputs = LiveInputs(start.model.encoder, start.plan.seam, copies)
     return StepTimer(start, inputs, job.config.training, job.config.augment, torch.float32)
@@ -171,6 +170,19 @@ def test_parts_are_timed_and_the_model_is_as_before(runs: Runs) -> None:
     assert found.passes > 1000
     assert min(*found.first_step_s, found.dev_s) > 0
     assert all(torch.equal(one, weights[name]) for name, one in start.model.state_dict().items())
+
+
+def test_reading_audio_counts_and_the_first_step_does_not(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, start = started(runs)
+    now, waveforms = [0.0], Copies.waveforms
+
+    def slow(copies: Copies, keys: Any) -> list[Any]:
+        now[0] += 1.0 if now[0] else 100.0  # the first one in a cold process
+        return waveforms(copies, keys)
+
+    monkeypatch.setattr(Copies, "waveforms", slow)
+    monkeypatch.setattr(timing, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    assert timing.time_steps(start, job.config, torch.float32, 0, most_s=1.0) == (1.0, 0.0)
 
 
 def test_a_time_that_is_too_short_is_refused_before_anything_is_trained(runs: Runs) -> None:
