@@ -16,6 +16,7 @@ from speechxfer.model import SpeechModel
 from speechxfer.runs import Allotment
 from speechxfer.training.before_after import part
 from speechxfer.training.job import Job
+from speechxfer.training.language_model import has_one
 from speechxfer.training.starting_point import StartingPoint
 from speechxfer.training.time_limit import EPOCHS, PLANNED, given_s
 from speechxfer.training.timing import StepTime, steps_of, time_steps
@@ -54,7 +55,8 @@ def allot(job: Job, start: StartingPoint, source: SpeechModel | None, manifests:
     start.model.to(job.device)
     first, last = _step_times(job, start, given)
     decode_s = _decoding_s(start.model, manifests["dev"])
-    final_s, tuning_s = _final_s(job, manifests["dev"], decode_s)
+    has_language_model = has_one(job.config, start.model.head)
+    final_s, tuning_s = _final_s(job, manifests["dev"], decode_s, has_language_model=has_language_model)
     steps = len(steps_of(start, job.config.training))
     below_s = last.below * steps / sum(durations_s(start.train, start.model.encoder.max_duration_s))
     pass_s = (last.below + last.above) * steps
@@ -66,7 +68,6 @@ def allot(job: Job, start: StartingPoint, source: SpeechModel | None, manifests:
             "wanted more time, or a smaller test manifest"
         )
     pretrained_s = _decoding_s(source, manifests["dev"]) / final_s * tested_s if source and tested_s else 0.0
-    has_language_model = job.config.language_model != "none"
     after_s = tested_s * (1 + has_language_model) + _PAGES_S
     left_s = PLANNED * given - (time.monotonic() - job.started) - after_s
     pretrained = _pretrained(pretrained_s, left_s, len(manifests.get("test", ())))
@@ -141,12 +142,11 @@ def _pretrained(pretrained_s: float, left_s: float, num_test: int) -> float:
     return fraction if fraction * num_test >= min(_FEWEST_PRETRAINED, num_test) else 0.0
 
 
-def _final_s(job: Job, dev: Manifest, decode_s: float) -> tuple[float, float]:
+def _final_s(job: Job, dev: Manifest, decode_s: float, *, has_language_model: bool) -> tuple[float, float]:
     """Seconds that the trained model needs for a second of audio: to decode it, and for all that is done with dev.
 
     Confidences are calibrated on it, and a language model is tuned. A student's are those that its teacher needed.
     """
-    has_language_model = job.config.language_model != "none"
     tuning_s = decode_s + (decode_s + _TUNING_S) * has_language_model
     if not job.config.unlabeled:
         return decode_s, tuning_s

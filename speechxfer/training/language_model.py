@@ -23,7 +23,7 @@ from speechxfer.runs import RunFolder
 
 
 def language_model_of(config: FinetuneConfig, head: Head, manifest: Manifest) -> LanguageModel | None:
-    """The language model that the settings ask for; None where they ask for none.
+    """The language model that the settings ask for; None where they ask for none, or "auto" can make none.
 
     Args:
         config: of the run.
@@ -31,10 +31,10 @@ def language_model_of(config: FinetuneConfig, head: Head, manifest: Manifest) ->
         manifest: of the training split, what can be learned from.
 
     Raises:
-        ConfigError: the head does not decode with one, or cannot spell its words.
+        ConfigError: one is named, and the head does not decode with one, or cannot spell its words.
         DataError: the file cannot be read, or there is no word in the texts.
     """
-    if config.language_model == "none":
+    if not has_one(config, head):
         return None
     try:
         head.lexicon(None)
@@ -43,6 +43,17 @@ def language_model_of(config: FinetuneConfig, head: Head, manifest: Manifest) ->
     except ConfigError as error:
         raise ConfigError(f"language_model is {config.language_model!r}, but {error}") from error
     return found
+
+
+def has_one(config: FinetuneConfig, head: Head) -> bool:
+    """Whether a run makes or reads a language model: if one is named, or if its head decodes with one."""
+    if config.language_model != "auto":
+        return config.language_model != "none"
+    try:
+        head.lexicon(None)
+    except ConfigError:
+        return False
+    return True
 
 
 def _made(source: str, head: Head, manifest: Manifest) -> LanguageModel:
