@@ -16,7 +16,6 @@ from speechxfer.model import SpeechModel
 from speechxfer.runs import Allotment
 from speechxfer.training.before_after import part
 from speechxfer.training.job import Job
-from speechxfer.training.language_model import has_one
 from speechxfer.training.starting_point import StartingPoint
 from speechxfer.training.time_limit import EPOCHS, PLANNED, given_s
 from speechxfer.training.timing import StepTime, steps_of, time_steps
@@ -41,11 +40,15 @@ class TimeTooShortError(ConfigError):
     """A limit of time in which a run could not do what is asked for."""
 
 
-def allot(job: Job, start: StartingPoint, source: SpeechModel | None, manifests: Mapping[str, Manifest]) -> Allotment:
+def allot(
+    job: Job, start: StartingPoint, source: SpeechModel | None, manifests: Mapping[str, Manifest], *,
+    has_language_model: bool,
+) -> Allotment:  # fmt: skip
     """Time the parts of a run, and divide its time among them; the model is as before.
 
     Args:
         source: the pre-trained model, where it is to be measured.
+        has_language_model: whether one is tuned on dev at the end, and test is then decoded twice.
 
     Raises:
         TimeTooShortError: for what is asked for.
@@ -55,7 +58,6 @@ def allot(job: Job, start: StartingPoint, source: SpeechModel | None, manifests:
     start.model.to(job.device)
     first, last = _step_times(job, start, given)
     decode_s = _decoding_s(start.model, manifests["dev"])
-    has_language_model = has_one(job.config, start.model.head)
     final_s, tuning_s = _final_s(job, manifests["dev"], decode_s, has_language_model=has_language_model)
     steps = len(steps_of(start, job.config.training))
     below_s = last.below * steps / sum(durations_s(start.train, start.model.encoder.max_duration_s))
@@ -91,8 +93,9 @@ def allot(job: Job, start: StartingPoint, source: SpeechModel | None, manifests:
 
 
 def allotted(
-    job: Job, start: StartingPoint, source: SpeechModel | None, manifests: Mapping[str, Manifest], *, resume: bool
-) -> Allotment | None:
+    job: Job, start: StartingPoint, source: SpeechModel | None, manifests: Mapping[str, Manifest], *,
+    has_language_model: bool, resume: bool,
+) -> Allotment | None:  # fmt: skip
     """What the run's limit of time allows, as the main process measures it, or as it did before; None without one.
 
     Raises:
@@ -104,7 +107,7 @@ def allotted(
         return None
     found = job.folder.allotment if resume else None
     if found is None and job.world.is_main:
-        found = allot(job, start, source, manifests)
+        found = allot(job, start, source, manifests, has_language_model=has_language_model)
         job.folder.write(found)
     if found is not None:
         found = replace(found, given_s=given_s(job.config.training))  # a run that is resumed may get more

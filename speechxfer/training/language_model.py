@@ -34,26 +34,17 @@ def language_model_of(config: FinetuneConfig, head: Head, manifest: Manifest) ->
         ConfigError: one is named, and the head does not decode with one, or cannot spell its words.
         DataError: the file cannot be read, or there is no word in the texts.
     """
-    if not has_one(config, head):
+    if config.language_model == "none":
         return None
     try:
         head.lexicon(None)
         found = _made(config.language_model, head, manifest)
         head.lexicon(found)
     except ConfigError as error:
+        if config.language_model == "auto":
+            return None
         raise ConfigError(f"language_model is {config.language_model!r}, but {error}") from error
     return found
-
-
-def has_one(config: FinetuneConfig, head: Head) -> bool:
-    """Whether a run makes or reads a language model: if one is named, or if its head decodes with one."""
-    if config.language_model != "auto":
-        return config.language_model != "none"
-    try:
-        head.lexicon(None)
-    except ConfigError:
-        return False
-    return True
 
 
 def _made(source: str, head: Head, manifest: Manifest) -> LanguageModel:

@@ -165,7 +165,7 @@ def test_time_between_two_processes_does_not_count(clock: Clock) -> None:
 def test_parts_are_timed_and_the_model_is_as_before(runs: Runs) -> None:
     job, start = started(runs, {"training": {"time": "10h"}})
     weights = {name: one.clone() for name, one in start.model.state_dict().items()}
-    found = allotment.allot(job, start, None, job.datasets)
+    found = allotment.allot(job, start, None, job.datasets, has_language_model=False)
     assert (found.dev, found.pretrained) == (4, 1.0)
     assert found.passes > 1000
     assert min(*found.first_step_s, found.dev_s) > 0
@@ -194,7 +194,7 @@ def test_a_time_that_is_too_short_is_refused_before_anything_is_trained(runs: Ru
 def test_a_run_with_a_limit_of_time_measures_what_fits_and_is_resumed_exactly(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(allotment, "allot", lambda *_: ALLOTTED)
+    monkeypatch.setattr(allotment, "allot", lambda *_, **_others: ALLOTTED)
     monkeypatch.setattr(TimeLimit, "_decided", lambda *_: 2)
     timed = {"training": {"time": "1000s"}, "test": runs.base["dev"]}
     log = runs.run("whole", timed)
@@ -211,7 +211,7 @@ def test_a_run_with_a_limit_of_time_measures_what_fits_and_is_resumed_exactly(
     monkeypatch.setattr(allotment, "allot", None)  # measured once
     runs.run("broken", timed, {"training": {"time": "2000s"}}, resume=True)  # more time may be given
     assert runs.metrics("broken") == lines
-    monkeypatch.setattr(allotment, "allot", lambda *_: replace(ALLOTTED, passes=3.0))
+    monkeypatch.setattr(allotment, "allot", lambda *_, **_others: replace(ALLOTTED, passes=3.0))
     assert "frozen layers, train: computed once" in runs.run("longer", timed)
 
 
@@ -219,7 +219,7 @@ def test_the_pretrained_model_is_measured_on_the_part_of_test_that_it_has_time_f
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs.run("first")
-    monkeypatch.setattr(allotment, "allot", lambda *_: replace(ALLOTTED, pretrained=0.5))
+    monkeypatch.setattr(allotment, "allot", lambda *_, **_others: replace(ALLOTTED, pretrained=0.5))
     monkeypatch.setattr(TimeLimit, "_decided", lambda *_: 1)
     model = str(runs.folder / "first" / "model")
     log = runs.run("second", {"training": {"time": "1000s"}, "test": runs.base["dev"], "model": model})
