@@ -70,12 +70,13 @@ def run(cell: Cell) -> dict[str, Any] | None:
         preset, *changes = cell.way.split()
         given = dict(one.split("=") for one in changes)
         changed = {name if "." in name else f"plan.{name}": json.loads(value) for name, value in given.items()}
+        greedy = {"language_model": "none"}  # what the encoder has learned is compared
         unknown = {"ctc.ignore_unknown": True} if head == "ctc" else {}
         begun = time.monotonic()
         made = sx.finetune(
             cell.model, train=train[0], dev=str((folder / "dev.jsonl").resolve()), test=f"{work}/test.jsonl",
             output=f"{work}/run", head=head, plan=preset, progress=sx.TerminalProgress(), device="cpu",
-            config={"training.time": cell.time, "training.seed": cell.seed, **changed, **unknown},
+            config={"training.time": cell.time, "training.seed": cell.seed, **greedy, **changed, **unknown},
         )  # fmt: skip
         used = time.monotonic() - begun
         assert made.after is not None

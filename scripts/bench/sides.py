@@ -58,7 +58,7 @@ def ours(job: Job) -> dict[str, Any]:
             "cache_dir": str(Path(job.output) / "cache"),
         },
         "augment": {"mask_time_prob": row.mask_share, "mask_feature_prob": 0.0},
-        "head": row.head,
+        "head": row.head, "language_model": "none",
         "seq2seq": {"timestamp_ratio": 0.0, "label_smoothing": 0.0, "non_speech_ratio": 0.0},
         "text": {"scoring_normalizer": SCORED_BY[row.head]},
         "ctc": {

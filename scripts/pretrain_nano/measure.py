@@ -86,7 +86,8 @@ def without_weights(model: str, folder: Path) -> str:
 
 def measured(settings: dict[str, Any], assignments: tuple[str, ...]) -> dict[str, Any]:
     """Fine-tune and tell: the curve on dev, the figures on test, seconds by the clock and of the processor."""
-    config = build(sx.FinetuneConfig, merge([settings, *map(parse_assignment, assignments)]))
+    greedy = {"language_model": "none"}
+    config = build(sx.FinetuneConfig, merge([settings, greedy, *map(parse_assignment, assignments)]))
     clock, processor = time.monotonic(), time.process_time()
     run = sx.finetune(config=config, progress=TerminalProgress())
     curve, metrics = RunFolder(run.folder).history, RunFolder(run.folder).metrics

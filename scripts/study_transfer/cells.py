@@ -102,7 +102,7 @@ def epochs_for(setting: Setting) -> int:
 def config(setting: Setting, train: str, output: str, epochs: int, seed: int, preset: str = "") -> sx.FinetuneConfig:
     return sx.FinetuneConfig(
         model=setting.model, train=train, dev=str((DATA / setting.corpus).resolve() / "dev.jsonl"), output=output,
-        head=CORPORA[setting.corpus][0], plan=PlanConfig(preset=preset),
+        head=CORPORA[setting.corpus][0], plan=PlanConfig(preset=preset), language_model="none",
         groups={"ctc": CTCConfig(ignore_unknown=True)},
         training=TrainingConfig(epochs=epochs, seed=seed, batch_seconds=BATCH_S),
     )  # fmt: skip

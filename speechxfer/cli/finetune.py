@@ -60,7 +60,7 @@ _GROUPS = {
 @click.option("--output", help="Folder for the run.")
 @click.option("--head", metavar="NAME", help="Head: ctc (the default), classification, seq2seq (the model's own decoder), or one of another package.")  # fmt: skip  # noqa: E501
 @click.option("--language", metavar="LL", help="Spoken language, for the decoder of a multilingual Whisper, or the adapters of an MMS model.")  # fmt: skip  # noqa: E501
-@click.option("--lm", metavar="auto|FILE|none", help="Language model for a CTC head: of the training text (auto), of that and a text file, or an ARPA file (default: none).")  # fmt: skip  # noqa: E501
+@click.option("--lm", metavar="auto|FILE|none", help="Language model for a CTC head: of the training text (auto), of that and a text file, an ARPA file, or none (default: auto).")  # fmt: skip  # noqa: E501
 @click.option("--extend-vocabulary", "vocabulary", flag_value="extend", help="Add the training text's new characters to the model's own CTC head.")  # fmt: skip  # noqa: E501
 @click.option("--new-vocabulary", "vocabulary", flag_value="new", help="Train a new CTC head even if the model has one.")  # fmt: skip  # noqa: E501
 @click.option("--units", type=click.Choice(["auto", "characters", "pieces"]), help="What a new CTC head writes: characters, pieces of words, or what fits the frames (default: auto).")  # fmt: skip  # noqa: E501

@@ -13,7 +13,7 @@ from speechxfer.jobs.rows import Row
 #: A part is as long as is lost with a worker at most.
 _PART_S = 600.0
 _PART_ROWS = 200
-#: Seconds of a row whose length is not known.
+#: Seconds of a row whose length is not known, until some are.
 _UNKNOWN_S = 30.0
 
 
@@ -91,14 +91,21 @@ class Parts(Iterator[Part]):
     def __init__(self, rows: Iterable[Row], done: Ids) -> None:
         self.done = self.repeated = 0
         self._rows, self._before, self._seen = iter(rows), done, Ids()
+        self._computed, self._computed_s = 0, 0.0
+
+    def learn(self, rows: int, seconds: float) -> None:
+        """Note the length of rows that are computed: a row whose length is not known counts as their mean."""
+        self._computed += rows
+        self._computed_s += seconds
 
     def __next__(self) -> Part:
         found: list[Row] = []
         seconds = 0.0
+        usual_s = self._computed_s / self._computed if self._computed else _UNKNOWN_S
         for row in self._rows:
             if self._is_new(row):
                 found.append(row)
-                seconds += _UNKNOWN_S if row.duration is None else row.duration
+                seconds += usual_s if row.duration is None else row.duration
                 if seconds >= _PART_S or len(found) == _PART_ROWS:
                     break
         if not found:

@@ -93,6 +93,7 @@ def run(
         totals = Totals()
         for done in engine.results(work, parts, versions):
             output.add(done)
+            parts.learn(done.rows - done.failed, done.seconds)
             totals.rows += done.rows
             totals.failed += done.failed
             totals.seconds += done.seconds

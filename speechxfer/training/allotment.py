@@ -40,11 +40,15 @@ class TimeTooShortError(ConfigError):
     """A limit of time in which a run could not do what is asked for."""
 
 
-def allot(job: Job, start: StartingPoint, source: SpeechModel | None, manifests: Mapping[str, Manifest]) -> Allotment:
+def allot(
+    job: Job, start: StartingPoint, source: SpeechModel | None, manifests: Mapping[str, Manifest], *,
+    has_language_model: bool,
+) -> Allotment:  # fmt: skip
     """Time the parts of a run, and divide its time among them; the model is as before.
 
     Args:
         source: the pre-trained model, where it is to be measured.
+        has_language_model: whether one is tuned on dev at the end, and test is then decoded twice.
 
     Raises:
         TimeTooShortError: for what is asked for.
@@ -54,7 +58,7 @@ def allot(job: Job, start: StartingPoint, source: SpeechModel | None, manifests:
     start.model.to(job.device)
     first, last = _step_times(job, start, given)
     decode_s = _decoding_s(start.model, manifests["dev"])
-    final_s, tuning_s = _final_s(job, manifests["dev"], decode_s)
+    final_s, tuning_s = _final_s(job, manifests["dev"], decode_s, has_language_model=has_language_model)
     steps = len(steps_of(start, job.config.training))
     below_s = last.below * steps / sum(durations_s(start.train, start.model.encoder.max_duration_s))
     pass_s = (last.below + last.above) * steps
@@ -66,7 +70,6 @@ def allot(job: Job, start: StartingPoint, source: SpeechModel | None, manifests:
             "wanted more time, or a smaller test manifest"
         )
     pretrained_s = _decoding_s(source, manifests["dev"]) / final_s * tested_s if source and tested_s else 0.0
-    has_language_model = job.config.language_model != "none"
     after_s = tested_s * (1 + has_language_model) + _PAGES_S
     left_s = PLANNED * given - (time.monotonic() - job.started) - after_s
     pretrained = _pretrained(pretrained_s, left_s, len(manifests.get("test", ())))
@@ -90,8 +93,9 @@ def allot(job: Job, start: StartingPoint, source: SpeechModel | None, manifests:
 
 
 def allotted(
-    job: Job, start: StartingPoint, source: SpeechModel | None, manifests: Mapping[str, Manifest], *, resume: bool
-) -> Allotment | None:
+    job: Job, start: StartingPoint, source: SpeechModel | None, manifests: Mapping[str, Manifest], *,
+    has_language_model: bool, resume: bool,
+) -> Allotment | None:  # fmt: skip
     """What the run's limit of time allows, as the main process measures it, or as it did before; None without one.
 
     Raises:
@@ -103,7 +107,7 @@ def allotted(
         return None
     found = job.folder.allotment if resume else None
     if found is None and job.world.is_main:
-        found = allot(job, start, source, manifests)
+        found = allot(job, start, source, manifests, has_language_model=has_language_model)
         job.folder.write(found)
     if found is not None:
         found = replace(found, given_s=given_s(job.config.training))  # a run that is resumed may get more
@@ -141,12 +145,11 @@ def _pretrained(pretrained_s: float, left_s: float, num_test: int) -> float:
     return fraction if fraction * num_test >= min(_FEWEST_PRETRAINED, num_test) else 0.0
 
 
-def _final_s(job: Job, dev: Manifest, decode_s: float) -> tuple[float, float]:
+def _final_s(job: Job, dev: Manifest, decode_s: float, *, has_language_model: bool) -> tuple[float, float]:
     """Seconds that the trained model needs for a second of audio: to decode it, and for all that is done with dev.
 
     Confidences are calibrated on it, and a language model is tuned. A student's are those that its teacher needed.
     """
-    has_language_model = job.config.language_model != "none"
     tuning_s = decode_s + (decode_s + _TUNING_S) * has_language_model
     if not job.config.unlabeled:
         return decode_s, tuning_s

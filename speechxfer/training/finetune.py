@@ -268,7 +268,8 @@ def _adapt(
     show_plan(job, start)
     world.barrier()
     source = before_after.source_of(job, start) if world.is_main else None
-    allotted = allotment.allotted(job, start, source, manifests, resume=resume)
+    fused = ready.language_model is not None
+    allotted = allotment.allotted(job, start, source, manifests, has_language_model=fused, resume=resume)
     manifests = allotment.used(job, manifests, allotted)
     manifests["train"] = _training_manifest(job, start, manifests)
     before = before_after.measured(job, source, start.model.head, manifests, allotted) if source else {}

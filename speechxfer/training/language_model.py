@@ -23,7 +23,7 @@ from speechxfer.runs import RunFolder
 
 
 def language_model_of(config: FinetuneConfig, head: Head, manifest: Manifest) -> LanguageModel | None:
-    """The language model that the settings ask for; None where they ask for none.
+    """The language model that the settings ask for; None where they ask for none, or "auto" can make none.
 
     Args:
         config: of the run.
@@ -31,7 +31,7 @@ def language_model_of(config: FinetuneConfig, head: Head, manifest: Manifest) ->
         manifest: of the training split, what can be learned from.
 
     Raises:
-        ConfigError: the head does not decode with one, or cannot spell its words.
+        ConfigError: one is named, and the head does not decode with one, or cannot spell its words.
         DataError: the file cannot be read, or there is no word in the texts.
     """
     if config.language_model == "none":
@@ -41,6 +41,8 @@ def language_model_of(config: FinetuneConfig, head: Head, manifest: Manifest) ->
         found = _made(config.language_model, head, manifest)
         head.lexicon(found)
     except ConfigError as error:
+        if config.language_model == "auto":
+            return None
         raise ConfigError(f"language_model is {config.language_model!r}, but {error}") from error
     return found
 

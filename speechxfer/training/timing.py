@@ -24,8 +24,9 @@ _TIMED = 3
 
 
 class StepTime(NamedTuple):
-    """Seconds of computation below the seam, and above it."""
+    """Seconds of a step."""
 
+    #: Of reading the audio and computing below the seam, which is done once where that is kept.
     below: float
     above: float
 
@@ -52,11 +53,11 @@ class StepTimer:
 
     def time(self, indices: Sequence[int]) -> StepTime | None:
         """Take one step, computed at once; None where none of its utterances can be read."""
+        self._take_step.model.train()
+        self._timed.seconds, begun = 0.0, self._now()
         batch = self._take_step.feeder.batch(indices, 0)
         if batch is None:
             return None
-        self._take_step.model.train()
-        self._timed.seconds, begun = 0.0, self._now()
         self._take_step(indices, [batch], epoch=0, number=0)
         return StepTime(self._timed.seconds, self._now() - begun - self._timed.seconds)
 
@@ -67,7 +68,7 @@ class StepTimer:
 
 
 class _TimedInputs:
-    """Inputs that add up the seconds spent below the seam.
+    """Inputs that add up the seconds spent on reading and below the seam.
 
     Args:
         inputs: whose reading and computing is timed.
@@ -80,7 +81,10 @@ class _TimedInputs:
         self.seconds = 0.0
 
     def load(self, indices: Sequence[int], epoch: int) -> Loaded:
-        return self._inputs.load(indices, epoch)
+        begun = self._now()
+        loaded = self._inputs.load(indices, epoch)
+        self.seconds += self._now() - begun
+        return loaded
 
     def at_seam(self, loaded: Loaded) -> Tensor:
         begun = self._now()
@@ -92,14 +96,14 @@ class _TimedInputs:
 def time_steps(
     start: StartingPoint, config: FinetuneConfig, precision: torch.dtype, epoch: int, most_s: float
 ) -> StepTime:
-    """The mean time of a few steps, after one that warms up; of that one where it takes too long already.
+    """The mean time of a few steps, or of one where they take long, after one that warms up.
 
     Args:
         start: the model, on its device; its weights move.
         config: settings of the run.
         precision: of the forward pass.
         epoch: whose plan is applied, from 0.
-        most_s: seconds after which no further step is timed.
+        most_s: seconds after which no further step is timed, once there is one.
 
     Raises:
         DataError: none of the utterances that are tried can be read.
@@ -112,7 +116,7 @@ def time_steps(
     for indices in steps[:: math.ceil(len(steps) / (_TIMED + 1))]:
         if (one := timer.time(indices)) is not None:
             found.append(one)
-        if time.monotonic() - begun > most_s:
+        if len(found) > 1 and time.monotonic() - begun > most_s:
             break
     if not found:
         raise DataError("train: some utterances of each part were tried and none can be read, so no step can be timed; `speechxfer check` lists why")  # fmt: skip  # noqa: E501

@@ -84,7 +84,7 @@ def test_a_run_from_such_a_model_leaves_the_language_model_out(
     train, dev = corpus("train", TEXTS), corpus("dev", TEXTS)
     words = sx.train_language_model(train, order=2)
     sx.tune_language_model(str(model), words, dev, beams=4, output=tmp_path / "tuned", device="cpu")
-    options = ["--epochs", 1, "--train", train, "--dev", dev, "--output", tmp_path / "run"]
+    options = ["--epochs", 1, "--lm", "none", "--train", train, "--dev", dev, "--output", tmp_path / "run"]
     assert "language model is left out" in run("finetune", "--model", tmp_path / "tuned", *options).output
     assert not (tmp_path / "run" / "model" / "language_model.arpa").exists()
 

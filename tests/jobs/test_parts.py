@@ -15,6 +15,13 @@ def test_a_part_ends_after_ten_minutes_of_sound_or_two_hundred_rows() -> None:
     assert [len(part.rows) for part in Parts(short, Ids())] == [200, 200, 50]
 
 
+def test_rows_of_unknown_length_count_as_the_mean_of_those_that_are_computed() -> None:
+    parts = Parts([row(number) for number in range(400)], Ids())
+    assert len(next(parts).rows) == 20
+    parts.learn(20, 100.0)
+    assert len(next(parts).rows) == 120
+
+
 def test_parts_are_made_when_they_are_asked_for() -> None:
     asked: list[int] = []
 

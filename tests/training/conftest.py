@@ -85,6 +85,7 @@ def runs(corpus: Callable[..., Path], whisper_folder: Path, tmp_path: Path) -> R
             "train": str(corpus("train", texts(24, 1))),
             "dev": str(corpus("dev", texts(4, 2))),
             "device": "cpu",
+            "language_model": "none",
             "plan": {"train_top": 1, "encoder_lr": 1e-2, "head_lr": 1e-2},
             "training": {"epochs": 3, "batch_seconds": 4.0, "cache_dir": str(tmp_path / "cache")},
         },
@@ -95,6 +96,7 @@ def runs(corpus: Callable[..., Path], whisper_folder: Path, tmp_path: Path) -> R
 #: With which three tones are learned in seconds; a random encoder tells them apart only once it is trained as a whole.
 LEARNING: dict[str, Any] = {
     "device": "cpu",
+    "language_model": "none",
     "plan": {"freeze_frontend": False, "encoder_lr": 5e-3, "head_lr": 5e-3, "head_only_ratio": 0.0},
     "training": {"epochs": 12, "batch_seconds": 2.0, "dropout": 0.0},
     "augment": {"mask_time_prob": 0.0, "mask_feature_prob": 0.0},

@@ -138,10 +138,20 @@ def test_wrong_ones_are_refused_before_the_work(
     other.write_text("ЖУК\n", encoding="utf-8")
     sx.train_language_model(other, output=tmp_path / "other.arpa")
     assert "'жук', can be spelled" in refused(tmp_path / "other.arpa").replace("'ЖУК'", "'жук'")
-    single = {name: str(corpus(f"{name}-single", ["a", "b", "c"])) for name in ("train", "dev")}
-    assert "language_model is 'auto', but the model writes no spaces between words" in refused("auto", single)
+    damaged.write_text(other.read_text())
+    sx.train_language_model(damaged, output=tmp_path / "words.arpa")
     own = {"model": str(spelling_whisper), "head": "seq2seq", "plan": {"train_top": None}}
-    assert "language_model is 'auto', but a seq2seq head does not decode with" in refused("auto", own)
+    assert "but a seq2seq head does not decode with" in refused(tmp_path / "words.arpa", own)
+    single = {name: str(corpus(f"{name}-single", ["a", "b", "c"])) for name in ("train", "dev")}
+    assert "but the model writes no spaces between words" in refused(tmp_path / "words.arpa", single)
+
+
+def test_auto_makes_none_where_the_head_could_not_use_it(runs: Runs, corpus: Any, spelling_whisper: Path) -> None:
+    single = {name: str(corpus(f"{name}-single", ["a", "b", "c"])) for name in ("train", "dev")}
+    own = {"model": str(spelling_whisper), "head": "seq2seq", "plan": {"train_top": None}}
+    for name, layer in (("single", single), ("own", own)):
+        runs.run(name, AUTO, layer, {"training": {"epochs": 1}})
+        assert "language_model" not in figures(runs, name)
 
 
 def test_the_option_of_the_command(runs: Runs) -> None:

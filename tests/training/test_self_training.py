@@ -222,10 +222,10 @@ def test_a_student_for_which_the_time_is_too_short_leaves_the_teacher(
 ) -> None:
     real = allotment.allot
 
-    def allotted(job: Job, *others: Any) -> Allotment:
+    def allotted(job: Job, *others: Any, **named: Any) -> Allotment:
         if job.config.unlabeled:
             raise allotment.TimeTooShortError("training.time is '1000s', but measuring test takes about 60 s")
-        return real(job, *others)
+        return real(job, *others, **named)
 
     monkeypatch.setattr(allotment, "allot", allotted)
     monkeypatch.setattr(self_training, "_LATEST", 100.0)
@@ -244,11 +244,15 @@ def test_a_student_needs_as_long_as_its_teacher_did(taught: Runs) -> None:
     job = Job(taught.config("run", {"training": {"time": "1000s"}}), World(), sx.Progress())
     sx.finetune(config=self_training.teacher_job(job).config)
     teacher, dev = job.folder.teacher, job.datasets["dev"]
-    final_s, tuning_s = allotment._final_s(job, dev, 0.0)
+    final_s, tuning_s = allotment._final_s(job, dev, 0.0, has_language_model=False)
     assert final_s > 0.0
     # As if calibrating had taken a minute.
     teacher.write_metrics({**teacher.metrics, "seconds": {**teacher.metrics["seconds"], "after": 60.0}})
-    assert allotment._final_s(job, dev, 0.0)[1] > 60.0 / dev.with_durations().duration_s > tuning_s
+    assert (
+        allotment._final_s(job, dev, 0.0, has_language_model=False)[1]
+        > 60.0 / dev.with_durations().duration_s
+        > tuning_s
+    )
 
 
 def test_no_more_is_predicted_than_there_is_time_for(taught: Runs) -> None:

@@ -16,9 +16,10 @@ from speechxfer.config import build, merge
 from speechxfer.encoders.checkpoints import find
 from speechxfer.errors import ConfigError
 from speechxfer.runs import Allotment, RunFolder
-from speechxfer.training import allotment, time_limit
+from speechxfer.training import allotment, time_limit, timing
 from speechxfer.training.checkpoint import Position
 from speechxfer.training.distributed import World
+from speechxfer.training.inputs import Copies, LiveInputs
 from speechxfer.training.job import Job
 from speechxfer.training.starting_point import StartingPoint, starting_point
 from speechxfer.training.time_limit import EPOCHS, TimeLimit
@@ -59,8 +60,6 @@ def test_passes_follow_one_another_in_epochs_of_any_length(runs: Runs) -> None:
 
 
 def timer(job: Job, start: StartingPoint) -> StepTimer:
-    from speechxfer.training.inputs import Copies, LiveInputs
-
     copies = Copies(start.train, start.model.encoder, 0, 1)
     inputs = LiveInputs(start.model.encoder, start.plan.seam, copies)
     return StepTimer(start, inputs, job.config.training, job.config.augment, torch.float32)
@@ -166,11 +165,24 @@ def test_time_between_two_processes_does_not_count(clock: Clock) -> None:
 def test_parts_are_timed_and_the_model_is_as_before(runs: Runs) -> None:
     job, start = started(runs, {"training": {"time": "10h"}})
     weights = {name: one.clone() for name, one in start.model.state_dict().items()}
-    found = allotment.allot(job, start, None, job.datasets)
+    found = allotment.allot(job, start, None, job.datasets, has_language_model=False)
     assert (found.dev, found.pretrained) == (4, 1.0)
     assert found.passes > 1000
     assert min(*found.first_step_s, found.dev_s) > 0
     assert all(torch.equal(one, weights[name]) for name, one in start.model.state_dict().items())
+
+
+def test_reading_audio_counts_and_the_first_step_does_not(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    job, start = started(runs)
+    now, waveforms = [0.0], Copies.waveforms
+
+    def slow(copies: Copies, keys: Any) -> list[Any]:
+        now[0] += 1.0 if now[0] else 100.0  # the first one in a cold process
+        return waveforms(copies, keys)
+
+    monkeypatch.setattr(Copies, "waveforms", slow)
+    monkeypatch.setattr(timing, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    assert timing.time_steps(start, job.config, torch.float32, 0, most_s=1.0) == (1.0, 0.0)
 
 
 def test_a_time_that_is_too_short_is_refused_before_anything_is_trained(runs: Runs) -> None:
@@ -182,7 +194,7 @@ def test_a_time_that_is_too_short_is_refused_before_anything_is_trained(runs: Ru
 def test_a_run_with_a_limit_of_time_measures_what_fits_and_is_resumed_exactly(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(allotment, "allot", lambda *_: ALLOTTED)
+    monkeypatch.setattr(allotment, "allot", lambda *_, **_others: ALLOTTED)
     monkeypatch.setattr(TimeLimit, "_decided", lambda *_: 2)
     timed = {"training": {"time": "1000s"}, "test": runs.base["dev"]}
     log = runs.run("whole", timed)
@@ -199,7 +211,7 @@ def test_a_run_with_a_limit_of_time_measures_what_fits_and_is_resumed_exactly(
     monkeypatch.setattr(allotment, "allot", None)  # measured once
     runs.run("broken", timed, {"training": {"time": "2000s"}}, resume=True)  # more time may be given
     assert runs.metrics("broken") == lines
-    monkeypatch.setattr(allotment, "allot", lambda *_: replace(ALLOTTED, passes=3.0))
+    monkeypatch.setattr(allotment, "allot", lambda *_, **_others: replace(ALLOTTED, passes=3.0))
     assert "frozen layers, train: computed once" in runs.run("longer", timed)
 
 
@@ -207,7 +219,7 @@ def test_the_pretrained_model_is_measured_on_the_part_of_test_that_it_has_time_f
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs.run("first")
-    monkeypatch.setattr(allotment, "allot", lambda *_: replace(ALLOTTED, pretrained=0.5))
+    monkeypatch.setattr(allotment, "allot", lambda *_, **_others: replace(ALLOTTED, pretrained=0.5))
     monkeypatch.setattr(TimeLimit, "_decided", lambda *_: 1)
     model = str(runs.folder / "first" / "model")
     log = runs.run("second", {"training": {"time": "1000s"}, "test": runs.base["dev"], "model": model})

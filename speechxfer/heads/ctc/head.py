@@ -124,7 +124,7 @@ class CTCHead(Head):
         if kept is not setup.own:
             return kept
         if kept.fusion is not None:
-            setup.progress.log("the model's language model is left out, for it is tuned to what the model was; --lm makes a new one after training")  # fmt: skip  # noqa: E501
+            setup.progress.log("the model's language model is left out, for it is tuned to what the model was")
             kept.fuse(None)
         kept.normalizer, vocabulary = cls.training_normalizer(setup, kept), kept.vocabulary
         new = vocabulary.missing(map(kept.normalizer, texts(train)))
