@@ -361,6 +361,8 @@ class Predictor(ABC):
 
 def _stream(audio: Source | ArrayLike, sample_rate: int | None, options: Options) -> Iterable[np.ndarray]:
     """Blocks of float32 mono 16 kHz."""
+    if unknown := sorted(options.keys() - Options.__annotations__.keys()):
+        raise ConfigError(f"{unknown[0]} is no option of reading audio; wanted {', '.join(Options.__annotations__)}, or options=DecodingOptions({unknown[0]}=…) for how the model decodes")  # fmt: skip  # noqa: E501
     if is_file(audio):
         if sample_rate is not None:
             raise ConfigError("sample_rate is that of an array of samples; a file has its own: leave it out")

@@ -70,3 +70,9 @@ def test_recordings_that_are_read_in_threads_are_transcribed_as_without() -> Non
     assert [Counting().transcribe(one, workers=1, **arguments).text for one in recordings] == alone  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="workers is -1; wanted at least 0"):
         Counting().transcribe_many(recordings, workers=-1, **arguments)
+
+
+@pytest.mark.parametrize("audio", [np.zeros(RATE, np.float32), "speech.wav"])
+def test_an_argument_that_is_not_known_is_reported(audio: np.ndarray | str) -> None:
+    with pytest.raises(ConfigError, match=r"beams is no option of reading audio; wanted .*options=DecodingOptions"):
+        Counting().transcribe(audio, sample_rate=None if isinstance(audio, str) else RATE, beams=1)  # type: ignore[call-arg]

@@ -148,7 +148,7 @@ class TrainingConfig(Table, group="training"):
 
 @dataclass(frozen=True)
 class AugmentConfig(OpenTable, group="augment"):
-    """SpecAugment: masks over time, and masks over features if at least half of the layers are frozen."""
+    """SpecAugment: masks over time, and masks over features if at least half of the layers are frozen; and more."""
 
     #: What is masked: "seam", the output of the frozen layers; or "spectrogram", the input of a Whisper, whose features
     #: are mel bands and whose frames last 10 ms. With "spectrogram", frozen layers are computed in every epoch.
@@ -166,6 +166,9 @@ class AugmentConfig(OpenTable, group="augment"):
     #: Vocal tract length perturbation: scale the frequencies of a spectrogram by a random factor between 1 - x and
     #: 1 + x; 0 for none.
     frequency_warp: Fraction = 0.0
+    #: Most seconds of silence, noise or tones before and after a copy of an utterance at another speed
+    #: (`training.speed_copies`), as a detector of speech leaves some around what it cuts out of a long recording.
+    margin_seconds: Annotated[float, Range(0, 5)] = 0.0
     #: The groups of settings that maskings bring, by name.
     groups: Mapping[str, Table] = field(default_factory=dict)
 

@@ -81,8 +81,7 @@ class Sounds:
                 raise AudioError(f"{utterance.origin}: {error}") from error
         chosen = (utterance.audio_stream, utterance.audio_channel)
         excerpt = (self._digests[utterance.source], utterance.start, utterance.duration, speed, chosen)
-        excerpt += tuple(margins or ())
-        return hashlib.blake2b(repr(excerpt).encode(), digest_size=16).hexdigest()
+        return hashlib.blake2b(repr(excerpt + tuple(margins or ())).encode(), digest_size=16).hexdigest()
 
 
 class FrozenCache:

@@ -34,10 +34,6 @@ from speechxfer.training.frozen_cache import States
 #: Speeds of the copies of the training audio, in the order they are added.
 SPEEDS = (1.0, 0.9, 1.1, 0.95, 1.05)
 
-#: Most seconds of other sound before and after a copy at another speed. Corpora are often cut exactly at the speech, and
-#: what a detector of speech cuts out of a long recording is not.
-_LONGEST_MARGIN_S = 0.3
-
 #: Threads that read audio files beside a GPU.
 _MOST_READERS = 8
 
@@ -46,23 +42,33 @@ Key = tuple[int, float]
 
 
 class Copies:
-    """Utterances at several speeds; the copy used in an epoch is drawn by a seed, so that it can be drawn again."""
+    """Utterances at several speeds; the copy used in an epoch is drawn by a seed, so that it can be drawn again.
+
+    Args:
+        manifest: the utterances.
+        encoder: which they are for.
+        speed_copies: how many there are of each at other speeds.
+        seed: of the draws.
+        progress: is told of what is noticed on reading.
+        margin_s: most seconds of other sound before and after a copy at another speed.
+    """
 
     def __init__(
-        self, manifest: Manifest, encoder: Encoder, speed_copies: int, seed: int, progress: Progress | None = None
-    ) -> None:
+        self, manifest: Manifest, encoder: Encoder, speed_copies: int, seed: int, progress: Progress | None = None, *,
+        margin_s: float = 0.0,
+    ) -> None:  # fmt: skip
         self.manifest = manifest
         self._progress = progress
         self.seed = seed
         #: Utterances whose files turned out not to be readable, from which nothing is learned: index and reason.
         self.unreadable: dict[int, str] = {}
         self._num_reported = 0
-        self._encoder = encoder
+        self._encoder, self._margin_s = encoder, margin_s
         self._durations = durations_s(manifest, encoder.max_duration_s)
         longest = encoder.max_duration_s or math.inf
         # Slowed down, a long one may be more than the encoder takes.
         self._speeds = [
-            [1.0, *(one for one in SPEEDS[1 : speed_copies + 1] if duration / one + 2 * _LONGEST_MARGIN_S <= longest)]
+            [1.0, *(one for one in SPEEDS[1 : speed_copies + 1] if duration / one + 2 * margin_s <= longest)]
             for duration in self._durations
         ]
 
@@ -84,13 +90,13 @@ class Copies:
         return self._durations[key[0]] / key[1] + (margins.before_s + margins.after_s if margins else 0.0)
 
     def margins(self, key: Key) -> Margins | None:
-        """What is added to a copy, the same whatever else is in the manifest; None where it is the utterance itself."""
+        """What is added to a copy, the same whatever else is in the manifest; None for nothing."""
         index, speed = key
-        if speed == 1.0:
+        if speed == 1.0 or not self._margin_s:
             return None
         utterance = self.manifest[index]
         generator = random.Random(f"{utterance.audio}/{utterance.start}/{speed}")
-        before_s, after_s = (generator.uniform(0, _LONGEST_MARGIN_S) for _ in range(2))
+        before_s, after_s = (generator.uniform(0, self._margin_s) for _ in range(2))
         return Margins(before_s, after_s, generator.randrange(2**31))
 
     def computed_s(self, key: Key) -> float:
@@ -107,10 +113,10 @@ class Copies:
 
     def _waveform(self, key: Key) -> np.ndarray:
         waveform = read(self.manifest[key[0]], self._progress)
+        if key[1] != 1.0:
+            waveform = resample(waveform, SAMPLE_RATE * key[1], SAMPLE_RATE)
         margins = self.margins(key)
-        if margins is None:
-            return waveform
-        return surrounded(resample(waveform, SAMPLE_RATE * key[1], SAMPLE_RATE), margins)
+        return waveform if margins is None else surrounded(waveform, margins)
 
     def is_readable(self, index: int) -> bool:
         """Try to read an utterance; one that cannot be read is noted."""

@@ -69,7 +69,8 @@ class Preparation:
             DataError: unreadable audio, or longer than the encoder takes.
             StorageError: a cache on disk was asked for and cannot be written.
         """
-        copies = Copies(manifest, self.encoder, speed_copies, self.training.seed, self.progress)
+        margin_s = augment.margin_seconds if augment else 0.0
+        copies = Copies(manifest, self.encoder, speed_copies, self.training.seed, self.progress, margin_s=margin_s)
         live = LiveInputs(self.encoder, seam, copies, augment)
         if seam and live.augment is not None:
             self.progress.log(f"frozen layers, {name}: computed in every epoch, for the spectrograms change")

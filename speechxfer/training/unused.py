@@ -51,6 +51,8 @@ def _augmentation(config: FinetuneConfig, start: StartingPoint) -> _Found:
         yield from ((f"augment.{name}", reason) for name in ("mask_feature_prob", "mask_feature_length_percent"))
     elif not augment.mask_feature_prob:
         yield "augment.mask_feature_length_percent", "augment.mask_feature_prob is 0"
+    if not config.training.speed_copies:
+        yield "augment.margin_seconds", "there are no copies at other speeds, training.speed_copies is 0"
     own = MASKINGS[augment.masking].settings
     for name, group in augment.groups.items():
         if own is None or name != own.group:
