@@ -316,11 +316,8 @@ class Predictor(ABC):
         return classify(
             _stream(audio, sample_rate, reading),
             lambda waveforms: cast(list[Classification], list(self.predict(waveforms, chosen))),
-            max_segment_s=self._segment_s,
-            cost_s=self.computed_s,
-            source=_name(audio),
-            progress=progress,
-        )
+            max_segment_s=self._segment_s, cost_s=self.computed_s, source=_name(audio), progress=progress,
+        )  # fmt: skip
 
     def checked(self, options: DecodingOptions | None, language: str | None = None) -> DecodingOptions:
         """The options of a call as the head takes them; the language is that of the model, unless the call names one.

@@ -49,7 +49,7 @@ class Copies:
         encoder: which they are for.
         speed_copies: how many there are of each at other speeds.
         seed: of the draws.
-        progress: is told of what is noticed on reading.
+        progress: what is noticed on reading is reported there.
         margin_s: most seconds of other sound before and after a copy at another speed.
     """
 
