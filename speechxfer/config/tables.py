@@ -254,9 +254,10 @@ class FinetuneConfig(OpenTable):
     #: Spoken language, by its code or English name, such as "it". A multilingual Whisper's decoder needs it; of an MMS
     #: model it chooses the adapters, the vocabulary and the CTC head. For other models only the model card notes it.
     language: Annotated[str, Language()] = ""
-    #: Language model that decodes together with a CTC head: "auto", n-grams of the training text, for a head that
-    #: writes words; "none"; or a file: an ARPA file, which is used as it is, or more text for the n-grams (a sentence a
-    #: line, or a manifest). It is tuned on dev, and stays with the model if it makes fewer errors there.
+    #: Language model that decodes together with a CTC head: "auto", n-grams of the training text (of up to a million
+    #: words), for a head that writes words; "none"; or a file: an ARPA file, which is used as it is, or more text for
+    #: the n-grams (a sentence a line, or a manifest). It is tuned on dev, and stays with the model if it makes fewer
+    #: errors there.
     language_model: Annotated[str, Place(words=("none", "auto"))] = "auto"
     #: "auto", "cpu", "cuda" or "cuda:N".
     device: str = "auto"

@@ -189,7 +189,7 @@ def _prepared(job: Job, *, resume: bool) -> _Ready:
     start.model.head.check_options(retain_options(config, start.model.head))
     for line in unused(config, start):
         job.progress.log(line)
-    words = language_model_of(config, start.model.head, of_people(start.train))
+    words = language_model_of(config, start.model.head, of_people(start.train)) if job.world.is_main else None
     start.plan.apply(start.model, 0)
     return _Ready(start, splits, found, words)
 

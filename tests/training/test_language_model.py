@@ -15,6 +15,7 @@ from speechxfer.cli import main
 from speechxfer.errors import CheckpointError, ConfigError, DataError
 from speechxfer.evaluation.fusion_tuning import Tuned
 from speechxfer.heads.ctc.head import CTCHead
+from speechxfer.training import language_model
 from speechxfer.training.language_model import language_model_of
 from tests.training.conftest import Runs, interrupted
 
@@ -106,6 +107,17 @@ def test_a_text_adds_to_the_training_text_and_an_arpa_file_is_taken_as_it_is(run
     assert made.pop("none") is None
     has = {name: ("cacao" in one, str(train[0].text).split()[0] in one) for name, one in made.items() if one}
     assert has == {"auto": (False, True), str(text): (True, True), str(arpa): (True, False)}
+
+
+def test_auto_learns_from_some_of_much_text(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, settings = sx.Manifest.read(Path(runs.base["train"])), replace(runs.config("run"), language_model="auto")
+    words = [set((one.text or "").split()) for one in train]
+    monkeypatch.setattr(language_model, "_MOST_WORDS", sum(len((one.text or "").split()) for one in train) // 2)
+    made = language_model_of(settings, HeadLike(), train)  # type: ignore[arg-type]
+    assert made is not None
+    known = set().union(*words[::2])
+    assert all(word in made for word in known)
+    assert not any(word in made for word in set().union(*words) - known)
 
 
 def test_another_text_is_another_run(runs: Runs, tmp_path: Path) -> None:
