@@ -39,7 +39,7 @@ def completed(
 
 def _fused(job: Job, language_model: LanguageModel | None, dev: Manifest) -> Tuned | None:
     """The language model with its weights, which is part of the run's model from now on, if it helps."""
-    if language_model is None or not job.world.is_main:
+    if language_model is None:
         return None
     return fuse(job.folder, load(job), language_model, dev, job.normalizer, job.progress)
 

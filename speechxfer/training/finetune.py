@@ -152,6 +152,7 @@ class _Ready:
     manifests: dict[str, Manifest]
     #: What it begins with, by content.
     sources: Sources
+    #: Of the main process, if any.
     language_model: LanguageModel | None
     #: What the planner has trained so far.
     beginning: Beginning | None = None
