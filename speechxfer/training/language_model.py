@@ -60,9 +60,9 @@ def _made(source: str, head: Head, manifest: Manifest) -> LanguageModel:
     return LanguageModel.of(train(map(head.written, itertools.chain(texts(manifest), sentences(Path(source))))))
 
 
-def _spread(sentences: Sequence[str]) -> Sequence[str]:
+def _spread(lines: Sequence[str]) -> Sequence[str]:
     """All sentences, or some at even distances where they have too many words."""
-    return sentences[:: math.ceil(sum(len(one.split()) for one in sentences) / _MOST_WORDS) or 1]
+    return lines[:: math.ceil(sum(len(one.split()) for one in lines) / _MOST_WORDS) or 1]
 
 
 def fuse(
