@@ -85,7 +85,7 @@ def allot(
     if passes * steps < 1:
         raise TimeTooShortError(
             f"training.time is {job.config.training.time!r}, but opening the model and the data and measuring take "
-            f"{in_words(given - left_s)}; wanted more time"
+            f"{in_words(given - left_s)}; wanted more time{', or --lm none' if has_language_model else ''}"
         )
     each_s = of_dev * seconds["dev"] * above_s + seconds.get("retain", 0.0) * decode_s
     after_s += of_dev * seconds["dev"] * tuning_s
