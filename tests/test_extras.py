@@ -155,10 +155,9 @@ from speechxfer.errors import ConfigError
 from speechxfer.heads.ctc.reader import CTCReader
 reader = CTCReader(Characters("ab"), TextNormalizer("basic"), 50.0)
 frames = np.log(np.full((1, 4, 3), 1 / 3, "f4"))
-reader.check_options(DecodingOptions(beams=1))
 reader.read(frames, [4], DecodingOptions(beams=1))
 try:
-    reader.check_options(DecodingOptions(beams=4))
+    reader.read(frames, [4], DecodingOptions(beams=4))
 except ConfigError as error:
     print(error)
 """

@@ -42,9 +42,11 @@ def create_app(
         vad: how speech is found, as in `Predictor.transcribe`.
 
     Raises:
-        ConfigError: no model, one that writes no text, or another `vad`.
+        ConfigError: no model, one that writes no text or lacks a package, or another `vad`.
     """
     service = Service(models, limits or Limits(), vad)
+    for model in models.values():
+        warm_up(model)  # once more with the server's threads, where a missing package would give a traceback
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

@@ -65,7 +65,6 @@ class Service:
         for name, model in models.items():
             if model.traits.task != "transcription":
                 raise ConfigError(f"{name} is a classifier and writes no text; serve models that do")
-            model.checked(None)  # what its usual options need may be missing
         if not models:
             raise ConfigError("no model is named; wanted at least one")
         self.limits, self.metrics = limits, Metrics()

@@ -107,3 +107,19 @@ def test_a_server_starts_answers_and_stops(model):
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) in (0, -signal.SIGTERM)
         assert "Traceback" not in process.stderr.read()
+
+
+def test_a_model_that_lacks_a_package_is_reported_in_a_line(model, monkeypatch, tmp_path):
+    from speechxfer.decoding.lexicon import Weights
+    from speechxfer.heads.fusion import Fusion
+    from speechxfer.language_models import LanguageModel, train
+    from speechxfer.model import SpeechModel
+
+    fused = SpeechModel.load(str(model))
+    fused.head.fuse(Fusion(LanguageModel.of(train(["a b"])), Weights(), 4))
+    fused.save(tmp_path / "fused")
+    monkeypatch.setattr(extras, "is_installed", lambda module: module != "numba")
+    result = run(str(tmp_path / "fused"))
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].startswith("Error: beam search needs numba")
+    assert "Traceback" not in result.stderr

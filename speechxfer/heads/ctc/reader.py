@@ -103,10 +103,8 @@ class CTCReader(Reader):
         return DecodingOptions(beams=self.fusion.beams if self.fusion else None, word_times=True)
 
     def check_options(self, options: DecodingOptions) -> None:
-        """As everywhere; hotwords need characters that the head has, and a beam search, which needs a package."""
+        """As everywhere; hotwords need a beam search and characters that the head has."""
         super().check_options(options)
-        if options.hotwords or (options.beams or self.decoding_defaults.beams or 1) > 1:
-            need("numba", "beam search")
         if options.hotwords and options.beams == 1:
             raise ConfigError("beams is 1, which is greedy decoding, but hotwords need a beam search; leave one of them out")  # fmt: skip  # noqa: E501
         if options.hotwords and not self._hotwords(options):
@@ -138,6 +136,8 @@ class CTCReader(Reader):
             lexicon = lexicon.with_hotwords(tuple(sorted(self._hotwords(options).items())))
         beams = options.beams or (_BEAMS if options.hotwords else 1)
         weights = self.fusion.weights if self.fusion else Weights()
+        if beams > 1:
+            need("numba", "beam search")
         search = Search(lexicon, weights, beams) if beams > 1 else None
         found = [self.read_frames(row[:length], search) for row, length in zip(outputs, lengths, strict=True)]
         return found if options.word_times else [replace(one, words=()) for one in found]
