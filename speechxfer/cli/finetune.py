@@ -66,7 +66,7 @@ _GROUPS = {
 @click.option("--units", type=click.Choice(["auto", "characters", "pieces"]), help="What a new CTC head writes: characters, pieces of words, or what fits the frames (default: auto).")  # fmt: skip  # noqa: E501
 @click.option("--vocabulary-size", type=int, metavar="N", help="Number of pieces of words of a new CTC head (default: as few as fit the frames).")  # fmt: skip  # noqa: E501
 @plan_options
-@click.option("--epochs", type=int, help="Passes over the training set (default: 20).")
+@click.option("--epochs", type=int, help="Passes over the training set (default: 20; with a classification head fewer where there are more than 400 utterances).")  # fmt: skip  # noqa: E501
 @click.option("--time", metavar="TIME", help="Time for the whole job, such as 30m: as many steps as fit, instead of --epochs.")  # fmt: skip  # noqa: E501
 @click.option("--batch-seconds", type=float, help="Seconds of audio in one step.")
 @click.option("--patience", type=int, metavar="EPOCHS", help="Stop after this many epochs without a lower dev error (0: never).")  # fmt: skip  # noqa: E501

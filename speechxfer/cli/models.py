@@ -12,7 +12,7 @@ from speechxfer.api.settings import plan_settings
 from speechxfer.cli.grouping import GroupedCommand
 from speechxfer.cli.paths import MODEL
 from speechxfer.cli.plan_options import PLAN_GROUP, PLAN_SETTINGS, plan_options
-from speechxfer.config import HEADS, PlanConfig, TrainingConfig, build, merge
+from speechxfer.config import HEADS, PlanConfig, build, merge
 from speechxfer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _columns(rows: Sequence[Sequence[str]]) -> str:
 @click.argument("model", type=MODEL)
 @click.option("--head", "kind", metavar="NAME", help="Head of the run (default: the model's own, if it has one).")  # fmt: skip  # noqa: E501
 @click.option("--language", metavar="LL", help="The language, such as it, whose adapters and head an MMS model is opened with.")  # fmt: skip  # noqa: E501
-@click.option("--epochs", type=click.IntRange(1), default=TrainingConfig.epochs, show_default=True, help="Epochs of the run, for layers that are unfrozen later.")  # fmt: skip  # noqa: E501
+@click.option("--epochs", type=click.IntRange(1), default=20, show_default=True, help="Epochs of the run, for layers that are unfrozen later.")  # fmt: skip  # noqa: E501
 @plan_options
 def show(
     model: str, kind: str | None, language: str | None, epochs: int, plan: str | None, **options: Any

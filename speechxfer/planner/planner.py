@@ -27,6 +27,7 @@ from speechxfer.planner.transferability import Score, score
 from speechxfer.planner.trial import Bench
 from speechxfer.progress import Progress
 from speechxfer.training.beginning import Beginning
+from speechxfer.training.epochs import unlimited
 from speechxfer.training.usable import readable
 from speechxfer.transfer.presets import PRESETS
 
@@ -175,6 +176,7 @@ def make_plan(
         _opened((data or {}).get(name, path), name, base) for name, path in (("train", base.train), ("dev", base.dev))
     )
     train, dev = readable(train, progress), dev.with_durations(warn=progress.warn)
+    base = unlimited(base, lambda: len(train))
     with TemporaryDirectory(prefix="speechxfer-plan-") as folder:
         bench = Bench(base, train, dev, Path(folder))
         # Errors that all candidates share are raised early.

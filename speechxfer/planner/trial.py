@@ -31,6 +31,7 @@ from speechxfer.progress import Progress
 from speechxfer.training import checkpoint
 from speechxfer.training.beginning import Beginning
 from speechxfer.training.distributed import World
+from speechxfer.training.epochs import settled
 from speechxfer.training.feeding import Examples
 from speechxfer.training.inputs import Inputs
 from speechxfer.training.measuring import measure
@@ -38,7 +39,6 @@ from speechxfer.training.preparation import Preparation
 from speechxfer.training.starting_point import StartingPoint, starting_point
 from speechxfer.training.step import StepResult, TrainStep
 from speechxfer.training.suitability import check
-from speechxfer.training.time_limit import settled
 from speechxfer.training.timing import time_steps
 
 #: Steps in which the rate rises, and those in which it falls for a measurement, relative to the steps before.
@@ -80,8 +80,8 @@ class Bench:
         self.device = choose_device(base.device)
         self.normalizer = TextNormalizer(base.text.resolved_scoring_normalizer)
         training = replace(
-            settled(base).training, time="", steps_per_epoch=0, cache="disk", cache_dir=str(folder / "cache"),
-            speed_copies=0, trackers=[], compile=False,
+            settled(base, lambda: len(train)).training, time="", steps_per_epoch=0, cache="disk",
+            cache_dir=str(folder / "cache"), speed_copies=0, trackers=[], compile=False,
         )  # fmt: skip
         self._base = replace(base, training=training, retain=None, compare_scratch=False)
         #: Seconds of computing what is frozen for a second of audio, by model and layer index.

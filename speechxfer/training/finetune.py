@@ -43,7 +43,7 @@ from speechxfer.training.preparation import Preparation
 from speechxfer.training.retention import Retained, retained
 from speechxfer.training.starting_point import StartingPoint, starting_point
 from speechxfer.training.suitability import check
-from speechxfer.training.time_limit import TimeLimit, settled
+from speechxfer.training.time_limit import TimeLimit
 from speechxfer.training.unused import unused
 from speechxfer.unlabeled.pseudo_labels import of_people
 
@@ -102,10 +102,12 @@ def finetune(
         StorageError: the disk is full, or another run is writing there; what was written before stays good.
         TrainingError: the loss is not a number any more, or nothing was learned.
     """
-    started, config = time.monotonic() if started is None else started, settled(config)
+    started = time.monotonic() if started is None else started
     _check_arguments(config, callbacks, resume=resume)
     world = World.join(config.device)
     job = Job(config, world, progress if progress and world.is_main else Progress(), data or {}, started)  # one prints
+    job = job.settled()
+    config = job.config
     ready = replace(_ready(job, resume=resume, overwrite=overwrite), beginning=beginning)
     with _taken(job, resume=resume, overwrite=overwrite):
         if config.unlabeled:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 import torch
 
@@ -22,6 +23,7 @@ from speechxfer.progress import Progress
 from speechxfer.runs import RunFolder
 from speechxfer.runs.ownership import PLACES
 from speechxfer.training.distributed import World
+from speechxfer.training.epochs import settled
 from speechxfer.training.retention import with_replay
 
 
@@ -62,6 +64,20 @@ class Job:
     def precision(self) -> torch.dtype:
         """Of the computation under autocast; float32 stands for none."""
         return choose_precision(self.config.training.precision, self.device)
+
+    def settled(self) -> Self:
+        """The job with the number of epochs that it has.
+
+        Raises:
+            ConfigError: a second training is asked for within a limit of time.
+            DataError: the number depends on the training set, which cannot be read.
+        """
+        config = settled(self.config, lambda: len(self.datasets["train"]))
+        if "datasets" not in vars(self):
+            return replace(self, config=config)
+        amount = f"{config.training.epochs} epochs of {len(self.datasets['train']):,} utterances"
+        self.progress.log(f"{amount}; --epochs takes another number")
+        return replace(self, config=config, given=self.datasets)  # what was read stays read
 
     def check(self) -> None:
         """Look whether there are such a device and such normalizers, which are needed late.

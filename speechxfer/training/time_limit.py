@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from speechxfer.config import FinetuneConfig, TrainingConfig
+from speechxfer.config import TrainingConfig
 from speechxfer.config.durations import in_words, seconds
-from speechxfer.errors import ConfigError
 from speechxfer.runs import Allotment
 from speechxfer.training.callbacks.base import Callback
 from speechxfer.training.state import TrainingState
@@ -24,20 +22,6 @@ PLANNED = 0.97
 _TOLERANCE = 0.02
 #: A run that has used this fraction of its time stops in the middle of an epoch.
 _MOST = 1.02
-
-
-def settled(config: FinetuneConfig) -> FinetuneConfig:
-    """The settings with the number of epochs that a run with a limit of time has; without a limit as they are.
-
-    Raises:
-        ConfigError: a second training is asked for.
-    """
-    training = config.training
-    if not training.time:
-        return config
-    if config.compare_scratch:
-        raise ConfigError("training.time limits one training, and compare_scratch adds another; give one of them")
-    return replace(config, training=replace(training, epochs=EPOCHS, steps_per_epoch=0))
 
 
 def given_s(training: TrainingConfig) -> float:

@@ -43,8 +43,8 @@ def test_later_layers_win_key_by_key() -> None:
     ("assignment", "message"),
     [
         ("training.epoch=3", "training.epoch is not a setting; did you mean training.epochs?"),
-        ("training.epochs=three", "training.epochs is 'three', which is text; wanted a whole number, at least 1"),
-        ("training.epochs=0", "training.epochs is 0; wanted at least 1"),
+        ("training.epochs=three", "training.epochs is 'three', which is text; wanted a whole number"),
+        ("training.epochs=-1", "training.epochs is -1; wanted at least 0"),
         ("training.epochs=true", "training.epochs is true; wanted a whole number"),
         ("training=3", "training is a group of settings"),
         ("plan.encoder_lr=-1", "plan.encoder_lr is -1"),

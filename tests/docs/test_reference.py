@@ -61,8 +61,8 @@ def test_meaning_default_and_range_are_those_of_the_dataclass():
 
     assert settings.meanings(Table) == {"first": "Said in two lines."}
     shown = {setting.name: setting for setting in listed()}
-    assert shown["training.epochs"].default == "`20`"
-    assert shown["training.epochs"].allowed == "whole number, at least 1"
+    assert shown["training.batch_seconds"].default == "`20.0`"
+    assert shown["augment.mask_time_length"].allowed == "whole number, at least 1"
     assert shown["training.dropout"].allowed == "number, at least 0, less than 1"
     assert shown["training.cache"].allowed == "one of `auto`, `memory`, `disk`, `off`"
     assert shown["train"].default == ""
