@@ -62,9 +62,12 @@ def measured(utterances: Iterable[Utterance], quick: bool, *, engine: Engine) ->
             yield Row.of(utterance)._replace(id=str(number))
 
     work, found, given = Measuring(quick), dict[int, Sound](), 0
-    for done in engine.results(work, Parts(rows(), Ids()), work.versions()):
-        for result in map(json.loads, done.lines.splitlines()):
-            found[int(result["id"])] = _sound(result)
+    parts = Parts(rows(), Ids())
+    for done in engine.results(work, parts, work.versions()):
+        sounds = {int(result["id"]): _sound(result) for result in map(json.loads, done.lines.splitlines())}
+        lengths = [one.duration_s for one in sounds.values() if one.duration_s]
+        parts.learn(len(lengths), sum(lengths))
+        found |= sounds
         while given in found:
             yield waiting.popleft(), found.pop(given)
             given += 1

@@ -65,3 +65,22 @@ def test_a_recording_over_which_workers_are_lost_is_an_error_of_its_line(corpus)
     found = sx.check(path, measured=functools.partial(measured, engine=Losing()))
     assert [finding.kind for finding in found.errors] == ["unreadable"] * 2
     assert "3 workers were lost over it" in str(found.errors[0])
+
+
+class Counting:
+    """Computes here, and notes how many rows each part has."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+
+    def results(self, work: Work, parts: Parts, versions: Mapping[str, str]) -> Iterator[Done]:
+        for part in parts:
+            self.rows.append(len(part.rows))
+            yield from computed(part.rows, work.open())
+
+
+def test_parts_grow_once_it_is_known_how_short_the_recordings_are(corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dealing, "_PART_S", 60.0)
+    path, engine = corpus("train", ["ab", "abc", "a b c", "cab"] * 3), Counting()
+    sx.check(path, measured=functools.partial(measured, engine=engine))
+    assert engine.rows == [2, 10]
