@@ -180,7 +180,7 @@ def _search(scores: Any, words: Any, beams: int) -> Any:
         row = scores[frame]
         likely = np.flatnonzero(row[1:] > row.max() - _SYMBOL_RANGE) + 1
         likely = likely[np.argsort(-(row + most)[likely], kind="mergesort")]
-        _stay(row, beam, total, other, table, found)
+        _stay(row, beam, blank, total, other, table, found)
         best = np.full(beams, -np.inf)
         best[beams - len(beam) :] = np.sort(score[: len(beam)])
         count, least = _grow(row, likely, most, beam, blank, total, table, found, words, best)
@@ -199,17 +199,31 @@ def _search(scores: Any, words: Any, beams: int) -> Any:
 
 
 @_borrowing
-def _stay(row: Any, beam: Any, total: Any, other: Any, table: Any, found: Any) -> None:
-    """The beams themselves are the first candidates: after a blank, or their last symbol again."""
+def _stay(row: Any, beam: Any, blank: Any, total: Any, other: Any, table: Any, found: Any) -> None:
+    """The beams themselves are the first candidates: after a blank, their last symbol again, or from a beam before.
+
+    What arrives from a beam that is one symbol shorter counts however little it is, so that sums are whole.
+    """
     texts, bonuses, _, _, where = table
     known, _, bonus, ending_blank, ending_other, ending, score = found
     for index in range(len(beam)):
+        where[beam[index]] = index
+    for index in range(len(beam)):
         text = beam[index]
-        known[index], where[text], bonus[index] = text, index, bonuses[text]
-        ending_blank[index] = total[index] + row[0]
-        ending_other[index] = other[index] + row[texts[text, _SYMBOL]] if text else -np.inf
+        known[index], bonus[index] = text, bonuses[text]
+        ending_blank[index], ending_other[index] = total[index] + row[0], -np.inf
+        if text:
+            parent, symbol = texts[text, _PARENT], texts[text, _SYMBOL]
+            arrived = _arrived(parent, symbol, where[parent], blank, total, texts) if where[parent] >= 0 else -np.inf
+            ending_other[index] = _plus(other[index], arrived) + row[symbol]
         ending[index] = _plus(ending_blank[index], ending_other[index])
         score[index] = ending[index] + bonus[index]
+
+
+@_borrowing
+def _arrived(text: int, symbol: int, index: int, blank: Any, total: Any, texts: Any) -> float:
+    """The paths of a beam that a symbol extends: its last one again is another one only after a blank."""
+    return float(blank[index] if text and symbol == texts[text, _SYMBOL] else total[index])
 
 
 @_borrowing
@@ -240,18 +254,13 @@ def _grow(
         for symbol in likely:
             if all_paths + row[symbol] + bonuses[text] + most[symbol] < least:
                 break  # nor can the symbols after it be kept
-            # The last symbol again is another one only after a blank.
-            arrived = (blank[index] if text and symbol == texts[text, _SYMBOL] else all_paths) + row[symbol]
+            arrived = _arrived(text, symbol, index, blank, total, texts) + row[symbol]
             if arrived == -np.inf or arrived + bonuses[text] + most[symbol] < least:
                 continue
             slot = _slot(keys, text * len(row) + symbol)
             child = children[slot] if keys[slot] != -1 else -1
             if child >= 0 and where[child] >= 0:
-                place = where[child]
-                ending_other[place] = _plus(ending_other[place], arrived)
-                ending[place] = _plus(ending_blank[place], ending_other[place])
-                scores[place] = ending[place] + bonus[place]
-                continue
+                continue  # it is a beam, which has got this already
             if child >= 0:
                 bonus[count] = bonuses[child]
             else:

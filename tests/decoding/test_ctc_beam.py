@@ -142,3 +142,10 @@ def test_the_beginning_of_a_hotword_adds_nothing_in_the_end() -> None:
     found = [best_text(scores, Search(lexicon, Weights(), beams=2000)) for lexicon in (plain, hot)]
     assert found[0][0] == found[1][0]
     assert found[0][1] == pytest.approx(found[1][1])
+
+
+def test_all_paths_of_a_beam_are_summed_however_few_beams_there_are() -> None:
+    # "a" is 0.4 * (0.5 + 0.3) likely, and 0.6 * 0.3 from the empty text: less than the worse of the two beams.
+    scores = np.log(np.array([[0.6, 0.399, 0.001], [0.5, 0.3, 0.2]]))
+    found, score = best_text(scores, Search(Lexicon(["a", "b"], None), Weights(), beams=2))
+    assert (found, score) == ([1], pytest.approx(np.log(0.399 * 0.8 + 0.6 * 0.3)))
