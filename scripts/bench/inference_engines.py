@@ -164,14 +164,14 @@ def _trained(models: Models, is_long: bool, *, part: str, dtype: str = "float32"
     return _ours(sx.load(models.given(part), device="cpu", dtype=dtype, threads=1), is_long)
 
 
-def _exported(models: Models, is_long: bool, *, quantization: str) -> Transcribe:
-    return _ours(sx.load(str(models.exported("ctc", "onnx", quantization)), threads=1), is_long)
+def _exported(models: Models, is_long: bool, *, quantization: str, options: sx.DecodingOptions | None) -> Transcribe:
+    return _ours(sx.load(str(models.exported("ctc", "onnx", quantization)), threads=1), is_long, options)
 
 
-def _ours(model: sx.Predictor, is_long: bool) -> Transcribe:
+def _ours(model: sx.Predictor, is_long: bool, options: sx.DecodingOptions | None = None) -> Transcribe:
     if is_long:
-        return lambda waveform: model.transcribe(waveform, sample_rate=SAMPLE_RATE).text
-    return lambda waveform: model.recognize([waveform])[0].text
+        return lambda waveform: model.transcribe(waveform, sample_rate=SAMPLE_RATE, options=options).text
+    return lambda waveform: model.recognize([waveform], options)[0].text
 
 
 def _all() -> Iterator[Engine]:
@@ -203,8 +203,9 @@ def _own() -> Iterator[Engine]:
         sherpa = functools.partial(_sherpa_onnx, quantization=weights)
         yield Engine(f"ours: the same for sherpa-onnx, {weights}", sherpa, "sherpa_onnx", "decoder", ("short",))
     for weights in ("float32", "int8"):
-        ctc = functools.partial(_exported, quantization=weights)
-        yield Engine(f"ours: CTC for ONNX, {weights}", ctc, "onnxruntime", "ctc")
+        for search, options in (("greedy", sx.DecodingOptions(beams=1)), ("language model", None)):
+            ctc = functools.partial(_exported, quantization=weights, options=options)
+            yield Engine(f"ours: CTC for ONNX, {weights}, {search}", ctc, "onnxruntime", "ctc")
 
 
 ENGINES = tuple(_all())
