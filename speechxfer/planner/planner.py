@@ -198,8 +198,7 @@ def make_plan(
         entries = race.run(_ordered(bench, base.head, case, presets, steps, vary=vary), vary=vary)
         begun = race.beginning(entries[0].candidate)
     _check_learned(entries)
-    spent_s = time.monotonic() - started
-    return Plan(base, amount, case, scores, entries, budget_s, spent_s, horizon_s, steps, begun)
+    return Plan(base, amount, case, scores, entries, budget_s, time.monotonic() - started, horizon_s, steps, begun)
 
 
 def _ordered(

@@ -26,6 +26,7 @@ def request(plan: Any = None, config: Any = None, **given: Any) -> sx.FinetuneCo
     return Request.of(config, plan, known).config
 
 
+@pytest.mark.slow
 def test_the_first_page_of_a_notebook(
     whisper_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, corpus: Callable[..., Path]
 ) -> None:

@@ -46,7 +46,8 @@ class Folder:
     def config(self, **settings: Any) -> FinetuneConfig:
         """Write `config.toml`."""
         names = {name: str(self.corpus / f"{name}.jsonl") for name in ("train", "dev", "test")}
-        self.settings = merge([{"model": "org/tiny", **names, "output": str(self.path)}, self.settings, settings])
+        usual = {"model": "org/tiny", **names, "output": str(self.path), "training": {"epochs": 20}}
+        self.settings = merge([usual, self.settings, settings])
         config = build(FinetuneConfig, {name: value for name, value in self.settings.items() if value is not None})
         self.path.mkdir(exist_ok=True)
         (self.path / "config.toml").write_text(tomli_w.dumps(to_dict(config)))

@@ -61,6 +61,7 @@ def test_violations_are_seen(wav: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="measures memory in /proc")
+@pytest.mark.slow
 def test_some_damaged_files_are_read_or_refused() -> None:
     command = [sys.executable, "-m", "scripts.fuzz_audio", "--count", "102", "--seed", "1", "--workers", "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

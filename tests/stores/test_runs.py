@@ -57,6 +57,7 @@ def runs(whisper_folder: Path, tmp_path: Path) -> Runs:
     return Runs({"model": str(whisper_folder), "device": "cpu", "plan": plan, "training": training, **loose}, tmp_path)
 
 
+@pytest.mark.slow
 def test_losses_are_the_same_wherever_the_recordings_lie(
     runs: Runs, corpus: Callable[..., Path], bucket: str, tmp_path: Path
 ) -> None:

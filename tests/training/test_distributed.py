@@ -154,6 +154,7 @@ Path(sys.argv[1], f"{world.rank}.json").write_text(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_two_processes_become_one(tmp_path: Path) -> None:
     script = tmp_path / "process.py"
     script.write_text(PROCESS)

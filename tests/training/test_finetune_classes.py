@@ -83,6 +83,7 @@ def test_it_learns_and_the_saved_model_tells(settings: dict[str, Any], pooling: 
     assert getattr(prediction, "label", None) == "middle"
 
 
+@pytest.mark.slow
 def test_several_classes_at_once(settings: dict[str, Any], labeled: Labeled) -> None:
     labels = ["low", "middle", "high", "low|high", "middle|high", "low|middle"]
     data = {"train": str(labeled("several", labels * 8)), "dev": str(labeled("some", labels)), "test": None}

@@ -46,6 +46,7 @@ def test_losses_are_the_same_with_every_cache_and_without(runs: Runs) -> None:
     assert runs.losses("half") == pytest.approx(runs.losses("off"), abs=1e-2)
 
 
+@pytest.mark.slow
 def test_unfreezing_is_the_same_with_every_cache_and_without(runs: Runs) -> None:
     for plan in ({"train_top": 2}, {"train_top": None, "freeze_frontend": False}):
         gradual = {"plan": {**plan, "unfreeze_every": 1}, "training": {"epochs": 5}}

@@ -42,6 +42,7 @@ def test_what_is_forgotten_is_reported(forgetful: Runs) -> None:
         assert len(results.results) == 24
 
 
+@pytest.mark.slow
 def test_what_is_replayed_is_kept(learned: Runs, forgetful: Runs) -> None:
     replay = {"retention": {"replay": learned.base["train"], "replay_ratio": 0.5}}
     assert "replay: 40 utterances of" in forgetful.run("replayed", replay)

@@ -78,6 +78,7 @@ def test_the_verdict_is_plain(
     assert found["transfer_is"] == verdict
 
 
+@pytest.mark.slow
 def test_negative_transfer_is_found(runs: Runs, corpus: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """A head alone on random, frozen layers learns nothing that the whole model cannot."""
     splits = {"train": str(corpus("many", texts(60, 1))), "dev": str(corpus("test", texts(24, 7)))}

@@ -84,6 +84,7 @@ def test_the_student_learns_from_the_teachers_predictions(taught: Runs) -> None:
     assert "Recordings without labels" in folder.report.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_exactly(taught: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     taught.run("whole")
     with monkeypatch.context() as patched:
@@ -114,6 +115,7 @@ class _StopAt(sx.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_other_recordings_are_noticed_on_resuming(taught: Runs) -> None:
     with pytest.raises(KeyboardInterrupt):
         taught.run("run", callbacks=[_StopAt(2)])
@@ -123,6 +125,7 @@ def test_other_recordings_are_noticed_on_resuming(taught: Runs) -> None:
         taught.run("run", resume=True)
 
 
+@pytest.mark.slow
 def test_where_no_prediction_can_be_used_the_model_is_that_of_the_labels(taught: Runs) -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, (6, 16_000)).astype(np.float32)
     rows = [{"audio": one, "sample_rate": 16_000} for one in noise]
@@ -175,6 +178,7 @@ def test_the_time_of_the_teacher_is_that_of_the_job(taught: Runs) -> None:
     assert self_training.student_job(job).started == job.started  # its checkpoint knows the time
 
 
+@pytest.mark.slow
 def test_recordings_in_memory(taught: Runs) -> None:
     sound = [tone(text) for text in texts(6, 7)]
     rows = [{"audio": one, "sample_rate": 16_000} for one in sound]
@@ -195,6 +199,7 @@ def _ten_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_ten_steps")
+@pytest.mark.slow
 def test_without_time_for_a_student_the_teacher_is_handed_over(taught: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(self_training, "_LATEST", 0.0)
     taught.run("run", {"training": {"time": "1000s"}})
@@ -217,6 +222,7 @@ def test_settings_that_do_not_fit_of_the_teacher_say_so() -> None:
 
 
 @pytest.mark.usefixtures("_ten_steps")
+@pytest.mark.slow
 def test_a_student_for_which_the_time_is_too_short_leaves_the_teacher(
     taught: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,6 +246,7 @@ def test_a_student_for_which_the_time_is_too_short_leaves_the_teacher(
 
 
 @pytest.mark.usefixtures("_ten_steps")
+@pytest.mark.slow
 def test_a_student_needs_as_long_as_its_teacher_did(taught: Runs) -> None:
     job = Job(taught.config("run", {"training": {"time": "1000s"}}), World(), sx.Progress())
     sx.finetune(config=self_training.teacher_job(job).config)

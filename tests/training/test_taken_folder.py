@@ -90,6 +90,7 @@ def test_a_folder_in_which_nobody_may_write_is_refused_before_the_work(
         runs.run("file/run")
 
 
+@pytest.mark.slow
 def test_a_second_run_is_refused_while_the_first_lives_and_resuming_after_a_kill_is_not(runs: Runs) -> None:
     long = {"training": {"epochs": 100_000, "batch_seconds": 2.0}}
     path = runs.folder / "long.toml"

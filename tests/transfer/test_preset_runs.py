@@ -81,6 +81,7 @@ def test_every_preset_works_with_classes(runs: Runs, classes: dict[str, Any], pr
 
 
 @pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.slow
 def test_every_preset_works_with_whisper_s_decoder(runs: Runs, spelling_whisper: Path, preset: str) -> None:
     runs.run("run", ONE_EPOCH, {"model": str(spelling_whisper), "head": "seq2seq", "plan": {"preset": preset}})
     folder = runs.folder / "run" / "model"
@@ -100,6 +101,7 @@ PLANS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", PLANS)
+@pytest.mark.slow
 def test_a_run_that_is_interrupted_and_resumed_is_the_same(runs: Runs, name: str) -> None:
     layers = (NOISY, {"plan": PLANS[name]})
     runs.run("whole", *layers)
@@ -111,6 +113,7 @@ def test_a_run_that_is_interrupted_and_resumed_is_the_same(runs: Runs, name: str
 
 
 @pytest.mark.parametrize("name", PLANS)
+@pytest.mark.slow
 def test_kept_states_give_the_losses_of_computed_ones(runs: Runs, name: str) -> None:
     for place in ("off", "memory", "disk"):
         runs.run(place, NOISY, {"plan": PLANS[name], "training": {"cache": place, "cache_dtype": "float32"}})

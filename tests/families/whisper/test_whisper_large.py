@@ -110,6 +110,7 @@ def ours(folder: Path, language: str) -> list[int]:
 
 
 @pytest.mark.parametrize("shape", ONE)
+@pytest.mark.slow
 def test_it_writes_what_transformers_writes_and_does_so_saved_again(
     shape: str, folders: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -159,6 +160,7 @@ def runs(runs: Runs, folders: dict[str, Path], request: pytest.FixtureRequest) -
 
 
 @pytest.mark.parametrize("runs", ONE, indirect=True)
+@pytest.mark.slow
 def test_the_upper_layers_of_both_halves_are_trained(runs: Runs) -> None:
     before = sx.load(runs.base["model"], device="cpu").state_dict()
     runs.run("run", {"head": "seq2seq", "language": "yue", "training": {"epochs": 1}})
