@@ -11,8 +11,8 @@ from speechxfer.training.time_limit import EPOCHS
 
 #: Epochs where nothing says otherwise.
 USUAL = 20
-#: A classifier has seen enough after so many utterances, repetitions counted: on 2,400 spoken digits, 17 more epochs of
-#: wav2vec2-nano change no more than chance does (docs/transfer.md).
+#: A classifier has seen enough after so many utterances, repetitions counted: with 2,250 spoken digits, wav2vec2-nano
+#: is no better on other speakers after 17 more epochs (docs/transfer.md).
 _UTTERANCES = 8_000
 #: But each of them so often.
 _LEAST = 3
