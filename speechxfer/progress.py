@@ -23,3 +23,20 @@ class Progress:
     def task(self, description: str, total: float) -> Iterator[Callable[[float], None]]:
         """Work of a known size; call the yielded function with the size of each finished piece."""
         yield lambda _done: None
+
+
+class Warnings(Progress):
+    """Collects warnings and their kinds, until they are taken; from a process that cannot print."""
+
+    def __init__(self) -> None:
+        self._found: list[tuple[str, str]] = []
+
+    def warn(self, message: str, kind: str = "") -> None:
+        """Keep a warning."""
+        self._found.append((message, kind))
+
+    def take(self) -> list[tuple[str, str]]:
+        """What has come since this was last called."""
+        taken = self._found[:]
+        del self._found[: len(taken)]
+        return taken

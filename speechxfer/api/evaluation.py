@@ -10,6 +10,7 @@ from speechxfer.api.loading import load
 from speechxfer.data.dataset import Data, Dataset
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.options import DecodingOptions
+from speechxfer.engine import Engine
 from speechxfer.errors import ConfigError
 from speechxfer.extras import explained
 from speechxfer.progress import Progress
@@ -38,6 +39,7 @@ def evaluate(
     strict: bool = False,
     device: str = "auto",
     progress: Progress | None = None,
+    engine: Engine | None = None,
 ) -> Evaluation:
     """Transcribe or classify data with a model and compare with its texts or labels.
 
@@ -52,18 +54,26 @@ def evaluate(
         strict: a file that is a little shorter than it should be is an error.
         device: "auto", "cpu", "cuda" or "cuda:N", for a model that is opened here.
         progress: receives what goes on.
+        engine: whose workers predict, such as `speechxfer.jobs.on_ray.OnRay()`; for a model that is opened here.
 
     Raises:
         CheckpointError: the model cannot be found or read.
-        ConfigError: no such normalizer or device, or an option of decoding that the head does not have.
+        ConfigError: no such normalizer or device, an option of decoding that the head does not have, or an engine whose
+            workers cannot be had.
         DataError: an utterance without text or label, a label the model does not know, no word in any text, or
             unreadable audio.
     """
     normalize, dataset = _normalizer(normalizer), _dataset(data, strict=strict)
-    opened = opened_predictor(model, device, options.language if options else None)
+    compute = None
+    if engine is not None:
+        from speechxfer.api.remote_prediction import predict_elsewhere
+
+        compute = predict_elsewhere(engine, model, device, options, progress)
+    # Where workers compute, this model only says what it takes.
+    opened = opened_predictor(model, "cpu" if engine else device, options.language if options else None)
     from speechxfer.evaluation.evaluate import evaluate as measure
 
-    return measure(opened, dataset, normalize, options=options, progress=progress)
+    return measure(opened, dataset, normalize, options=options, progress=progress, compute=compute)
 
 
 @explained()

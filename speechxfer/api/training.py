@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from speechxfer.api.settings import AUTOMATIC, PlanLike, Request, Settings
 from speechxfer.config import nested
 from speechxfer.data.dataset import Data
+from speechxfer.engine import Engine
 from speechxfer.errors import ConfigError
 from speechxfer.extras import explained
 from speechxfer.progress import Progress
@@ -37,6 +38,7 @@ def finetune(
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
+    engine: Engine | None = None,
     **settings: Any,
 ) -> Run:
     """Adapt a pre-trained encoder to your audio, and measure it on `test` before and after.
@@ -63,6 +65,7 @@ def finetune(
         resume: go on with the run that is in `output`, or begin it where there is none.
         overwrite: replace the run that is in `output`.
         progress: receives what goes on (`TerminalProgress` prints it).
+        engine: whose workers compute the frozen layers, such as `speechxfer.jobs.on_ray.OnRay()`.
         settings: all other settings of a run, each group as a dictionary or a table: `training`, `text`, `augment`,
             `encoder`, `pooling`, `retention`, and those of heads (`ctc`, `classification`, `seq2seq`); and
             `device`, `unlabeled`, `retain`, `strict`, `compare_scratch`.
@@ -92,8 +95,9 @@ def finetune(
 
         asked, beginning = automatic(asked, resume=resume, overwrite=overwrite, progress=progress)
     run = _run(
-        asked, started, callbacks=callbacks, resume=resume, overwrite=overwrite, progress=progress, beginning=beginning
-    )
+        asked, started, callbacks=callbacks, resume=resume, overwrite=overwrite, progress=progress, beginning=beginning,
+        engine=engine,
+    )  # fmt: skip
     if plan == AUTOMATIC:
         from speechxfer.api.planning import fared
 
@@ -115,7 +119,7 @@ def _check_layout(config: Settings | None) -> None:
 
 def _run(
     asked: Request, started: float, *, callbacks: Sequence[Callback], resume: bool, overwrite: bool, progress: Progress,
-    beginning: Beginning | None,
+    beginning: Beginning | None, engine: Engine | None,
 ) -> Run:  # fmt: skip
     """Do the job, and report what came out, or how to go on after Ctrl-C."""
     config = asked.config
@@ -126,7 +130,7 @@ def _run(
     try:
         run = adapt(
             config, data=asked.data, callbacks=callbacks, resume=resume, overwrite=overwrite, progress=progress,
-            started=started, beginning=beginning,
+            started=started, beginning=beginning, engine=engine,
         )  # fmt: skip
     except KeyboardInterrupt:
         folder = RunFolder(config.output)

@@ -38,7 +38,7 @@ _GROUPS = {
 @click.option("--longest", default=30.0, show_default=True, help="Seconds of the longest ordinary utterance.")
 @click.option("--normalizer", default="basic", show_default=True, help="Normalizer of texts before they are compared.")
 @click.option("--workers", type=click.IntRange(1), help="Processes that decode.  [default: one a core]")
-@engine_options
+@engine_options("recordings")
 def check(
     manifests: tuple[Path, ...],
     quick: bool,
@@ -88,11 +88,11 @@ def check(
 @contextlib.contextmanager
 def _measured(cluster: Cluster) -> Iterator[Measured]:
     """Sound is measured on a cluster, which is the same one for all manifests."""
-    from speechxfer.jobs.on_ray import OnRay, connected
+    from speechxfer.jobs.on_ray import connected
     from speechxfer.jobs.sounds import measured
 
     with connected(cluster.address):
-        yield functools.partial(measured, engine=OnRay(*cluster, gpus=False, readers=0))
+        yield functools.partial(measured, engine=cluster.engine("cpu", 0))
 
 
 def _fix(manifests: tuple[Path, ...], report: Report) -> None:

@@ -13,13 +13,14 @@ import click
 
 from speechxfer.cli.engine_options import Cluster, engine_options
 from speechxfer.cli.paths import PATH
+from speechxfer.config.paths import located_model
 from speechxfer.data.rows import SUFFIXES
 from speechxfer.errors import DataError
 from speechxfer.extras import need
 
 if TYPE_CHECKING:
     from speechxfer.decoding.options import DecodingOptions
-    from speechxfer.jobs.running import Engine, Totals
+    from speechxfer.jobs.running import Totals
 
 SHARD_FORMATS = ("jsonl", "parquet")
 """What `--format` may be with `--output`."""
@@ -54,16 +55,15 @@ class Corpus:
     ) -> None:  # fmt: skip
         """Transcribe what is missing in the folder; exits with 1 if there are errors."""
         from speechxfer.cli.corpus_progress import CorpusProgress
-        from speechxfer.jobs.running import run
+        from speechxfer.jobs.running import Here, run
         from speechxfer.jobs.work import Transcription
 
         format_ = format_ or SHARD_FORMATS[0]
         if format_ == "parquet":
             need("pyarrow", "--format parquet")
-        engine = self._engine(device, workers)
-        path = Path(model).expanduser()
-        # Workers have folders of their own.
-        work = Transcription(str(path.absolute()) if path.exists() else model, device, decoding, vad, workers)
+        engine = self.cluster.engine(device, workers) if self.cluster else Here()
+        # Workers have working folders of their own.
+        work = Transcription(located_model(model), device, decoding, vad, workers)
         refused: list[DataError] = []
         with CorpusProgress(names) as progress:
             try:
@@ -75,18 +75,6 @@ class Corpus:
                 click.echo(f"Interrupted; what is done is in {self.folder}, and the same command does the rest", err=True)  # fmt: skip  # noqa: E501
                 sys.exit(_INTERRUPTED)
         self._report(totals, refused)
-
-    def _engine(self, device: str, workers: int | None) -> Engine:
-        if self.cluster is None:
-            from speechxfer.jobs.running import Here
-
-            return Here()
-        from speechxfer.jobs.on_ray import OnRay, check_installed
-
-        check_installed()
-        if device not in ("auto", "cpu", "cuda"):
-            raise click.UsageError(f"--device {device}: Ray chooses which; pass cuda, cpu or auto.")
-        return OnRay(*self.cluster, None if device == "auto" else device == "cuda", workers)
 
     def _report(self, totals: Totals, refused: Sequence[DataError]) -> None:
         click.echo(f"{totals.summary()}; the results are in {self.folder}", err=True)
@@ -103,7 +91,7 @@ def corpus_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @click.option("--output", type=PATH, metavar="FOLDER", help="Write one row for each line of the manifests to shards in this folder (--format jsonl or parquet), and do only what is missing there.")  # fmt: skip  # noqa: E501
     @click.option("--retry-failed", is_flag=True, help="Compute also the rows of --output that have an error from before.")  # fmt: skip  # noqa: E501
-    @engine_options
+    @engine_options("recordings")
     @functools.wraps(command)
     def called(*, output: Path | None, retry_failed: bool, cluster: Cluster | None, **others: Any) -> Any:
         if output is None and retry_failed:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+
+if TYPE_CHECKING:
+    from speechxfer.jobs.on_ray import OnRay
 
 
 class Cluster(NamedTuple):
@@ -15,11 +18,33 @@ class Cluster(NamedTuple):
     address: str | None
     actors: int | None
 
+    def engine(self, device: str = "auto", readers: int | None = None) -> OnRay:
+        """The engine that computes there, on "cpu" or "cuda", or on GPUs where there are any ("auto").
 
-def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --engine, --address and --actors; the command is given `cluster`, which is None for this machine."""
+        Raises:
+            ConfigError: ray has another major version.
+            MissingPackageError: it is not installed.
+            UsageError: another device.
+        """
+        from speechxfer.jobs.on_ray import OnRay, check_installed
 
-    @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Where recordings are computed: on this machine, or by the workers of a Ray cluster.")  # fmt: skip  # noqa: E501
+        check_installed()  # before the device, which is Ray's affair
+        if device not in ("auto", "cpu", "cuda"):
+            raise click.UsageError(f"--device {device}: Ray chooses which; pass cuda, cpu or auto.")
+        return OnRay(*self, None if device == "auto" else device == "cuda", readers)
+
+
+def engine_options(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add --engine, --address and --actors; the command is given `cluster`, which is None for this machine.
+
+    Args:
+        what: is computed by workers, in the plural and for the help.
+    """
+    return functools.partial(_added, what)
+
+
+def _added(what: str, command: Callable[..., Any]) -> Callable[..., Any]:
+    @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help=f"Where {what} are computed: on this machine, or by the workers of a Ray cluster.")  # fmt: skip  # noqa: E501
     @click.option("--address", metavar="HOST:PORT", help="The Ray cluster, or auto for that of this machine.  [default: one is started here]")  # fmt: skip  # noqa: E501
     @click.option("--actors", type=click.IntRange(1), help="Workers on the cluster, each with its model.  [default: one for each GPU that is used, or for each core]")  # fmt: skip  # noqa: E501
     @functools.wraps(command)

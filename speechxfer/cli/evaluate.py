@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from speechxfer.cli.decoding_options import decoding_options
+from speechxfer.cli.engine_options import Cluster, engine_options
 from speechxfer.cli.grouping import GroupedCommand
 from speechxfer.cli.paths import MODEL
 from speechxfer.errors import ConfigError
@@ -31,6 +33,7 @@ _GROUPS = {
     "Most used": ("output", "normalizer", "language", "worst", "device"),
     "Figures in more detail": ("metrics", "columns", "keywords", "train", "confusion", "predictions"),
     "Decoding": ("task", "beams", "prompt", "hotwords"),
+    "Where utterances are computed": ("engine", "address", "actors"),
 }
 
 
@@ -56,6 +59,7 @@ _GROUPS = {
 @click.option("--confusion", type=_PATH, help="Draw a classifier's confusion matrix here, a PNG.")
 @click.option("--strict", is_flag=True, help="Stop at an audio file that is a little shorter than it should be, rather than warn and use it.")  # fmt: skip  # noqa: E501
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@engine_options("utterances")
 def evaluate(
     *,
     model: str,
@@ -72,6 +76,7 @@ def evaluate(
     confusion: Path | None,
     strict: bool,
     device: str,
+    cluster: Cluster | None,
 ) -> None:
     """Transcribe or classify MANIFEST with MODEL; scores with intervals as JSON, and the worst utterances.
 
@@ -88,24 +93,32 @@ def evaluate(
     data = data.strictly() if strict else data
     details, progress = _Details.prepare(data, normalize, columns, keywords, train), TerminalProgress()
     if is_job(model):
-        unused = [*decoding.given(), *["confusion"] * bool(confusion)]
+        unused = [*decoding.given(), *["confusion"] * bool(confusion), *["engine"] * bool(cluster)]
         result = _of_transcripts(model, data, normalize, unused, progress)
     else:
         data.check_files()
-        loaded = _load(model, device, decoding.language, confusion, keywords or train)
-        result = _of_model(loaded, data, normalize, decoding, progress)
+        check = functools.partial(_check, model, confusion, keywords or train)
+        result = _of_model(model, data, normalize, decoding, device, cluster, progress, check)
     _write(result, predictions, confusion)
     _show(result, shown, worst, progress)
     _print({**result.to_dict(worst), **decoding.given(), **details.found(result, progress)}, output)
 
 
 def _of_model(
-    model: Predictor, manifest: Manifest, normalizer: TextNormalizer, decoding: DecodingOptions, progress: Progress
-) -> Evaluation:
-    """How wrong a model is."""
+    name: str, manifest: Manifest, normalizer: TextNormalizer, decoding: DecodingOptions, device: str,
+    cluster: Cluster | None, progress: Progress, check: Callable[[Predictor], None],
+) -> Evaluation:  # fmt: skip
+    """How wrong a model is that passes a check; one that is misspelled is reported before torch is imported."""
     import speechxfer as sx
+    from speechxfer.api.evaluation import opened_predictor
 
-    return sx.evaluate(model, manifest, normalizer, options=decoding, progress=progress)
+    engine = cluster.engine(device) if cluster else None
+    model = opened_predictor(name, "cpu" if engine else device, decoding.language)
+    check(model)
+    return sx.evaluate(
+        name if engine else model, manifest, normalizer, options=decoding, device=device, progress=progress,
+        engine=engine,
+    )  # fmt: skip
 
 
 def _of_transcripts(
@@ -156,18 +169,12 @@ def _write(result: Evaluation, predictions: Path | None, confusion: Path | None)
         draw_confusion(result.classes, confusion)
 
 
-def _load(
-    name: str, device: str, language: str | None, confusion: Path | None, words: Path | None
-) -> Predictor:  # fmt: skip
-    """The model, if it can do what is asked for; a misspelled name is reported before torch is imported."""
-    from speechxfer.api.evaluation import opened_predictor
-
-    model = opened_predictor(name, device, language)
+def _check(name: str, confusion: Path | None, words: Path | None, model: Predictor) -> None:
+    """Refuse what the model has not."""
     if confusion and model.traits.task != "classification":
         raise ConfigError(f"--confusion: {name} writes text and knows no classes; leave it out")
     if words and model.traits.task == "classification":
         raise ConfigError(f"--keywords and --train: {name} knows classes and writes no words; leave them out")
-    return model
 
 
 def _metrics(names: Sequence[str]) -> Mapping[str, Metric]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from speechxfer.cli.engine_options import Cluster, engine_options
 from speechxfer.cli.grouping import GroupedCommand
 from speechxfer.cli.paths import MODEL, PATH
 from speechxfer.cli.plan_options import PLAN_GROUP, PLAN_SETTINGS, plan_options
@@ -41,7 +42,7 @@ _GROUPS = {
     "Text": ("language", "lm", "normalizer", "vocabulary", "units", "vocabulary_size", "ignore_unknown"),
     "Recordings without text": ("unlabeled",),
     "What the model should not forget": ("retain", "retain_language", "replay", "replay_ratio"),
-    "Machine": ("device", "cache", "cache_dir", "track"),
+    "Machine": ("device", "cache", "cache_dir", "engine", "address", "actors", "track"),
     "Settings and files": ("config_file", "assignments", "overwrite", "strict"),
 }  # fmt: skip
 
@@ -75,6 +76,7 @@ _GROUPS = {
 @click.option("--frame-stride", type=int, metavar="N", help="Pool N frames into one below the trained layers: faster, and coarser.")  # fmt: skip  # noqa: E501
 @click.option("--cache", type=click.Choice(["auto", "memory", "disk", "off"]), help="Where the frozen layers' output is kept (default: auto).")  # fmt: skip  # noqa: E501
 @click.option("--cache-dir", help="Folder for --cache disk (default: $SPEECHXFER_CACHE, or ~/.cache/speechxfer).")
+@engine_options("the frozen layers")
 @click.option("--guard", type=click.Choice(["off", "warn", "rollback"]), help="Reaction to a run that diverges (default: warn).")  # fmt: skip  # noqa: E501
 @click.option("--compare-scratch", is_flag=True, default=None, help="Also train the same architecture from random weights, to see whether transfer helped.")  # fmt: skip  # noqa: E501
 @click.option("--track", type=click.Choice(TRACKERS), multiple=True, help="Experiment tracker besides TensorBoard; may be repeated.")  # fmt: skip  # noqa: E501
@@ -93,6 +95,7 @@ def finetune(
     assignments: tuple[str, ...],
     resume: bool,
     overwrite: bool,
+    cluster: Cluster | None,
     **options: Any,
 ) -> None:
     """Adapt a pre-trained encoder to your audio, and measure it before and after.
@@ -107,10 +110,12 @@ def finetune(
     given += map(parse_setting, assignments)
     import speechxfer as sx
 
+    # The run's own device may be any; workers have GPUs unless it is a CPU.
+    engine = cluster.engine("cpu" if options["device"] == "cpu" else "auto") if cluster else None
     try:
         sx.finetune(
             config=config_file, plan=plan, resume=resume, overwrite=overwrite, progress=sx.TerminalProgress(),
-            **flat(merge(given)),
+            engine=engine, **flat(merge(given)),
         )  # fmt: skip
     except KeyboardInterrupt:
         sys.exit(130)

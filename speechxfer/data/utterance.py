@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from speechxfer.data import columns
 from speechxfer.errors import AudioError, ConfigError, DataError
-from speechxfer.sources import AudioSource, FileSource, LostSource, is_memory_name, source_at
+from speechxfer.sources import AudioSource, FileSource, LostSource, StoredSource, is_memory_name, source_at
 from speechxfer.stores import is_url, joined
 
 if TYPE_CHECKING:
@@ -59,6 +59,11 @@ class Utterance:
         if not isinstance(self.source, FileSource):
             raise DataError(f"{self.origin}: {self.source.name} is no file of its own; wanted one")
         return self.source.path
+
+    def located(self) -> Self:
+        """The same, whose recording is found from any working folder."""
+        is_address = isinstance(self.source, FileSource | StoredSource)
+        return replace(self, source=source_at(self.source.key)) if is_address else self
 
     @property
     def id(self) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 from speechxfer.data.batching import batches
 from speechxfer.data.loading import durations_s, read
@@ -19,6 +20,9 @@ from speechxfer.progress import Progress
 #: Seconds of audio decoded together.
 _BATCH_S = 30.0
 
+Compute: TypeAlias = Callable[[Manifest, Iterable[Sequence[int]]], Iterator[tuple[Sequence[int], Sequence[Prediction]]]]
+"""Predicts batches of a manifest, given by the numbers of their utterances; in any order."""
+
 
 def evaluate(
     model: Predictor,
@@ -27,12 +31,14 @@ def evaluate(
     *,
     options: DecodingOptions | None = None,
     progress: Progress | None = None,
+    compute: Compute | None = None,
 ) -> Evaluation:
     """Transcribe or classify a manifest and compare with its texts or labels.
 
     Args:
         normalizer: how texts are written before they are compared; without one, as `basic` does.
         options: how the model decodes.
+        compute: predicts batches, in place of the model here.
 
     Raises:
         DataError: an utterance without text or label, a label the model does not know, no word in any text, or
@@ -44,7 +50,7 @@ def evaluate(
     model.checked(options)
     if progress and model.traits.task == "transcription" and (warning := damage(manifest.texts, normalizer)):
         progress.log(warning)
-    predictions = predict_all(model, manifest, options=options, progress=progress)
+    predictions = predict_all(model, manifest, options=options, progress=progress, compute=compute)
     return compare(manifest, predictions, normalizer)
 
 
@@ -56,9 +62,13 @@ def idle_share(predictions: Sequence[Prediction]) -> float:
 
 
 def predict_all(
-    model: Predictor, manifest: Manifest, *, options: DecodingOptions | None = None, progress: Progress | None = None
-) -> list[Prediction]:
+    model: Predictor, manifest: Manifest, *, options: DecodingOptions | None = None, progress: Progress | None = None,
+    compute: Compute | None = None,
+) -> list[Prediction]:  # fmt: skip
     """One prediction for each utterance, computed in batches of like length.
+
+    Args:
+        compute: predicts batches, in place of the model here.
 
     Raises:
         DataError: unreadable audio, or longer than the model takes at once.
@@ -68,8 +78,17 @@ def predict_all(
     found: dict[int, Prediction] = {}
     doing = "classifying" if model.traits.task == "classification" else "transcribing"
     with (progress or Progress()).task(doing, sum(durations)) as advance:
-        for batch in batches(range(len(manifest)), costs, _BATCH_S, model.traits.most_padding):
-            predictions = model.predict([read(manifest[index], progress) for index in batch], options)
+        wanted = batches(range(len(manifest)), costs, _BATCH_S, model.traits.most_padding)
+        computed = compute(manifest, wanted) if compute else _computed(model, manifest, wanted, options, progress)
+        for batch, predictions in computed:
             found.update(zip(batch, predictions, strict=True))
             advance(sum(durations[index] for index in batch))
     return [found[index] for index in range(len(manifest))]
+
+
+def _computed(
+    model: Predictor, manifest: Manifest, batches: Iterable[Sequence[int]], options: DecodingOptions | None,
+    progress: Progress | None,
+) -> Iterator[tuple[Sequence[int], Sequence[Prediction]]]:  # fmt: skip
+    for batch in batches:
+        yield batch, model.predict([read(manifest[index], progress) for index in batch], options)

@@ -19,18 +19,19 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
+from speechxfer.engine import Found, Item, Task
 from speechxfer.errors import ConfigError, SpeechxferError
 from speechxfer.extras import need
 from speechxfer.inference import Open, Settings, Window, windows
 from speechxfer.jobs.output import Done
 from speechxfer.jobs.parts import Part, Parts
 from speechxfer.jobs.rows import Row, failed
-from speechxfer.jobs.work import Compute, Work, computed, done_of, together
+from speechxfer.jobs.work import Work, computed, done_of, together
 
 _MAJOR = "2"
 #: A part that an actor has, and the next one, which is read meanwhile.
@@ -53,15 +54,32 @@ def _ray() -> Any:
     return ray
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Work with the rows of a part."""
+
+    work: Work
+
+    def versions(self) -> dict[str, str]:
+        return self.work.versions()
+
+    def open(self, readers: int) -> Callable[[Sequence[Row]], Done]:
+        compute = self.work.open(functools.partial(_read_by_tasks, readers) if readers else None)
+        return lambda rows: together(computed(rows, compute))
+
+    def lost(self, row: Row, reason: str) -> Done:
+        return done_of(failed(row, SpeechxferError(f"{reason}; cut it into excerpts, or leave it out")))
+
+
 # What runs on workers
 
 
 class _Worker:
     """An actor: it opens the work, then computes parts."""
 
-    def __init__(self, work: Work, readers: int) -> None:
-        self._work, self._readers = work, readers
-        self._compute: Compute
+    def __init__(self, task: Task[Any, Any], readers: int) -> None:
+        self._task, self._readers = task, readers
+        self._compute: Callable[[Sequence[Any]], Any]
 
     def open(self, versions: Mapping[str, str]) -> None:
         """Open the work, if it is the same here as it is for the driver.
@@ -69,14 +87,14 @@ class _Worker:
         Raises:
             ConfigError: another version of the package or the model is on this machine.
         """
-        for name, here in self._work.versions().items():
+        for name, here in self._task.versions().items():
             if here != versions[name]:
                 raise ConfigError(f"the worker on {socket.gethostname()} has {name} {here}, and the driver {versions[name]}; install the same there, or copy it")  # fmt: skip  # noqa: E501
-        self._compute = self._work.open(functools.partial(_read_by_tasks, self._readers) if self._readers else None)
+        self._compute = self._task.open(self._readers)
 
-    def compute(self, rows: Sequence[Row]) -> Done:
-        """The results of a part."""
-        return together(computed(rows, self._compute))
+    def compute(self, items: Sequence[Any]) -> Any:
+        """What is made of a part."""
+        return self._compute(items)
 
 
 def _read_by_tasks(readers: int, recordings: Iterable[Open], settings: Settings) -> Generator[Window, None, None]:
@@ -127,11 +145,26 @@ class OnRay:
         Raises:
             ConfigError: the cluster cannot be reached or lacks what was asked for, or workers have other versions.
         """
+        return self._computed(_Rows(work), parts, versions)
+
+    def check(self) -> None:
+        """As `engine.Engine`: ray is installed, and somebody answers at the address."""
+        check_installed()
+        if self.address:
+            _check_answer(self.address)
+
+    def map(self, task: Task[Item, Found], items: Iterable[Item]) -> Iterator[Found]:
+        """As `engine.Engine`; errors are those of `results`."""
+        return self._computed(task, (Part([item]) for item in items), task.versions())
+
+    def _computed(
+        self, task: Task[Item, Found], parts: Iterator[Part[Item]], versions: Mapping[str, str]
+    ) -> Iterator[Found]:
         first = next(parts, None)
         if first is None:
             return
         with connected(self.address):
-            pool = _Pool(self, work, versions)
+            pool = _Pool(self, task, versions)
             try:
                 yield from pool.results(chain([first], parts))
             finally:
@@ -224,7 +257,7 @@ def _line(error: Exception) -> str:
 class _Actor:
     handle: Any
     is_open: bool = False
-    running: list[Part] = field(default_factory=list)
+    running: list[Part[Any]] = field(default_factory=list)
 
     @property
     def has_room(self) -> bool:
@@ -235,18 +268,18 @@ class _Actor:
 class _Pool:
     """The actors, and what each is doing."""
 
-    def __init__(self, engine: OnRay, work: Work, versions: Mapping[str, str]) -> None:
+    def __init__(self, engine: OnRay, task: Task[Any, Any], versions: Mapping[str, str]) -> None:
         self._ray = _ray()
-        self._engine, self._work, self._versions = engine, self._ray.put(work), versions
+        self._engine, self._task, self._sent, self._versions = engine, task, self._ray.put(task), versions
         self._shape = engine.shape(self._ray.cluster_resources())
         self._actors: list[_Actor] = []
         self._opening: dict[Any, _Actor] = {}
-        self._running: dict[Any, tuple[_Actor, Part]] = {}
-        self._lost: deque[Part] = deque()
+        self._running: dict[Any, tuple[_Actor, Part[Any]]] = {}
+        self._lost: deque[Part[Any]] = deque()
         self._lost_starts = 0
         self._looked = -math.inf
 
-    def results(self, parts: Iterator[Part]) -> Iterator[Done]:
+    def results(self, parts: Iterator[Part[Any]]) -> Iterator[Any]:
         """What becomes of all parts."""
         while True:
             self._grow()
@@ -278,11 +311,11 @@ class _Pool:
             options = {"num_cpus": 0, "num_gpus": 1} if shape.on_gpus else {"num_cpus": 1}
             # With readers, the next part is read while one is computed.
             made = self._ray.remote(max_concurrency=_PARTS_EACH if shape.readers else 1, **options)(_Worker)
-            actor = _Actor(made.remote(self._work, shape.readers))
+            actor = _Actor(made.remote(self._sent, shape.readers))
             self._actors.append(actor)
             self._opening[actor.handle.open.remote(self._versions)] = actor
 
-    def _give_out(self, parts: Iterator[Part]) -> bool:
+    def _give_out(self, parts: Iterator[Part[Any]]) -> bool:
         """Give parts to all actors that have room; returns whether there may be more."""
         while ready := [actor for actor in self._actors if actor.has_room]:
             actor = min(ready, key=lambda one: len(one.running))
@@ -310,7 +343,7 @@ class _Pool:
             if self._lost_starts == _MOST_STARTS:
                 raise SpeechxferError(f"{_MOST_STARTS} workers were lost while they opened the model ({_line(error)}); see the logs of Ray") from error  # fmt: skip  # noqa: E501
 
-    def _finished(self, reference: Any) -> Iterator[Done]:
+    def _finished(self, reference: Any) -> Iterator[Any]:
         actor, part = self._running.pop(reference)
         actor.running.remove(part)
         try:
@@ -320,8 +353,8 @@ class _Pool:
             if isinstance(error, self._ray.exceptions.RayActorError):
                 self._drop(actor)
             if part.attempts + 1 >= _MOST_ATTEMPTS and len(part.rows) == 1:
-                reason = f"{part.attempts + 1} workers were lost over it, perhaps for memory; cut it into excerpts, or leave it out"  # fmt: skip  # noqa: E501
-                yield done_of(failed(part.rows[0], SpeechxferError(reason)))
+                reason = f"{part.attempts + 1} workers were lost over it, perhaps for memory"
+                yield self._task.lost(part.rows[0], reason)
             else:
                 self._lost += part.halves()
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Generic
 
 import numpy as np
 
+from speechxfer.engine import Item
 from speechxfer.jobs.rows import Row
 
 #: A part is as long as is lost with a worker at most.
@@ -18,13 +20,13 @@ _UNKNOWN_S = 30.0
 
 
 @dataclass(frozen=True)
-class Part:
+class Part(Generic[Item]):
     """Rows that are computed together; `attempts` counts the workers that were lost over them."""
 
-    rows: Sequence[Row]
+    rows: Sequence[Item]
     attempts: int = 0
 
-    def halves(self) -> list[Part]:
+    def halves(self) -> list[Part[Item]]:
         """The same rows, lost once more, so that the row to blame is found; a single row stays as it is."""
         middle = (len(self.rows) + 1) // 2
         return [Part(rows, self.attempts + 1) for rows in (self.rows[:middle], self.rows[middle:]) if rows]
@@ -80,7 +82,7 @@ def _holds(numbers: np.ndarray, number: int) -> bool:
     return place < len(numbers) and int(numbers[place]) == number
 
 
-class Parts(Iterator[Part]):
+class Parts(Iterator[Part[Row]]):
     """The parts of the rows that are not done yet, as they are asked for.
 
     Attributes:
@@ -98,7 +100,7 @@ class Parts(Iterator[Part]):
         self._computed += rows
         self._computed_s += seconds
 
-    def __next__(self) -> Part:
+    def __next__(self) -> Part[Row]:
         found: list[Row] = []
         seconds = 0.0
         usual_s = self._computed_s / self._computed if self._computed else _UNKNOWN_S

@@ -15,7 +15,7 @@ from speechxfer.jobs.rows import rows_of
 from speechxfer.jobs.work import Work, computed
 
 
-class Engine(Protocol):
+class RowEngine(Protocol):
     """Decides where rows are computed."""
 
     def results(self, work: Work, parts: Parts, versions: Mapping[str, str]) -> Iterator[Done]:
@@ -61,7 +61,7 @@ class Totals:
 
 
 def run(
-    work: Work, names: Sequence[str], folder: Path, format_: str, engine: Engine, *,
+    work: Work, names: Sequence[str], folder: Path, format_: str, engine: RowEngine, *,
     strict: bool = False, retry_failed: bool = False,
     refused: Callable[[DataError], None] | None = None,
     progress: Callable[[Totals], None] = lambda _totals: None,

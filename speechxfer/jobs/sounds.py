@@ -15,7 +15,7 @@ from speechxfer.data.utterance import Utterance
 from speechxfer.inference import Read
 from speechxfer.jobs.parts import Ids, Parts
 from speechxfer.jobs.rows import Result, Row
-from speechxfer.jobs.running import Engine
+from speechxfer.jobs.running import RowEngine
 from speechxfer.jobs.work import Compute
 
 
@@ -47,7 +47,7 @@ def _results(rows: Iterable[Row], *, quick: bool) -> Iterator[Result]:
         yield row.result(**asdict(measure(Excerpt(row.source, row.start, row.duration, row.reading), quick)))
 
 
-def measured(utterances: Iterable[Utterance], quick: bool, *, engine: Engine) -> Iterator[tuple[Utterance, Sound]]:
+def measured(utterances: Iterable[Utterance], quick: bool, *, engine: RowEngine) -> Iterator[tuple[Utterance, Sound]]:
     """Utterances whose audio has an address, in order, with what was measured of each.
 
     Raises:

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import importlib.metadata
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+from speechxfer.api.remote_prediction import versions_of
 from speechxfer.audio import Waveform, blocks
 from speechxfer.decoding.options import DecodingOptions
-from speechxfer.encoders.checkpoints import Checkpoint, find
-from speechxfer.encoders.files import add_file
 from speechxfer.inference import Open, Read, Recognize, Settings, transcribe_many
 from speechxfer.inference.transcript import Transcript
 from speechxfer.jobs.output import Done
 from speechxfer.jobs.rows import Result, Row, failed
 from speechxfer.jobs.shards import line
-from speechxfer.runtime.folder import is_exported
 
 Compute: TypeAlias = Callable[[Iterable[Row]], Iterator[Result]]
 """Makes a result of each row, in order."""
@@ -63,10 +58,7 @@ class Transcription:
         Raises:
             CheckpointError: there is no such model, or it cannot be read.
         """
-        return {
-            "speechxfer": importlib.metadata.version("speechxfer"),
-            "model": model_digest(self.model, self.options.language),
-        }
+        return versions_of(self.model, self.options.language)
 
     def settings(self) -> dict[str, Any]:
         """How it decodes, and how speech is found."""
@@ -113,30 +105,6 @@ def _sound(row: Row) -> Iterator[Waveform]:
 def _result(row: Row, transcript: Transcript) -> Result:
     found = transcript.to_dict()
     return row.result(duration=found["duration"], text=found["text"], segments=found["segments"])
-
-
-def model_digest(name: str, language: str | None = None) -> str:
-    """A name for all files of a model, wherever its folder is.
-
-    Raises:
-        CheckpointError: there is no such model, or a file cannot be read.
-    """
-    if is_exported(name):
-        return _digest([Path(name).expanduser()])
-    checkpoint: Checkpoint | None = find(name, language=language)
-    folders = []
-    while checkpoint is not None:  # an adapter, and the model below it
-        folders.append(checkpoint.folder)
-        checkpoint = checkpoint.base
-    return _digest(folders)
-
-
-def _digest(folders: Iterable[Path]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for folder in folders:
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            add_file(digest, path.relative_to(folder).as_posix(), path)
-    return digest.hexdigest()
 
 
 def computed(rows: Iterable[Row], compute: Compute) -> Iterator[Done]:

@@ -15,6 +15,7 @@ from speechxfer.data.dataset import Data
 from speechxfer.data.manifest import Manifest, data_digest
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.encoders.checkpoints import find
+from speechxfer.engine import Engine
 from speechxfer.errors import ConfigError, SpeechxferError
 from speechxfer.evaluation.comparison import Comparison, compare_systems
 from speechxfer.evaluation.evaluate import evaluate
@@ -40,6 +41,7 @@ from speechxfer.training.language_model import described, language_model_of, ver
 from speechxfer.training.loop import Task, fit
 from speechxfer.training.plan_table import show_plan
 from speechxfer.training.preparation import Preparation
+from speechxfer.training.remote_pass import check_engine
 from speechxfer.training.retention import Retained, retained
 from speechxfer.training.starting_point import StartingPoint, starting_point
 from speechxfer.training.suitability import check
@@ -80,6 +82,7 @@ def finetune(
     callbacks: Sequence[Callback] = (),
     started: float | None = None,
     beginning: Beginning | None = None,
+    engine: Engine | None = None,
 ) -> Run:
     """Adapt a pre-trained encoder to the training manifest and measure it on the test manifest.
 
@@ -94,6 +97,7 @@ def finetune(
             processes each calls its own; those of the main one write and print (`state.is_main`).
         started: when the job began, by `time.monotonic`; a limit of time counts from there. Now, if it is not given.
         beginning: what the planner has trained so far, where the run is to go on from that.
+        engine: whose workers compute the frozen layers; this process, if there is none.
 
     Raises:
         ConfigError: settings or callbacks that do not fit, or an output folder that holds another run.
@@ -105,7 +109,9 @@ def finetune(
     started = time.monotonic() if started is None else started
     _check_arguments(config, callbacks, resume=resume)
     world = World.join(config.device)
-    job = Job(config, world, progress if progress and world.is_main else Progress(), data or {}, started)  # one prints
+    check_engine(engine, world)
+    listener = progress if progress and world.is_main else Progress()  # one prints
+    job = Job(config, world, listener, data or {}, started, engine=engine)
     job = job.settled()
     config = job.config
     ready = replace(_ready(job, resume=resume, overwrite=overwrite), beginning=beginning)
@@ -276,7 +282,8 @@ def _adapt(
     manifests = allotment.used(job, manifests, allotted)
     manifests["train"] = _training_manifest(job, start, manifests)
     before = before_after.measured(job, source, start.model.head, manifests, allotted) if source else {}
-    preparation = Preparation(start.model.to(job.device).encoder, config.training, job.precision, world, job.progress)
+    encoder = start.model.to(job.device).encoder
+    preparation = Preparation(encoder, config.training, job.precision, world, job.progress, job.engine)
     trackers = Trackers(config.training.trackers, flat(to_dict(config)))
     task = _task(job, start, manifests, preparation, allotted)
     position = fit(task, preparation, resume=resume or folder.is_begun, callbacks=[trackers, *callbacks])

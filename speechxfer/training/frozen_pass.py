@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from speechxfer.ahead import Ahead
 from speechxfer.encoders.base import Encoder, valid_positions
+from speechxfer.errors import AudioError
 from speechxfer.training.batch_budget import is_out_of_memory
 from speechxfer.training.frozen_cache import States
 from speechxfer.training.inputs import Computable, Key, Loaded
@@ -26,12 +28,19 @@ _CONVERTED = (nn.Linear, nn.Conv1d, nn.Conv2d)
 _AHEAD = 2
 
 
-class Read(NamedTuple):
+class _Read(NamedTuple):
     """A batch of copies, those of them that can be read, and their inputs; None where there are none."""
 
     wanted: Sequence[Key]
     keys: Sequence[Key]
     loaded: Loaded | None
+
+
+class Computed(NamedTuple):
+    """A batch of copies, and the states of those of them that can be read."""
+
+    wanted: Sequence[Key]
+    states: list[tuple[Key, States]]
 
 
 @dataclass(frozen=True)
@@ -81,20 +90,18 @@ class FrozenPass:
         self._precision, self._halved = precision, cache_dtype != "float32"
         self._device = next(encoder.parameters()).device
 
-    def __call__(
-        self, batches: Iterable[Sequence[Key]], read: Callable[[Sequence[Key]], Read] | None = None
-    ) -> Iterator[tuple[Sequence[Key], list[tuple[Key, States]]]]:
+    def __call__(self, batches: Iterable[Sequence[Key]], *, leave_out: bool = False) -> Iterator[Computed]:
         """Each batch of copies with the states of those that can be read, in order.
 
         Args:
             batches: copies that are computed together.
-            read: reads a batch by way of `load` and leaves out what cannot be read; without it that is an error.
+            leave_out: a copy that cannot be read is noted and left out; without it, that is an error.
 
         Raises:
             AudioError: a copy cannot be read.
         """
         on_gpu = self._device.type == "cuda"
-        made = map(read or (lambda keys: Read(keys, keys, self.load(keys))), batches)
+        made = map(functools.partial(self._read, leave_out=leave_out), batches)
         source = Ahead(made, _AHEAD) if on_gpu else None
         behind: deque[tuple[Sequence[Key], list[_Stored]]] = deque()
         try:
@@ -108,12 +115,18 @@ class FrozenPass:
             if source is not None:
                 source.close()
 
-    def load(self, keys: Sequence[Key]) -> Loaded:
-        """Inputs of copies, on the CPU.
+    def _read(self, keys: Sequence[Key], *, leave_out: bool) -> _Read:
+        """A batch, or what can be read of it."""
+        try:
+            return _Read(keys, keys, self._load(keys))
+        except AudioError:
+            some = [key for key in keys if not leave_out or self._inputs.copies.is_readable(key[0])]
+            if len(some) == len(keys):
+                raise
+            return _Read(keys, some, self._load(some) if some else None)
 
-        Raises:
-            AudioError: one of them cannot be read.
-        """
+    def _load(self, keys: Sequence[Key]) -> Loaded:
+        """Inputs of copies, on the CPU."""
         loaded = self._inputs.load_copies(keys)
         return loaded.pinned() if self._device.type == "cuda" else loaded
 
@@ -127,7 +140,7 @@ class FrozenPass:
                 raise
         # Here, where the failed try holds no memory any more.
         middle = len(keys) // 2
-        return [part for half in (keys[:middle], keys[middle:]) for part in self._computed(half, self.load(half))]
+        return [part for half in (keys[:middle], keys[middle:]) for part in self._computed(half, self._load(half))]
 
     def _at_seam(self, loaded: Loaded) -> Tensor:
         states = self._inputs.at_seam(loaded)
@@ -178,5 +191,5 @@ def _lowered(encoder: Encoder, precision: torch.dtype) -> Encoder:
     return copy.deepcopy(encoder, weights)  # what is in its memory is not copied
 
 
-def _fetched(wanted: Sequence[Key], parts: Sequence[_Stored]) -> tuple[Sequence[Key], list[tuple[Key, States]]]:
-    return wanted, [row for part in parts for row in part.rows()]
+def _fetched(wanted: Sequence[Key], parts: Sequence[_Stored]) -> Computed:
+    return Computed(wanted, [row for part in parts for row in part.rows()])

@@ -6,6 +6,7 @@ the loop does not ask which it has. What each keeps or computes is the same to t
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import random
@@ -128,6 +129,17 @@ class Copies:
                     raise
                 self.unreadable[index] = str(error).rstrip(".")
         return index not in self.unreadable
+
+    def moved(self, encoder: Encoder) -> Copies:
+        """The same copies for the same encoder elsewhere, where nothing is known to be unreadable yet."""
+        moved = copy.copy(self)
+        moved.manifest = self.manifest.holding([one.located() for one in self.manifest])
+        moved.unreadable, moved._encoder, moved._progress = {}, encoder, None
+        return moved
+
+    def report_to(self, progress: Progress) -> None:
+        """From now on, warnings go there."""
+        self._progress = progress
 
     def report_unreadable(self, world: World, progress: Progress) -> None:
         """Collect what any process could not read, and report it where there is more than before."""

@@ -17,6 +17,7 @@ from speechxfer.data.manifest import Manifest
 from speechxfer.data.text import TextNormalizer
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.device import choose_device, choose_precision
+from speechxfer.engine import Engine
 from speechxfer.errors import ConfigError
 from speechxfer.heads.base import Head
 from speechxfer.progress import Progress
@@ -40,6 +41,8 @@ class Job:
     started: float = field(default_factory=time.monotonic)
     #: Recordings without labels, with the predictions that are used as such.
     pseudo_labels: Manifest | None = None
+    #: Whose workers compute what is frozen; None for this process.
+    engine: Engine | None = None
 
     @property
     def folder(self) -> RunFolder:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,13 +16,15 @@ from speechxfer.config import AugmentConfig, TrainingConfig
 from speechxfer.data.batching import batches
 from speechxfer.data.manifest import Manifest
 from speechxfer.encoders.base import Encoder
+from speechxfer.engine import Engine
 from speechxfer.errors import AudioError, DataError, StorageError
 from speechxfer.progress import Progress
 from speechxfer.storage import cache_folder
 from speechxfer.training.distributed import World
 from speechxfer.training.frozen_cache import FrozenCache, Sounds, States, prefix_digest
-from speechxfer.training.frozen_pass import FrozenPass, Read
+from speechxfer.training.frozen_pass import FrozenPass
 from speechxfer.training.inputs import CachedInputs, Computable, Copies, Inputs, Key, LiveInputs
+from speechxfer.training.remote_pass import RemotePass
 from speechxfer.training.resident import resident
 
 #: Seconds of audio computed together where nothing is remembered for a gradient.
@@ -48,6 +50,8 @@ class Preparation:
     precision: torch.dtype
     world: World
     progress: Progress
+    #: Whose workers compute what is frozen; None for this process.
+    engine: Engine | None = None
     #: Spent on the frozen layers of each split so far.
     seconds: dict[str, float] = field(default_factory=dict)
     _sounds: Sounds = field(default_factory=Sounds)
@@ -110,6 +114,8 @@ class Preparation:
             return "memory", f"computed once, {_amount(size)} of hidden states kept in memory"
         if size > most_disk:
             return "off", f"{_amount(size)} is more than half of the free disk; computed in every epoch"
+        if self.engine is not None:
+            return "disk", f"computed once by workers, {_amount(size)} of hidden states kept on disk"
         seconds = self._measured_s(copies, seam, below)
         if size / _DISK_BYTES_PER_S > seconds:
             return "off", f"computing them takes {seconds:.0f} s, reading {_amount(size)} from disk longer"
@@ -124,7 +130,7 @@ class Preparation:
                 break
         started = time.monotonic()
         with contextlib.suppress(AudioError):  # what cannot be read is reported where it is needed
-            list(self._pass(below, seam)([some]))
+            list(self._pass_here(below, seam)([some]))
         share = sum(map(copies.computed_s, some)) / sum(map(copies.computed_s, copies.keys))
         return (time.monotonic() - started) / share
 
@@ -205,7 +211,7 @@ class Preparation:
             cache.write(waiting)
 
     def _computed(
-        self, copies: Copies, missing: set[Key], name: str, frozen: FrozenPass, among: list[int]
+        self, copies: Copies, missing: set[Key], name: str, frozen: FrozenPass | RemotePass, among: list[int]
     ) -> Iterator[tuple[Key, States]]:
         """This process's share of the missing states, which these ranks compute.
 
@@ -221,22 +227,23 @@ class Preparation:
         wanted = wanted[among.index(self.world.rank) :: len(among)]
         seconds = sum(lengths[number] for batch in wanted for number in batch)
 
-        def readable(chosen: Sequence[Key]) -> Read:
-            try:
-                return Read(chosen, chosen, frozen.load(chosen))
-            except AudioError:
-                # What is measured has to be whole, what is learned from need not.
-                some = [key for key in chosen if name != "train" or copies.is_readable(key[0])]
-                if len(some) == len(chosen):
-                    raise
-                return Read(chosen, some, frozen.load(some) if some else None)
-
         with self.progress.task(f"frozen layers, {name}", seconds) as advance:
-            for chosen, found in frozen([[keys[number] for number in batch] for batch in wanted], readable):
-                yield from found
+            # What is measured has to be whole, what is learned from need not.
+            found = frozen([[keys[number] for number in batch] for batch in wanted], leave_out=name == "train")
+            for chosen, states in found:
+                yield from states
                 advance(sum(map(copies.computed_s, chosen)))
 
-    def _pass(self, below: Computable, seam: int) -> FrozenPass:
+    def _pass(self, below: Computable, seam: int) -> FrozenPass | RemotePass:
+        """What has been computed to a lower seam goes on from there in this process."""
+        if self.engine is None or not isinstance(below, LiveInputs):
+            return self._pass_here(below, seam)
+        return RemotePass(
+            self.engine, below, self.encoder, seam, precision=self.precision, cache_dtype=self.training.cache_dtype,
+            progress=self.progress,
+        )  # fmt: skip
+
+    def _pass_here(self, below: Computable, seam: int) -> FrozenPass:
         dtype = self.training.cache_dtype
         return FrozenPass(below, self.encoder, seam, precision=self.precision, cache_dtype=dtype)
 

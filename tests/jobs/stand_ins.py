@@ -6,7 +6,7 @@ import functools
 import json
 import os
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,28 @@ class Lengths:
 
 def _lengths(waveforms: Sequence[np.ndarray]) -> list[Hypothesis]:
     return [Hypothesis(str(len(waveform))) for waveform in waveforms]
+
+
+class Doubled:
+    """A task that doubles numbers, one of which kills workers."""
+
+    KILLS = 7
+
+    def versions(self) -> dict[str, str]:
+        return {}
+
+    def open(self, _readers: int) -> Callable[[Sequence[int]], int]:
+        return _doubled
+
+    def lost(self, _item: int, _reason: str) -> int:
+        return -1
+
+
+def _doubled(items: Sequence[int]) -> int:
+    (item,) = items
+    if item == Doubled.KILLS:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 2 * item
 
 
 def write_manifest(path: Path, count: int, duration: float) -> Path:

@@ -18,7 +18,7 @@ from speechxfer.jobs import on_ray
 from speechxfer.jobs.on_ray import OnRay
 from speechxfer.jobs.running import Here, Totals, run
 from speechxfer.jobs.work import Work
-from tests.jobs.stand_ins import Echo, Lengths, write_manifest
+from tests.jobs.stand_ins import Doubled, Echo, Lengths, write_manifest
 
 ray = pytest.importorskip("ray")
 
@@ -154,18 +154,14 @@ def test_actors_are_as_the_cluster_is(engine: OnRay, resources: dict[str, float]
     assert (shape.actors, shape.on_gpus, shape.readers) == wanted
 
 
-def test_an_address_that_nobody_answers_is_reported(manifest: Path, tmp_path: Path) -> None:
+def test_an_address_that_nobody_answers_is_reported() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(ConfigError, match=f"--address {address}: nobody answers there"):
-            with_address(manifest, tmp_path, address)
+            OnRay(address).check()
     with pytest.raises(ConfigError, match="ray job submit"):
-        with_address(manifest, tmp_path, "ray://head:10001")
-
-
-def with_address(manifest: Path, tmp_path: Path, address: str) -> None:
-    on_ray._check_answer(address)
+        OnRay("ray://head:10001").check()
 
 
 def test_ray_of_another_major_version_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,3 +174,45 @@ def test_ray_that_is_missing_is_reported(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(extras, "is_installed", lambda _module: False)
     with pytest.raises(MissingPackageError, match=r"--engine ray needs ray, .*'speechxfer\[ray\]'"):
         on_ray.check_installed()
+
+
+@on_a_cluster
+def test_items_of_a_task_are_computed_by_workers() -> None:
+    """Those over which workers are lost, too: by what the task has for them."""
+    found = sorted(OnRay().map(Doubled(), [1, 2, 3, Doubled.KILLS]))
+    assert found == [-1, 2, 4, 6]
+
+
+@on_a_cluster
+def test_frozen_layers_are_computed_by_workers(corpus, whisper_folder: Path, tmp_path: Path) -> None:
+    train, dev = corpus("train", ["ab", "abc", "a b c", "cab"]), corpus("dev", ["ba", "c"])
+    (train.parent / "torn.wav").write_bytes(b"torn")
+    with train.open("a") as file:
+        file.write('{"audio": "torn.wav", "text": "a", "duration": 0.5}\n')
+    options = [
+        "finetune", "--model", str(whisper_folder), "--train", str(train), "--dev", str(dev), "--epochs", "1",
+        "--lm", "none", "--device", "cpu", "--set", "plan.train_top=1", "--cache", "disk",
+    ]  # fmt: skip
+    losses = []
+    for engine in ("ray", "local"):
+        folder = tmp_path / engine
+        result = CliRunner().invoke(
+            main, [*options, "--engine", engine, "--output", str(folder), "--cache-dir", f"{folder}-cache"]
+        )
+        assert result.exit_code == 0, result.output
+        assert "1 of 5 training utterances cannot be read and are not used" in result.output
+        losses.append(json.loads((folder / "metrics.jsonl").read_text().splitlines()[0])["loss"])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-3)
+
+
+@on_a_cluster
+def test_utterances_are_evaluated_by_workers(corpus, spelling_whisper: Path) -> None:
+    path = corpus("test", ["ab", "abc", "a b c", "cab"])
+    found = []
+    for engine in ("ray", "local"):
+        result = CliRunner().invoke(
+            main, ["evaluate", str(spelling_whisper), str(path), "--engine", engine, "--device", "cpu"]
+        )
+        assert result.exit_code == 0, result.output
+        found.append(json.loads(result.stdout))
+    assert found[0] == found[1]

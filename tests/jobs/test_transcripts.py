@@ -68,7 +68,7 @@ def test_only_errors_are_no_result(folder: Path) -> None:
         transcripts_of(folder, Manifest.read("m.jsonl")[2:])
 
 
-@pytest.mark.parametrize(("options", "message"), [(("--beams", "4"), "leave out --beams"), (("--confusion", "c.png"), "leave out --confusion")])  # fmt: skip  # noqa: E501
+@pytest.mark.parametrize(("options", "message"), [(("--beams", "4"), "leave out --beams"), (("--confusion", "c.png"), "leave out --confusion"), (("--engine", "ray"), "leave out --engine")])  # fmt: skip  # noqa: E501
 def test_options_of_a_model_are_refused(folder: Path, options: tuple[str, ...], message: str) -> None:
     result = run(*options)
     assert result.exit_code
