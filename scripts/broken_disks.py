@@ -11,6 +11,7 @@ writes of libraries that are not Python (weights) are reached by real disks: a s
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import sys
@@ -171,6 +172,39 @@ def commands(model: str, run: Path | None = None) -> list[Command]:
             "compare",
             lambda data, out: ["compare", adapted, adapted, str(data / "test.jsonl"), f"--output={out / 'c.json'}"],
         ),
+        Command(
+            "suggest",
+            lambda data, out: [
+                "suggest",
+                adapted,
+                str(_without_texts(data)),
+                "--count=2",
+                f"--output={out / f'next{len(list(out.iterdir()))}.jsonl'}",
+            ],
+        ),
+        Command(
+            "interpolate",
+            lambda _data, out: [
+                "interpolate",
+                str(shutil.copytree(run, out / "run", dirs_exist_ok=True)),
+                "--points=0,1",
+                "--at=0.5",
+                f"--output={out / f'mixed{len(list(out.iterdir()))}'}",
+            ],
+        ),
+        Command(
+            "plan",
+            lambda data, out: [
+                "plan",
+                f"--model={model}",
+                f"--train={data / 'train.jsonl'}",
+                f"--dev={data / 'dev.jsonl'}",
+                "--budget=5s",
+                "--preset=feature-extraction",
+                "--no-vary",
+                f"--output={out / 'plan.toml'}",
+            ],
+        ),
         Command("report", lambda _data, out: ["report", str(shutil.copytree(run, out / "run", dirs_exist_ok=True))]),
         Command(
             "probe",
@@ -195,6 +229,13 @@ def commands(model: str, run: Path | None = None) -> list[Command]:
             every=3,
         ),
     ]
+
+
+def _without_texts(data: Path) -> Path:
+    """A manifest of test's recordings alone."""
+    path = data / "unlabeled.jsonl"
+    path.write_text("".join(json.dumps({"audio": f"test{number}.wav"}) + "\n" for number in range(3)))
+    return path
 
 
 def problem(result: Result, folder: Path) -> str | None:

@@ -27,7 +27,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Co
     return data, {command.name: command for command in commands(model, folder / "run")}
 
 
-@pytest.mark.parametrize("name", ["manifest from-folder", "manifest split", "check", "lm train", "transcribe", "evaluate", "report"])  # fmt: skip  # noqa: E501
+@pytest.mark.parametrize("name", ["manifest from-folder", "manifest split", "check", "lm train", "transcribe", "evaluate", "suggest", "report"])  # fmt: skip  # noqa: E501
 def test_every_write_may_fail(broken: tuple[Path, dict[str, Command]], name: str) -> None:
     data, known = broken
     found = list(outcomes(known[name], data, (errno.ENOSPC,)))
