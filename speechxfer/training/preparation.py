@@ -73,6 +73,15 @@ class Preparation:
             DataError: unreadable audio, or longer than the encoder takes.
             StorageError: a cache on disk was asked for and cannot be written.
         """
+        found = self._inputs(manifest, seam, name, speed_copies, augment, passes)
+        if self.engine is not None and isinstance(found, LiveInputs):
+            self.progress.log(f"frozen layers, {name}: workers compute those that are kept, and none are")
+        return found
+
+    def _inputs(
+        self, manifest: Manifest, seam: int | None, name: str, speed_copies: int, augment: AugmentConfig | None,
+        passes: float | None,
+    ) -> Inputs:  # fmt: skip
         margin_s = augment.margin_seconds if augment else 0.0
         copies = Copies(manifest, self.encoder, speed_copies, self.training.seed, self.progress, margin_s=margin_s)
         live = LiveInputs(self.encoder, seam, copies, augment)

@@ -127,3 +127,10 @@ def test_workers_that_are_not_there_are_noticed_before_the_work(runs: Runs) -> N
     with pytest.raises(ConfigError, match="nobody answers"):
         sx.finetune(config=runs.config("run"), engine=Pickling(is_there=False))
     assert not (runs.folder / "run").exists()
+
+
+def test_workers_that_have_nothing_to_do_are_reported(runs: Runs) -> None:
+    log, engine = Log(), Pickling()
+    sx.finetune(config=runs.config("run", {"training": {"cache": "off"}}), engine=engine, progress=log)
+    assert "frozen layers, train: workers compute those that are kept, and none are" in log
+    assert not engine.sent
