@@ -60,24 +60,21 @@ class FrozenTask:
     def open(self, _readers: int) -> Callable[[Sequence[Sequence[Key]]], Found]:
         """Bring the encoder to the worker's device; the result computes one batch."""
         warnings = Warnings()
-        inputs = self.inputs
-        inputs.copies.report_to(warnings)
+        self.inputs.copies.report_to(warnings)
         frozen = FrozenPass(
-            inputs, self.encoder.to(choose_device("auto")), self.seam, precision=self.precision,
+            self.inputs, self.encoder.to(choose_device("auto")), self.seam, precision=self.precision,
             cache_dtype=self.cache_dtype,
         )  # fmt: skip
-        return functools.partial(self._found, frozen, inputs, warnings)
+        return functools.partial(self._found, frozen, warnings)
 
     def lost(self, batch: Sequence[Key], reason: str) -> NoReturn:
-        """A batch that workers do not survive ends the run: the others could not be compared with it."""
+        """A batch that workers do not survive ends the run; only the data decide what is left out of training."""
         utterance = self.inputs.copies.manifest[batch[0][0]]
         raise SpeechxferError(f"{utterance.origin}: {reason} (it is computed with {len(batch) - 1} others); pass --set training.device_batch_seconds=10, or fewer --actors")  # fmt: skip  # noqa: E501
 
-    def _found(
-        self, frozen: FrozenPass, inputs: LiveInputs, warnings: Warnings, batches: Sequence[Sequence[Key]]
-    ) -> Found:
+    def _found(self, frozen: FrozenPass, warnings: Warnings, batches: Sequence[Sequence[Key]]) -> Found:
         (computed,) = frozen(batches, leave_out=self.leave_out)
-        unreadable = inputs.copies.unreadable
+        unreadable = self.inputs.copies.unreadable
         noted = {index: unreadable[index] for index, _ in computed.wanted if index in unreadable}
         # Copied, so that padding and the rows of others are not sent.
         states = [(key, States(one.hidden_states.clone(), one.num_frames)) for key, one in computed.states]
