@@ -3,45 +3,26 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import importlib.metadata
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from speechxfer.api.loading import load
 from speechxfer.config.paths import located_model
 from speechxfer.data.loading import read
-from speechxfer.data.manifest import Manifest, Utterance
+from speechxfer.data.manifest import Utterance
 from speechxfer.decoding.hypothesis import Prediction
 from speechxfer.decoding.options import DecodingOptions
-from speechxfer.encoders.checkpoints import Checkpoint, find
-from speechxfer.encoders.files import add_file
 from speechxfer.engine import Engine
-from speechxfer.errors import ConfigError, SpeechxferError
+from speechxfer.errors import ConfigError
+from speechxfer.evaluation.remote_batches import Answer, Batch, answered, answers, raise_lost
+from speechxfer.model_versions import versions_of
 from speechxfer.predictor import Predictor
-from speechxfer.progress import Progress, Warnings
-from speechxfer.runtime.folder import is_exported
+from speechxfer.progress import Progress
 
 if TYPE_CHECKING:
     from speechxfer.evaluation.evaluate import Compute
-
-
-class Batch(NamedTuple):
-    """Utterances that are computed together, and their numbers."""
-
-    numbers: Sequence[int]
-    utterances: Sequence[Utterance]
-
-
-class Predicted(NamedTuple):
-    """What a worker made of a batch, with warnings and their kinds."""
-
-    numbers: Sequence[int]
-    predictions: Sequence[Prediction]
-    warnings: list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -66,20 +47,20 @@ class PredictionTask:
         """
         return versions_of(self.model, self.options.language)
 
-    def open(self, _readers: int) -> Callable[[Sequence[Batch]], Predicted]:
+    def open(self, _readers: int) -> Callable[[Sequence[Batch]], Answer]:
         """Load the model."""
         model = load(self.model, device=self.device, language=self.options.language)
-        return functools.partial(_predicted, model, self.options)
+        return functools.partial(answered, functools.partial(_predicted, model, self.options))
 
     def lost(self, batch: Batch, reason: str) -> NoReturn:
-        """A figure without these utterances would not be that of the manifest."""
-        raise SpeechxferError(f"{batch.utterances[0].origin}: {reason} (it is computed with {len(batch.numbers) - 1} others); leave it out, or pass fewer --actors")  # fmt: skip  # noqa: E501
+        """End the work."""
+        raise_lost(batch, reason)
 
 
-def _predicted(model: Predictor, options: DecodingOptions, batches: Sequence[Batch]) -> Predicted:
-    (batch,), warnings = batches, Warnings()
-    predictions = model.predict([read(one, warnings) for one in batch.utterances], options)
-    return Predicted(batch.numbers, predictions, warnings.take())
+def _predicted(
+    model: Predictor, options: DecodingOptions, utterances: Sequence[Utterance], progress: Progress
+) -> Sequence[Prediction]:
+    return model.predict([read(one, progress) for one in utterances], options)
 
 
 def predict_elsewhere(
@@ -95,43 +76,4 @@ def predict_elsewhere(
     engine.check()
     # Workers have working folders of their own.
     task = PredictionTask(located_model(os.fspath(model)), device, options or DecodingOptions())
-
-    def predictions(
-        manifest: Manifest, batches: Iterable[Sequence[int]]
-    ) -> Iterator[tuple[Sequence[int], Sequence[Prediction]]]:
-        sent = (Batch(numbers, [manifest[number].located() for number in numbers]) for numbers in batches)
-        for found in engine.map(task, sent):
-            for message, kind in found.warnings:
-                (progress or Progress()).warn(message, kind)
-            yield found.numbers, found.predictions
-
-    return predictions
-
-
-def versions_of(name: str, language: str | None = None) -> dict[str, str]:
-    """The versions of this package and of a model, wherever its folder is.
-
-    Raises:
-        CheckpointError: there is no such model, or a file cannot be read.
-    """
-    return {"speechxfer": importlib.metadata.version("speechxfer"), "model": _model_digest(name, language)}
-
-
-def _model_digest(name: str, language: str | None) -> str:
-    """A name for all files of a model."""
-    if is_exported(name):
-        return _digest([Path(name).expanduser()])
-    checkpoint: Checkpoint | None = find(name, language=language)
-    folders = []
-    while checkpoint is not None:  # an adapter, and the model below it
-        folders.append(checkpoint.folder)
-        checkpoint = checkpoint.base
-    return _digest(folders)
-
-
-def _digest(folders: Iterable[Path]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for folder in folders:
-        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            add_file(digest, path.relative_to(folder).as_posix(), path)
-    return digest.hexdigest()
+    return lambda manifest, batches: answers(engine, task, manifest, batches, progress)

@@ -76,7 +76,7 @@ _GROUPS = {
 @click.option("--frame-stride", type=int, metavar="N", help="Pool N frames into one below the trained layers: faster, and coarser.")  # fmt: skip  # noqa: E501
 @click.option("--cache", type=click.Choice(["auto", "memory", "disk", "off"]), help="Where the frozen layers' output is kept (default: auto).")  # fmt: skip  # noqa: E501
 @click.option("--cache-dir", help="Folder for --cache disk (default: $SPEECHXFER_CACHE, or ~/.cache/speechxfer).")
-@engine_options("the frozen layers")
+@engine_options("the frozen layers and labels for --unlabeled")
 @click.option("--guard", type=click.Choice(["off", "warn", "rollback"]), help="Reaction to a run that diverges (default: warn).")  # fmt: skip  # noqa: E501
 @click.option("--compare-scratch", is_flag=True, default=None, help="Also train the same architecture from random weights, to see whether transfer helped.")  # fmt: skip  # noqa: E501
 @click.option("--track", type=click.Choice(TRACKERS), multiple=True, help="Experiment tracker besides TensorBoard; may be repeated.")  # fmt: skip  # noqa: E501

@@ -73,17 +73,26 @@ def predict_all(
     Raises:
         DataError: unreadable audio, or longer than the model takes at once.
     """
-    durations = durations_s(manifest, model.max_duration_s)
-    costs = [model.computed_s(duration) for duration in durations]
+    durations, wanted = batched(model, manifest)
     found: dict[int, Prediction] = {}
     doing = "classifying" if model.traits.task == "classification" else "transcribing"
     with (progress or Progress()).task(doing, sum(durations)) as advance:
-        wanted = batches(range(len(manifest)), costs, _BATCH_S, model.traits.most_padding)
         computed = compute(manifest, wanted) if compute else _computed(model, manifest, wanted, options, progress)
         for batch, predictions in computed:
             found.update(zip(batch, predictions, strict=True))
             advance(sum(durations[index] for index in batch))
     return [found[index] for index in range(len(manifest))]
+
+
+def batched(model: Predictor, manifest: Manifest) -> tuple[list[float], list[list[int]]]:
+    """The seconds of each utterance, and the numbers of those that are computed together.
+
+    Raises:
+        DataError: one cannot be read, or is longer than the model takes at once.
+    """
+    durations = durations_s(manifest, model.max_duration_s)
+    costs = [model.computed_s(duration) for duration in durations]
+    return durations, batches(range(len(manifest)), costs, _BATCH_S, model.traits.most_padding)
 
 
 def _computed(

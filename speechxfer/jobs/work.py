@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from speechxfer.api.remote_prediction import versions_of
 from speechxfer.audio import Waveform, blocks
 from speechxfer.decoding.options import DecodingOptions
 from speechxfer.inference import Open, Read, Recognize, Settings, transcribe_many
@@ -16,6 +15,7 @@ from speechxfer.inference.transcript import Transcript
 from speechxfer.jobs.output import Done
 from speechxfer.jobs.rows import Result, Row, failed
 from speechxfer.jobs.shards import line
+from speechxfer.model_versions import versions_of
 
 Compute: TypeAlias = Callable[[Iterable[Row]], Iterator[Result]]
 """Makes a result of each row, in order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import shutil
 import time
 from collections import Counter
@@ -85,9 +86,11 @@ def label(job: Job) -> None:
     usable, left_out = _usable(job, model.max_duration_s)
     job.progress.log(f"teacher: predicts {len(usable)} recordings without labels, and dev to compare")
     dev, begun = job.chosen()["dev"].with_durations(), time.monotonic()
-    limits = Limits.of(scored(model, dev, seed=seed, progress=job.progress))
+    engine = (job.engine, str(teacher.model.absolute())) if job.engine else None
+    score = functools.partial(scored, model, seed=seed, progress=job.progress, engine=engine)
+    limits = Limits.of(score(dev))
     usable = _in_time(job, usable, (time.monotonic() - begun) / max(dev.duration_s, 1e-6), left_out)
-    predicted = scored(model, unlabeled.holding(usable.values()), seed=seed, progress=job.progress) if usable else []
+    predicted = score(unlabeled.holding(usable.values())) if usable else []
     found = PseudoLabels.of(predicted, usable, limits, classes=job.config.head_type.is_classifier)
     used_s = sum(teacher.metrics.get("seconds", {}).values()) + time.monotonic() - began
     used_s = max(used_s, time.monotonic() - job.started)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import functools
+import random
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import jiwer
 import torch
 
+from speechxfer.data.loading import read
 from speechxfer.data.manifest import Manifest, Utterance
 from speechxfer.decoding.hypothesis import Hypothesis, Prediction
 from speechxfer.decoding.options import DecodingOptions
-from speechxfer.evaluation.evaluate import predict_all
+from speechxfer.engine import Engine
+from speechxfer.evaluation.evaluate import batched
+from speechxfer.evaluation.remote_batches import Answer, Batch, answered, answers, raise_lost
 from speechxfer.model import SpeechModel
+from speechxfer.model_versions import versions_of
 from speechxfer.progress import Progress
 
 #: Predictions with dropout that are compared with the one without.
@@ -34,7 +41,39 @@ class Scored:
     agreement: float
 
 
-def scored(model: SpeechModel, manifest: Manifest, *, seed: int = 0, progress: Progress | None = None) -> list[Scored]:
+@dataclass(frozen=True)
+class ScoringTask:
+    """A model that scores batches of recordings.
+
+    Attributes:
+        model: its folder, at the same path for all workers.
+        seed: of the dropout.
+    """
+
+    model: str
+    seed: int
+
+    def versions(self) -> dict[str, str]:
+        """Those of this package and of the model.
+
+        Raises:
+            CheckpointError: there is no such model, or it cannot be read.
+        """
+        return versions_of(self.model)
+
+    def open(self, _readers: int) -> Callable[[Sequence[Batch]], Answer]:
+        """Load the model."""
+        return functools.partial(answered, functools.partial(_score, SpeechModel.load(self.model), self.seed))
+
+    def lost(self, batch: Batch, reason: str) -> NoReturn:
+        """End the work."""
+        raise_lost(batch, reason)
+
+
+def scored(
+    model: SpeechModel, manifest: Manifest, *, seed: int = 0, progress: Progress | None = None,
+    engine: tuple[Engine, str] | None = None,
+) -> list[Scored]:  # fmt: skip
     """A model's prediction for each recording, with two measures of how certain it is.
 
     The agreement of predictions under dropout is the measure of DUST (Khurana et al., 2021). Greedy search makes those
@@ -43,22 +82,41 @@ def scored(model: SpeechModel, manifest: Manifest, *, seed: int = 0, progress: P
     Args:
         model: whose dropout is set for a while, so that nothing else may use it.
         manifest: readable, and no longer than the model takes at once.
-        seed: of the dropout.
+        seed: of the dropout, which is the same for the same batches, whoever computes them.
         progress: receives what goes on.
+        engine: whose workers compute, and the folder from which they open the model; this process without it.
 
     Raises:
         DataError: unreadable audio, or longer than the model takes at once.
     """
-    found = predict_all(model, manifest, progress=progress)
+    durations, wanted = batched(model, manifest)
+    made: Iterator[tuple[Sequence[int], Sequence[Any]]]
+    if engine is None:
+        made = ((batch, _score(model, seed, [manifest[one] for one in batch], progress)) for batch in wanted)
+    else:
+        made = answers(engine[0], ScoringTask(engine[1], seed), manifest, wanted, progress)
+    found: dict[int, Scored] = {}
+    with (progress or Progress()).task("predicting", sum(durations)) as advance:
+        for batch, scores in made:
+            found |= {number: Scored(manifest[number], *score) for number, score in zip(batch, scores, strict=True)}
+            advance(sum(durations[number] for number in batch))
+    return [found[number] for number in range(len(manifest))]
+
+
+def _score(
+    model: SpeechModel, seed: int, utterances: Sequence[Utterance], progress: Progress | None
+) -> list[tuple[str, float, float]]:
+    """What is predicted for the recordings of a batch, its confidence and its agreement."""
+    waveforms = [read(one, progress) for one in utterances]
     greedy = DecodingOptions(beams=1).only(model.traits.decoding_options)
-    plain = predict_all(model, manifest, options=greedy, progress=progress)
+    found, plain = model.predict(waveforms), model.predict(waveforms, greedy)
     disturbed = []
     for number in range(_PASSES):
-        with _dropout(model, seed + number):
-            disturbed.append(predict_all(model, manifest, options=greedy, progress=progress))
+        with _dropout(model, f"{seed}/{number}/{utterances[0].id}"):
+            disturbed.append(model.predict(waveforms, greedy))
     return [
-        Scored(utterance, written(one), confidence_of(one), _agreement(first, others))
-        for utterance, one, first, *others in zip(manifest, found, plain, *disturbed, strict=True)
+        (written(one), confidence_of(one), _agreement(first, others))
+        for one, first, *others in zip(found, plain, *disturbed, strict=True)
     ]
 
 
@@ -91,11 +149,11 @@ def _distance(one: Prediction, other: Prediction) -> float:
 
 
 @contextlib.contextmanager
-def _dropout(model: SpeechModel, seed: int) -> Iterator[None]:
-    """A model whose layers have dropout, always the same for a seed and the same batches."""
+def _dropout(model: SpeechModel, seed: str) -> Iterator[None]:
+    """A model whose layers have dropout, always the same for a seed and the same batch."""
     on_gpu = model.device.type == "cuda"
     with torch.random.fork_rng([model.device.index or 0] if on_gpu else []):
-        torch.manual_seed(seed)
+        torch.manual_seed(random.Random(seed).getrandbits(63))
         model.encoder.set_dropout(_DROPOUT)
         model.encoder.train()
         try:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import speechxfer as sx
-from speechxfer.api.remote_prediction import Batch, PredictionTask
+from speechxfer.api.remote_prediction import PredictionTask
+from speechxfer.evaluation.remote_batches import Batch
 from tests.pickling import Pickling
 from tests.training.conftest import Log, texts
 

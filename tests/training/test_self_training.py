@@ -26,6 +26,7 @@ from speechxfer.training.job import Job
 from speechxfer.training.time_limit import TimeLimit
 from speechxfer.unlabeled.pseudo_labels import PLACE
 from tests.conftest import tone
+from tests.pickling import Pickling
 from tests.training.conftest import Log, Runs, texts
 
 #: A teacher that learns tones in a few seconds.
@@ -102,6 +103,20 @@ def test_a_run_that_was_killed_goes_on_exactly(taught: Runs, monkeypatch: pytest
     assert folder.pseudo_labels.read_bytes() == RunFolder(taught.folder / "whole").pseudo_labels.read_bytes()
     assert taught.losses("run") == taught.losses("whole")
     assert taught.losses("run/teacher") == taught.losses("whole/teacher")
+
+
+@pytest.mark.slow
+def test_workers_predict_what_the_teacher_would_here(taught: Runs) -> None:
+    engine = Pickling()
+    sx.finetune(config=taught.config("remote"), engine=engine)
+    assert {Path(one.source.name).name for batch in engine.sent for one in batch.utterances} >= {
+        "more0.wav",
+        "dev0.wav",
+    }
+    taught.run("here")
+    folders = [RunFolder(taught.folder / name) for name in ("remote", "here")]
+    assert folders[0].pseudo_labels.read_bytes() == folders[1].pseudo_labels.read_bytes()
+    assert replace(found(taught, "remote"), used_s=0.0) == replace(found(taught, "here"), used_s=0.0)
 
 
 class _StopAt(sx.Callback):
