@@ -101,6 +101,7 @@ OPENED = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("variant", "head", "settings"), OPENED)
 def test_the_encoder_opens_under_every_head(variant: str, head: str, settings: dict[str, Any], tmp_path: Path) -> None:
     try:

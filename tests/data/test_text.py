@@ -67,6 +67,7 @@ def many_at_once(characters: list[str]) -> list[list[str]]:
     return [characters[start : start + 100] for start in range(0, len(characters), 100)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OWN)
 def test_every_character_of_unicode_is_normalized_once(name: str) -> None:
     normalizer, characters = TextNormalizer(name), every_character()

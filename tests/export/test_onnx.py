@@ -95,6 +95,7 @@ def test_an_exported_model_gives_the_same_predictions_as_the_trained_one(trained
             assert before.confidence == pytest.approx(after.confidence, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_an_exported_model_gets_a_language_model_and_calibration_without_torch(
     exported: Path, corpus: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -266,6 +266,7 @@ def test_the_adapters_alone_are_trained(adapting: Runs, mms: Path, kind: str) ->
         close(again(inputs()).logits, logits(model))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["own", "new"])
 def test_a_run_of_adapters_resumes_exactly(adapting: Runs, kind: str) -> None:
     settings = {"plan": {"attention_adapters": kind}, "training": {"dropout": 0.1}}

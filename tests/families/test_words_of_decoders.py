@@ -92,6 +92,7 @@ def test_words_of_random_models(
         assert [word.start for word in one.words] == [word.start for word in alone.words]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["whisper", "moonshine"])
 def test_texts_that_were_sampled_do_not_depend_on_the_batch(folders: dict[str, Path], family: str) -> None:
     model = opened(folders[family], **({"pad_to_30s": False} if family == "whisper" else {}))

@@ -209,6 +209,7 @@ class Interrupt(sx.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_a_planned_run_with_a_limit_of_time_goes_on_with_its_plan(
     base: sx.FinetuneConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,6 +37,7 @@ def go(*arguments: str) -> None:
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(lesson: Path, tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     go("--lesson", str(lesson), "--output", str(whole), "--steps", "20")
@@ -59,6 +60,7 @@ def test_finishing_writes_a_model_and_leaves_the_run_as_it_was(lesson: Path, tmp
     assert {value.dtype for value in stored.values()} == {torch.float16}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["distillation", "clusters", "contrastive"])
 def test_every_objective_learns_something(lesson: Path, tmp_path: Path, objective: str) -> None:
     go("--lesson", str(lesson), "--output", str(tmp_path), "--objective", objective, "--steps", "1")

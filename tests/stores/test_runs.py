@@ -72,6 +72,7 @@ def test_losses_are_the_same_wherever_the_recordings_lie(
         assert runs.metrics(name) == runs.metrics("loose"), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", ["memory", "disk"])
 def test_an_interrupted_run_on_a_url_goes_on(runs: Runs, bucket: str, cache: str) -> None:
     layer = {"train": behind_a_url(bucket, "train", TRAIN), "training": {"cache": cache}}

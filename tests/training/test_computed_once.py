@@ -36,6 +36,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return found
 
 
+@pytest.mark.slow
 def test_each_model_is_aligned_once_and_the_pair_is_drawn_once(forgetful: Runs, calls: Counter[str]) -> None:
     split = {"test": forgetful.base["retain"], "retain": None}  # dev is aligned in each epoch
     forgetful.run("counted", SHORT, split)

@@ -63,6 +63,7 @@ def test_what_is_around_is_no_part_of_the_speech() -> None:
         assert np.abs(found[:before]).max() < 0.4
 
 
+@pytest.mark.slow
 def test_a_run_with_margins_is_resumed_exactly(runs: Runs) -> None:
     layer = {"training": {"speed_copies": 2, "cache": "disk"}, "augment": {"margin_seconds": 0.2}}
     runs.run("whole", layer)

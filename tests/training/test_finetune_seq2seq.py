@@ -88,6 +88,7 @@ def test_a_run_with_times_and_chance_can_be_repeated(runs: Runs) -> None:
     assert runs.metrics("once") == runs.metrics("again")
 
 
+@pytest.mark.slow
 def test_spectrograms_that_change_in_every_epoch_are_the_same_in_every_run(runs: Runs) -> None:
     warped = {
         "plan": {"train_top": 1, "freeze_frontend": True}, "training": {"epochs": 2, "cache": "memory"},

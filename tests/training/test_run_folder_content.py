@@ -71,6 +71,7 @@ def test_overwriting_removes_all_that_the_run_had_written(forgetful: Runs) -> No
     assert not left & {"predictions", "interpolation.json"}
 
 
+@pytest.mark.slow
 def test_interrupted_with_something_to_retain_it_ends_where_it_would_have(learned: Runs, forgetful: Runs) -> None:
     noisy: dict[str, Any] = {"training": {"epochs": 2, "batch_seconds": 8.0, "dropout": 0.1}}
     replay = {"retention": {"replay": learned.base["train"]}}

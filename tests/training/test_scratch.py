@@ -41,6 +41,7 @@ def test_the_same_shape_is_trained_from_random_weights(runs: Runs) -> None:
     assert settings.plan.preset == "from-scratch"
 
 
+@pytest.mark.slow
 def test_a_finished_run_may_be_compared_later_and_goes_on_where_it_was(runs: Runs) -> None:
     runs.run("run", SHORT)
     before = runs.metrics("run")

@@ -195,6 +195,7 @@ def test_where_a_run_was_copied_which_one_goes_on_has_to_be_said(project: Path) 
     assert (status, "there is a run in both; say which by --output" in said) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_corpus_with_absolute_paths_that_moved_is_the_same_corpus(project: Path, runs: Runs) -> None:
     def absolute(folder: Path, name: str) -> None:
         lines = [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]

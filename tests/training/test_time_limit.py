@@ -65,6 +65,7 @@ def timer(job: Job, start: StartingPoint) -> StepTimer:
     return StepTimer(start, inputs, job.config.training, job.config.augment, torch.float32)
 
 
+@pytest.mark.slow
 def test_a_run_with_steps_per_epoch_is_resumed_exactly(runs: Runs) -> None:
     runs.run("whole", FIVE)
     assert [line["step"] for line in runs.metrics("whole")] == [5, 10, 15, 20]
@@ -191,6 +192,7 @@ def test_a_time_that_is_too_short_is_refused_before_anything_is_trained(runs: Ru
     assert not (runs.folder / "run" / "model").exists()
 
 
+@pytest.mark.slow
 def test_a_run_with_a_limit_of_time_measures_what_fits_and_is_resumed_exactly(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

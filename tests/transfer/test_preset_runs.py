@@ -65,6 +65,7 @@ MOVES: dict[str, set[str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_moves_what_it_says_and_nothing_else(runs: Runs, preset: str) -> None:
     runs.run("run", ONE_EPOCH, {"plan": {"preset": preset}})
@@ -74,6 +75,7 @@ def test_a_preset_moves_what_it_says_and_nothing_else(runs: Runs, preset: str) -
     assert sx.load(str(runs.folder / "run" / "model"), device="cpu").transcribe(tone("a"), sample_rate=16_000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_works_with_classes(runs: Runs, classes: dict[str, Any], preset: str) -> None:
     runs.run("run", ONE_EPOCH, classes, {"plan": {"preset": preset}, "training": {"batch_seconds": 2.0}})
@@ -140,6 +142,7 @@ def test_a_small_adapter_learns_what_was_said(runs: Runs, whisper_folder: Path) 
     assert losses[-1] < losses[0] / 2
 
 
+@pytest.mark.slow
 def test_a_head_that_reads_other_layers_begins_anew(runs: Runs) -> None:
     runs.run("first", ONE_EPOCH, {"plan": {"train_top": 1}})
     adapted = {"model": str(runs.folder / "first" / "model")}
@@ -163,6 +166,7 @@ def test_layers_that_would_wake_after_the_end_are_named(runs: Runs) -> None:
     assert "the run has 1 epochs, so these are never trained: layer 1" in messages
 
 
+@pytest.mark.slow
 def test_learned_pooling_is_trained_beside_adapters(runs: Runs) -> None:
     runs.run(
         "run", ONE_EPOCH, {"plan": {"preset": "lora", "train_top": 1}, "pooling": {"stride": 2, "kind": "learned"}}

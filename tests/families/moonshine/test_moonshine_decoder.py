@@ -310,6 +310,7 @@ def test_it_learns_by_heart_and_the_folder_opens_in_transformers(
     assert parity.same_text == parity.sounds
 
 
+@pytest.mark.slow
 def test_a_run_with_dropout_and_non_speech_goes_on_exactly(runs: Runs) -> None:
     some = {
         "head": "seq2seq", "plan": {"train_top": 1, "head_top": 1}, "training": {"epochs": 2, "dropout": 0.1},

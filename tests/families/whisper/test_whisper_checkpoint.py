@@ -143,6 +143,7 @@ IT, TRANSLATE = NUMBERS["<|it|>"], NUMBERS["<|translate|>"]
 FORCED = [[1, IT], [2, TRANSLATE], [3, NUMBERS["<|notimestamps|>"]]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "language", "task"),
     [

@@ -94,6 +94,7 @@ def test_decoding_in_a_batch_with_a_cache_is_decoding_one_by_one(
     assert all(0 < (hypothesis.confidence or 0) <= 1 for hypothesis in found)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_beams_find_the_same_whatever_is_in_the_batch(whisper: WhisperForConditionalGeneration) -> None:
     head = head_of(whisper, language="it")

@@ -188,6 +188,7 @@ def weights(runs: Runs, name: str) -> dict[str, Any]:
     return load_file(runs.folder / name / "model" / "model.safetensors")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [4, 12])
 def test_what_callbacks_remember_is_resumed_exactly(runs: Runs, step: int) -> None:
     often = {"training": {"checkpoint_minutes": 1e-9}}
@@ -214,6 +215,7 @@ class Raising(sx.Callback):
             raise ZeroDivisionError("no such figure")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "hook", ["on_epoch_begin", "on_step_end", "on_figures", "on_validation", "on_epoch_end", "on_log"]
 )
