@@ -65,7 +65,7 @@ def finetune(
         resume: go on with the run that is in `output`, or begin it where there is none.
         overwrite: replace the run that is in `output`.
         progress: receives what goes on (`TerminalProgress` prints it).
-        engine: whose workers compute the frozen layers, such as `speechxfer.jobs.on_ray.OnRay()`.
+        engine: whose workers compute the frozen layers, and predict `unlabeled`: `speechxfer.jobs.on_ray.OnRay()`.
         settings: all other settings of a run, each group as a dictionary or a table: `training`, `text`, `augment`,
             `encoder`, `pooling`, `retention`, and those of heads (`ctc`, `classification`, `seq2seq`); and
             `device`, `unlabeled`, `retain`, `strict`, `compare_scratch`.

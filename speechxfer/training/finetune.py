@@ -97,7 +97,7 @@ def finetune(
             processes each calls its own; those of the main one write and print (`state.is_main`).
         started: when the job began, by `time.monotonic`; a limit of time counts from there. Now, if it is not given.
         beginning: what the planner has trained so far, where the run is to go on from that.
-        engine: whose workers compute the frozen layers; this process, if there is none.
+        engine: whose workers compute the frozen layers, and predict `unlabeled`; this process, if there is none.
 
     Raises:
         ConfigError: settings or callbacks that do not fit, or an output folder that holds another run.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import random
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -63,7 +64,13 @@ class ScoringTask:
 
     def open(self, _readers: int) -> Callable[[Sequence[Batch]], Answer]:
         """Load the model."""
-        return functools.partial(answered, functools.partial(_score, SpeechModel.load(self.model), self.seed))
+        model, one_at_a_time = SpeechModel.load(self.model), threading.Lock()
+
+        def score(utterances: Sequence[Utterance], progress: Progress) -> list[tuple[str, float, float]]:
+            with one_at_a_time:  # a worker may have a thread for each of two batches, and dropout is the model's
+                return _score(model, self.seed, utterances, progress)
+
+        return functools.partial(answered, score)
 
     def lost(self, batch: Batch, reason: str) -> NoReturn:
         """End the work."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from speechxfer.data.text import TextNormalizer
 from speechxfer.data.vocabulary import Characters
 from speechxfer.encoders import load_encoder
 from speechxfer.encoders.checkpoints import find
+from speechxfer.evaluation.remote_batches import Batch
 from speechxfer.heads.ctc.head import CTCHead
 from speechxfer.unlabeled.pseudo_labels import (
     EMPTY,
@@ -24,7 +27,7 @@ from speechxfer.unlabeled.pseudo_labels import (
     of_people,
     restored,
 )
-from speechxfer.unlabeled.scoring import Scored, scored
+from speechxfer.unlabeled.scoring import Scored, ScoringTask, scored
 from tests.conftest import tone
 
 
@@ -62,13 +65,18 @@ def test_written_labels_find_their_recordings_again(classes: bool, tmp_path: Pat
     assert list(of_people(recordings.holding([*again, recordings[0]]))) == [recordings[0]]
 
 
-def test_dropout_is_the_same_for_a_seed_and_is_gone_afterwards(whisper_folder: Path) -> None:
+@pytest.fixture
+def model(whisper_folder: Path) -> sx.SpeechModel:
+    """What it predicts changes under dropout."""
     checkpoint = find(str(whisper_folder))
     torch.manual_seed(3)
     encoder = load_encoder(checkpoint.name, *checkpoint.read())
     head = CTCHead(encoder.width, encoder.output_frame_rate, Characters(list(" abc")), TextNormalizer("basic"))
     torch.nn.init.normal_(head.projection.weight, std=0.3)
-    model = sx.SpeechModel(encoder, head, "here").eval()
+    return sx.SpeechModel(encoder, head, "here").eval()
+
+
+def test_dropout_is_the_same_for_a_seed_and_is_gone_afterwards(model: sx.SpeechModel) -> None:
     rows = [{"audio": tone(text), "sample_rate": 16_000} for text in ("abc ab", "cab", "b ca bc")]
     manifest = sx.Dataset.of(rows)
     before = [item.text for item in model.recognize([tone("abc ab")])]
@@ -81,3 +89,15 @@ def test_dropout_is_the_same_for_a_seed_and_is_gone_afterwards(whisper_folder: P
     assert any(item.agreement < 1 for item in first)
     assert not model.training
     assert [item.text for item in model.recognize([tone("abc ab")])] == before
+
+
+def test_workers_with_two_threads_score_one_batch_after_the_other(
+    model: sx.SpeechModel, corpus: Callable[..., Path], tmp_path: Path
+) -> None:
+    model.save(tmp_path / "model")
+    manifest = sx.Manifest.read(corpus("more", ["abc ab", "cab", "b ca bc", "a"]))
+    score = ScoringTask(str(tmp_path / "model"), 1).open(1)
+    batches = [Batch([number], [one]) for number, one in enumerate(manifest)] * 4
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda batch: score([batch]).found, batches))
+    assert found == [score([batch]).found for batch in batches]
