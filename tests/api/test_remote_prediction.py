@@ -16,18 +16,20 @@ from tests.training.conftest import Log, texts
 
 @pytest.fixture
 def manifest(corpus: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path:
-    path = corpus("test", texts(40, 7))
+    path = corpus("test", texts(8, 7))
+    monkeypatch.setattr("speechxfer.evaluation.evaluate._BATCH_S", 1.5)
     monkeypatch.chdir(path.parent)
     return Path("test.jsonl")
 
 
 def test_workers_predict_what_this_process_predicts(spelling_whisper: Path, manifest: Path) -> None:
     """Each batch as it is here, from whatever working folder, with options of decoding."""
-    model, options, engine = spelling_whisper, sx.DecodingOptions(beams=4), Pickling()
+    model, options, engine = spelling_whisper, sx.DecodingOptions(beams=2), Pickling()
     here = sx.evaluate(model, manifest, options=options, device="cpu")
     found = sx.evaluate(model, manifest, options=options, device="cpu", engine=engine)
     assert found.results == here.results
-    assert sorted(number for batch in engine.sent for number in batch.numbers) == list(range(40))
+    assert sorted(number for batch in engine.sent for number in batch.numbers) == list(range(8))
+    assert len(engine.sent) > 1
     assert all(Path(one.source.name).is_absolute() for batch in engine.sent for one in batch.utterances)
 
 
