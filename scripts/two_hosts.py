@@ -48,7 +48,7 @@ def two_hosts() -> Iterator[None]:
             ip("netns", "add", host)
             stack.callback(ip, "netns", "delete", host)
             etc = Path("/etc/netns", host)  # what stands there is seen in /etc of the namespace
-            etc.mkdir(parents=True)
+            etc.mkdir(parents=True, exist_ok=True)  # a run that was killed leaves it
             stack.callback(shutil.rmtree, etc)
             (etc / "hosts").write_text(f"127.0.0.1 localhost\n{names}")
             (etc / "resolv.conf").write_text("nameserver 127.0.0.1\n")
