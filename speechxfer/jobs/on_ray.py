@@ -39,7 +39,7 @@ _PARTS_EACH = 2
 #: A row over which so many workers are lost gets an error.
 _MOST_ATTEMPTS = 3
 #: Actors that are lost while they open the model, one after the other, before the job is given up.
-_MOST_STARTS = 3
+_MOST_STARTS = 10
 #: Windows of segments that are read ahead of an actor by each task.
 _WINDOWS_AHEAD = 2
 _ANSWER_S = 10.0

@@ -114,7 +114,7 @@ def test_tasks_read_for_actors(corpus, tmp_path: Path) -> None:
     [
         (Echo(problem="differs"), ConfigError, r"the worker on \S+ has model \d+, and the driver \d+"),
         (Echo(problem="missing"), CheckpointError, "m: no such model"),
-        (Echo(problem="kills"), SpeechxferError, "3 workers were lost while they opened the model"),
+        (Echo(problem="kills"), SpeechxferError, "10 workers were lost while they opened the model"),
     ],
 )
 def test_workers_that_cannot_do_the_work_end_the_job(
