@@ -82,8 +82,7 @@ def finetune(
         TrainingError: the loss is not a number any more, or nothing was learned.
     """
     started = time.monotonic()
-    if resume:
-        _check_layout(config)
+    _check_first(config, engine, resume=resume)
     given = {"model": model, "train": train, "dev": dev, "test": test, "output": output, "head": head, **settings}
     asked, progress = Request.of(config, plan, given), progress or Progress()
     if asked.replaced:
@@ -105,15 +104,17 @@ def finetune(
     return run
 
 
-def _check_layout(config: Settings | None) -> None:
-    """Report that a run is of an earlier version before its settings are, which have other names there.
+def _check_first(config: Settings | None, engine: Engine | None, *, resume: bool) -> None:
+    """Look for workers before a plan is made, and for a run of an earlier version, whose settings have other names.
 
     Raises:
-        ConfigError: it is.
+        ConfigError: there are no workers, or the run is of an earlier version.
     """
     from speechxfer.runs import RunFolder
 
-    if isinstance(config, str | os.PathLike) and Path(config) == RunFolder(Path(config).parent).config_file:
+    if engine is not None:
+        engine.check()
+    if resume and isinstance(config, str | os.PathLike) and Path(config) == RunFolder(Path(config).parent).config_file:
         RunFolder(Path(config).parent).check_layout()
 
 

@@ -38,7 +38,8 @@ _MAJOR = "2"
 _PARTS_EACH = 2
 #: A row over which so many workers are lost gets an error.
 _MOST_ATTEMPTS = 3
-#: Actors that are lost while they open the model, one after the other, before the job is given up.
+#: Actors that are lost while they open the model, one after the other, before the job is given up: a model that is too
+#: large for the workers. Where others are killed a second apart, three in a row may be.
 _MOST_STARTS = 10
 #: Windows of segments that are read ahead of an actor by each task.
 _WINDOWS_AHEAD = 2
@@ -150,8 +151,7 @@ class OnRay:
     def check(self) -> None:
         """As `engine.Engine`: ray is installed, and somebody answers at the address."""
         check_installed()
-        if self.address:
-            _check_answer(self.address)
+        _check_answer(_chosen(self.address))
 
     def map(self, task: Task[Item, Found], items: Iterable[Item]) -> Iterator[Found]:
         """As `engine.Engine`; errors are those of `results`."""
@@ -211,7 +211,7 @@ def connected(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    chosen = address or os.environ.get("RAY_ADDRESS") or "local"
+    chosen = _chosen(address)
     _check_answer(chosen)
     try:
         ray.init(chosen, include_dashboard=None if address else False, log_to_driver=False, logging_level="ERROR")
@@ -234,6 +234,11 @@ def check_installed() -> None:
     version = importlib.metadata.version("ray")
     if version.partition(".")[0] != _MAJOR:
         raise ConfigError(f"ray {version} is installed; wanted {_MAJOR}: python -m pip install 'speechxfer[ray]'")
+
+
+def _chosen(address: str | None) -> str:
+    """The address of a cluster; "local" for one that is started here."""
+    return address or os.environ.get("RAY_ADDRESS") or "local"
 
 
 def _check_answer(address: str) -> None:

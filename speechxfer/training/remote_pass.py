@@ -106,11 +106,7 @@ class RemotePass:
         self._task = functools.partial(FrozenTask, sent, portable, seam, precision, cache_dtype)
 
     def __call__(self, batches: Iterable[Sequence[Key]], *, leave_out: bool = False) -> Iterator[Computed]:
-        """Each batch of copies with the states of those that can be read, in any order.
-
-        Args:
-            batches: copies that are computed together.
-            leave_out: a copy that cannot be read is noted and left out; without it, that is an error.
+        """As `FrozenPass`, but in any order.
 
         Raises:
             AudioError: a copy cannot be read.
@@ -128,13 +124,10 @@ def check_engine(engine: Engine | None, world: World) -> None:
     """Look whether a run can have its engine, if there is one.
 
     Raises:
-        ConfigError: the run has several processes, or the engine has no workers.
+        ConfigError: the run has several processes.
     """
-    if engine is None:
-        return
-    if world.size > 1:
+    if engine is not None and world.size > 1:
         raise ConfigError("--engine is for a run of one process; leave it out with torchrun, whose processes divide the frozen layers among them")  # fmt: skip  # noqa: E501
-    engine.check()
 
 
 def _portable(encoder: Encoder) -> Encoder:

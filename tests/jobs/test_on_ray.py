@@ -154,12 +154,15 @@ def test_actors_are_as_the_cluster_is(engine: OnRay, resources: dict[str, float]
     assert (shape.actors, shape.on_gpus, shape.readers) == wanted
 
 
-def test_an_address_that_nobody_answers_is_reported() -> None:
+def test_an_address_that_nobody_answers_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(ConfigError, match=f"--address {address}: nobody answers there"):
             OnRay(address).check()
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        with pytest.raises(ConfigError, match=f"--address {address}: nobody answers there"):
+            OnRay().check()
     with pytest.raises(ConfigError, match="ray job submit"):
         OnRay("ray://head:10001").check()
 

@@ -125,7 +125,7 @@ def test_several_processes_have_no_engine(runs: Runs, monkeypatch: pytest.Monkey
 
 def test_workers_that_are_not_there_are_noticed_before_the_work(runs: Runs) -> None:
     with pytest.raises(ConfigError, match="nobody answers"):
-        sx.finetune(config=runs.config("run"), engine=Pickling(is_there=False))
+        sx.finetune(config=runs.config("run"), plan="auto", engine=Pickling(is_there=False))
     assert not (runs.folder / "run").exists()
 
 
