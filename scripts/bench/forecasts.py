@@ -27,7 +27,7 @@ from scripts.bench.plan_in_time import HEADS, read
 from scripts.study_transfer.cells import DATA, MODELS
 from speechxfer.config import PlanConfig, build
 from speechxfer.config.durations import seconds
-from speechxfer.planner.forecast import Point, Slope, error_for, final_loss, slope_of
+from speechxfer.planner.forecast import Point, Slope, error_slope_of, final_error
 from speechxfer.planner.racing import Horizon
 from speechxfer.planner.trial import Bench, Trial
 
@@ -52,15 +52,15 @@ def curve(corpus: str, model: str, preset: str, run_s: float) -> dict[str, Any]:
         for fraction in FRACTIONS:
             trial.advance(fraction, len(train), math.inf)
             points.append(asdict(trial.measure(math.inf)))
-        slope, labels = asdict(slope_of(trial.start.plan)), trial.num_labels
+        slope, labels = asdict(error_slope_of(trial.start.plan)), trial.num_labels
     cell = {"corpus": corpus, "model": model, "preset": preset, "run_s": run_s}
     return {**cell, "labels": labels, "slope": slope, "points": points}
 
 
 def exponent(points: Sequence[Point]) -> float:
-    """How fast the loss falls from the first point to the last one."""
+    """How fast the error falls from the first point to the last one."""
     first, last = points[0], points[-1]
-    return math.log(first.loss / last.loss) / math.log(last.fraction / first.fraction)
+    return math.log(max(first.error, 1e-3) / max(last.error, 1e-3)) / math.log(last.fraction / first.fraction)
 
 
 def judge(lines: Sequence[dict[str, Any]]) -> None:
@@ -77,8 +77,7 @@ def judge(lines: Sequence[dict[str, Any]]) -> None:
         held, off = [], []
         for line, points in zip(lines, curves, strict=True):
             end, known = points[-1], points[:count]
-            loss = final_loss(known, Slope(**line["slope"]))
-            error = error_for(loss, known, line["labels"])
+            error = final_error(known, Slope(**line["slope"]), line["labels"])
             held.append(error.low <= end.error <= error.high)
             off.append(math.log(max(end.error, 1e-3) / error.value))
         spread = float(np.sqrt(np.mean(np.square(off))))

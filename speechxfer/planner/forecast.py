@@ -1,8 +1,8 @@
 """Where a learning curve will be: a power law through a few points, with its uncertainty.
 
-Losses fall about as a power of the number of steps (Hestness et al., 2017; for fine-tuning Hernandez et al., 2021).
-With one or two points the exponent is hardly measured, so it has a prior: a linear regression of logarithms, in closed
-form.
+Losses and errors fall about as a power of the number of steps (Hestness et al., 2017; for fine-tuning Hernandez et al.,
+2021). With one or two points the exponent is hardly measured, so it has a prior: a linear regression of logarithms, in
+closed form.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from speechxfer.transfer.plan import TransferPlan
 #: more; adapters; the fewest layers and all layers. And their standard deviation, for the head alone and for others.
 _HEAD, _ADAPTERS, _LAYERS = 0.06, 0.3, (0.40, 0.48)
 _HEAD_SD, _SD = 0.03, 0.12
-#: Standard deviation of a measured loss's logarithm, and of an error's for the same loss.
+#: Those of the error, which goes on falling where the loss of a model that is too sure of itself rises again.
+_ERRORS, _ERRORS_SD = 0.22, 0.08
+#: Standard deviation of a measured loss's logarithm, and of an error's beside what so many labels leave to chance.
 _NOISE, _ERROR_NOISE = 0.05, 0.10
-#: Errors that a dev set has to hold for its error to be that of others: with fewer, the interval is wider.
 _Z80 = 1.2816
 
 
@@ -53,8 +54,8 @@ class Forecast:
 
 
 @dataclass(frozen=True)
-class LossForecast:
-    """The logarithm of a loss: mean and standard deviation."""
+class LogForecast:
+    """The logarithm of a figure: mean and standard deviation."""
 
     mean: float
     deviation: float
@@ -69,7 +70,7 @@ class Slope:
 
 
 def slope_of(plan: TransferPlan) -> Slope:
-    """What a plan's curve is like: what trains more of a model learns slower and ends better."""
+    """What the curve of a plan's loss is like: what trains more of a model learns slower and ends better."""
     trained = sum(epoch is not None for epoch in plan.first_epochs[1:])
     if not trained:
         return Slope(_HEAD, _HEAD_SD)
@@ -77,33 +78,51 @@ def slope_of(plan: TransferPlan) -> Slope:
     return Slope(_ADAPTERS if plan.adapters else few + (everything - few) * trained / max(plan.depth, 1), _SD)
 
 
-def final_loss(points: Sequence[Point], slope: Slope) -> LossForecast:
+def error_slope_of(plan: TransferPlan) -> Slope:
+    """What the curve of a plan's error is like."""
+    is_frozen = all(epoch is None for epoch in plan.first_epochs[1:])
+    return Slope(_HEAD, _HEAD_SD) if is_frozen else Slope(_ERRORS, _ERRORS_SD)
+
+
+def final_loss(points: Sequence[Point], slope: Slope) -> LogForecast:
     """The loss on dev at the end of a whole run.
 
     Args:
         points: at least one, of finite losses.
         slope: the prior of the exponent.
     """
-    x = np.array([math.log(max(one.fraction, 1e-4)) for one in points])
-    y = np.array([math.log(max(one.loss, 1e-6)) for one in points])
-    design = np.stack([np.ones_like(x), -x], axis=1) / _NOISE
-    precision = design.T @ design + np.diag([0.0, 1.0 / slope.deviation**2])
-    mean = np.linalg.solve(precision, design.T @ (y / _NOISE) + np.array([0.0, slope.mean / slope.deviation**2]))
-    # At x = 0, where the fraction is 1.
-    return LossForecast(float(mean[0]), math.sqrt(float(np.linalg.inv(precision)[0, 0]) + _NOISE**2))
+    found = _continued(points, [one.loss for one in points], [_NOISE] * len(points), slope)
+    return LogForecast(found.mean, math.hypot(found.deviation, _NOISE))
 
 
-def error_for(loss: LossForecast, points: Sequence[Point], num_labels: int) -> Forecast:
-    """The error on dev that goes with a loss: about in proportion to it, as the last point shows.
+def final_error(points: Sequence[Point], slope: Slope, num_labels: int) -> Forecast:
+    """The error on dev at the end of a whole run.
 
     Args:
-        loss: at the end.
-        points: at least one, of finite losses.
+        points: at least one.
+        slope: the prior of the exponent.
         num_labels: labels of dev, whose number says how well its error is known.
     """
-    last = points[-1]
-    ratio = max(last.error, 0.5 / max(num_labels, 1)) / max(last.loss, 1e-6)
-    value = min(math.exp(loss.mean) * ratio, 1.0)
-    sampled = math.sqrt((1.0 - min(value, 0.999)) / max(value * num_labels, 0.5))
-    width = _Z80 * math.hypot(loss.deviation, _ERROR_NOISE, min(sampled, 1.0))
+    errors = [max(one.error, 0.5 / max(num_labels, 1)) for one in points]
+    noise = [math.hypot(_ERROR_NOISE, _sampled(error, num_labels)) for error in errors]
+    found = _continued(points, errors, noise, slope)
+    value = min(math.exp(found.mean), 1.0)
+    width = _Z80 * math.hypot(found.deviation, _ERROR_NOISE, _sampled(value, num_labels))
     return Forecast(value, value * math.exp(-width), min(value * math.exp(width), 1.0))
+
+
+def _sampled(error: float, num_labels: int) -> float:
+    """Standard deviation of the logarithm of an error that is measured on so many labels."""
+    return min(math.sqrt((1.0 - min(error, 0.999)) / max(error * num_labels, 0.5)), 1.0)
+
+
+def _continued(points: Sequence[Point], figures: Sequence[float], noise: Sequence[float], slope: Slope) -> LogForecast:
+    """A power law through figures that are known with so much noise, at the end of a run."""
+    x = np.array([math.log(max(one.fraction, 1e-4)) for one in points])
+    y = np.array([math.log(max(one, 1e-6)) for one in figures])
+    deviations = np.array(noise)
+    design = np.stack([np.ones_like(x), -x], axis=1) / deviations[:, None]
+    precision = design.T @ design + np.diag([0.0, 1.0 / slope.deviation**2])
+    mean = np.linalg.solve(precision, design.T @ (y / deviations) + np.array([0.0, slope.mean / slope.deviation**2]))
+    # At x = 0, where the fraction is 1.
+    return LogForecast(float(mean[0]), math.sqrt(float(np.linalg.inv(precision)[0, 0])))

@@ -61,6 +61,8 @@ class Plan:
     horizon_s: float | None = None
     #: Steps in that time, if the whole encoder is trained.
     steps: float = math.inf
+    #: Passes of the run over the training data.
+    passes: float = 0.0
     #: What the run goes on from; None where the choice was not tried.
     beginning: Beginning | None = None
 
@@ -102,11 +104,9 @@ class Plan:
     @property
     def at_other_speeds(self) -> bool:
         """Whether a run uses little speech so often that it would learn it by heart."""
-        training = self.base.training
-        if self.amount.of_rarest is not None or self.amount.is_much or training.speed_copies:
+        if self.amount.of_rarest is not None or self.amount.is_much or self.base.training.speed_copies:
             return False
-        whole_s = self.steps * training.batch_seconds if self.horizon_s else training.epochs * self.amount.seconds
-        return whole_s >= _MANY_PASSES * self.amount.seconds
+        return self.passes >= _MANY_PASSES
 
     def run_s(self, entry: Entry) -> float | None:
         """Seconds of a whole run of a candidate, without measuring; None where it was not timed."""
@@ -197,8 +197,20 @@ def make_plan(
         steps = stepping / bench.step_s if stepping else math.inf
         entries = race.run(_ordered(bench, base.head, case, presets, steps, vary=vary), vary=vary)
         begun = race.beginning(entries[0].candidate)
-    _check_learned(entries)
-    return Plan(base, amount, case, scores, entries, budget_s, time.monotonic() - started, horizon_s, steps, begun)
+        _check_learned(entries)
+        passes = _passes(bench, base, entries[0], stepping, timing_s)
+    spent_s = time.monotonic() - started
+    return Plan(base, amount, case, scores, entries, budget_s, spent_s, horizon_s, steps, passes, begun)
+
+
+def _passes(bench: Bench, base: FinetuneConfig, chosen: Entry, stepping_s: float | None, timing_s: float) -> float:
+    """Passes over the training data of a run that has so many seconds for its steps, or the epochs of the settings."""
+    config = chosen.candidate.config(base)
+    if stepping_s is None:
+        return config.training.epochs
+    step_s, below_s = (chosen.cost.step_s, chosen.cost.below_s) if chosen.cost else bench.timed(config, timing_s)
+    audio_s = bench.train.duration_s
+    return max(stepping_s - below_s * audio_s, 0.0) / step_s * config.training.batch_seconds / audio_s
 
 
 def _ordered(

@@ -14,7 +14,15 @@ from dataclasses import dataclass, field
 
 from speechxfer.config import FinetuneConfig
 from speechxfer.planner.candidates import Candidate, variations
-from speechxfer.planner.forecast import Forecast, LossForecast, Point, error_for, final_loss, slope_of
+from speechxfer.planner.forecast import (
+    Forecast,
+    LogForecast,
+    Point,
+    error_slope_of,
+    final_error,
+    final_loss,
+    slope_of,
+)
 from speechxfer.planner.subsets import beginning
 from speechxfer.planner.trial import Bench, Cost, Trial
 from speechxfer.progress import Progress
@@ -40,7 +48,7 @@ class Entry:
     candidate: Candidate
     points: list[Point] = field(default_factory=list)
     cost: Cost | None = None
-    loss: LossForecast | None = None
+    loss: LogForecast | None = None
     error: Forecast | None = None
     #: Why it was left behind; "" while it is in.
     ruled_out: str = ""
@@ -217,8 +225,9 @@ class Race:
         entry.points.append(point)
         entry.cost = trial.cost()
         if math.isfinite(point.loss):
-            entry.loss = final_loss(entry.points, slope_of(trial.start.plan))
-            entry.error = error_for(entry.loss, entry.points, trial.num_labels)
+            plan = trial.start.plan
+            entry.loss = final_loss(entry.points, slope_of(plan))
+            entry.error = final_error(entry.points, error_slope_of(plan), trial.num_labels)
         else:
             entry.loss, entry.error = None, None
             self._rule_out(entry, "its loss was no longer a number")

@@ -39,7 +39,7 @@ from speechxfer.training.preparation import Preparation
 from speechxfer.training.starting_point import StartingPoint, starting_point
 from speechxfer.training.step import StepResult, TrainStep
 from speechxfer.training.suitability import check
-from speechxfer.training.timing import time_steps
+from speechxfer.training.timing import StepTime, time_steps
 
 #: Steps in which the rate rises, and those in which it falls for a measurement, relative to the steps before.
 _WARMUP, _FALL, _FEWEST_FALLING = 10, 0.25, 2
@@ -106,11 +106,22 @@ class Bench:
         start = starting_point(config, find(config.model, language=config.language), self.train, progress)
         self.depths[config.model] = start.model.encoder.depth
         check(start.model, {"train": start.train, "dev": self.dev}, self.normalizer, config, progress)
-        start.model.to(self.device)
-        precision, last = choose_precision(config.training.precision, self.device), config.training.epochs - 1
-        step = time_steps(start, config, precision, last, most_s)
+        step = self._time(start, config, most_s)
         self.step_s = max(self.step_s, step.below + step.above)
         return nested(start.train)
+
+    def timed(self, config: FinetuneConfig, most_s: float) -> tuple[float, float]:
+        """Seconds of an optimizer step of a candidate, and of computing what is frozen for a second of audio."""
+        start = starting_point(config, find(config.model, language=config.language), self.train, Progress())
+        step = self._time(start, config, most_s)
+        if start.plan.lowest_seam is None:
+            return step.below + step.above, 0.0
+        return step.above, step.below / config.training.batch_seconds
+
+    def _time(self, start: StartingPoint, config: FinetuneConfig, most_s: float) -> StepTime:
+        start.model.to(self.device)
+        precision, last = choose_precision(config.training.precision, self.device), config.training.epochs - 1
+        return time_steps(start, config, precision, last, most_s)
 
     def settings(self, config: FinetuneConfig) -> FinetuneConfig:
         """A candidate's settings as trials have them."""

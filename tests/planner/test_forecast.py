@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from speechxfer.planner.forecast import Point, Slope, error_for, final_loss
+from speechxfer.planner.forecast import Point, Slope, final_error, final_loss
 
 
 def points(*fractions: float, exponent: float = 0.4) -> list[Point]:
@@ -18,7 +18,7 @@ def points(*fractions: float, exponent: float = 0.4) -> list[Point]:
 def test_a_power_law_is_continued() -> None:
     found = final_loss(points(0.05), Slope(0.4, 0.1))
     assert math.exp(found.mean) == pytest.approx(0.5, rel=1e-6)
-    error = error_for(found, points(0.05), 10_000)
+    error = final_error(points(0.05), Slope(0.4, 0.1), 10_000)
     assert error.value == pytest.approx(0.5 / 3)
     assert error.low < error.value < error.high
 
@@ -33,10 +33,14 @@ def test_points_outweigh_the_prior_and_make_it_certain() -> None:
 
 
 def test_a_small_dev_set_makes_the_interval_wide() -> None:
-    found = final_loss(points(0.3), Slope(0.4, 0.1))
-    few, many = (error_for(found, points(0.3), count) for count in (30, 30_000))
+    few, many = (final_error(points(0.3), Slope(0.4, 0.1), count) for count in (30, 30_000))
     assert few.high - few.low > many.high - many.low
     assert few.high <= 1.0
     # Without one error so far, some are expected nevertheless.
     perfect = [Point(0.3, 10, 1.0, 0.0, 0.1)]
-    assert 0.0 < error_for(found, perfect, 30).value < 0.2
+    assert 0.0 < final_error(perfect, Slope(0.4, 0.1), 30).value < 0.2
+
+
+def test_an_error_goes_on_falling_where_the_loss_rises() -> None:
+    sure = [Point(0.1, 10, 1.0, 0.25, 1.4), Point(0.3, 30, 3.0, 0.19, 2.8)]
+    assert final_error(sure, Slope(0.25, 0.1), 1_000).value < 0.19

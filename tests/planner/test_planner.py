@@ -362,18 +362,26 @@ def test_a_plan_keeps_what_its_trials_were_given(base: sx.FinetuneConfig, monkey
 
 def test_little_speech_that_is_used_often_is_also_used_at_other_speeds(base: sx.FinetuneConfig) -> None:
     made = make_plan(base, [base.model], 60.0, presets=["feature-extraction"], vary=False)
-    often = replace(made, base=replace(base, training=replace(base.training, epochs=20)))
-    seconds = made.amount.seconds
-    assert not made.at_other_speeds
+    assert made.passes == base.training.epochs
+    often, seconds = replace(made, passes=8.0), made.amount.seconds
+    assert not replace(made, passes=7.9).at_other_speeds
     assert often.settings()["training"]["speed_copies"] == 2
     assert "two copies at other speeds" in as_html(often.to_dict(), "plan.toml")
     chosen = replace(often, base=replace(often.base, training=replace(often.base.training, speed_copies=1)))
     assert "speed_copies" not in chosen.settings()["training"]  # finetune has it already
-    timed = replace(often, horizon_s=60.0, steps=8 * seconds / often.base.training.batch_seconds)
-    assert timed.at_other_speeds
-    assert not replace(timed, steps=0.9 * timed.steps).at_other_speeds
     for amount in (Amount(7200.0, 900), Amount(seconds, 20, of_rarest=2)):
         assert not replace(often, amount=amount).at_other_speeds
+
+
+@pytest.mark.parametrize("budget_s", [0.01, 60.0])
+def test_passes_are_those_of_what_was_chosen(base: sx.FinetuneConfig, budget_s: float) -> None:
+    """Whether it was tried or not: the more is frozen, the more of them a time has."""
+    passes = {
+        preset: make_plan(base, [base.model], budget_s, presets=[preset], vary=False, horizon_s=600.0)
+        for preset in ("feature-extraction", "fine-tune")
+    }
+    assert all(made.was_tried == (budget_s > 1) for made in passes.values())
+    assert passes["feature-extraction"].passes > 1.2 * passes["fine-tune"].passes > 0
 
 
 def test_a_setting_that_no_trial_has_is_reported(planning: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

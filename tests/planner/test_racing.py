@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from speechxfer.planner.candidates import Candidate
-from speechxfer.planner.forecast import LossForecast, Point
+from speechxfer.planner.forecast import LogForecast, Point
 from speechxfer.planner.racing import Entry, in_order
 
 
 def entry(preset: str, loss: float, deviation: float = 0.3, **changes: float) -> Entry:
     points = [Point(0.1, 10, 1.0, 0.5, 1.0)]
-    return Entry(Candidate("m", preset, changes), points, loss=LossForecast(loss, deviation))
+    return Entry(Candidate("m", preset, changes), points, loss=LogForecast(loss, deviation))
 
 
 def test_of_what_trials_do_not_tell_apart_the_more_promising_is_chosen() -> None:
