@@ -27,7 +27,7 @@ from scripts.bench.plan_in_time import HEADS, read
 from scripts.study_transfer.cells import DATA, MODELS
 from speechxfer.config import PlanConfig, build
 from speechxfer.config.durations import seconds
-from speechxfer.planner.forecast import Point, Slope, error_slope_of, final_error
+from speechxfer.planner.forecast import ERRORS, HEAD_ERRORS, Point, final_error
 from speechxfer.planner.racing import Horizon
 from speechxfer.planner.trial import Bench, Trial
 
@@ -52,9 +52,9 @@ def curve(corpus: str, model: str, preset: str, run_s: float) -> dict[str, Any]:
         for fraction in FRACTIONS:
             trial.advance(fraction, len(train), math.inf)
             points.append(asdict(trial.measure(math.inf)))
-        slope, labels = asdict(error_slope_of(trial.start.plan)), trial.num_labels
+        labels = trial.num_labels
     cell = {"corpus": corpus, "model": model, "preset": preset, "run_s": run_s}
-    return {**cell, "labels": labels, "slope": slope, "points": points}
+    return {**cell, "labels": labels, "points": points}
 
 
 def exponent(points: Sequence[Point]) -> float:
@@ -77,7 +77,8 @@ def judge(lines: Sequence[dict[str, Any]]) -> None:
         held, off = [], []
         for line, points in zip(lines, curves, strict=True):
             end, known = points[-1], points[:count]
-            error = final_error(known, Slope(**line["slope"]), line["labels"])
+            slope = HEAD_ERRORS if line["preset"] == "feature-extraction" else ERRORS
+            error = final_error(known, slope, line["labels"])
             held.append(error.low <= end.error <= error.high)
             off.append(math.log(max(end.error, 1e-3) / error.value))
         spread = float(np.sqrt(np.mean(np.square(off))))

@@ -19,8 +19,11 @@ from speechxfer.transfer.plan import TransferPlan
 #: more; adapters; the fewest layers and all layers. And their standard deviation, for the head alone and for others.
 _HEAD, _ADAPTERS, _LAYERS = 0.06, 0.3, (0.40, 0.48)
 _HEAD_SD, _SD = 0.03, 0.12
-#: Those of the error, which goes on falling where the loss of a model that is too sure of itself rises again.
-_ERRORS, _ERRORS_SD = 0.22, 0.08
+#: Standard deviation that a point has in addition, for each factor of e that it lies before the last one: curves are
+#: no power law over a long way.
+_BEFORE = 0.3
+#: The error above which it falls faster.
+_LARGE = 0.3
 #: Standard deviation of a measured loss's logarithm, and of an error's beside what so many labels leave to chance.
 _NOISE, _ERROR_NOISE = 0.05, 0.10
 _Z80 = 1.2816
@@ -67,6 +70,17 @@ class Slope:
 
     mean: float
     deviation: float
+    #: What is added to the mean for each factor of e that the last figure is above 0.3.
+    steeper: float = 0.0
+
+    def after(self, figure: float) -> float:
+        """The mean, where this is the last figure."""
+        return self.mean + self.steeper * max(0.0, math.log(max(figure, _LARGE) / _LARGE))
+
+
+#: Exponents of the error, which goes on falling where the loss of a model that is too sure of itself rises again; and
+#: where the head alone is trained (`scripts.bench.forecasts`).
+ERRORS, HEAD_ERRORS = Slope(0.28, 0.12, steeper=0.3), Slope(_HEAD, _HEAD_SD)
 
 
 def slope_of(plan: TransferPlan) -> Slope:
@@ -81,7 +95,7 @@ def slope_of(plan: TransferPlan) -> Slope:
 def error_slope_of(plan: TransferPlan) -> Slope:
     """What the curve of a plan's error is like."""
     is_frozen = all(epoch is None for epoch in plan.first_epochs[1:])
-    return Slope(_HEAD, _HEAD_SD) if is_frozen else Slope(_ERRORS, _ERRORS_SD)
+    return HEAD_ERRORS if is_frozen else ERRORS
 
 
 def final_loss(points: Sequence[Point], slope: Slope) -> LogForecast:
@@ -120,9 +134,10 @@ def _continued(points: Sequence[Point], figures: Sequence[float], noise: Sequenc
     """A power law through figures that are known with so much noise, at the end of a run."""
     x = np.array([math.log(max(one.fraction, 1e-4)) for one in points])
     y = np.array([math.log(max(one, 1e-6)) for one in figures])
-    deviations = np.array(noise)
+    deviations = np.hypot(noise, _BEFORE * (x[-1] - x))
     design = np.stack([np.ones_like(x), -x], axis=1) / deviations[:, None]
     precision = design.T @ design + np.diag([0.0, 1.0 / slope.deviation**2])
-    mean = np.linalg.solve(precision, design.T @ (y / deviations) + np.array([0.0, slope.mean / slope.deviation**2]))
+    prior = np.array([0.0, slope.after(figures[-1]) / slope.deviation**2])
+    mean = np.linalg.solve(precision, design.T @ (y / deviations) + prior)
     # At x = 0, where the fraction is 1.
     return LogForecast(float(mean[0]), math.sqrt(float(np.linalg.inv(precision)[0, 0])))
