@@ -208,7 +208,10 @@ def _passes(bench: Bench, base: FinetuneConfig, chosen: Entry, stepping_s: float
     config = chosen.candidate.config(base)
     if stepping_s is None:
         return config.training.epochs
-    step_s, below_s = (chosen.cost.step_s, chosen.cost.below_s) if chosen.cost else bench.timed(config, timing_s)
+    if chosen.cost and chosen.cost.step_s:
+        step_s, below_s = chosen.cost.step_s, chosen.cost.below_s
+    else:  # it was not tried, or not for long enough
+        step_s, below_s = bench.timed(config, timing_s)
     audio_s = bench.train.duration_s
     return max(stepping_s - below_s * audio_s, 0.0) / step_s * config.training.batch_seconds / audio_s
 

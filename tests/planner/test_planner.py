@@ -28,7 +28,7 @@ from speechxfer.planner.forecast import Point
 from speechxfer.planner.page import as_html, write_outcome, write_plan
 from speechxfer.planner.planner import make_plan
 from speechxfer.planner.racing import Entry, Horizon, Race
-from speechxfer.planner.trial import Trial
+from speechxfer.planner.trial import Bench, Trial
 from speechxfer.runs import RunFolder
 from speechxfer.storage import only_writer
 from speechxfer.training.starting_point import starting_point
@@ -373,15 +373,27 @@ def test_little_speech_that_is_used_often_is_also_used_at_other_speeds(base: sx.
         assert not replace(often, amount=amount).at_other_speeds
 
 
-@pytest.mark.parametrize("budget_s", [0.01, 60.0])
-def test_passes_are_those_of_what_was_chosen(base: sx.FinetuneConfig, budget_s: float) -> None:
-    """Whether it was tried or not: the more is frozen, the more of them a time has."""
-    passes = {
-        preset: make_plan(base, [base.model], budget_s, presets=[preset], vary=False, horizon_s=600.0)
-        for preset in ("feature-extraction", "fine-tune")
-    }
-    assert all(made.was_tried == (budget_s > 1) for made in passes.values())
-    assert passes["feature-extraction"].passes > 1.2 * passes["fine-tune"].passes > 0
+def test_passes_are_those_of_what_was_chosen(base: sx.FinetuneConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it was tried or not; three quarters of the time are for steps."""
+
+    def passes(step_s: float, below_s: float) -> float:
+        return (450.0 - below_s * audio_s) / step_s * base.training.batch_seconds / audio_s
+
+    tried = make_plan(base, [base.model], 60.0, presets=["fine-tune"], vary=False, horizon_s=600.0)
+    audio_s, cost = tried.amount.seconds, tried.entries[0].cost
+    assert cost
+    assert tried.passes == pytest.approx(passes(cost.step_s, cost.below_s))
+    monkeypatch.setattr(Bench, "timed", lambda *_: (0.5, 0.01))
+    others = make_plan(base, [base.model], 0.01, presets=["fine-tune"], vary=False, horizon_s=600.0)
+    assert not others.was_tried
+    assert others.passes == pytest.approx(passes(0.5, 0.01))
+
+
+@pytest.mark.parametrize("preset", ["feature-extraction", "fine-tune"])
+def test_a_step_is_timed_without_a_trial(base: sx.FinetuneConfig, preset: str) -> None:
+    made = make_plan(base, [base.model], 0.01, presets=[preset], vary=False, horizon_s=600.0)
+    assert not made.was_tried
+    assert 0 < made.passes < math.inf
 
 
 def test_a_setting_that_no_trial_has_is_reported(planning: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
