@@ -172,10 +172,7 @@ def make_plan(
     """
     started, progress = time.monotonic(), progress or Progress()
     _check_wanted(base, models, presets)
-    train, dev = (
-        _opened((data or {}).get(name, path), name, base) for name, path in (("train", base.train), ("dev", base.dev))
-    )
-    train, dev = readable(train, progress), dev.with_durations(warn=progress.warn)
+    train, dev = _both(base, data or {}, progress)
     base = unlimited(base, lambda: len(train))
     with TemporaryDirectory(prefix="speechxfer-plan-") as folder:
         bench = Bench(base, train, dev, Path(folder))
@@ -258,6 +255,14 @@ def _scored(model: str, base: FinetuneConfig, train: Manifest, left_s: float, pr
             f"{model}: {is_near}; layer index {found.best} of {found.depth} says most of {found.utterances} utterances"
         )
     return found
+
+
+def _both(base: FinetuneConfig, data: Mapping[str, Data], progress: Progress) -> tuple[Manifest, Manifest]:
+    """The training set, as far as it can be read, and dev."""
+    train, dev = (
+        _opened(data.get(name, path), name, base) for name, path in (("train", base.train), ("dev", base.dev))
+    )
+    return readable(train, progress), dev.with_durations(warn=progress.warn)
 
 
 def _opened(data: Data, name: str, base: FinetuneConfig) -> Manifest:
