@@ -108,7 +108,7 @@ class Service:
     def stop(self) -> None:
         """End the requests in progress, and refuse others."""
         self.is_stopped = True
-        for queued in self._running:
+        for queued in tuple(self._running):
             queued.cancel()
 
     def close(self) -> None:
@@ -146,6 +146,7 @@ class Service:
         Raises:
             AudioError: the recording cannot be used.
             TimeoutError: it took too long.
+            ApiError: the server was stopped while the recording was uploaded.
         """
         queued = Queued(model.worker, self.limits.timeout_s)
         self._running.add(queued)
@@ -153,6 +154,8 @@ class Service:
         found = queued.events(recording, asked.options, asked.detector(model.detector))
         step: asyncio.Future[Event | None] | None = None
         try:
+            if self.is_stopped:
+                raise self.stopped
             while True:
                 step = asyncio.ensure_future(self.call(next, found, None))
                 event = await asyncio.shield(step)

@@ -101,6 +101,21 @@ def test_a_server_that_stops_answers_what_it_does_not_finish(live, scripted: Scr
             assert b"503" in third.recv(1000)
 
 
+@pytest.mark.parametrize("fields", ["", "stream"])
+def test_a_server_that_stops_while_a_recording_is_uploaded(live, scripted: Scripted, fields: str) -> None:
+    address = live(scripted)
+    scripted.batches.clear()
+    whole = request(wav(1), fields=fields)
+    with connect(address) as uploading:
+        uploading.sendall(whole[:-100])
+        wait_for(lambda: taken(address) == 1)
+        live.services[-1].stop()
+        uploading.sendall(whole[-100:])
+        assert b"503" in uploading.recv(1000)
+    wait_for(lambda: taken(address) == 0)
+    assert not scripted.batches
+
+
 def test_a_recording_that_is_read_when_its_client_leaves_is_not_closed(live, scripted: Scripted, capfd) -> None:
     address = live(scripted)
     for _ in range(10):
