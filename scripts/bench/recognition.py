@@ -6,7 +6,6 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,7 @@ def measure(
     found: dict[str, Any] = {}
     for name, dtype in [("float32", torch.float32), *([("bfloat16", torch.bfloat16)] if device != "cpu" else [])]:
         runs = {
-            "ours": _ours(model, device, dtype, batch_s),
+            "ours": _ours(model, device, name, batch_s),
             "pipeline": _pipeline(base, work, device, dtype, workers=0),
             "pipeline, 1 worker": _pipeline(base, work, device, dtype, workers=1),
         }
@@ -87,17 +86,13 @@ def _timed(run: Recognize, waveforms: Sequence[np.ndarray]) -> tuple[float, floa
     return seconds, round((torch.cuda.max_memory_allocated() - held) / 1e9, 3) if on_gpu else 0.0
 
 
-def _ours(folder: Path, device: str, dtype: torch.dtype, batch_s: float) -> Recognize:
-    model = sx.SpeechModel.load(str(folder), device=device)
-
-    def precision() -> AbstractContextManager[Any]:
-        return nullcontext() if dtype == torch.float32 else torch.autocast(device, dtype)
+def _ours(folder: Path, device: str, dtype: str, batch_s: float) -> Recognize:
+    model = sx.SpeechModel.load(str(folder), device=device, dtype=dtype)
 
     def run(waveforms: Sequence[np.ndarray]) -> None:
         costs = [model.encoder.computed_s(len(waveform) / _SAMPLE_RATE) for waveform in waveforms]
         for batch in batches(range(len(costs)), costs, batch_s):
-            with precision():
-                model.recognize([waveforms[index] for index in batch])
+            model.recognize([waveforms[index] for index in batch])
 
     return run
 

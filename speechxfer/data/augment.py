@@ -12,6 +12,9 @@ from torch import Tensor
 from speechxfer.config import AugmentConfig
 from speechxfer.config.maskings import MASKINGS
 
+#: What SplitMix64 adds to its state for each number: 2**64 divided by the golden ratio.
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
 
 @dataclass(frozen=True)
 class FrameMask:
@@ -62,17 +65,13 @@ def spans(seeds: Sequence[Sequence[int]], num_frames: Tensor, width: int, config
     width = width if config.mask_feature_prob else 0
     if config.mask_time_prob == 0 and not width:
         return None
+    sizes = num_frames.numpy()[:, None]
+    frames = _spans(_random(seeds, int(sizes.max()), stream=0), config.mask_time_prob, config.mask_time_length)
+    frames &= np.arange(frames.shape[1]) < sizes
+    # An utterance must stay recognizable.
+    frames &= frames.sum(1, keepdims=True) < 0.6 * sizes
     span = max(1, width * config.mask_feature_length_percent // 100)
-    frames = np.zeros((len(seeds), int(num_frames.max())), dtype=bool)
-    features = np.zeros((len(seeds), width), dtype=bool)
-    for row, (seed, size) in enumerate(zip(seeds, num_frames.tolist(), strict=True)):
-        generator = np.random.Generator(np.random.SFC64(seed))
-        masked = _spans(size, config.mask_time_prob, config.mask_time_length, generator)
-        # An utterance must stay recognizable.
-        if masked.sum() < 0.6 * size:
-            frames[row, :size] = masked
-        if width:
-            features[row] = _spans(width, config.mask_feature_prob, span, generator)
+    features = _spans(_random(seeds, width, stream=1), config.mask_feature_prob, span)
     return FrameMask(torch.from_numpy(frames), torch.from_numpy(features))
 
 
@@ -96,17 +95,35 @@ def distortion(seeds: Sequence[Sequence[int]], num_steps: Tensor, bins: int, con
     """
     warps = None
     if config.frequency_warp:
-        # Another seed than that of the masks, so that the two are independent.
-        generators = [np.random.Generator(np.random.SFC64([*seed, 1])) for seed in seeds]
-        warps = torch.tensor(
-            [1 + config.frequency_warp * generator.uniform(-1, 1) for generator in generators], dtype=torch.float32
-        )
+        chance = _random(seeds, 1, stream=2)[:, 0]
+        warps = torch.from_numpy(1 + config.frequency_warp * (2 * chance - 1)).float()
     return Distortion(warps, frame_mask(seeds, num_steps, bins, config))
 
 
-def _spans(size: int, fraction: float, span: int, generator: np.random.Generator) -> np.ndarray:
-    starts = generator.random(size) < fraction / span
+def _spans(chance: np.ndarray, fraction: float, span: int) -> np.ndarray:
+    """Numbers from 0 to 1 [batch, size] -> true where a span covers a position [batch, size]."""
     # A position is masked if a span starts at most `span - 1` positions before it.
-    started = np.concatenate([np.zeros(span, dtype=int), starts.cumsum()])
-    masked: np.ndarray = started[span:] > started[:-span]
+    started = np.pad((chance < fraction / span).cumsum(1), ((0, 0), (span, 0)))
+    masked: np.ndarray = started[:, span:] > started[:, :-span]
     return masked
+
+
+def _random(seeds: Sequence[Sequence[int]], size: int, *, stream: int) -> np.ndarray:
+    """Random numbers from 0 to 1 [batch, size], of which each depends on its row's seed, its column and the stream.
+
+    The numbers of a whole batch at once: a generator for each row costs more than a step of a small head does.
+    By SplitMix64 (Steele, Lea and Flood, 2014), whose state is a counter.
+    """
+    state = np.full((len(seeds), 1), stream, dtype=np.uint64)
+    for part in np.array(seeds, dtype=np.uint64).T:
+        state = _mixed(state + _GOLDEN) ^ part[:, None]
+    numbers = _mixed(_mixed(state) + _GOLDEN * np.arange(1, size + 1, dtype=np.uint64))
+    found: np.ndarray = (numbers >> np.uint64(11)) * 2.0**-53
+    return found
+
+
+def _mixed(values: np.ndarray) -> np.ndarray:
+    """Each number with all of its bits mixed."""
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        values = (values ^ (values >> np.uint64(shift))) * np.uint64(factor)
+    return values ^ (values >> np.uint64(31))
