@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 import torch
 
-from scripts.bench import comparison, corpora, frozen_prefix, recognition
+from scripts.bench import comparison, corpora, frozen_prefix, recognition, sides
 from scripts.bench.jobs import ROWS
 from scripts.bench.train_against_trainer import RESULTS, prepare
 from speechxfer.runs import RunFolder
@@ -59,7 +59,6 @@ def main(
     with tempfile.TemporaryDirectory() as work:
         train = corpora.synthetic(Path(work) / "train", utterances, seed=1)
         dev = corpora.synthetic(Path(work) / "dev", 8, seed=2)
-        trained: Path | None = None
         for name in [name for name in names if name in ROWS]:
             row = replace(ROWS[name], epochs=epochs, batch_s=batch_s)
             row, job = prepare(
@@ -71,18 +70,20 @@ def main(
             record = comparison.measure(job, rounds=rounds, only=None, full_peer=False, say=click.echo)
             click.echo(f"{name}: {record['ratio']} times faster; memory {record['ours']['peak_memory_gb']} against "
                        f"{record['peer']['peak_memory_gb']}")  # fmt: skip
-            trained = RunFolder(Path(job.output) / "round1-ours" / "run").model
             if not rehearse:
                 write_json(results / f"gpu_{name}.json", record)
         if "recognition" in names:
-            if trained is None:
-                raise click.UsageError("recognition needs a trained model; add --row w2v2-head")
-            base = trained.parents[2] / "wav2vec2"
-            some = Path(work) / "recognized.jsonl"
-            corpora.part(train, min(recognized, utterances), some)
+            some = corpora.part(train, min(recognized, utterances), Path(work) / "recognized.jsonl")
+            row = replace(ROWS["w2v2-head"], epochs=1, batch_s=batch_s)
+            row, job = prepare(
+                row, Path(work) / "recognition", train=str(some.path), dev=dev, utterances=None, dev_utterances=None,
+                tiny=rehearse,
+            )  # fmt: skip
+            sides.run("ours", job)
             figures = recognition.measure(
-                trained, base, str(some), Path(work), device=device, batch_s=recognition_batch_s, rounds=3
-            )
+                RunFolder(Path(job.output) / "run").model, Path(job.model), str(some.path), Path(work), device=device,
+                batch_s=recognition_batch_s, rounds=3,
+            )  # fmt: skip
             for precision, found in figures["precisions"].items():
                 click.echo(f"recognition, {precision}: {found}")
             if not rehearse:
