@@ -27,6 +27,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Co
     return data, {command.name: command for command in commands(model, folder / "run")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["manifest from-folder", "manifest split", "check", "lm train", "transcribe", "evaluate", "suggest", "report"])  # fmt: skip  # noqa: E501
 def test_every_write_may_fail(broken: tuple[Path, dict[str, Command]], name: str) -> None:
     data, known = broken
@@ -35,6 +36,7 @@ def test_every_write_may_fail(broken: tuple[Path, dict[str, Command]], name: str
     assert [(what, wrong) for what, wrong in found if wrong] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "error"), [(2, errno.EROFS), (12, errno.EIO), (24, errno.ENOSPC), (30, errno.ENOSPC)]
 )

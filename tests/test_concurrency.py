@@ -83,6 +83,7 @@ def together(calls: Sequence[Callable[[], Transcript]]) -> list[list[Transcript]
         return list(threads.map(work, calls))
 
 
+@pytest.mark.slow
 def test_eight_threads_with_eight_options_on_one_whisper(whisper: SpeechModel) -> None:
     (sound,) = sounds(1)
     calls = [partial(whisper.transcribe, sound, sample_rate=RATE, options=options, vad="none") for options in OPTIONS]

@@ -153,6 +153,7 @@ VOCABULARIES: dict[str, str | Vocabulary] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("symbols", VOCABULARIES.values(), ids=VOCABULARIES)
 def test_the_pipeline_writes_what_we_write(
     symbols: str | Vocabulary, encoder_folder: Callable[[str], Path], tmp_path: Path

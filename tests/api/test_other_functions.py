@@ -53,6 +53,7 @@ def test_split_keeps_speakers_together() -> None:
         sx.split(data, dev=1.0)
 
 
+@pytest.mark.slow
 def test_probe_and_plan_take_data_in_memory(whisper_folder: Path, tmp_path: Path) -> None:
     train, dev = rows("ab", "ca", "bb", "ac", "cb", "a b"), rows("ab", "ca")
     found, similar = sx.probe(

@@ -22,6 +22,7 @@ def manifest(corpus: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Pa
     return Path("test.jsonl")
 
 
+@pytest.mark.slow
 def test_workers_predict_what_this_process_predicts(spelling_whisper: Path, manifest: Path) -> None:
     """Each batch as it is here, from whatever working folder, with options of decoding."""
     model, options, engine = spelling_whisper, sx.DecodingOptions(beams=2), Pickling()
@@ -33,6 +34,7 @@ def test_workers_predict_what_this_process_predicts(spelling_whisper: Path, mani
     assert all(Path(one.source.name).is_absolute() for batch in engine.sent for one in batch.utterances)
 
 
+@pytest.mark.slow
 def test_what_is_wrong_with_recordings_is_reported(spelling_whisper: Path, manifest: Path) -> None:
     log, short, torn = Log(), Path("test3.wav"), Path("test5.wav")
     whole = short.read_bytes()

@@ -22,6 +22,7 @@ def fed(samples: np.ndarray, size: int, rate: float, channel: int | None = None)
     return np.concatenate([*found, live.rest()])
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(
     st.integers(1, 60_000), st.sampled_from([4_000, 16_000, 44_100, 192_000]), st.sampled_from([1, 2, 48]),

@@ -81,6 +81,7 @@ def test_unrelated_channels_are_never_turned() -> None:
         np.testing.assert_allclose(mono(first, second), (first + second) / 2, atol=1e-5)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     channels=st.lists(st.sampled_from(SOUNDS), min_size=2, max_size=6),

@@ -35,6 +35,7 @@ def model(whisper_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder / "model"
 
 
+@pytest.mark.slow
 def test_the_model_is_saved_with_its_calibration(model: Path, corpus: Callable[..., Path], tmp_path: Path) -> None:
     dev, output = corpus("dev", ["a b c", "b c a a", "c", "a b"] * 24), tmp_path / "calibrated"
     shown = CliRunner().invoke(main, ["calibrate", str(model), "--dev", str(dev), "--output", str(output)])

@@ -88,6 +88,7 @@ def trained(corpus: Callable[..., Path], spelling_whisper: Path, tmp_path: Path)
     return str(tmp_path / "run" / "model"), str(test)
 
 
+@pytest.mark.slow
 def test_a_model_against_what_it_has_said(trained: tuple[str, str], tmp_path: Path) -> None:
     model, test = trained
     (tmp_path / "words.txt").write_text("c\nca b\n")

@@ -39,6 +39,7 @@ def test_help_needs_no_torch() -> None:
     assert done.stdout.count("Usage:") == len(commands)
 
 
+@pytest.mark.slow
 def test_import_speechxfer_needs_no_torch_and_offers_what_it_promises() -> None:
     code = (
         "import sys, speechxfer as sx\nassert 'torch' not in sys.modules and 'numpy' not in sys.modules\n"

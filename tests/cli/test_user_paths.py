@@ -32,6 +32,7 @@ def options(corpus: Callable[..., Path], whisper_folder: Path) -> list[str]:
     return ["--model", str(whisper_folder), "--train", str(train), "--dev", str(dev), "--epochs", "1", "--train-top", "0", "--device", "cpu"]  # fmt: skip  # noqa: E501
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["option", "set", "file"])
 def test_a_run_in_the_home_folder(way: str, home: Path, options: list[str], tmp_path: Path) -> None:
     if way == "file":

@@ -52,6 +52,7 @@ def check_wrapped(folder: Path) -> None:
         assert all(torch.equal(found[name], expected[name]) for name in expected), wrapped
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", PREFIXES)
 @pytest.mark.parametrize("head", ["ForCTC", "Model"])
 def test_names_of_any_wrapping_are_the_same_weights(variant: str, head: str, tmp_path: Path) -> None:

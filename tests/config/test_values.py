@@ -86,6 +86,7 @@ def test_a_number_is_taken_to_the_ends_of_its_range_and_refused_beyond(name: str
             check_range(name, value)
 
 
+@pytest.mark.slow
 @examples(max_examples=500)
 @given(name=st.sampled_from(NUMERIC), data=st.data())
 def test_any_number_is_taken_in_its_range_and_refused_outside(name: str, data: st.DataObject) -> None:

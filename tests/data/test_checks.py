@@ -382,6 +382,7 @@ def test_what_most_lines_have_is_said_once(corpus: Corpus) -> None:
     assert finding.what.startswith("25 of 25 lines, the first: no such file")
 
 
+@pytest.mark.slow
 def test_processes_find_what_one_thread_finds(corpus: Corpus) -> None:
     for number in range(70):
         corpus.add(noise(0.3, number) * (number % 7 > 0), text="ba")

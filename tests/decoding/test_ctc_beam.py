@@ -63,6 +63,7 @@ def exhaustive(
     return best, sums[best]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("written", [CHARACTERS, PIECES], ids=["characters", "pieces"])
 @given(
     seeds, st.integers(1, 5), st.sampled_from([None, Weights(), Weights(1.5, -1.0, -3.0), Weights(0.3, 3.0, 0.0)]),

@@ -111,6 +111,7 @@ KINDS: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_adapter_alone_gives_what_peft_gives(kind: str, base: Callable[..., Path], tmp_path: Path) -> None:
     expected = adapted(ctc(), KINDS[kind], tmp_path / "adapter", base=base())

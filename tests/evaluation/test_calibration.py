@@ -52,6 +52,7 @@ def test_words_are_right_as_the_alignment_has_it() -> None:
     assert evaluated(("eins", "")).reliability is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("true", [Calibration(0.4), Calibration(0.6, -0.8), Calibration(0.7, 1.3, 0.6, 0.5)])
 def test_what_is_fitted_holds_for_other_words(true: Calibration) -> None:
     found, others = fit(drawn(true, seed=1)), drawn(true, seed=2)

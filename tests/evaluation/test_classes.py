@@ -124,6 +124,7 @@ def scored(count: int, names: tuple[str, ...]) -> ClassScores:
     return class_scores(manifest(labels), classifications)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 10, 50])
 def test_the_confusion_matrix_is_a_picture_of_like_height_and_width(classes: int, tmp_path: Path) -> None:
     path = tmp_path / "pictures" / "confusion.png"

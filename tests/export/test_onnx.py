@@ -85,6 +85,7 @@ def copy(exported: Path, tmp_path: Path) -> Path:
     return shutil.copytree(exported, tmp_path / "copy")
 
 
+@pytest.mark.slow
 def test_an_exported_model_gives_the_same_predictions_as_the_trained_one(trained: Path, exported: Path) -> None:
     options = [None, sx.DecodingOptions(beams=1), sx.DecodingOptions(hotwords=["cab"]), sx.DecodingOptions(word_times=False)]  # fmt: skip  # noqa: E501
     for one in options:
@@ -143,6 +144,7 @@ def test_it_runs_where_torch_cannot_be_imported(exported: Path, tmp_path: Path) 
     assert done.stdout.strip() == sx.load(str(exported)).transcribe(tmp_path / "a.wav").text
 
 
+@pytest.mark.slow
 def test_it_aligns_where_torch_cannot_be_imported(trained: Path, exported: Path, tmp_path: Path) -> None:
     samples = np.concatenate([WAVEFORMS[2], np.zeros(16_000, "f4"), WAVEFORMS[0]])
     soundfile.write(path := tmp_path / "a.wav", samples, 16_000)

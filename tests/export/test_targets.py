@@ -102,6 +102,7 @@ def test_a_ctc_model_writes_the_same_in_its_runtime(ctc: str, target: str, tmp_p
     assert 0.9 < parity.sizes[0] / parity.sizes[1] < 1.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["ctranslate2", *map(slow, ("transformers", "sherpa-onnx", "onnx-asr"))])
 def test_a_decoder_writes_the_same_in_its_runtime(english: str, target: str, tmp_path: Path) -> None:
     needs(target)
@@ -119,6 +120,7 @@ def test_whisper_cpp_writes_nearly_the_same(english: str, tmp_path: Path) -> Non
     assert compare(original(model, search=False, language=None), target.open(model, tmp_path), None).same_text >= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantization", ["int8", "q5_0"])
 def test_a_file_of_whisper_cpp_in_fewer_bits(english: str, quantization: str, tmp_path: Path) -> None:
     needs("ggml")
@@ -135,6 +137,7 @@ def test_a_file_of_whisper_cpp_in_fewer_bits(english: str, quantization: str, tm
     assert written < {"int8": 0.35, "q5_0": 0.25}[quantization] * original
 
 
+@pytest.mark.slow
 def test_a_classifier_gives_the_same_classes_in_transformers(tmp_path: Path) -> None:
     labels = ClassLabels(["go", "stop", "wait"])
     folder = saved(tmp_path / "model", lambda encoder: ClassificationHead(encoder.width, labels, projection=8))

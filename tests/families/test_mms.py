@@ -210,6 +210,7 @@ def test_commands_open_the_language(mms: Path, tmp_path: Path) -> None:
     assert "ctc head for 6 characters" in run("models", "show", str(mms)).stdout
 
 
+@pytest.mark.slow
 def test_probes_and_plans_open_the_language(mms: Path, runs: Runs) -> None:
     data: dict[str, Any] = {"train": runs.base["train"], "dev": runs.base["dev"], "device": "cpu"}
     with pytest.raises(CheckpointError, match="lacks the language 'Klingon'"):
@@ -252,6 +253,7 @@ def changed(before: Any, after: Any) -> set[str]:
     return {"adapters" if ".adapter_layer." in key else key for key in keys}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["own", "new"])
 def test_the_adapters_alone_are_trained(adapting: Runs, mms: Path, kind: str) -> None:
     log = adapting.run("run", {"plan": {"attention_adapters": kind}})

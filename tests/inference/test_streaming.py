@@ -85,6 +85,7 @@ def test_a_result_is_final_soon_after_a_pause_began(pause_s: float) -> None:
     pytest.fail("no final result")
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(1, 30_000), min_size=1, max_size=4), st.sampled_from([16_000, 8_000, 44_100]))
 def test_final_results_do_not_depend_on_the_sizes_of_chunks(sizes: list[int], rate: int) -> None:

@@ -76,6 +76,7 @@ def test_variations_begin_where_the_best_stands(base: sx.FinetuneConfig) -> None
     assert len({one.points[-1].loss for one in (first, *varied)}) == len(varied) + 1
 
 
+@pytest.mark.slow
 def test_a_plan_for_a_time_keeps_its_own(base: sx.FinetuneConfig) -> None:
     plan = make_plan(base, [base.model], 8.0, horizon_s=30.0)
     assert plan.spent_s < 8.0 * 1.05
@@ -153,6 +154,7 @@ def planning(base: sx.FinetuneConfig) -> list[str]:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_plan_writes_finetune_reads(planning: list[str], tmp_path: Path) -> None:
     path = tmp_path / "plans" / "plan.toml"
     only = ["--preset", "fine-tune-top", "--preset", "feature-extraction", "--no-vary", "--budget", "1m"]
@@ -171,6 +173,7 @@ def test_what_plan_writes_finetune_reads(planning: list[str], tmp_path: Path) ->
     assert tomllib.loads((tmp_path / "run" / "config.toml").read_text())["plan"]["preset"] == written["plan"]["preset"]
 
 
+@pytest.mark.slow
 def test_plan_auto_plans_first_and_resumes_with_the_same_plan(
     planning: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,6 +235,7 @@ def test_a_planned_run_with_a_limit_of_time_goes_on_with_its_plan(
     assert (folder.config, folder.allotment, made) == (config, allotment, [60.0])
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_the_trial_of_what_was_chosen(
     base: sx.FinetuneConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,6 +260,7 @@ def test_a_run_goes_on_from_the_trial_of_what_was_chosen(
     assert first["loss"] < RunFolder(sx.finetune(base.model, **alone).folder).history[0]["loss"]
 
 
+@pytest.mark.slow
 def test_a_run_that_went_on_from_a_trial_is_resumed_exactly(
     base: sx.FinetuneConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

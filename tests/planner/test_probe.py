@@ -71,6 +71,7 @@ def test_a_probe_of_classes_has_a_row_for_each_layer(encoder: Encoder, classes: 
     assert found.rows[0].figures["macro_f1"] == 1.0
 
 
+@pytest.mark.slow
 def test_a_probe_of_texts_learns_to_spell(encoder: Encoder, spoken: dict[str, Path]) -> None:
     manifest = Manifest.read(spoken["train"])
     found = probe(encoder, "tiny", manifest, manifest, seams=[1])
@@ -124,6 +125,7 @@ def test_the_command_writes_figures_and_a_picture(
     assert "--layers '0,x': wanted numbers" in wrong.output
 
 
+@pytest.mark.slow
 def test_what_cannot_be_learned_from_is_left_out_of_a_probe(encoder: Encoder, spoken: dict[str, Path]) -> None:
     """A file that is no audio, whether its length is known or not, and a text that no frames can spell."""
     train = spoken["train"]

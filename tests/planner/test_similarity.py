@@ -44,6 +44,7 @@ def test_most_measures_decide_and_doubt_means_far() -> None:
     assert Similarity((near, far, far)).verdict == "far (2 of 3 measures agree)"
 
 
+@pytest.mark.slow
 def test_a_model_with_a_ctc_head_is_heard_and_asked_how_sure_it_is(
     whisper_folder: Path, spoken: dict[str, Path], tmp_path: Path
 ) -> None:

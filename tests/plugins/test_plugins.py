@@ -69,6 +69,7 @@ def run(*arguments: object) -> Result:
     return result
 
 
+@pytest.mark.slow
 def test_all_commands_take_the_encoder_and_the_head(
     checkpoint: Path, corpus: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -133,6 +134,7 @@ def test_settings_of_the_head_are_checked_as_ours(installed: None) -> None:
     assert "did you mean whole_text.hidden_units?" in result.output
 
 
+@pytest.mark.slow
 def test_its_masking_is_used_in_training_with_its_settings(
     installed: None, corpus: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -146,6 +148,7 @@ def test_its_masking_is_used_in_training_with_its_settings(
     assert mask.frames.sum(1).tolist() == [20, 10]
 
 
+@pytest.mark.slow
 def test_settings_of_a_masking_that_is_not_chosen_are_reported(
     installed: None, corpus: Callable[..., Path], tmp_path: Path
 ) -> None:

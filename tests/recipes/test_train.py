@@ -52,6 +52,7 @@ def data(corpus: Callable[..., Path]) -> str:
     return str(path.parent)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize(
     ("recipe", "options", "written"),

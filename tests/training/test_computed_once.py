@@ -47,6 +47,7 @@ def test_each_model_is_aligned_once_and_the_pair_is_drawn_once(forgetful: Runs, 
     assert calls["bootstrap"] == 1
 
 
+@pytest.mark.slow
 def test_resumed_the_pre_trained_model_is_not_measured_again(forgetful: Runs, calls: Counter[str]) -> None:
     split = {"test": forgetful.base["retain"], "retain": None}
     run = RunFolder(forgetful.folder / "resumed")

@@ -86,6 +86,7 @@ def test_an_incomplete_environment_is_reported(
     assert not torch.distributed.is_initialized()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rank", ["0", "1"])
 def test_others_that_never_come_are_reported_in_one_line(rank: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (LAUNCHED | {"RANK": rank, "MASTER_PORT": free_port()}).items():

@@ -24,6 +24,7 @@ from tests.training.conftest import RaiseAt, Runs
 
 TIMINGS = ("training_s", "dev_s", "waited")
 SETTINGS: dict[str, Any] = {
+    "language_model": "none",
     # Random convolutions tell tones apart only once they are trained.
     "plan": {"freeze_frontend": False, "encoder_lr": 1e-2, "head_lr": 1e-2, "head_only_ratio": 0.0},
     "training": {"epochs": 25, "batch_seconds": 2.0, "dropout": 0.0, "warmup_ratio": 0.1},

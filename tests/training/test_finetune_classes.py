@@ -68,6 +68,7 @@ def config(settings: dict[str, Any], *layers: dict[str, Any]) -> sx.FinetuneConf
     return build(sx.FinetuneConfig, merge([settings, *layers]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooling", ["mean", "mean-deviation", "attentive"])
 def test_it_learns_and_the_saved_model_tells(settings: dict[str, Any], pooling: str) -> None:
     run = sx.finetune(config=config(settings, {"classification": {"pooling": pooling, "label_smoothing": 0.05}}))
@@ -105,6 +106,7 @@ def test_with_a_cache_and_without_the_losses_are_the_same(settings: dict[str, An
     assert losses[0] == pytest.approx(losses[1], rel=1e-2)  # what is kept is kept in half precision
 
 
+@pytest.mark.slow
 def test_a_head_for_the_same_classes_is_kept(settings: dict[str, Any], tmp_path: Path) -> None:
     first = sx.finetune(config=config(settings))
     log = Log()

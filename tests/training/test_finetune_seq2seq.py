@@ -39,6 +39,7 @@ def runs(runs: Runs, spelling_whisper: Path, corpus: Callable[..., Path]) -> Run
     return runs
 
 
+@pytest.mark.slow
 def test_it_learns_by_heart_and_the_folder_opens_in_transformers(runs: Runs, corpus: Callable[..., Path]) -> None:
     by_heart = ["abc a", "cb a", "aab a", "b a", "ca a"]
     # Many copies instead of many epochs, each of which writes a checkpoint.
@@ -68,6 +69,7 @@ def test_which_heads_tell_when_a_word_was_said_is_passed_on(runs: Runs, tmp_path
     assert saved.alignment_heads == [[0, 1]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("plan", "half"), [({"train_top": 0}, "head."), ({"head_top": 0}, "encoder.")])
 def test_either_half_may_stay_as_it_is(plan: dict[str, Any], half: str, runs: Runs) -> None:
     before = sx.load(runs.base["model"], device="cpu").state_dict()
@@ -78,6 +80,7 @@ def test_either_half_may_stay_as_it_is(plan: dict[str, Any], half: str, runs: Ru
     assert all(name.startswith(half) and "embed" not in name for name in moved)
 
 
+@pytest.mark.slow
 def test_a_run_with_times_and_chance_can_be_repeated(runs: Runs) -> None:
     some = {
         "plan": {"train_top": 1, "freeze_frontend": True},
@@ -117,6 +120,7 @@ def test_pooled_frames_are_kept_with_the_tokenizer(runs: Runs) -> None:
     assert isinstance(model.transcribe(tone("ab"), sample_rate=16_000).text, str)
 
 
+@pytest.mark.slow
 def test_beams_are_what_is_measured_and_what_is_saved(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     followed: list[int] = []
     real = search.beam_search
@@ -154,6 +158,7 @@ def test_where_every_text_is_longer_than_the_decoder_nothing_is_learned(
     assert not (runs.folder / "run").exists()
 
 
+@pytest.mark.slow
 def test_dev_with_a_text_longer_than_the_decoder_is_measured(runs: Runs, corpus: Callable[..., Path]) -> None:
     dev = corpus("longdev", ["a b", "abc " * 12])
     log = runs.run("run", SEQ2SEQ, {"dev": str(dev), "training": {"epochs": 1}})

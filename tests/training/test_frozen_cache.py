@@ -37,6 +37,7 @@ def cached(place: str, dtype: str = "float32") -> dict[str, Any]:
     return {"training": {"cache": place, "cache_dtype": dtype}}
 
 
+@pytest.mark.slow
 def test_losses_are_the_same_with_every_cache_and_without(runs: Runs) -> None:
     for place in ("off", "memory", "disk"):
         runs.run(place, NOISY, cached(place))
@@ -92,6 +93,7 @@ def no_safetensors(path: Path) -> None:
     path.write_text("hello")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoil", [damage_by_cutting, damage_by_zeros, another_version, no_safetensors])
 def test_a_spoilt_file_is_reported_and_computed_again(runs: Runs, spoil: Any) -> None:
     runs.run("first", cached("disk"))
@@ -161,6 +163,7 @@ def unwritable(*_arguments: Any) -> None:
     raise StorageError("/full/cache: could not be written (No space left on device).")
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written_stops_nothing_unless_it_was_asked_for(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +187,7 @@ def test_the_disk_is_never_filled(runs: Runs, monkeypatch: pytest.MonkeyPatch) -
     assert "more than half of the free disk; computed in every epoch" in runs.run("auto", cached("auto"))
 
 
+@pytest.mark.slow
 def test_auto_takes_memory_then_disk_where_that_saves_time(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hidden states kept in memory" in runs.run("memory")
     assert "used once each" in runs.run("once", {"training": {"epochs": 1}})
@@ -193,6 +197,7 @@ def test_auto_takes_memory_then_disk_where_that_saves_time(runs: Runs, monkeypat
     assert "from disk longer" in runs.run("slow")
 
 
+@pytest.mark.slow
 def test_what_exceeds_half_precision_is_not_lost(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frozen_pass, "_LARGEST_HALF", 0.0)
     runs.run("wide", cached("disk", "half"))
@@ -202,6 +207,7 @@ def test_what_exceeds_half_precision_is_not_lost(runs: Runs, monkeypatch: pytest
     assert runs.losses("wide") == pytest.approx(runs.losses("off"), abs=0.1)
 
 
+@pytest.mark.slow
 def test_memory_that_runs_out_over_the_frozen_layers_means_smaller_batches(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,7 @@ def test_a_peaky_start_and_a_quiet_end_are_healthy(
     assert not kinds(epochs(Guard(), curve))
 
 
+@pytest.mark.slow
 @given(
     levels=st.lists(st.floats(1e-4, 1e3), min_size=1, max_size=4),
     noise=st.lists(st.floats(-1.5, 1.5), min_size=200, max_size=200),

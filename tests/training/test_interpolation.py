@@ -97,6 +97,7 @@ def test_with_a_new_head_only_the_encoder_is_mixed(learned: Runs) -> None:
     assert any(not torch.equal(value, mixed[name]) for name, value in original.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("padded", [True, False])
 def test_a_decoder_that_hears_less_silence_than_before_is_reported(
     runs: Runs, spelling_whisper: Path, padded: bool

@@ -60,6 +60,7 @@ def test_greedy_and_fused_stand_side_by_side(runs: Runs) -> None:
     assert fused.fusion is not None
 
 
+@pytest.mark.slow
 def test_a_run_interrupted_and_resumed_ends_with_the_same_model(runs: Runs) -> None:
     runs.run("whole", AUTO)
     interrupted(runs, "parts", 5, AUTO)

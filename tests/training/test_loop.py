@@ -21,6 +21,7 @@ PLAIN = {"training": {"dropout": 0.0}}
 OFTEN = {"training": {"checkpoint_minutes": 1e-9, "epochs": 3}}
 
 
+@pytest.mark.slow
 def test_a_torn_checkpoint_falls_back_to_the_one_before(runs: Runs) -> None:
     runs.run("whole", OFTEN)
     interrupted(runs, "torn", 11, OFTEN)
@@ -89,6 +90,7 @@ def test_rollback_works_in_the_first_epoch_and_gives_up_in_the_end(runs: Runs) -
         runs.run("run", {"training": {"guard": "rollback"}}, callbacks=[AlwaysPoison()])
 
 
+@pytest.mark.slow
 def test_a_collapse_to_blanks_is_reported(runs: Runs) -> None:
     hopeless = {"plan": {"train_top": 0, "head_lr": 1e-9}, "training": {"epochs": 6}}
     log = runs.run("run", hopeless)
@@ -99,6 +101,7 @@ def test_a_collapse_to_blanks_is_reported(runs: Runs) -> None:
     assert not any(message.startswith("warning") for message in quiet.messages)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["mean", "learned"])
 def test_fewer_frames_are_saved_with_the_model(runs: Runs, kind: str) -> None:
     runs.run("run", {"pooling": {"stride": 2, "kind": kind}})
@@ -120,12 +123,14 @@ def test_padding_is_recorded_and_small(runs: Runs) -> None:
     assert all(0 <= line["padding"] <= 0.05 for line in runs.metrics("run"))
 
 
+@pytest.mark.slow
 def test_bfloat16_learns_the_same_to_its_precision(runs: Runs) -> None:
     runs.run("full", PLAIN)
     runs.run("half", PLAIN, {"training": {"precision": "bfloat16"}})
     assert runs.losses("half") == pytest.approx(runs.losses("full"), rel=0.05)
 
 
+@pytest.mark.slow
 def test_a_run_without_room_for_two_checkpoints_keeps_the_newest(runs: Runs) -> None:
     runs.run("run", OFTEN)
     kept = sorted(path.name for path in (runs.folder / "run" / "checkpoints").iterdir())

@@ -28,6 +28,7 @@ def head(runs: Runs, name: str) -> CTCHead:
     return found
 
 
+@pytest.mark.slow
 def test_a_run_interrupted_and_resumed_has_the_same_losses(runs: Runs) -> None:
     log = runs.run("whole", PIECES)
     assert "9 pieces of words by byte-pair encoding: characters fit the frames of 100.0% of the training utt" in log
@@ -55,6 +56,7 @@ def test_it_learns_to_write(runs: Runs, corpus: Any) -> None:
     assert all(0 <= word.start < word.end and 0 < (word.confidence or 0) <= 1 for word in found.words)
 
 
+@pytest.mark.slow
 def test_pieces_are_chosen_where_characters_do_not_fit(runs: Runs) -> None:
     log = runs.run("auto", CROWDED)
     assert isinstance(head(runs, "auto").vocabulary, Pieces)
@@ -66,6 +68,7 @@ def test_pieces_are_chosen_where_characters_do_not_fit(runs: Runs) -> None:
     assert line.endswith("a smaller --frame-stride gives more, and pieces of words need fewer (--units pieces)")
 
 
+@pytest.mark.slow
 def test_lines_that_teach_nothing_count_nowhere(runs: Runs) -> None:
     import soundfile
 
@@ -84,6 +87,7 @@ def test_lines_that_teach_nothing_count_nowhere(runs: Runs) -> None:
     assert runs.metrics("with") == runs.metrics("without")
 
 
+@pytest.mark.slow
 def test_a_checkpoints_own_pieces_are_kept_extended_or_replaced(runs: Runs, corpus: Any) -> None:
     one = {"training": {"epochs": 1}}
     runs.run("first", PIECES, one)

@@ -42,6 +42,7 @@ def both(encoder: Encoder, copies: Copies, **settings: Any) -> tuple[FrozenPass,
     return FrozenPass(inputs, encoder, seam, **settings), remote
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", PRECISIONS, ids=["float32", "bfloat16"])
 def test_states_are_those_of_this_process(
     encoder: Encoder, corpus: Callable[..., Path], precision: torch.dtype
@@ -89,6 +90,7 @@ def test_warnings_of_workers_are_reported(whisper_folder: Path, corpus: Callable
     assert message.startswith(f"{path}:1: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", ["memory", "disk"])
 def test_a_run_is_the_same_whoever_computes(cache: str, runs: Runs) -> None:
     settings = {"training": {"cache": cache, "speed_copies": 1, "device_batch_seconds": 3.0}}

@@ -55,6 +55,7 @@ def test_the_folder_says_what_was_done_with_what_and_what_came_of_it(forgetful: 
     assert (folder / "model" / "README.md").is_file()
 
 
+@pytest.mark.slow
 def test_overwriting_removes_all_that_the_run_had_written(forgetful: Runs) -> None:
     settings = to_dict(forgetful.config("again", SHORT))
     path = forgetful.folder / "again.toml"

@@ -63,6 +63,7 @@ def taught(runs: Runs, corpus: Callable[..., Path]) -> Runs:
     return Runs({**runs.base, **LEARNING, "train": train, "unlabeled": str(path)}, runs.folder)
 
 
+@pytest.mark.slow
 def test_the_student_learns_from_the_teachers_predictions(taught: Runs) -> None:
     log = taught.run("run", {"test": taught.base["dev"]})
     folder, counts = RunFolder(taught.folder / "run"), found(taught, "run")

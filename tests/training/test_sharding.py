@@ -100,6 +100,7 @@ def test_divided_layers_learn_the_same_and_one_process_goes_on_with_them(runs: R
     assert runs.losses("begun") == pytest.approx(runs.losses("one"), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_in_one_process_nothing_is_divided(runs: Runs) -> None:
     runs.run("plain", SETTINGS)
     runs.run("asked", SETTINGS, {"training": {"fsdp": True}})

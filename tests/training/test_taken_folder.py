@@ -159,6 +159,7 @@ def losses(folder: Path) -> list[float]:
     return [json.loads(line)["loss"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_data_and_model_that_moved_are_named_and_the_run_goes_on(project: Path) -> None:
     folder, whole = project / "runs" / "a", losses(project / "runs" / "whole")
     (project / "data").rename(project / "corpus")
@@ -176,6 +177,7 @@ def test_data_and_model_that_moved_are_named_and_the_run_goes_on(project: Path) 
     assert "the recording is not there" not in (folder / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_project_that_moved_as_a_whole_needs_nothing_said(project: Path, tmp_path: Path) -> None:
     whole = losses(project / "runs" / "whole")
     project = project.rename(tmp_path / "elsewhere")
@@ -213,6 +215,7 @@ def test_a_corpus_with_absolute_paths_that_moved_is_the_same_corpus(project: Pat
     runs.run("b", SHORT, resume=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["train", "dev", "test"])
 def test_other_data_is_refused_by_its_name_before_the_work(name: str, project: Path, runs: Runs) -> None:
     path = Path(runs.base[name])

@@ -62,6 +62,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.slow
 def test_a_line_that_teaches_nothing_counts_nowhere(
     runs: Runs, good: Lines, written: Callable[[str, Lines], str]
 ) -> None:
@@ -121,6 +122,7 @@ def test_dev_texts_that_cannot_be_aligned_do_not_dilute_its_loss(
     assert with_ == pytest.approx(without, rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cache", ["memory", "disk", "off"])
 def test_a_file_that_turns_out_unreadable_is_left_out_and_reported(
     cache: str, runs: Runs, good: Lines, written: Callable[[str, Lines], str]

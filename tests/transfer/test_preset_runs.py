@@ -133,6 +133,7 @@ def test_the_weights_of_the_layers_are_learned_over_a_frozen_encoder(runs: Runs,
     assert not moved(runs, "run")
 
 
+@pytest.mark.slow
 def test_a_small_adapter_learns_what_was_said(runs: Runs, whisper_folder: Path) -> None:
     """With random layers below; only adapters and the head move."""
     wanted = {"preset": "lora", "lora_feed_forward": True, "encoder_lr": 3e-2, "head_lr": 3e-2}

@@ -185,6 +185,7 @@ def test_text_is_spelled_as_transformers_spells_it(text: str, folder: Path, orig
 # Folders
 
 
+@pytest.mark.slow
 def test_what_generate_writes_is_written_here_and_saved_again(folder: Path, tmp_path: Path) -> None:
     model = sx.load(str(folder), device="cpu")
     assert isinstance(model.head, MoonshineSeq2SeqHead)
@@ -336,6 +337,7 @@ def test_translation_is_refused(runs: Runs) -> None:
         runs.run("run", {"head": "seq2seq", "seq2seq": {"task": "translate"}})
 
 
+@pytest.mark.slow
 def test_timestamps_and_a_language_that_are_asked_for_are_reported_as_unused(runs: Runs) -> None:
     settings = {"language": "it", "seq2seq": {"timestamp_ratio": 0.5}, "training": {"epochs": 1}}
     log = runs.run("run", {"head": "seq2seq", **settings})

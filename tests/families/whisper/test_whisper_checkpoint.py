@@ -132,6 +132,7 @@ def same_text(one: list[int], other: list[int]) -> None:
     assert one[:size] == other[:size]
 
 
+@pytest.mark.slow
 def test_what_generate_writes_is_written_here(tmp_path: Path) -> None:
     folder = save(whisper(), tmp_path / "model")
     same_text(ours(folder), theirs(folder))
@@ -188,6 +189,7 @@ def test_a_language_that_the_generation_config_names_and_nobody_knows_is_reporte
     assert "generation_config.json: language 'klingon' is not one" in str(opened.problem)
 
 
+@pytest.mark.slow
 def test_what_the_generation_config_lets_be_written_is_written_whatever_config_says(tmp_path: Path) -> None:
     model = whisper(suppress_tokens=list(range(20, 200)), begin_suppress_tokens=[3])
     free, bound = save(model, tmp_path / "free"), save(model, tmp_path / "bound", generation(suppress_tokens=[*range(20, 200), *range(END + 1, SIZE)]))  # fmt: skip  # noqa: E501
@@ -205,6 +207,7 @@ def favor(model: Any, token: int) -> None:
         model.model.decoder.embed_tokens.weight[token] = 20 * way
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stamps", [True, False])
 def test_a_word_that_was_added_is_written(stamps: bool, tmp_path: Path) -> None:
     """Also where the tokenizer has no time stamps, so that the word has the number of one."""

@@ -75,6 +75,7 @@ def reference(whisper: WhisperForConditionalGeneration, hidden: torch.Tensor, pr
     return tokenizer().decode(tokens[len(prompt) :])
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_decoding_in_a_batch_with_a_cache_is_decoding_one_by_one(
     whisper: WhisperForConditionalGeneration, monkeypatch: pytest.MonkeyPatch
@@ -137,6 +138,7 @@ def test_the_heads_that_follow_speech_are_those_that_are_named(whisper: WhisperF
     assert alignment.alignment_heads(head_of(whisper)) == [(0, 1)]
 
 
+@pytest.mark.slow
 def test_word_times_can_be_left_out(whisper: WhisperForConditionalGeneration) -> None:
     head, hidden, lengths = head_of(whisper, language="it"), torch.randn(1, 10, 32), torch.tensor([10])
     (plain,) = head.decode(hidden, lengths, DecodingOptions(word_times=False))
@@ -154,6 +156,7 @@ def test_an_english_only_whisper_refuses_other_languages(whisper_config: dict[st
     assert len(head.decode(torch.randn(1, 10, 32), torch.tensor([10]), english)) == 1
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_a_prompt_longer_than_the_decoder_loses_its_beginning(whisper: WhisperForConditionalGeneration) -> None:
     head = head_of(whisper, language="it")
