@@ -118,11 +118,14 @@ def error(line: dict[str, Any]) -> float:
 
 
 def judge(lines: Iterable[dict[str, Any]]) -> None:
-    """By setting, the planner against the best preset; and against each preset used everywhere."""
+    """By setting, the planner against the best preset; and against each preset used everywhere.
+
+    Over several settings, mean errors are compared: the mean of ratios would be decided by settings of a few errors.
+    """
     found: dict[tuple[Any, ...], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for line in lines:
         found[Cell(**{name: line[name] for name in Cell.__dataclass_fields__}).setting][line["way"]].append(error(line))
-    relative: dict[str, list[float]] = defaultdict(list)
+    pairs: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for setting, ways in found.items():
         means = {way: mean(errors) for way, errors in ways.items()}
         click.echo(
@@ -135,13 +138,14 @@ def judge(lines: Iterable[dict[str, Any]]) -> None:
         )
         if "auto" in means:
             for way, value in means.items():
-                relative[way].append(means["auto"] / value - 1.0 if value else float(means["auto"] > 0))
+                pairs[way].append((means["auto"], value))
             fixed = min((value, way) for way, value in means.items() if way != "auto") if len(means) > 1 else None
             if fixed and fixed[0]:
                 click.echo(f"    auto: {means['auto'] / fixed[0] - 1:+.1%} against {fixed[1]}")
-    for way, values in relative.items():
+    for way, errors_of in pairs.items():
+        ours, theirs = map(mean, zip(*errors_of, strict=True))
         if way != "auto":
-            click.echo(f"auto against {way} everywhere: {mean(values):+.1%} in {len(values)} settings")
+            click.echo(f"auto against {way} everywhere: {ours / theirs - 1:+.1%} in {len(errors_of)} settings")
 
 
 def read(path: Path) -> list[dict[str, Any]]:
