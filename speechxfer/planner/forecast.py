@@ -78,9 +78,13 @@ class Slope:
         return self.mean + self.steeper * max(0.0, math.log(max(figure, _LARGE) / _LARGE))
 
 
-#: Exponents of the error, which goes on falling where the loss of a model that is too sure of itself rises again; and
-#: where the head alone is trained (`scripts.bench.forecasts`).
-ERRORS, HEAD_ERRORS = Slope(0.28, 0.12, steeper=0.3), Slope(_HEAD, _HEAD_SD)
+#: Exponents of the error, which goes on falling where the loss of a model that is too sure of itself rises again: where
+#: all layers are trained, where some are, and where the head alone is (`scripts.bench.forecasts`).
+WHOLE_ERRORS, ERRORS, HEAD_ERRORS = (
+    Slope(0.35, 0.16, steeper=0.3),
+    Slope(0.25, 0.16, steeper=0.3),
+    Slope(_HEAD, _HEAD_SD),
+)
 
 
 def slope_of(plan: TransferPlan) -> Slope:
@@ -94,8 +98,10 @@ def slope_of(plan: TransferPlan) -> Slope:
 
 def error_slope_of(plan: TransferPlan) -> Slope:
     """What the curve of a plan's error is like."""
-    is_frozen = all(epoch is None for epoch in plan.first_epochs[1:])
-    return HEAD_ERRORS if is_frozen else ERRORS
+    trained = [epoch is not None for epoch in plan.first_epochs[1:]]
+    if not any(trained):
+        return HEAD_ERRORS
+    return WHOLE_ERRORS if all(trained) and not plan.adapters else ERRORS
 
 
 def final_loss(points: Sequence[Point], slope: Slope) -> LogForecast:

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from speechxfer.planner.forecast import Point, Slope, final_error, final_loss
+from speechxfer.planner.forecast import (
+    ERRORS,
+    HEAD_ERRORS,
+    WHOLE_ERRORS,
+    Point,
+    Slope,
+    error_slope_of,
+    final_error,
+    final_loss,
+)
 
 
 def points(*fractions: float, exponent: float = 0.4) -> list[Point]:
@@ -44,3 +55,18 @@ def test_a_small_dev_set_makes_the_interval_wide() -> None:
 def test_an_error_goes_on_falling_where_the_loss_rises() -> None:
     sure = [Point(0.1, 10, 1.0, 0.25, 1.4), Point(0.3, 30, 3.0, 0.19, 2.8)]
     assert final_error(sure, Slope(0.25, 0.1), 1_000).value < 0.19
+
+
+@pytest.mark.parametrize(
+    ("first_epochs", "adapters", "slope"),
+    [
+        ((0, None, None), (), HEAD_ERRORS),
+        ((0, None, 1), (), ERRORS),
+        ((0, 1, 1), (), WHOLE_ERRORS),
+        ((None, 1, 1), (), WHOLE_ERRORS),  # frozen convolutions are usual
+        ((0, 1, 1), ("lora",), ERRORS),
+    ],
+)
+def test_what_is_trained_decides_how_fast_errors_fall(first_epochs: Any, adapters: Any, slope: Slope) -> None:
+    plan: Any = SimpleNamespace(first_epochs=first_epochs, adapters=adapters)
+    assert error_slope_of(plan) == slope
