@@ -22,7 +22,8 @@ _MOST_LINES = 6
 _NOT_TRIED = "There was no time to try anything: the choice is what is expected to do best, and was not measured."
 _FEW = (
     "A run that trains the whole encoder has about {:,} steps in its time. With few, its upper layers alone get "
-    "further: they come first below 500 steps, with higher learning rates below 200."
+    "further: they come first below 500 steps (2,000 where each utterance is used fewer than five times), with higher "
+    "learning rates below 200."
 )
 _SPEEDS = (
     "The run uses its few minutes of speech so often that it also learns from two copies at other speeds "

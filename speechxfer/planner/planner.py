@@ -39,6 +39,8 @@ _TIMING = 0.02
 #: Where training the whole encoder has fewer steps in a run, its upper layers alone get further; and where it has fewer
 #: than the second number, also at higher rates (`scripts.bench.plan_in_time`).
 _FEW_STEPS, _VERY_FEW_STEPS = 500, 200
+#: The same where it uses each utterance fewer times than the first number, and has fewer steps than the second.
+_FEW_PASSES, _FEW_STEPS_OF_NEW = 5, 2000
 #: A run with at least as many passes over little speech also learns from it at two other speeds (Ko et al., 2015, Audio
 #: augmentation for speech recognition). Trials are too short to show what that is worth.
 _MANY_PASSES, _COPIES = 8, 2
@@ -192,7 +194,7 @@ def make_plan(
         case = case_of(amount, near=any(one.near for one in scores.values() if one))
         progress.log(f"case {case.number}, {case.name}: {case.advice}")
         steps = stepping / bench.step_s if stepping else math.inf
-        entries = race.run(_ordered(bench, base.head, case, presets, steps, vary=vary), vary=vary)
+        entries = race.run(_ordered(bench, base, case, presets, steps, vary=vary), vary=vary)
         begun = race.beginning(entries[0].candidate)
         _check_learned(entries)
         passes = _passes(bench, base, entries[0], stepping, timing_s)
@@ -214,16 +216,18 @@ def _passes(bench: Bench, base: FinetuneConfig, chosen: Entry, stepping_s: float
 
 
 def _ordered(
-    bench: Bench, head: str, case: Case, presets: Sequence[str] | None, steps: float, *, vary: bool
+    bench: Bench, base: FinetuneConfig, case: Case, presets: Sequence[str] | None, steps: float, *, vary: bool
 ) -> list[Candidate]:
     """The candidates, most promising first, for a run that has so many steps if the whole encoder is trained.
 
     None begins from scratch where the time is limited.
     """
-    order = [one for one in expected(case, soon=steps < _FEW_STEPS) if steps == math.inf or one != "from-scratch"]
+    passes = steps * base.training.batch_seconds / bench.train.duration_s
+    soon = steps < (_FEW_STEPS_OF_NEW if passes < _FEW_PASSES else _FEW_STEPS)
+    order = [one for one in expected(case, soon=soon) if steps == math.inf or one != "from-scratch"]
     wanted = [one for one in order if presets is None or one in presets]
     found = candidates(list(bench.depths), wanted, bench.depths, vary=vary)
-    return [hastened(one, head) for one in found] if steps < _VERY_FEW_STEPS else found
+    return [hastened(one, base.head) for one in found] if steps < _VERY_FEW_STEPS else found
 
 
 def _check_learned(entries: Sequence[Entry]) -> None:

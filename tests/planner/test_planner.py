@@ -127,10 +127,16 @@ def test_cheap_ways_come_first_where_there_is_little_time() -> None:
 
 
 def test_the_choice_without_trials_follows_from_the_number_of_steps() -> None:
-    bench: Any = SimpleNamespace(depths={"m": 6})
-    case = case_of(Amount(600.0, 200), near=False)
-    first = {steps: planner._ordered(bench, "ctc", case, None, steps, vary=True)[0].name for steps in (100, 400, 900)}
-    assert first == {100: "fine-tune-top, encoder_lr 0.0009", 400: "fine-tune-top", 900: "fine-tune"}
+    base, case = sx.FinetuneConfig("m", "train", "dev", "run"), case_of(Amount(600.0, 200), near=False)
+
+    def first(steps: int, duration_s: float) -> str:
+        bench: Any = SimpleNamespace(depths={"m": 6}, train=SimpleNamespace(duration_s=duration_s))
+        return planner._ordered(bench, base, case, None, steps, vary=True)[0].name
+
+    names = {steps: first(steps, 600.0) for steps in (100, 400, 900)}
+    assert names == {100: "fine-tune-top, encoder_lr 0.0009", 400: "fine-tune-top", 900: "fine-tune"}
+    # Where each utterance is used once or twice, they need more steps.
+    assert {steps: first(steps, 20_000.0) for steps in (900, 2500)} == {900: "fine-tune-top", 2500: "fine-tune"}
 
 
 def test_there_are_no_trials_in_which_little_would_be_learned(base: sx.FinetuneConfig, tmp_path: Path) -> None:
